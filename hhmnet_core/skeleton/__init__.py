@@ -1,0 +1,1 @@
+"""Skeletons as batched tensors: layouts, modalities, augmentation."""

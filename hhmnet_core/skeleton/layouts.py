@@ -1,0 +1,182 @@
+"""Skeleton layouts: which joints a sensor gives, how bones tie them, which mirror each other.
+
+A bone is written (child, parent) and points from the parent to the child; each joint but the
+centre is the child of exactly one bone, so a bone modality has one vector per joint (zero at the
+centre). Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for the bone lists of
+`kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from hhmnet_core.errors import InputError
+
+PARTS = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One skeleton layout.
+
+    Attributes:
+        name: Its name in stores and configs.
+        joints: Joint names, in the order of the data.
+        bones: (child, parent) pairs, V - 1 of them: a tree rooted at `centre`.
+        parts: The joints of each of the six body parts.
+        mirror: For each joint the one that takes its place in a mirror; an involution.
+        centre: The root of the tree, where clips are centred.
+        channels: Coordinates of a joint: 3 (metres; x right, y up, z away) or 2 (pixels).
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+    parts: dict[str, tuple[int, ...]]
+    mirror: tuple[int, ...]
+    centre: int
+    channels: int = 3
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.joints)
+
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """For each joint its parent; the centre is its own."""
+        parent_of = dict(self.bones)
+        return tuple(parent_of.get(joint, joint) for joint in range(self.num_joints))
+
+    @cached_property
+    def hops(self) -> Tensor:
+        """Bones between each two joints, (V, V) long."""
+        far = self.num_joints
+        hops_vv = torch.full((far, far), far, dtype=torch.long).fill_diagonal_(0)
+        for child, parent in self.bones:
+            hops_vv[child, parent] = hops_vv[parent, child] = 1
+        for middle in range(far):
+            hops_vv = torch.minimum(hops_vv, hops_vv[:, middle, None] + hops_vv[middle])
+        return hops_vv
+
+    def joint(self, name: str) -> int:
+        return self.joints.index(name)
+
+    def check(self, num_joints: int, channels: int, what: str) -> None:
+        """Raises InputError unless `what` has this layout's joints and channels."""
+        if (num_joints, channels) != (self.num_joints, self.channels):
+            raise InputError(
+                f"{what} has {num_joints} joints of {channels} channels, but layout {self.name} "
+                f"has {self.num_joints} joints of {self.channels}: give the layout that the data "
+                f"was recorded in ({', '.join(LAYOUTS)})."
+            )
+
+    def permuted(self, order: tuple[int, ...]) -> "Layout":
+        """This layout with its joints in another order: new joint j is old joint order[j]."""
+        new_of = {old: new for new, old in enumerate(order)}
+        return Layout(
+            name=f"{self.name}_permuted",
+            joints=tuple(self.joints[old] for old in order),
+            bones=tuple((new_of[child], new_of[parent]) for child, parent in self.bones),
+            parts={part: tuple(new_of[old] for old in old_joints) for part, old_joints in self.parts.items()},
+            mirror=tuple(new_of[self.mirror[old]] for old in order),
+            centre=new_of[self.centre],
+            channels=self.channels,
+        )
+
+
+def _mirror_of(joints: tuple[str, ...]) -> tuple[int, ...]:
+    swap = {"left": "right", "right": "left"}
+
+    def mirrored(name: str) -> str:
+        side, _, rest = name.partition("_")
+        return f"{swap[side]}_{rest}" if side in swap else name
+
+    return tuple(joints.index(mirrored(name)) for name in joints)
+
+
+_KINECT_V1 = (
+    "hip_centre", "spine", "shoulder_centre", "head",
+    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
+    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
+    "left_hip", "left_knee", "left_ankle", "left_foot",
+    "right_hip", "right_knee", "right_ankle", "right_foot",
+)  # fmt: skip
+
+_KINECT_V2 = (
+    "spine_base", "spine_mid", "neck", "head",
+    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
+    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
+    "left_hip", "left_knee", "left_ankle", "left_foot",
+    "right_hip", "right_knee", "right_ankle", "right_foot",
+    "spine_shoulder", "left_hand_tip", "left_thumb", "right_hand_tip", "right_thumb",
+)  # fmt: skip
+
+_COCO = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            name="kinect_v1_20",
+            joints=_KINECT_V1,
+            bones=(
+                (0, 1), (1, 2), (3, 2),
+                (4, 2), (5, 4), (6, 5), (7, 6), (8, 2), (9, 8), (10, 9), (11, 10),
+                (12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17), (19, 18),
+            ),
+            parts={
+                "head": (2, 3), "torso": (0, 1),
+                "left_arm": (4, 5, 6, 7), "right_arm": (8, 9, 10, 11),
+                "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
+            },
+            mirror=_mirror_of(_KINECT_V1),
+            centre=2,
+        ),
+        Layout(
+            name="kinect_v2_25",
+            joints=_KINECT_V2,
+            bones=(
+                (0, 1), (1, 20), (2, 20), (3, 2),
+                (4, 20), (5, 4), (6, 5), (7, 6), (21, 22), (22, 7),
+                (8, 20), (9, 8), (10, 9), (11, 10), (23, 24), (24, 11),
+                (12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17), (19, 18),
+            ),
+            parts={
+                "head": (2, 3), "torso": (0, 1, 20),
+                "left_arm": (4, 5, 6, 7, 21, 22), "right_arm": (8, 9, 10, 11, 23, 24),
+                "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
+            },
+            mirror=_mirror_of(_KINECT_V2),
+            centre=20,
+        ),
+        Layout(
+            name="coco_17",
+            joints=_COCO,
+            bones=(
+                (1, 0), (2, 0), (3, 1), (4, 2), (5, 0), (6, 0), (7, 5), (8, 6), (9, 7), (10, 8),
+                (11, 5), (12, 6), (13, 11), (14, 12), (15, 13), (16, 14),
+            ),
+            parts={
+                "head": (0, 1, 2, 3, 4), "torso": (5, 6, 11, 12),
+                "left_arm": (7, 9), "right_arm": (8, 10),
+                "left_leg": (13, 15), "right_leg": (14, 16),
+            },
+            mirror=_mirror_of(_COCO),
+            centre=0,
+            channels=2,
+        ),
+    )
+}  # fmt: skip
+
+
+def get_layout(name: str) -> Layout:
+    """The layout of that name. Raises InputError for an unknown one."""
+    if name not in LAYOUTS:
+        raise InputError(f"Unknown skeleton layout {name!r}; known are {', '.join(LAYOUTS)}.")
+    return LAYOUTS[name]
