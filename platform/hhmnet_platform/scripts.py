@@ -1,0 +1,54 @@
+"""How every script of `experiments/` ends: done, or one line on stderr and an exit code.
+
+Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C.
+Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hhmnet_core.errors import InputError
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_script(main: Callable[[], None]) -> NoReturn:
+    """Runs `main` and ends the process: what the user can cause is one line, not a traceback."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        sys.exit(EXIT_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(0)
+
+
+def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
+    """Parses the command line, as `parser.parse_args` does but without a usage dump on errors.
+
+    Args:
+        parser: Any jsonargparse parser; it is told not to end the process itself.
+        argv: The arguments, without the program's name; None takes `sys.argv[1:]`.
+
+    Raises:
+        InputError: An unknown or missing argument, a value of the wrong type, a config file that
+            is missing, is not YAML or holds an unknown key. The message names it.
+    """
+    parser.exit_on_error = False
+    try:
+        return parser.parse_args(None if argv is None else list(argv))
+    except argparse.ArgumentError as error:
+        said = one_line(str(error)).rstrip(".")
+        raise InputError(f"{said}. See `{parser.prog} --help`.") from error
+
+
+def one_line(text: str) -> str:
+    """`text` with every run of white space, line ends too, as one space."""
+    return " ".join(text.split())
