@@ -1,0 +1,44 @@
+# Needs Python 3.11 and make. Everything runs in .venv, which is made when missing and installed
+# again only when the pins change: the stamp's name is a checksum of the two files that hold them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+WORKSPACE ?= workspace
+UI_HOST ?= 127.0.0.1
+UI_PORT ?= 5000
+
+BIN := .venv/bin
+STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint ui clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP):
+	$(PYTHON) -m venv .venv
+	rm -f .venv/.pins-*
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## trains phase 1 on synthetic skeletons, on this machine
+	$(BIN)/python experiments/phase1.py
+
+test: $(STAMP) ## every test but the slow ones
+	$(BIN)/python -m pytest -m 'not slow' --durations=15
+
+test-slow: $(STAMP) ## the slow tests
+	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
+
+lint: $(STAMP) ## style, types, and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+ui: $(STAMP) ## opens MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
+	@test -f '$(WORKSPACE)/mlflow.db' || { echo "error: no runs in '$(WORKSPACE)' yet. Run 'make demo' first, or name another: make ui WORKSPACE=..."; exit 1; }
+	$(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(WORKSPACE)/mlflow.db' --host $(UI_HOST) --port $(UI_PORT) --workers 1
+
+clean: ## removes caches and builds; keeps .venv and the workspace
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find experiments hhmnet_core platform tests -name __pycache__ -prune -exec rm -rf {} +
