@@ -1,0 +1,1 @@
+"""Clips, the clip store, protocols and batches."""

@@ -1,0 +1,107 @@
+"""Which clips train, which choose, which test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hhmnet_core.data.clips import ClipSet, Int64Array
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.errors import InputError
+
+__all__ = ["Protocol", "Selection", "Split", "divide", "protocol_name", "split"]
+
+Selection = Literal["val", "literature"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted clip indices; no clip is in two of them."""
+
+    train: Int64Array
+    val: Int64Array
+    test: Int64Array
+
+
+def protocol_name(known: dict[str, Protocol], name: str) -> str:
+    """`name`, or the first known one where it is "". Raises InputError for an unknown one."""
+    if not name and known:
+        return next(iter(known))
+    if name not in known:
+        raise InputError(f"Unknown protocol {name!r}; the store has {', '.join(known) or 'none'}.")
+    return name
+
+
+def split(clips: ClipSet, protocol: str, selection: str) -> Split:
+    """Divides clips by a protocol of their store.
+
+    Args:
+        clips: The clips.
+        protocol: Its name in the manifest; "" is the store's first.
+        selection: "val" carves whole subjects out of the training clips, to choose on: every
+            fifth of the sorted training subjects, the last one where there are fewer than five.
+            "literature" carves nothing: val is empty and the last epoch counts.
+
+    Raises:
+        InputError: An unknown protocol or selection, no clips to train or to test on, clips that
+            would both train and test, or a single training subject where val is asked for.
+    """
+    name = protocol_name(clips.manifest.protocols, protocol)
+    if selection not in get_args(Selection):
+        raise InputError(
+            f"Unknown selection {selection!r}; expected {' or '.join(get_args(Selection))}."
+        )
+    groups = {"subject": clips.subjects, "camera": clips.cameras, "setup": clips.setups}
+    parts = divide(groups, clips.manifest.protocols[name], carve=selection == "val")
+    for part in ("train", "test"):
+        if not len(getattr(parts, part)):
+            raise InputError(
+                f"Protocol {name} finds no {part} clips in this store: choose another protocol or "
+                "prepare the store from all the data."
+            )
+    if selection == "val" and not len(parts.val):
+        raise InputError(
+            f"Protocol {name} trains on a single subject, so none can be set aside for val: use "
+            "selection literature."
+        )
+    return parts
+
+
+def divide(groups: dict[str, Int64Array], protocol: Protocol, carve: bool) -> Split:
+    """Applies a protocol's rules.
+
+    Args:
+        groups: (N,) `subject`, `camera` and `setup` of each clip.
+        protocol: The rules.
+        carve: Whether val is carved from train; it stays empty for a single training subject.
+
+    Raises:
+        InputError: A clip matches both rules.
+    """
+    train_n, test_n = (_matching(groups, rule) for rule in (protocol.train, protocol.test))
+    if (train_n & test_n).any():
+        raise InputError(
+            f"The protocol's rules overlap: {int((train_n & test_n).sum())} clips would both train "
+            "and test."
+        )
+    val_n = np.zeros_like(train_n)
+    if carve:
+        subjects = np.unique(groups["subject"][train_n])
+        chosen = subjects[4::5] if len(subjects) >= 5 else subjects[1:][-1:]
+        val_n = train_n & np.isin(groups["subject"], chosen)
+    return Split(_where(train_n & ~val_n), _where(val_n), _where(test_n))
+
+
+def _matching(
+    groups: dict[str, Int64Array], rule: Mapping[str, Sequence[int]]
+) -> NDArray[np.bool_]:
+    match_n = np.ones(len(groups["subject"]), dtype=np.bool_)
+    for field, values in rule.items():
+        match_n &= np.isin(groups[field], values)
+    return match_n
+
+
+def _where(mask_n: NDArray[np.bool_]) -> Int64Array:
+    return np.flatnonzero(mask_n).astype(np.int64)

@@ -1,0 +1,126 @@
+"""The parquet files of a store: one row a clip, the same bytes for the same clips."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hhmnet_core.data.clips import Clip, Float32Array, check_clip
+from hhmnet_core.data.manifest import Manifest, Shard
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import Folder
+from hhmnet_core.skeleton.layouts import Layout, get_layout
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("subject", pa.int64(), nullable=False),
+        pa.field("camera", pa.int64(), nullable=False),
+        pa.field("setup", pa.int64(), nullable=False),
+        pa.field("num_frames", pa.int64(), nullable=False),
+        pa.field("num_bodies", pa.int64(), nullable=False),
+        pa.field("joints", pa.large_list(pa.float32()), nullable=False),
+    ]
+)
+
+_REMEDY = "copy the shard again from where the store is whole, or prepare the store again"
+
+
+def encode_shard(clips: Sequence[Clip]) -> bytes:
+    """The parquet file of these clips: zstd, one row group, no dictionaries, no time stamp."""
+    sizes = np.array([0, *(clip.joints.size for clip in clips)], dtype=np.int64)
+    flat = np.concatenate([np.ascontiguousarray(clip.joints).ravel() for clip in clips])
+    columns = [
+        pa.array([clip.sample_id for clip in clips], pa.string()),
+        *(
+            pa.array([int(getattr(clip, field)) for clip in clips], pa.int64())
+            for field in ("label", "subject", "camera", "setup")
+        ),
+        pa.array([clip.joints.shape[1] for clip in clips], pa.int64()),
+        pa.array([clip.joints.shape[0] for clip in clips], pa.int64()),
+        pa.LargeListArray.from_arrays(np.cumsum(sizes), pa.array(flat, pa.float32())),
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_arrays(columns, schema=SCHEMA),
+        sink,
+        row_group_size=max(1, len(clips)),
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,
+        store_schema=False,
+        version="2.6",
+    )
+    return bytes(sink.getvalue())
+
+
+def read_shard(place: Folder, shard: Shard) -> bytes:
+    """A shard's bytes, verified. Raises InputError for a missing or damaged one."""
+    try:
+        content = place.read(shard.name)
+    except FileNotFoundError as error:
+        raise _missing(place, shard) from error
+    if len(content) != shard.bytes:
+        raise InputError(
+            f"Shard {shard.name} of the store {place.uri} is damaged ({len(content)} bytes, "
+            f"expected {shard.bytes}): {_REMEDY}."
+        )
+    if hashlib.sha256(content).hexdigest() != shard.sha256:
+        raise InputError(
+            f"Shard {shard.name} of the store {place.uri} is damaged (its sha256 differs from the "
+            f"manifest's): {_REMEDY}."
+        )
+    return content
+
+
+def shard_version(place: Folder, shard: Shard) -> str:
+    """Changes when the shard may have. Raises InputError where it is missing."""
+    try:
+        return place.version(shard.name)
+    except FileNotFoundError as error:
+        raise _missing(place, shard) from error
+
+
+def _missing(place: Folder, shard: Shard) -> InputError:
+    return InputError(f"Shard {shard.name} of the store {place.uri} is missing: {_REMEDY}.")
+
+
+def decode_shard(content: bytes, shard: Shard, manifest: Manifest, uri: str) -> Iterator[Clip]:
+    """The clips of a shard, each checked against the manifest.
+
+    Raises:
+        InputError: Not a parquet file of the schema, or a clip that cannot be trained on: whoever
+            wrote the store, its clips are held to the same rules.
+    """
+    where = f"Shard {shard.name} of the store {uri}"
+    layout = get_layout(manifest.layout)
+    try:
+        table = pq.read_table(pa.BufferReader(content), columns=SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise InputError(f"{where} does not hold a clip store's columns ({error}).") from error
+    if len(table) != shard.num_clips:
+        raise InputError(f"{where} holds {len(table)} clips, expected {shard.num_clips}.")
+    facts = table.drop_columns(["joints"]).to_pylist()
+    joints = table.column("joints").combine_chunks()
+    offsets, flat = joints.offsets.to_numpy(), joints.values.to_numpy()
+    for row, fields in enumerate(facts):
+        clip = _clip(fields, flat[offsets[row] : offsets[row + 1]], layout)
+        check_clip(clip, layout, len(manifest.class_names))
+        yield clip
+
+
+def _clip(fields: dict[str, Any], flat: Float32Array, layout: Layout) -> Clip:
+    sample_id, bodies, frames = fields["sample_id"], fields["num_bodies"], fields["num_frames"]
+    expected = bodies * frames * layout.num_joints * layout.channels
+    if bodies < 1 or frames < 1 or flat.size != expected:
+        raise InputError(
+            f"Clip {sample_id} holds {flat.size} coordinates, but {bodies} bodies of {frames} "
+            f"frames in layout {layout.name} have {expected}: the layout or the clip is wrong."
+        )
+    joints_mtvc = flat.reshape(bodies, frames, layout.num_joints, layout.channels)
+    facts = (fields[name] for name in ("label", "subject", "camera", "setup"))
+    return Clip(sample_id, *facts, joints=joints_mtvc)

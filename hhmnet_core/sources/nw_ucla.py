@@ -1,0 +1,177 @@
+"""Northwestern-UCLA Multiview Action 3D (Wang et al., CVPR 2014), the skeletons.
+
+Reads the `all_sqe` files in common use: one JSON a clip, `aAA_sSS_eEE_vVV.json` (action, subject,
+episode, view), `{"file_name": ..., "skeletons": [T][20][3] in metres, "label": 1..10}`.
+"""
+
+import hashlib
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from hhmnet_core.data.clips import Clip, Float32Array, check_clip
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
+
+DATASET = "nw_ucla"
+LAYOUT = "kinect_v1_20"
+PUBLISHED_CLIPS = 1484
+ACTIONS = {
+    1: "pick up with one hand",
+    2: "pick up with two hands",
+    3: "drop trash",
+    4: "walk around",
+    5: "sit down",
+    6: "stand up",
+    8: "donning",
+    9: "doffing",
+    11: "throw",
+    12: "carry",
+}
+CLASS_NAMES = tuple(ACTIONS.values())
+PROTOCOLS = {
+    "12-3": Protocol(train={"camera": [1, 2]}, test={"camera": [3]}),
+    "13-2": Protocol(train={"camera": [1, 3]}, test={"camera": [2]}),
+    "23-1": Protocol(train={"camera": [2, 3]}, test={"camera": [1]}),
+}
+
+_NAME = re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json")
+_LABEL_OF_ACTION = {action: label for label, action in enumerate(ACTIONS)}
+
+
+class Recordings:
+    """The recordings in a folder or a zip; use it in a `with` block.
+
+    Args:
+        path: The zip, or the folder that holds the JSON files (at any depth).
+
+    Raises:
+        InputError: No such path, not a whole zip, or none of the files in it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self._zip: zipfile.ZipFile | None = None
+        if self.path.is_dir():
+            names = [str(at.relative_to(self.path)) for at in self.path.rglob("*.json")]
+        elif self.path.is_file():
+            names = self._open_zip()
+        else:
+            raise InputError(
+                f"There is nothing at {path}: expected the NW-UCLA zip or a folder of its files."
+            )
+        self.names: Sequence[str] = sorted(name for name in names if _NAME.fullmatch(name))
+        if not self.names:
+            raise InputError(
+                f"{path} holds no NW-UCLA recordings: expected files like a01_s01_e00_v01.json."
+            )
+
+    def __enter__(self) -> "Recordings":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._zip:
+            self._zip.close()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def fingerprint(self) -> dict[str, str]:
+        """What the store is made from: the files' names, sizes and checksums, not where they lie.
+
+        A folder and a zip of the same files differ; so do two zips packed differently.
+        """
+        digest = hashlib.sha256()
+        files = [self.path / name for name in self.names] if self._zip is None else [self.path]
+        for name, file in zip(self.names if self._zip is None else [""], files, strict=True):
+            with self._readable(name), open(file, "rb") as opened:
+                digest.update(name.encode() + hashlib.file_digest(opened, "sha256").digest())
+        kind = "zip" if self._zip else "folder"
+        return {"reader": "nw_ucla/1", "kind": kind, "sha256": digest.hexdigest()}
+
+    def clips(self) -> Iterator[Clip]:
+        """The clips in order of their names.
+
+        Raises:
+            InputError: A file that cannot be read or does not hold what it should; it is named.
+        """
+        layout = get_layout(LAYOUT)
+        for name in self.names:
+            found = _NAME.fullmatch(name)
+            assert found
+            action, subject, _, view = (int(number) for number in found.groups())
+            what = f"{name} in {self.path}"
+            joints_tvc = self._joints(name, what, action)
+            clip = Clip(
+                sample_id=Path(name).stem,
+                label=_LABEL_OF_ACTION[action],
+                subject=subject,
+                camera=view,
+                setup=0,
+                joints=joints_tvc[None],
+            )
+            try:
+                check_clip(clip, layout, len(CLASS_NAMES))
+            except InputError as error:
+                raise InputError(f"{what}: {error}") from error
+            yield clip
+
+    def _joints(self, name: str, what: str, action: int) -> Float32Array:
+        if action not in ACTIONS:
+            raise InputError(
+                f"{what} names action {action}; NW-UCLA has {', '.join(map(str, ACTIONS))}."
+            )
+        try:
+            content = json.loads(self._read(name))
+        except ValueError as error:
+            raise InputError(
+                f"{what} is not JSON ({error}): it is cut off or damaged; get the file again."
+            ) from error
+        if not isinstance(content, dict) or not {"skeletons", "label"} <= content.keys():
+            raise InputError(f'{what} lacks a key: expected "skeletons" and "label".')
+        if content["label"] != _LABEL_OF_ACTION[action] + 1:
+            raise InputError(
+                f"{what} has label {content['label']!r}; the action in its name means "
+                f"{_LABEL_OF_ACTION[action] + 1}."
+            )
+        try:
+            joints_tvc = np.array(content["skeletons"], dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{what} has skeletons that are not numbers, or frames of unequal size; expected "
+                "[frames][20][3]."
+            ) from error
+        if joints_tvc.ndim != 3 or joints_tvc.shape[1:] != (20, 3) or not len(joints_tvc):
+            raise InputError(
+                f"{what} has skeletons of shape {joints_tvc.shape}; expected (frames, 20, 3)."
+            )
+        return joints_tvc
+
+    def _open_zip(self) -> list[str]:
+        try:
+            self._zip = zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(
+                f"{self.path} is not a whole zip file ({error}): it is cut off, damaged or "
+                "something else; get it again."
+            ) from error
+        return self._zip.namelist()
+
+    def _read(self, name: str) -> bytes:
+        with self._readable(name):
+            return self._zip.read(name) if self._zip else (self.path / name).read_bytes()
+
+    @contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            what = f"{name} in {self.path}" if name else str(self.path)
+            raise InputError(f"{what} cannot be read ({error}): get it again.") from error
