@@ -9,17 +9,21 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint ui clean
+.PHONY: help .venv demo test test-slow lint ui clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# A second `venv` over the first, by another Python, would mix the two: one that works is kept.
 $(STAMP):
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is no Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import pip, ssl' 2> /dev/null || $(MAKE) --no-print-directory .venv
 	rm -f .venv/.pins-*
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+.venv:
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is no Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
 
 demo: $(STAMP) ## trains phase 1 on synthetic skeletons, on this machine
 	$(BIN)/python experiments/phase1.py
