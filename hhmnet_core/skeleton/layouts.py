@@ -79,7 +79,10 @@ class Layout:
             name=f"{self.name}_permuted",
             joints=tuple(self.joints[old] for old in order),
             bones=tuple((new_of[child], new_of[parent]) for child, parent in self.bones),
-            parts={part: tuple(new_of[old] for old in old_joints) for part, old_joints in self.parts.items()},
+            parts={
+                part: tuple(new_of[old] for old in old_joints)
+                for part, old_joints in self.parts.items()
+            },
             mirror=tuple(new_of[self.mirror[old]] for old in order),
             centre=new_of[self.centre],
             channels=self.channels,

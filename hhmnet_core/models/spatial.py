@@ -1,0 +1,136 @@
+"""RE-DMT: Reranking-Enhanced Dynamic Mask Transformer, attention over joints.
+
+The name and the idea (global spatial attention; a dynamic mask and re-ranking against redundancy)
+are HHMNet's (Zhang et al., ACM MM 2023); everything below that is this project's design:
+
+1. Scores: one V x V map per clip body and head. Queries and keys are taken from a few temporal
+   segments, so a score sums q.k over the whole clip: attention is global in time, and the map is
+   small enough to be re-ranked. A learnable bias per hop distance adds the skeleton's structure.
+2. Re-ranking: the scores, read as distances, are re-ranked by k-reciprocal encoding (Zhong et al.,
+   CVPR 2017); lambda S + (1 - lambda) gamma (1 - Jaccard), lambda and gamma learnable per head.
+3. Dynamic mask: per query only the strongest keys are kept; a masked key gets exactly zero.
+4. A learnable static joint map is added, as in DSTA-Net (Shi et al., ACCV 2020).
+
+Shapes: R clip bodies, T frames, V joints, C channels, H heads, S segments.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hhmnet_core.models.reranking import k_reciprocal_jaccard
+from hhmnet_core.skeleton.layouts import Layout
+
+
+def keep_strongest(scores: Tensor, kept: int) -> Tensor:
+    """Scores with all but the `kept` strongest keys of each query at -inf: (..., V, V), same shape.
+
+    The softmax of the result is exactly zero where masked, and its gradient is finite, since each
+    row keeps at least one finite score.
+    """
+    strongest = scores.topk(max(1, kept), dim=-1).indices
+    masked = torch.ones_like(scores, dtype=torch.bool).scatter_(-1, strongest, False)
+    return scores.masked_fill(masked, -math.inf)
+
+
+def affinity_distance(scores: Tensor) -> Tensor:
+    """Scores (..., V, V) as distances in [0, 1], the strongest nearest; each joint at 0 from itself."""
+    low = scores.amin((-2, -1), keepdim=True)
+    high = scores.amax((-2, -1), keepdim=True)
+    distance = (high - scores) / (high - low).clamp_min(torch.finfo(scores.dtype).eps)
+    own = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    return distance.masked_fill(own, 0.0)
+
+
+class ReDmt(nn.Module):
+    """One RE-DMT layer: (R, T, V, C) -> (R, T, V, C), to be added to its input.
+
+    Args:
+        layout: The skeleton; gives V and the hop distances.
+        width: C.
+        heads: H, a divisor of C.
+        segments: S, temporal segments that queries and keys are taken from.
+        kept_ratio: Share of the keys that each query keeps; 1 switches the mask off.
+        rerank: Whether scores are re-ranked.
+        k1, k2: Neighbourhood sizes of the re-ranking.
+    """
+
+    hops_vv: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        width: int,
+        heads: int,
+        segments: int,
+        kept_ratio: float,
+        rerank: bool,
+        k1: int,
+        k2: int,
+    ) -> None:
+        super().__init__()
+        joints = layout.num_joints
+        self.heads, self.segments = heads, segments
+        self.kept = math.ceil(kept_ratio * joints)
+        self.k1, self.k2 = k1, k2
+        self.norm = nn.LayerNorm(width)
+        self.query_key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self.register_buffer("hops_vv", layout.hops, persistent=False)
+        self.hop_bias = nn.Parameter(torch.zeros(heads, int(layout.hops.max()) + 1))
+        self.static_map = nn.Parameter(_hop_maps(layout, heads))
+        self.rerank = rerank
+        if rerank:
+            # Zhong et al. start from lambda = 0.3.
+            self.lambda_logit = nn.Parameter(torch.full((heads,), math.log(0.3 / 0.7)))
+            self.gamma = nn.Parameter(torch.ones(heads))
+
+    def scores(self, x_rtvc: Tensor) -> Tensor:
+        """Scores before the mask, (R, H, V, V), from normalised features (R, T, V, C)."""
+        width = x_rtvc.shape[-1]
+        segments = min(self.segments, x_rtvc.shape[1])
+        x_rsvc = _segment_means(x_rtvc, segments)
+        query, key = self.query_key(x_rsvc).unflatten(-1, (2, self.heads, -1)).unbind(3)
+        scale = 1 / math.sqrt(segments * width / (2 * self.heads))
+        scores = torch.einsum("rsvhd,rsuhd->rhvu", query * scale, key)
+        scores = scores + self.hop_bias[:, self.hops_vv]
+        if not self.rerank:
+            return scores
+        # Neighbourhoods are sets: the ranking is constant almost everywhere, so its gradient
+        # reaches the scores through lambda alone.
+        with torch.no_grad():
+            jaccard = k_reciprocal_jaccard(affinity_distance(scores), self.k1, self.k2)
+        own = torch.sigmoid(self.lambda_logit)[:, None, None]
+        return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)
+
+    def attention(self, x_rtvc: Tensor) -> Tensor:
+        """Dynamic attention (R, H, V, V): rows sum to one, masked keys are exactly zero."""
+        scores = self.scores(x_rtvc)
+        if self.kept < scores.shape[-1]:
+            scores = keep_strongest(scores, self.kept)
+        return scores.softmax(-1)
+
+    def forward(self, x_rtvc: Tensor) -> Tensor:
+        x_rtvc = self.norm(x_rtvc)
+        map_rhvu = self.attention(x_rtvc) + self.static_map
+        value_rtuhd = self.value(x_rtvc).unflatten(-1, (self.heads, -1))
+        mixed = torch.einsum("rhvu,rtuhd->rtvhd", map_rhvu, value_rtuhd)
+        out: Tensor = self.out(F.relu(mixed.flatten(3)))
+        return out
+
+
+def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
+    """Means over S runs of frames, as even as they can be: (R, T, V, C) -> (R, S, V, C)."""
+    frames = x_rtvc.shape[1]
+    if frames % segments == 0:
+        return x_rtvc.unflatten(1, (segments, -1)).mean(2)
+    return torch.stack([run.mean(1) for run in x_rtvc.tensor_split(segments, 1)], 1)
+
+
+def _hop_maps(layout: Layout, heads: int) -> Tensor:
+    """Static maps to start from, (H, V, V): head h averages the joints h mod 3 hops away."""
+    maps = torch.stack([(layout.hops == h % 3).float() for h in range(heads)])
+    return maps / maps.sum(-1, keepdim=True).clamp_min(1)

@@ -1,0 +1,224 @@
+"""ST&ST: the skeletal encoder of HHMNet, blocks of RE-DMT over joints and SK-TC over frames.
+
+Differs from usual skeleton networks in what lets it run anywhere with equal results: it
+normalises within a frame and joint (LayerNorm), never across clips, and its only randomness is
+handed in. Shapes: N clips, R clip bodies that are present, T frames, V joints, M bodies, C
+channels, K classes, E embedding.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.models.spatial import ReDmt
+from hhmnet_core.models.temporal import SkTc
+from hhmnet_core.skeleton.layouts import Layout
+
+
+@dataclass
+class StstConfig:
+    """Size and switches of an ST&ST encoder.
+
+    Attributes:
+        widths: Channels of each block; where they grow, the temporal stride is 2.
+        heads: Attention heads, a divisor of every width.
+        patch: Frames that the stem folds into one.
+        segments: Temporal segments that attention scores are taken from.
+        mask: Whether RE-DMT masks weak keys.
+        kept_ratio: Share of the keys that the mask keeps, in (0, 1].
+        rerank: Whether RE-DMT re-ranks its scores.
+        k1: Reciprocal neighbourhood of the re-ranking, in joints.
+        k2: Neighbours averaged by the re-ranking's local expansion.
+        branches: (kernel, dilation) of SK-TC's branches; the first alone where `temporal` is plain.
+        select: Whether SK-TC selects its branches; else they are averaged.
+        drop_path: Stochastic depth of the last block; linear from 0 at the first.
+        dropout: Dropout before the classifier.
+        embedding: E, size of the embedding that the contrastive loss compares.
+    """
+
+    widths: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 192, 192])
+    heads: int = 4
+    patch: int = 2
+    segments: int = 4
+    mask: bool = True
+    kept_ratio: float = 0.5
+    rerank: bool = True
+    k1: int = 6
+    k2: int = 3
+    branches: list[tuple[int, int]] = field(default_factory=lambda: [(3, 1), (5, 2)])
+    select: bool = True
+    drop_path: float = 0.1
+    dropout: float = 0.1
+    embedding: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.widths or any(width % (2 * self.heads) for width in self.widths):
+            raise InputError(
+                f"model.widths must be multiples of twice model.heads ({self.heads}), but are {self.widths}."
+            )
+        if not 0 < self.kept_ratio <= 1:
+            raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
+        for name in ("drop_path", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"model.{name} must be in [0, 1), but is {getattr(self, name)}.")
+        if not self.branches or any(
+            kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
+        ):
+            raise InputError(
+                f"model.branches needs odd kernels and dilations of at least 1, but is {self.branches}."
+            )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder says of a batch: class logits (N, K) and embeddings (N, E) of norm 1/sqrt(tau)."""
+
+    logits_nk: Tensor
+    embedding_ne: Tensor
+
+
+class Block(nn.Module):
+    """RE-DMT, then SK-TC, both residual: (R, T, V, C_in) -> (R, T / stride, V, C_out)."""
+
+    def __init__(self, config: StstConfig, layout: Layout, width_in: int, width: int) -> None:
+        super().__init__()
+        self.stride = 2 if width > width_in else 1
+        self.widen = nn.Linear(width_in, width) if width != width_in else nn.Identity()
+        self.spatial = ReDmt(
+            layout,
+            width,
+            config.heads,
+            config.segments,
+            config.kept_ratio if config.mask else 1.0,
+            config.rerank,
+            config.k1,
+            config.k2,
+        )
+        self.temporal = SkTc(width, config.branches, 1, config.select)
+
+    def forward(self, x_rtvc: Tensor, scale_r111: Tensor | None) -> Tensor:
+        if self.stride == 2:
+            x_rtvc = _halve_frames(x_rtvc)
+        x_rtvc = self.widen(x_rtvc)
+        x_rtvc = x_rtvc + _scaled(self.spatial(x_rtvc), scale_r111)
+        return x_rtvc + _scaled(self.temporal(x_rtvc), scale_r111)
+
+
+class Stst(nn.Module):
+    """An ST&ST encoder with a classifier and a head for the contrastive loss.
+
+    Args:
+        config: Size and switches.
+        layout: The skeleton.
+        num_classes: K.
+        temperature: tau of the contrastive loss. Embeddings leave with norm 1/sqrt(tau), so that
+            the product of two is their cosine over the (geometric mean) temperature.
+        learn_temperature: Whether tau is a parameter.
+    """
+
+    def __init__(
+        self,
+        config: StstConfig,
+        layout: Layout,
+        num_classes: int,
+        temperature: float = 0.1,
+        learn_temperature: bool = False,
+    ) -> None:
+        super().__init__()
+        self.config, self.layout = config, layout
+        first, last = config.widths[0], config.widths[-1]
+        self.stem = nn.Linear(config.patch * layout.channels, first)
+        self.joint_embedding = nn.Parameter(0.02 * torch.randn(layout.num_joints, first))
+        self.blocks = nn.ModuleList(
+            Block(config, layout, width_in, width)
+            for width_in, width in zip([first, *config.widths], config.widths, strict=False)
+        )
+        self.norm = nn.LayerNorm(last)
+        self.classifier = nn.Linear(last, num_classes)
+        self.projector = nn.Sequential(
+            nn.Linear(last, last), nn.ReLU(), nn.Linear(last, config.embedding)
+        )
+        log_temperature = torch.tensor(math.log(temperature))
+        if learn_temperature:
+            self.log_temperature = nn.Parameter(log_temperature)
+        else:
+            self.register_buffer("log_temperature", log_temperature)
+
+    @property
+    def num_draws(self) -> int:
+        """Uniform draws that a clip needs in training: one a block, one a final channel."""
+        return len(self.blocks) + self.classifier.in_features
+
+    def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None = None) -> Tensor:
+        """Features (R, T', V, C) of bodies (R, T, V, C_in); T is padded to whole patches."""
+        patch = self.config.patch
+        if x_rtvc.shape[1] % patch:
+            x_rtvc = torch.cat(
+                [x_rtvc, x_rtvc[:, -1:].expand(-1, -x_rtvc.shape[1] % patch, -1, -1)], 1
+            )
+        folded = x_rtvc.unflatten(1, (-1, patch)).permute(0, 1, 3, 2, 4).flatten(3)
+        x_rtvc = self.stem(folded) + self.joint_embedding
+        for depth, block in enumerate(self.blocks):
+            drop = self.config.drop_path * depth / max(1, len(self.blocks) - 1)
+            scale = None
+            if draws_rd is not None and drop:
+                scale = ((draws_rd[:, depth] >= drop) / (1 - drop)).to(x_rtvc)[:, None, None, None]
+            x_rtvc = block(x_rtvc, scale)
+        out: Tensor = self.norm(x_rtvc)
+        return out
+
+    def forward(
+        self, x_nctvm: Tensor, body_rows: Tensor | None = None, draws_nd: Tensor | None = None
+    ) -> Encoded:
+        """Encodes clips.
+
+        Args:
+            x_nctvm: (N, C, T, V, M) of one modality.
+            body_rows: (R,) the bodies that are present, as indices into N * M, ordered by clip;
+                None: all.
+            draws_nd: (N, num_draws) uniform draws, in training; None: nothing is dropped.
+
+        Raises InputError where V or C are not the layout's.
+        """
+        clips, channels, _, joints, bodies = x_nctvm.shape
+        self.layout.check(joints, channels, "Model input")
+        x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
+        if body_rows is None:
+            body_rows = torch.arange(clips * bodies, device=x_nctvm.device)
+        elif bodies > 1:
+            x_rtvc = x_rtvc[body_rows]
+        clip_of_row = body_rows // bodies
+        draws_rd = None if draws_nd is None else draws_nd[clip_of_row]
+        pooled_rc = self.forward_features(x_rtvc, draws_rd).mean((1, 2))
+        if bodies > 1:
+            present = torch.zeros(clips, 1, dtype=pooled_rc.dtype, device=pooled_rc.device)
+            present.index_add_(0, clip_of_row, torch.ones_like(pooled_rc[:, :1]))
+            summed = pooled_rc.new_zeros(clips, pooled_rc.shape[1])
+            pooled_nc = summed.index_add(0, clip_of_row, pooled_rc) / present
+        else:
+            pooled_nc = pooled_rc
+        embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
+            -0.5 * self.log_temperature
+        )
+        return Encoded(self.classifier(self._dropped(pooled_nc, draws_nd)), embedding)
+
+    def _dropped(self, x_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
+        dropout = self.config.dropout
+        if draws_nd is None or not dropout:
+            return x_nc
+        return x_nc * ((draws_nd[:, len(self.blocks) :] >= dropout) / (1 - dropout))
+
+
+def _halve_frames(x_rtvc: Tensor) -> Tensor:
+    """Means of pairs of frames, the last alone where T is odd: (R, T, V, C) -> (R, ceil(T/2), V, C)."""
+    if x_rtvc.shape[1] % 2:
+        x_rtvc = torch.cat([x_rtvc, x_rtvc[:, -1:]], 1)
+    return x_rtvc.unflatten(1, (-1, 2)).mean(2)
+
+
+def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * scale

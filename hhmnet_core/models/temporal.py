@@ -1,0 +1,68 @@
+"""SK-TC: Selective Kernel Temporal Convolution.
+
+Short- and long-range branches over time, fused per channel by weights that the clip itself
+chooses (Li et al., "Selective Kernel Networks", CVPR 2019: pool, reduce by 16 to at least 32,
+softmax across branches). This project's design: the branches work on half the channels, between
+two pointwise layers, and the pooling is over frames and joints.
+
+Shapes: R clip bodies, T frames, V joints, C channels, B branches.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SkTc(nn.Module):
+    """One SK-TC layer: (R, T, V, C) -> (R, ceil(T / stride), V, C), to be added to its input.
+
+    Args:
+        width: C.
+        branches: (kernel, dilation) of each branch, kernels odd.
+        stride: Temporal stride.
+        select: Whether branches are selected; else they are averaged.
+    """
+
+    def __init__(
+        self, width: int, branches: list[tuple[int, int]], stride: int, select: bool
+    ) -> None:
+        super().__init__()
+        inner = width // 2
+        self.norm = nn.LayerNorm(width)
+        self.reduce = nn.Linear(width, inner)
+        self.branches = nn.ModuleList(
+            nn.Conv2d(
+                inner,
+                inner,
+                (kernel, 1),
+                stride=(stride, 1),
+                padding=((kernel - 1) // 2 * dilation, 0),
+                dilation=(dilation, 1),
+            )
+            for kernel, dilation in branches
+        )
+        self.select = select
+        if select:
+            hidden = max(inner // 16, 32)
+            self.squeeze = nn.Linear(inner, hidden)
+            self.excite = nn.Linear(hidden, len(branches) * inner)
+        self.expand = nn.Linear(inner, width)
+
+    def branch_weights(self, summed_rtvc: Tensor) -> Tensor:
+        """Weights (R, B, C') of the branches from their sum (R, T, V, C'); they sum to 1 over B."""
+        pooled = F.relu(self.squeeze(summed_rtvc.mean((1, 2))))
+        return self.excite(pooled).unflatten(-1, (len(self.branches), -1)).softmax(1)
+
+    def forward(self, x_rtvc: Tensor) -> Tensor:
+        h_rtvc = F.relu(self.reduce(self.norm(x_rtvc)))
+        # Channels-last memory seen as NCHW: the convolutions read it without a copy.
+        h_rctv = h_rtvc.permute(0, 3, 1, 2)
+        outputs = [branch(h_rctv).permute(0, 2, 3, 1) for branch in self.branches]
+        summed = torch.stack(outputs).sum(0) if len(outputs) > 2 else outputs[0] + outputs[-1]
+        if self.select:
+            weights = self.branch_weights(summed)[:, :, None, None]
+            fused = sum(output * weights[:, b] for b, output in enumerate(outputs))
+        else:
+            fused = summed / len(outputs)
+        out: Tensor = self.expand(F.relu(fused))
+        return out

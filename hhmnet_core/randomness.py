@@ -1,0 +1,48 @@
+"""Random numbers that depend on what they are for, never on who draws them.
+
+Every worker draws for the whole global batch from a generator keyed by (seed, epoch, step,
+purpose) and keeps its own rows, so that splitting a batch over workers changes no number.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def keyed_generator(*key: int | str, device: torch.device | None = None) -> torch.Generator:
+    """A generator seeded by the key alone, equal in every process and Python version."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    generator = torch.Generator(device or torch.device("cpu"))
+    generator.manual_seed(int.from_bytes(digest, "little") >> 1)
+    return generator
+
+
+class BatchRandom:
+    """Draws for a global batch of `total` clips, handing out the rows [start, stop)."""
+
+    def __init__(
+        self,
+        *key: int | str,
+        total: int,
+        start: int = 0,
+        stop: int | None = None,
+        device: torch.device,
+    ) -> None:
+        self.total = total
+        self.rows = slice(start, total if stop is None else stop)
+        self.device = device
+        # Drawn on the CPU so that a seed means the same numbers on every device.
+        self._generator = keyed_generator(*key)
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """U[low, high) of shape (rows, *shape)."""
+        drawn = torch.rand(self.total, *shape, generator=self._generator)
+        return self._mine(drawn * (high - low) + low)
+
+    def normal(self, *shape: int) -> Tensor:
+        """N(0, 1) of shape (rows, *shape)."""
+        return self._mine(torch.randn(self.total, *shape, generator=self._generator))
+
+    def _mine(self, drawn: Tensor) -> Tensor:
+        return drawn[self.rows].to(self.device, non_blocking=True)

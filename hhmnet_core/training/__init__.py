@@ -1,0 +1,1 @@
+"""Training as generators, on one process or on a mesh of them."""

@@ -1,0 +1,104 @@
+"""One modality's encoder with all that training it needs, and its file in a checkpoint."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
+
+
+class Stream:
+    """An encoder, its optimiser, its averaged weights and the best of them so far.
+
+    Args:
+        modality: Its name.
+        model: Its encoder, on the device and in the precision that it is trained in.
+        config: How it is trained.
+    """
+
+    def __init__(self, modality: str, model: nn.Module, config: OptimConfig) -> None:
+        self.modality, self.model, self.config = modality, model, config
+        self.parameters = list(model.parameters())
+        self.optimizer = make_optimizer(model, config)
+        self.average = self._copy_weights() if config.ema else {}
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def evaluated(self) -> dict[str, Tensor]:
+        """The weights that scores are made with: averaged ones where there are such."""
+        return self.average or {n: p.detach() for n, p in self.model.named_parameters()}
+
+    def keep_best(self) -> None:
+        self.best = {name: weight.clone() for name, weight in self.evaluated.items()}
+
+    def gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def update(self, rate: float, step: int) -> None:
+        """One optimiser step, `step` counting from 0 over the whole training."""
+        clip_gradients(self.parameters, self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            update_average(self.average, self.model, self.config.ema, step)
+
+    def save(self, folder: Path) -> None:
+        """Writes `<modality>.safetensors`: weights, optimiser, averaged and best weights."""
+        tensors = {f"model/{name}": p.detach() for name, p in self.model.named_parameters()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = value
+        tensors |= {f"average/{name}": weight for name, weight in self.average.items()}
+        tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
+        # Contiguous copies: safetensors refuses views that share memory.
+        save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, self._file(folder))
+
+    def load(self, folder: Path) -> None:
+        """Reads what `save` wrote. Raises InputError where it does not fit this encoder."""
+        file = self._file(folder)
+        try:
+            tensors = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"Checkpoint file {file} cannot be read ({error}): resume from another checkpoint."
+            ) from error
+        try:
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    parameter.copy_(tensors[f"model/{name}"])
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"Checkpoint file {file} does not fit the model that the config describes: "
+                f"{str(error).splitlines()[0]}. Use the config that it was trained with."
+            ) from error
+        for name, parameter in self.model.named_parameters():
+            state = {
+                key: tensors[f"optimizer/{key}/{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"optimizer/{key}/{name}" in tensors
+            }
+            # AdamW keeps its step count on the host.
+            on_device = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
+            if on_device:
+                self.optimizer.state[parameter] = on_device
+        device = self.parameters[0].device
+        self.average = _part(tensors, "average/", device)
+        self.best = _part(tensors, "best/", device)
+
+    def _copy_weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def _file(self, folder: Path) -> Path:
+        return folder / f"{self.modality}.safetensors"
+
+
+def _part(tensors: dict[str, Tensor], prefix: str, device: torch.device) -> dict[str, Tensor]:
+    return {
+        n.removeprefix(prefix): t.to(device) for n, t in tensors.items() if n.startswith(prefix)
+    }
