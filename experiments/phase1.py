@@ -1,0 +1,20 @@
+"""Trains phase 1: the four skeletal modalities, tied by contrast. Without arguments: a demo."""
+
+from dataclasses import fields
+
+from jsonargparse import ArgumentParser
+
+from hhmnet_platform.scripts import parse, run_script
+from hhmnet_platform.train import Phase1Job, run_phase1
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="phase1.py", description=__doc__)
+    parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
+    parser.add_class_arguments(Phase1Job)
+    values = parser.instantiate(parse(parser))
+    run_phase1(Phase1Job(**{field.name: values[field.name] for field in fields(Phase1Job)}))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,1 @@
+"""The cluster and the tracking: what runs `hhmnet_core` on Ray and shows it in MLflow."""

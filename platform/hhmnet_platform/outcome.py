@@ -1,0 +1,104 @@
+"""What a finished run leaves behind: result.json, figures, MLflow, a table in the terminal."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from hhmnet_core.fusion.scores import ScoreTable, read_scores, top1
+from hhmnet_platform.cluster import Plan
+from hhmnet_platform.job import Run
+from hhmnet_platform.report import FUSION, MEMBERS, figures_of, result_table
+from hhmnet_platform.tracking import Ending, Tracker
+from hhmnet_platform.workspace import RESULT, RunFolder
+
+
+def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The run's result, as it goes to result.json."""
+    last = history[-1]["metrics"]
+    members = {}
+    for member in MEMBERS:
+        tables = _tables(run.folder, member)
+        epoch = int(last[member].get("best/epoch", len(history))) if member != FUSION else None
+        members[member] = {
+            "epoch": epoch,
+            "val_top1": float(top1(tables["val"])) if "val" in tables else None,
+            "test_top1": float(top1(tables["test"])) if "test" in tables else None,
+        }
+    return {
+        "run": run.folder.name,
+        "phase": "phase1",
+        "dataset": run.clips.manifest.dataset,
+        "protocol": run.config.data.protocol,
+        "selection": run.config.data.selection,
+        "digest": run.clips.manifest.digest,
+        "members": members,
+        "layout": str(plan),
+        "seconds": round(sum(record["seconds"] for record in history), 3),
+        "checkpoint": f"epoch-{len(history):05d}",
+        "science": run.science,
+        "tags": dict(run.tracked.tags),
+        "history": list(history),
+    }
+
+
+def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
+    """Writes figures, then result.json, then MLflow; the run is complete before MLflow has it."""
+    history = result["history"]
+    tracker.update(history)
+    files: dict[str, dict[str, bytes]] = {}
+    for member in MEMBERS:
+        tables = _tables(run.folder, member)
+        shown = tables.get("test") or tables.get("val")
+        figures = figures_of(member, history, shown)
+        for name, content in figures.items():
+            run.folder.place.write(f"figures/{member}-{name}", content)
+        files[member] = {f"figures/{name}": content for name, content in figures.items()} | {
+            f"scores/{split}.parquet": run.folder.place.read(f"scores/{member}-{split}.parquet")
+            for split in tables
+        }
+    if run.folder.read_json(RESULT) is None:
+        run.folder.write_json(RESULT, result)
+    for name in ("config.yaml", RESULT):
+        files[FUSION][name] = run.folder.place.read(name)
+    if tracker.finish(Ending("FINISHED", files)):
+        run.folder.write_json("tracked.json", {"uri": run.tracked.uri})
+
+
+def show(run: Run, result: Mapping[str, Any]) -> None:
+    """The table, and where everything is."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(result_table(result))
+    for line in where(run.folder, run.tracked.uri, run.tracked.experiment):
+        console.print(line, markup=False, emoji=False)
+
+
+def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
+    """Lines that lead to the files and to MLflow."""
+    tracked = place.read_json("tracked.json") is not None
+    lines = [f"Files    {place.uri}"]
+    if not tracked:
+        return [
+            *lines,
+            f"MLflow   {tracking_uri} was away: the same command again writes what it misses.",
+        ]
+    lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {place.name}")
+    if tracking_uri.startswith("sqlite:"):
+        workspace = Path(place.uri).parent.parent
+        option = "" if workspace == Path("workspace").absolute() else f" WORKSPACE={workspace}"
+        lines.append(f"Open it  make ui{option}")
+        lines.append(f"         or: mlflow ui --backend-store-uri {tracking_uri}")
+    else:
+        lines.append(f"Open it  {tracking_uri}")
+    return lines
+
+
+def _tables(place: RunFolder, member: str) -> dict[str, ScoreTable]:
+    """The score tables of a modality or of the fusion, by split."""
+    names = set(place.sub("scores").names())
+    return {
+        split: read_scores(f"{place.uri}/scores/{member}-{split}.parquet")
+        for split in ("val", "test")
+        if f"{member}-{split}.parquet" in names
+    }

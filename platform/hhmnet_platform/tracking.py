@@ -1,0 +1,304 @@
+"""MLflow: a parent run a phase, a child run a modality, written by the driver alone.
+
+Everything is written from the history, which every checkpoint and report carries, and only what
+MLflow does not hold yet: so nothing is lost while a server is away, and nothing is there twice.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from hhmnet_core.skeleton.modalities import MODALITIES
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Records = Sequence[Mapping[str, Any]]
+FUSION = "fusion"
+MEMBERS = (FUSION, *MODALITIES)
+RETRY_SECONDS = 10.0
+SQLITE_WAIT_SECONDS = 60
+MOST_METRICS, MOST_PARAMS, DIGEST_LENGTH = 1000, 100, 36
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What MLflow is told of a run beside its metrics.
+
+    Attributes:
+        uri: Of MLflow's tracking.
+        experiment: Its name.
+        artifacts: Where a new experiment keeps its artifacts; "" leaves it to the server.
+        name: The run's name.
+        params: The flat config.
+        tags: On the parent and on every child.
+        dataset: Its name.
+        digest: Its digest.
+        store: Where it lies.
+    """
+
+    uri: str
+    experiment: str
+    artifacts: str
+    name: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    dataset: str
+    digest: str
+    store: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is written once, when a run ends.
+
+    Attributes:
+        status: FINISHED, FAILED or KILLED.
+        files: For each modality and "fusion": artifact path -> content.
+    """
+
+    status: str
+    files: Mapping[str, Mapping[str, bytes]]
+
+
+class MlflowWriter:
+    """Writes one run; every method raises where MLflow cannot be reached, and can be repeated."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.run = run
+        self.run_ids: dict[str, str] = {}
+        self._client: MlflowClient | None = None
+        self._written: dict[str, set[tuple[str, int]]] = {}
+        self._started: dict[str, int] = {}
+
+    def connect(self) -> None:
+        """Finds the runs or makes them, and looks up what they hold."""
+        quieten()
+        from mlflow import MlflowClient
+
+        with self._alone():
+            uri = self.run.uri
+            if self._database is not None:
+                uri += f"?timeout={SQLITE_WAIT_SECONDS}"
+            client = MlflowClient(tracking_uri=uri)
+            experiment_id = self._experiment(client)
+            found = self._find(client, experiment_id)
+            for member in MEMBERS:
+                known = found.get(member) or self._create(client, experiment_id, member)
+                run_id = known.info.run_id
+                self.run_ids[member] = run_id
+                self._started[member] = known.info.start_time
+                self._written[member] = {
+                    (key, metric.step)
+                    for key in known.data.metrics
+                    for metric in client.get_metric_history(run_id, key)
+                }
+                if known.info.status != "RUNNING":
+                    client.update_run(run_id, status="RUNNING")
+            self._describe(client)
+            self._client = client
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None
+
+    def disconnect(self) -> None:
+        """After a failure: what MLflow holds is looked up again."""
+        self._client = None
+
+    def write(self, history: Records) -> None:
+        """Writes every metric of the history that MLflow does not hold."""
+        from mlflow.entities import Metric
+
+        assert self._client is not None
+        for member in MEMBERS:
+            missing: list[Metric] = []
+            after = 0.0
+            for record in history:
+                after += record["seconds"]
+                at = self._started[member] + int(1000 * after)
+                missing += [
+                    Metric(name, value, at, record["epoch"])
+                    for name, value in record["metrics"].get(member, {}).items()
+                    if (name, record["epoch"]) not in self._written[member]
+                ]
+            for batch in _batches(missing, MOST_METRICS):
+                with self._alone():
+                    self._client.log_batch(self.run_ids[member], metrics=batch)
+                self._written[member] |= {(metric.key, metric.step) for metric in batch}
+
+    def finish(self, ending: Ending) -> None:
+        """Writes the files, and ends the runs."""
+        assert self._client is not None
+        with tempfile.TemporaryDirectory() as folder:
+            for member, files in ending.files.items():
+                for name, content in files.items():
+                    local = Path(folder, member, name)
+                    local.parent.mkdir(parents=True, exist_ok=True)
+                    local.write_bytes(content)
+                if files:
+                    self._client.log_artifacts(self.run_ids[member], str(Path(folder, member)))
+        with self._alone():
+            for run_id in self.run_ids.values():
+                self._client.set_terminated(run_id, ending.status)
+
+    @property
+    def _database(self) -> Path | None:
+        """The SQLite file, where there is one and MLflow has been given no options of its own."""
+        prefix = "sqlite:///"
+        if self.run.uri.startswith(prefix) and "?" not in self.run.uri:
+            return Path(self.run.uri.removeprefix(prefix)).absolute()
+        return None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
+        if self._database is None:
+            yield
+            return
+        self._database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._database}.lock", timeout=SQLITE_WAIT_SECONDS):
+            yield
+
+    def _experiment(self, client: "MlflowClient") -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = self.run.experiment
+        known = client.get_experiment_by_name(name)
+        if known is None:
+            try:
+                return client.create_experiment(name, self.run.artifacts or None)
+            except MlflowException:  # another driver was faster
+                known = client.get_experiment_by_name(name)
+                if known is None:
+                    raise
+        return str(known.experiment_id)
+
+    def _find(self, client: "MlflowClient", experiment_id: str) -> dict[str, "Run"]:
+        found: dict[str, Run] = {}
+        # Oldest first, and the oldest kept: should there be two, both drivers choose the same.
+        for run in client.search_runs(
+            [experiment_id],
+            filter_string=f"tags.`hhmnet.run` = '{self.run.name}'",
+            order_by=["attributes.start_time ASC"],
+        ):
+            found.setdefault(run.data.tags.get("hhmnet.modality", ""), run)
+        return found
+
+    def _create(self, client: "MlflowClient", experiment_id: str, member: str) -> "Run":
+        tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}
+        name = self.run.name
+        if member != FUSION:
+            tags["mlflow.parentRunId"] = self.run_ids[FUSION]
+            name = f"{member} · {self.run.name}"
+        return client.create_run(experiment_id, tags=tags, run_name=name)
+
+    def _describe(self, client: "MlflowClient") -> None:
+        """Params, tags and data set: MLflow takes equal ones again without a complaint."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+
+        params = [Param(key, str(value)) for key, value in self.run.params.items()]
+        tags = [RunTag(key, value) for key, value in self.run.tags.items()]
+        data = Dataset(
+            name=self.run.dataset,
+            digest=self.run.digest[:DIGEST_LENGTH],
+            source_type="local",
+            source=json.dumps({"uri": self.run.store}),
+        )
+        used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+        for run_id in self.run_ids.values():
+            for batch in _batches(params, MOST_PARAMS):
+                client.log_batch(run_id, params=batch)
+            client.log_batch(run_id, tags=tags)
+            client.log_inputs(run_id, datasets=[used])
+
+
+class Tracker:
+    """Keeps MLflow up to date from a thread of its own, so that no server can hold up training.
+
+    Args:
+        writer: Of the run.
+        say: Takes a notice for the user: MLflow is away, MLflow is back.
+    """
+
+    def __init__(self, writer: MlflowWriter, say: Callable[[str], None]) -> None:
+        self._writer = writer
+        self._say = say
+        self._history: Records = ()
+        self._ending: Ending | None = None
+        self._complete = False
+        self._away = False
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def update(self, history: Records) -> None:
+        """Hands over the whole history; returns at once."""
+        self._history = history
+        self._changed.set()
+
+    def finish(self, ending: Ending, patience: float = 90.0) -> bool:
+        """Writes what is left and ends the runs; whether MLflow now holds everything."""
+        self._ending = ending
+        self._changed.set()
+        self._thread.join(patience)
+        return self._complete
+
+    def _work(self) -> None:
+        while True:
+            ending = self._ending
+            written = self._try(ending)
+            if ending is not None:
+                self._complete = written
+                return
+            self._changed.wait(RETRY_SECONDS if self._away else None)
+            self._changed.clear()
+
+    def _try(self, ending: Ending | None) -> bool:
+        try:
+            if not self._writer.connected:
+                self._writer.connect()
+            self._writer.write(self._history)
+            if ending is not None:
+                self._writer.finish(ending)
+        except Exception as error:  # whatever MLflow has, training goes on
+            self._writer.disconnect()
+            if not self._away:
+                self._away = True
+                self._say(
+                    f"MLflow at {self._writer.run.uri} cannot be written ({_first_line(error)}). "
+                    "Training goes on; what is missing there is written as soon as it is back."
+                )
+            return False
+        if self._away:
+            self._away = False
+            self._say("MLflow is back, and holds everything again.")
+        return True
+
+
+def quieten() -> None:
+    """MLflow, unless told otherwise: no chatter, no reports home, no minutes of retries."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterable[list[Any]]:
+    return (list(items[start : start + size]) for start in range(0, len(items), size))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

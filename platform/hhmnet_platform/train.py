@@ -1,0 +1,108 @@
+"""Phase 1 on Ray Train: from a job to a tracked, resumable run."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from types import FrameType
+
+from hhmnet_platform.cluster import (
+    Plan,
+    Resources,
+    cluster_address,
+    make_plan,
+    ray_session,
+    this_machine,
+)
+from hhmnet_platform.driver import Training
+from hhmnet_platform.estimate import estimate
+from hhmnet_platform.job import Phase1Job, Run, prepare_run, store_of
+from hhmnet_platform.outcome import publish, show, summarise
+from hhmnet_platform.progress import Display
+from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
+from hhmnet_platform.workspace import RESULT, Workspace, absolute
+
+__all__ = ["Phase1Job", "run_phase1"]
+
+
+def run_phase1(job: Phase1Job) -> None:
+    """Trains phase 1, resumes it, or says that it is complete.
+
+    Raises InputError for anything the user can cause, before Ray starts where that can be known.
+    """
+    workspace = Workspace(absolute(job.workspace))
+    plan = None if cluster_address() else _plan(job, this_machine())
+    if job.dry_run:
+        with store_of(job, workspace, keep=False) as store:
+            run = prepare_run(job, workspace, store)
+            if plan is None:
+                with ray_session() as resources:
+                    plan = _plan(job, resources)
+            print(f"run         {run.folder.name}\nmesh        {plan}", flush=True)
+            for line in estimate(run.config, run.clips, plan).lines():
+                print(line)
+        return
+    workspace.tracking_uri(job.tracking_uri)
+    workspace.check_writable()
+    with store_of(job, workspace, keep=True) as store:
+        run = prepare_run(job, workspace, store)
+    run.folder.claim(run.science)
+    with run.folder.lock():
+        result = run.folder.read_json(RESULT)
+        if result is not None:
+            print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
+            if run.folder.read_json("tracked.json") is None:
+                publish(run, result, Tracker(MlflowWriter(run.tracked), print))
+            show(run, result)
+            return
+        run.folder.write_yaml("config.yaml", asdict(replace(job, data=run.config.data)))
+        _train(job, run, plan)
+
+
+def _plan(job: Phase1Job, resources: Resources) -> Plan:
+    return make_plan(
+        resources,
+        workers=job.workers,
+        modality_parallel=job.modality_parallel,
+        gpu=job.gpu,
+        cpus_per_worker=job.cpus_per_worker,
+    )
+
+
+def _train(job: Phase1Job, run: Run, plan: Plan | None) -> None:
+    with Display(run.config.optim.epochs) as display, _stoppable():
+        display.say(f"run     {run.folder.name}")
+        display.phase("starting Ray" if plan else "joining the Ray cluster")
+        with ray_session() as resources:
+            plan = _plan(job, resources)
+            layout = {
+                "hhmnet.workers": str(plan.workers),
+                "hhmnet.modality_parallel": str(plan.modality_parallel),
+                "hhmnet.device": "cuda" if plan.gpu else "cpu",
+            }
+            tracked = replace(run.tracked, tags={**run.tracked.tags, **layout})
+            tracker = Tracker(MlflowWriter(tracked), display.say)
+            try:
+                history = Training(job.max_failures, run, plan, display, tracker).fit()
+            except BaseException as error:
+                stopped = isinstance(error, KeyboardInterrupt)
+                tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
+                raise
+        display.phase("scoring and drawing")
+        result = summarise(run, plan, history)
+        publish(run, result, tracker)
+    show(run, result)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """`ray job stop` and schedulers send SIGTERM: it ends a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

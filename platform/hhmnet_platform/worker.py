@@ -1,0 +1,153 @@
+"""What runs on the cluster: the training loop of each worker, and what it sends to the driver."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train import Checkpoint, UserCallback
+from ray.train.torch import get_device
+from ray.util.queue import Queue
+
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import write_scores
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.phase1 import EpochReport, Phase1Config, fit
+from hhmnet_platform.cluster import Plan
+
+
+@dataclass(frozen=True)
+class WorkerStarted:
+    """A worker process is up. Sent to the driver, as are the other messages."""
+
+    rank: int
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class EpochsDone:
+    """Epochs whose checkpoint is safe, as plain dicts of `EpochRecord`.
+
+    The first message after a (re)start carries the whole history, the others the newest epoch.
+    """
+
+    records: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Workers died or raised; Ray may start them again."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What the workers are to do.
+
+    Attributes:
+        config: All that decides the result; `config.data.store` is absolute.
+        digest: Of the store, as the driver saw it.
+        plan: The layout.
+        run: The run's name.
+        run_uri: Its folder.
+        outbox: Where messages to the driver go.
+    """
+
+    config: Phase1Config
+    digest: str
+    plan: Plan
+    run: str
+    run_uri: str
+    outbox: Queue
+
+
+def train_worker(settings: Mapping[str, Any]) -> None:
+    """The loop of one worker, under Ray Train."""
+    task: Assignment = settings["assignment"]
+    rank = ray.train.get_context().get_world_rank()
+    task.outbox.put(WorkerStarted(rank, socket.gethostname(), os.getpid()))
+    torch.set_num_threads(task.plan.cpus_per_worker)
+    clips = load_clips(task.config.data.store)
+    if clips.manifest.digest != task.digest:
+        raise InputError(
+            f"The store {task.config.data.store} is another one on {socket.gethostname()} than "
+            "where the run was started: put it where all nodes see the same."
+        )
+    device = get_device()
+    mesh = Mesh(task.plan.modality_parallel, device)
+    checkpoint = ray.train.get_checkpoint()
+    with ExitStack() as stack:
+        resume, saved = None, 0
+        if checkpoint is not None:
+            resume = Path(stack.enter_context(checkpoint.as_directory()))
+            saved = _epoch_of(checkpoint)
+        known = 0
+        for report in fit(task.config, clips, mesh, device=device, resume=resume):
+            metrics = _message(report, known, task) if rank == 0 else {}
+            known = len(report.history)
+            if report.epoch <= saved:
+                # Trained before, only scored now: its checkpoint is in place.
+                ray.train.report(metrics)
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                report.state.save(Path(folder))
+                ray.train.report(
+                    metrics,
+                    checkpoint=Checkpoint.from_directory(folder),
+                    checkpoint_dir_name=f"epoch-{report.epoch:05d}",
+                )
+
+
+def _message(report: EpochReport, known: int, task: Assignment) -> dict[str, Any]:
+    """Rank 0's report; it also writes the score tables, so that a last epoch always has them."""
+    for table in report.scores:
+        name = f"{table.modality}-{table.split}.parquet"
+        write_scores(replace(table, run=task.run), f"{task.run_uri}/scores/{name}")
+    return {"records": [asdict(record) for record in report.history[known:]]}
+
+
+def _epoch_of(checkpoint: Checkpoint) -> int:
+    return int(Path(checkpoint.path).name.removeprefix("epoch-"))
+
+
+class Courier(UserCallback):
+    """Takes from Ray's controller to the driver what all workers have safely reported."""
+
+    def __init__(self, outbox: Queue) -> None:
+        self.outbox = outbox
+
+    def after_report(
+        self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Checkpoint | None
+    ) -> None:
+        self.outbox.put(EpochsDone(metrics[0]["records"]))
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        for error in worker_exceptions.values():
+            if isinstance(error, InputError):
+                # Raised here it ends the run at once; on a worker alone it would be retried.
+                raise error
+        self.outbox.put(Failed(describe(worker_exceptions)))
+
+
+def describe(worker_failures: Mapping[int, Exception]) -> str:
+    """One line: the worker failure that most likely caused the others."""
+
+    def is_consequence(error: Exception) -> bool:
+        text = str(error)
+        return "gloo" in text or "NCCL" in text or "Connection" in text
+
+    rank, error = min(worker_failures.items(), key=lambda item: (is_consequence(item[1]), item[0]))
+    text = str(error)
+    if "ActorDiedError" in text or "actor died" in text.lower():
+        return f"the process of worker {rank} died"
+    said = " ".join(text.split())[:300]
+    return f"worker {rank}: {type(error).__name__}: {said}"

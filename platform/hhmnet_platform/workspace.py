@@ -1,0 +1,198 @@
+"""The workspace: one folder, at any fsspec URI, that holds everything the platform makes.
+
+<workspace>/data/          stores made on the spot
+<workspace>/runs/<name>/   one folder a run: checkpoints, scores, figures, result.json
+<workspace>/mlflow.db      tracking, where no server is named
+<workspace>/mlartifacts/   its artifacts
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import Folder, folder
+
+RESULT = "result.json"
+SNAPSHOT = "checkpoint_manager_snapshot.json"
+
+
+def absolute(uri: str) -> str:
+    """The URI with a local path made absolute: workers run in folders of their own."""
+    place = folder(uri)
+    return place.path if place.is_local else uri.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where everything goes.
+
+    Attributes:
+        uri: Absolute path or URI, without a slash at the end.
+    """
+
+    uri: str
+
+    @property
+    def is_local(self) -> bool:
+        return folder(self.uri).is_local
+
+    def at(self, name: str) -> str:
+        return f"{self.uri}/{name}"
+
+    def check_writable(self) -> None:
+        """Raises InputError where nothing can be written."""
+        place = folder(self.uri)
+        probe = f".probe-{os.getpid()}"
+        place.write(probe, b"")
+        place.remove(probe)
+
+    def tracking_uri(self, given: str) -> str:
+        """The MLflow tracking URI: the one given, else a database in the workspace."""
+        if given:
+            return given
+        if not self.is_local:
+            raise InputError(
+                f"The workspace {self.uri} cannot hold a database: give --tracking_uri, the "
+                "address of an MLflow server."
+            )
+        return f"sqlite:///{self.at('mlflow.db')}"
+
+    def run(self, name: str) -> "RunFolder":
+        return RunFolder(name, self.at(f"runs/{name}"))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        name: The run's name.
+        uri: Absolute path or URI.
+    """
+
+    name: str
+    uri: str
+
+    @property
+    def place(self) -> Folder:
+        return folder(self.uri)
+
+    def sub(self, name: str) -> Folder:
+        return folder(f"{self.uri}/{name}")
+
+    def epochs_saved(self) -> int:
+        """The newest epoch with a checkpoint that Ray will resume from."""
+        noted = self.read_json(SNAPSHOT) or {}
+        latest = noted.get("latest_checkpoint_result") or {}
+        return int(str(latest.get("checkpoint_dir_name", "epoch-0")).removeprefix("epoch-"))
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the run; None where there is none."""
+        try:
+            content = json.loads(self.place.read(name))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise InputError(
+                f"{name} in {self.uri} is not JSON: delete the folder to train the run again."
+            ) from error
+        return dict(content)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        self.place.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def write_yaml(self, name: str, content: Mapping[str, Any]) -> None:
+        self.place.write(name, yaml.safe_dump(dict(content), sort_keys=False).encode())
+
+    def claim(self, science: Mapping[str, Any]) -> None:
+        """Notes what the run is about; raises InputError where the name belongs to another."""
+        noted = self.read_json("science.json")
+        if noted is None:
+            self.write_json("science.json", science)
+            return
+        if differing := sorted(
+            key for key in {*noted, *science} if noted.get(key) != science.get(key)
+        ):
+            raise InputError(
+                f"Run {self.name} exists with another {', '.join(differing)}: give another --name, "
+                "or none to have it derived from the config."
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps a second process off the run; a killed process lets go of it."""
+        if not self.place.is_local:
+            yield
+            return
+        path = Path(self.uri)
+        path.mkdir(parents=True, exist_ok=True)
+        held = FileLock(path / ".lock")
+        try:
+            held.acquire(timeout=5)
+        except Timeout:
+            raise InputError(
+                f"Run {self.name} is being trained by another process: wait for it, or stop it."
+            ) from None
+        try:
+            yield
+        finally:
+            held.release()
+
+    def heal(self) -> str:
+        """Makes the checkpoints usable after a crash; says what was lost, "" for nothing.
+
+        Ray notes the checkpoints in a snapshot that it does not write in one piece: a process
+        killed at that moment leaves half a file, on which Ray refuses to start.
+        """
+        place = self.place
+        try:
+            noted = json.loads(place.read(SNAPSHOT))["checkpoint_results"]
+            names = {str(result["checkpoint_dir_name"]) for result in noted}
+        except FileNotFoundError:
+            return ""
+        except (ValueError, KeyError, TypeError):
+            names = None
+        if names is not None and names <= set(place.names()):
+            return ""
+        place.remove(SNAPSHOT)
+        return "its note of the checkpoints was damaged, so it starts again"
+
+
+def flat(config: object) -> dict[str, Any]:
+    """A dataclass as plain values by dotted names."""
+    values: dict[str, Any] = {}
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                visit(f"{prefix}.{key}" if prefix else key, inner)
+        else:
+            values[prefix] = list(value) if isinstance(value, tuple) else value
+
+    visit("", asdict(config))  # type: ignore[call-overload]
+    return values
+
+
+def run_name(dataset: str, phase: str, science: Mapping[str, Any]) -> str:
+    """`<dataset>-<phase>-<hash>`, the hash over all that decides the result."""
+    text = json.dumps(science, sort_keys=True, separators=(",", ":"))
+    return f"{dataset}-{phase}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def check_name(name: str) -> None:
+    """Raises InputError for a name that cannot be a folder's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise InputError(
+            f"The run name {name!r} cannot be used: expected up to 100 letters, digits, dots, "
+            "dashes and underscores."
+        )
