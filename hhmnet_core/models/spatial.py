@@ -36,7 +36,7 @@ def keep_strongest(scores: Tensor, kept: int) -> Tensor:
 
 
 def affinity_distance(scores: Tensor) -> Tensor:
-    """Scores (..., V, V) as distances in [0, 1], the strongest nearest; each joint at 0 from itself."""
+    """Scores (..., V, V) as distances in [0, 1], the strongest nearest, each joint at 0."""
     low = scores.amin((-2, -1), keepdim=True)
     high = scores.amax((-2, -1), keepdim=True)
     distance = (high - scores) / (high - low).clamp_min(torch.finfo(scores.dtype).eps)
@@ -133,4 +133,5 @@ def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
 def _hop_maps(layout: Layout, heads: int) -> Tensor:
     """Static maps to start from, (H, V, V): head h averages the joints h mod 3 hops away."""
     maps = torch.stack([(layout.hops == h % 3).float() for h in range(heads)])
-    return maps / maps.sum(-1, keepdim=True).clamp_min(1)
+    averaging: Tensor = maps / maps.sum(-1, keepdim=True).clamp_min(1)
+    return averaging

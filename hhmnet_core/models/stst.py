@@ -33,7 +33,7 @@ class StstConfig:
         rerank: Whether RE-DMT re-ranks its scores.
         k1: Reciprocal neighbourhood of the re-ranking, in joints.
         k2: Neighbours averaged by the re-ranking's local expansion.
-        branches: (kernel, dilation) of SK-TC's branches; the first alone where `temporal` is plain.
+        branches: (kernel, dilation) of SK-TC's branches; one alone is a plain convolution.
         select: Whether SK-TC selects its branches; else they are averaged.
         drop_path: Stochastic depth of the last block; linear from 0 at the first.
         dropout: Dropout before the classifier.
@@ -58,7 +58,8 @@ class StstConfig:
     def __post_init__(self) -> None:
         if not self.widths or any(width % (2 * self.heads) for width in self.widths):
             raise InputError(
-                f"model.widths must be multiples of twice model.heads ({self.heads}), but are {self.widths}."
+                f"model.widths must be multiples of twice model.heads ({self.heads}), "
+                f"but are {self.widths}."
             )
         if not 0 < self.kept_ratio <= 1:
             raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
@@ -69,13 +70,14 @@ class StstConfig:
             kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
         ):
             raise InputError(
-                f"model.branches needs odd kernels and dilations of at least 1, but is {self.branches}."
+                "model.branches needs odd kernels and dilations of at least 1, "
+                f"but is {self.branches}."
             )
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What an encoder says of a batch: class logits (N, K) and embeddings (N, E) of norm 1/sqrt(tau)."""
+    """Of a batch: class logits (N, K) and embeddings (N, E) of norm 1/sqrt(tau)."""
 
     logits_nk: Tensor
     embedding_ne: Tensor
@@ -98,7 +100,7 @@ class Block(nn.Module):
             config.k1,
             config.k2,
         )
-        self.temporal = SkTc(width, config.branches, 1, config.select)
+        self.temporal = SkTc(width, config.branches, config.select)
 
     def forward(self, x_rtvc: Tensor, scale_r111: Tensor | None) -> Tensor:
         if self.stride == 2:
@@ -214,10 +216,11 @@ class Stst(nn.Module):
 
 
 def _halve_frames(x_rtvc: Tensor) -> Tensor:
-    """Means of pairs of frames, the last alone where T is odd: (R, T, V, C) -> (R, ceil(T/2), V, C)."""
+    """Means of two frames each, (R, T, V, C) -> (R, ceil(T / 2), V, C); an odd last one stays."""
     if x_rtvc.shape[1] % 2:
         x_rtvc = torch.cat([x_rtvc, x_rtvc[:, -1:]], 1)
-    return x_rtvc.unflatten(1, (-1, 2)).mean(2)
+    halved: Tensor = x_rtvc.unflatten(1, (-1, 2)).mean(2)
+    return halved
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:

@@ -14,18 +14,15 @@ from torch import Tensor, nn
 
 
 class SkTc(nn.Module):
-    """One SK-TC layer: (R, T, V, C) -> (R, ceil(T / stride), V, C), to be added to its input.
+    """One SK-TC layer: (R, T, V, C) -> (R, T, V, C), to be added to its input.
 
     Args:
         width: C.
         branches: (kernel, dilation) of each branch, kernels odd.
-        stride: Temporal stride.
         select: Whether branches are selected; else they are averaged.
     """
 
-    def __init__(
-        self, width: int, branches: list[tuple[int, int]], stride: int, select: bool
-    ) -> None:
+    def __init__(self, width: int, branches: list[tuple[int, int]], select: bool) -> None:
         super().__init__()
         inner = width // 2
         self.norm = nn.LayerNorm(width)
@@ -35,7 +32,6 @@ class SkTc(nn.Module):
                 inner,
                 inner,
                 (kernel, 1),
-                stride=(stride, 1),
                 padding=((kernel - 1) // 2 * dilation, 0),
                 dilation=(dilation, 1),
             )
@@ -51,14 +47,15 @@ class SkTc(nn.Module):
     def branch_weights(self, summed_rtvc: Tensor) -> Tensor:
         """Weights (R, B, C') of the branches from their sum (R, T, V, C'); they sum to 1 over B."""
         pooled = F.relu(self.squeeze(summed_rtvc.mean((1, 2))))
-        return self.excite(pooled).unflatten(-1, (len(self.branches), -1)).softmax(1)
+        weights: Tensor = self.excite(pooled).unflatten(-1, (len(self.branches), -1)).softmax(1)
+        return weights
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         h_rtvc = F.relu(self.reduce(self.norm(x_rtvc)))
         # Channels-last memory seen as NCHW: the convolutions read it without a copy.
         h_rctv = h_rtvc.permute(0, 3, 1, 2)
         outputs = [branch(h_rctv).permute(0, 2, 3, 1) for branch in self.branches]
-        summed = torch.stack(outputs).sum(0) if len(outputs) > 2 else outputs[0] + outputs[-1]
+        summed = sum(outputs[1:], outputs[0])
         if self.select:
             weights = self.branch_weights(summed)[:, :, None, None]
             fused = sum(output * weights[:, b] for b, output in enumerate(outputs))

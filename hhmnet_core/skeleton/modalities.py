@@ -10,7 +10,7 @@ from torch import Tensor
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import Layout
 
-MODALITIES = ("joint", "bone", "joint_motion", "bone_motion")
+MODALITIES: tuple[str, ...] = ("joint", "bone", "joint_motion", "bone_motion")
 
 
 def bones(joints_nctvm: Tensor, layout: Layout) -> Tensor:
@@ -20,7 +20,7 @@ def bones(joints_nctvm: Tensor, layout: Layout) -> Tensor:
 
 
 def motion(x_nctvm: Tensor) -> Tensor:
-    """Each next frame minus this one, zero at the last frame: (N, C, T, V, M) -> (N, C, T, V, M)."""
+    """Each next frame minus this one, zero at the last frame; (N, C, T, V, M) as given."""
     steps = torch.zeros_like(x_nctvm)
     steps[:, :, :-1] = x_nctvm[:, :, 1:] - x_nctvm[:, :, :-1]
     return steps

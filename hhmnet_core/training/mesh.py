@@ -19,13 +19,14 @@ def check_modality_parallel(workers: int, modality_parallel: int) -> None:
     """Raises InputError unless the modalities and the workers can be split so."""
     if modality_parallel not in (1, 2, 4):
         raise InputError(
-            f"modality_parallel must be 1, 2 or 4 (there are {len(MODALITIES)} modalities to split), "
-            f"but is {modality_parallel}."
+            f"modality_parallel must be 1, 2 or 4 (there are {len(MODALITIES)} modalities to "
+            f"split), but is {modality_parallel}."
         )
     if workers < 1 or workers % modality_parallel:
         raise InputError(
-            f"{workers} workers cannot be split into groups of modality_parallel={modality_parallel}: "
-            f"give a multiple of {modality_parallel} workers."
+            f"{workers} workers cannot be split into groups of "
+            f"modality_parallel={modality_parallel}: give a multiple of "
+            f"{modality_parallel} workers."
         )
 
 
@@ -81,7 +82,7 @@ class Mesh:
         """
         if self._world == 1:
             return local
-        gathered: Tensor = _Gather.apply(local, self, total)
+        gathered: Tensor = _Gather.apply(local, self, total)  # type: ignore[no-untyped-call]
         return gathered
 
     def sum_by_modality(self, local: Tensor) -> Tensor:

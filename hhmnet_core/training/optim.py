@@ -1,6 +1,7 @@
 """Optimiser, learning-rate schedule and weight averaging."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,14 +83,14 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.lr, foreach=True)
 
 
-def clip_gradients(parameters: list[Tensor], limit: float) -> None:
-    """Scales the gradients so that their joint norm is at most `limit`; never waits for the device."""
+def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
+    """Scales gradients to a joint norm of at most `limit`; never waits for the device."""
     nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
 
 
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
-    """Moves averaged weights towards the model's; early steps count more, so that it starts unbiased."""
+    """Moves averaged weights to the model's; early steps count more, so that it starts unbiased."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
     current = dict(model.named_parameters())
     torch._foreach_lerp_([average[name] for name in current], list(current.values()), weight)

@@ -264,7 +264,7 @@ class _Trainer:
         }
 
     def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
-        """One step on a global batch of clip indices; sums (4 / P, 3) of loss, correct, contrast."""
+        """One step on a global batch of clip indices: (4 / P, 3) loss, correct, contrast sums."""
         config, total = self.config, len(clips_n)
         mine = self.mesh.rows(total)
 

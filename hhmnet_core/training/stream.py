@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.stst import Stst
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 
 
@@ -20,7 +21,7 @@ class Stream:
         config: How it is trained.
     """
 
-    def __init__(self, modality: str, model: nn.Module, config: OptimConfig) -> None:
+    def __init__(self, modality: str, model: Stst, config: OptimConfig) -> None:
         self.modality, self.model, self.config = modality, model, config
         self.parameters = list(model.parameters())
         self.optimizer = make_optimizer(model, config)

@@ -1,0 +1,75 @@
+"""Batched k-reciprocal re-ranking against a plain, loop-by-loop one."""
+
+import numpy as np
+import pytest
+import torch
+
+from hhmnet_core.models.reranking import k_reciprocal_jaccard, k_reciprocal_rerank
+
+
+def plain_jaccard(distance: np.ndarray, k1: int, k2: int) -> np.ndarray:
+    """Zhong et al. 2017, written as the paper's section 3 reads, one set at a time."""
+    items = len(distance)
+    ranked = [list(np.argsort(distance[i])) for i in range(items)]
+
+    def nearest(i: int, k: int) -> list[int]:
+        return ranked[i][: k + 1]
+
+    def reciprocal(i: int, k: int) -> set[int]:
+        return {j for j in nearest(i, k) if i in nearest(j, k)}
+
+    encoding = np.zeros((items, items))
+    for i in range(items):
+        expanded = set(reciprocal(i, k1))
+        for j in reciprocal(i, k1):
+            candidate = reciprocal(j, round(k1 / 2))
+            if len(candidate & reciprocal(i, k1)) > 2 / 3 * len(candidate):
+                expanded |= candidate
+        for j in expanded:
+            encoding[i, j] = np.exp(-distance[i, j])
+        encoding[i] /= encoding[i].sum()
+    if k2 > 1:
+        encoding = np.stack([encoding[ranked[i][:k2]].mean(0) for i in range(items)])
+    jaccard = np.zeros((items, items))
+    for i in range(items):
+        for j in range(items):
+            smaller = np.minimum(encoding[i], encoding[j]).sum()
+            larger = np.maximum(encoding[i], encoding[j]).sum()
+            jaccard[i, j] = 1 - smaller / larger
+    return jaccard
+
+
+@pytest.mark.parametrize("joints", [17, 20, 25])
+@pytest.mark.parametrize(("k1", "k2"), [(2, 1), (5, 2), (6, 3), (12, 6), (20, 6)])
+def test_batched_equals_plain(joints: int, k1: int, k2: int) -> None:
+    affinity = torch.rand(3, 2, joints, joints, dtype=torch.float64)
+    distance = 1 - affinity
+    distance.diagonal(dim1=-2, dim2=-1).zero_()
+    batched = k_reciprocal_jaccard(distance, k1, k2)
+    for index in np.ndindex(3, 2):
+        plain = plain_jaccard(distance[index].numpy(), k1, k2)
+        np.testing.assert_allclose(batched[index].numpy(), plain, atol=1e-12)
+
+
+def test_self_is_not_privileged_where_it_is_far() -> None:
+    distance = torch.rand(20, 20, dtype=torch.float64)
+    batched = k_reciprocal_jaccard(distance, 6, 3)
+    np.testing.assert_allclose(batched.numpy(), plain_jaccard(distance.numpy(), 6, 3), atol=1e-12)
+
+
+def test_final_distance_blends_both() -> None:
+    distance = torch.rand(20, 20, dtype=torch.float64)
+    jaccard = k_reciprocal_jaccard(distance, 6, 3)
+    final = k_reciprocal_rerank(distance, 6, 3, 0.3)
+    torch.testing.assert_close(final, 0.7 * jaccard + 0.3 * distance)
+    assert torch.equal(k_reciprocal_rerank(distance, 6, 3, 1.0), distance)
+
+
+def test_two_cliques_are_told_apart() -> None:
+    clique = torch.arange(20) % 2
+    distance = (clique[:, None] != clique).double() + 0.1 * torch.rand(20, 20, dtype=torch.float64)
+    distance = (distance + distance.T) / 2
+    distance.fill_diagonal_(0)
+    jaccard = k_reciprocal_jaccard(distance, 6, 3)
+    same = clique[:, None] == clique
+    assert jaccard[same].max() < jaccard[~same].min() == pytest.approx(1)

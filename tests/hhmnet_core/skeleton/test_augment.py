@@ -1,0 +1,101 @@
+"""Augmentation keeps what it must keep, and depends on the clip's place in the batch alone."""
+
+import math
+
+import pytest
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.randomness import BatchRandom
+from hhmnet_core.skeleton.augment import AugmentConfig, augment, frame_positions, rotation
+from hhmnet_core.skeleton.layouts import get_layout
+
+LAYOUT = get_layout("kinect_v1_20")
+STILL = AugmentConfig(crop=1, yaw=0, tilt=0, scale=0, shear=0, joint_noise=0)
+CPU = torch.device("cpu")
+
+
+def draws(total: int, start: int = 0, stop: int | None = None) -> BatchRandom:
+    return BatchRandom(1, "test", total=total, start=start, stop=stop, device=CPU)
+
+
+def test_positions_span_the_whole_clip_without_randomness() -> None:
+    positions = frame_positions(torch.tensor([1, 2, 9]), 5)
+    expected = torch.tensor([[0.0] * 5, [0, 0.25, 0.5, 0.75, 1], [0, 2, 4, 6, 8]])
+    torch.testing.assert_close(positions, expected)
+
+
+def test_random_positions_stay_inside_and_keep_the_share() -> None:
+    lengths = torch.randint(1, 3000, (500,))
+    positions = frame_positions(lengths, 16, 0.5, draws(500))
+    assert (positions >= 0).all() and (positions <= lengths[:, None] - 1 + 1e-3).all()
+    span = positions[:, -1] - positions[:, 0]
+    assert (span >= 0.5 * (lengths - 1) - 1e-3).all()
+    assert span.lt(0.6 * (lengths - 1)).any() and span.gt(0.9 * (lengths - 1)).any()
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    joints = torch.randn(4, 3, 6, 20, 2)
+    torch.testing.assert_close(augment(joints, STILL, LAYOUT, draws(4)), joints)
+
+
+def test_rotation_keeps_bone_lengths() -> None:
+    joints = torch.randn(8, 3, 6, 20, 1, dtype=torch.float64).float()
+    config = AugmentConfig(crop=1, yaw=180, tilt=90, scale=0, shear=0, joint_noise=0)
+    turned = augment(joints, config, LAYOUT, draws(8))
+    assert (turned - joints).abs().max() > 0.5
+    parents = list(LAYOUT.parents)
+    before = (joints - joints[:, :, :, parents]).norm(dim=1)
+    torch.testing.assert_close((turned - turned[:, :, :, parents]).norm(dim=1), before)
+
+
+def test_rotation_turns_about_the_named_axes() -> None:
+    quarter = math.pi / 2
+    x, y, z = torch.eye(3)
+    for angles, start, end in (
+        ((quarter, 0, 0), y, z),
+        ((0, quarter, 0), z, x),
+        ((0, 0, quarter), x, y),
+    ):
+        torch.testing.assert_close(
+            rotation(torch.tensor([angles]))[0] @ start, end, atol=1e-6, rtol=0
+        )
+    flat = rotation(torch.tensor([[quarter]]))[0]
+    torch.testing.assert_close(
+        flat @ torch.tensor([1.0, 0]), torch.tensor([0.0, 1]), atol=1e-6, rtol=0
+    )
+
+
+def test_mirror_swaps_sides_and_x() -> None:
+    joints = torch.randn(2, 3, 5, 20, 1)
+    mirrored = augment(joints, AugmentConfig(**{**vars(STILL), "mirror": 1.0}), LAYOUT, draws(2))
+    left, right = LAYOUT.joint("left_hand"), LAYOUT.joint("right_hand")
+    torch.testing.assert_close(mirrored[:, 0, :, left], -joints[:, 0, :, right])
+    torch.testing.assert_close(mirrored[:, 1:, :, left], joints[:, 1:, :, right])
+
+
+def test_joint_noise_is_constant_in_time() -> None:
+    joints = torch.zeros(3, 3, 5, 20, 1)
+    shaken = augment(joints, AugmentConfig(**{**vars(STILL), "joint_noise": 0.1}), LAYOUT, draws(3))
+    assert shaken.std() == pytest.approx(0.1, rel=0.2)
+    torch.testing.assert_close(shaken, shaken[:, :, :1].expand_as(shaken))
+
+
+def test_a_share_of_the_batch_gets_the_numbers_of_the_whole() -> None:
+    joints, config = torch.randn(7, 3, 5, 20, 2), AugmentConfig(mirror=0.5)
+    whole = augment(joints, config, LAYOUT, draws(7))
+    share = augment(joints[3:5], config, LAYOUT, draws(7, 3, 5))
+    torch.testing.assert_close(share, whole[3:5])
+
+
+def test_two_dimensions_turn_in_their_plane() -> None:
+    joints = torch.randn(4, 2, 5, 17, 1)
+    config = AugmentConfig(tilt=90, scale=0, shear=0, joint_noise=0)
+    turned = augment(joints, config, get_layout("coco_17"), draws(4))
+    torch.testing.assert_close(turned.norm(dim=1), joints.norm(dim=1))
+
+
+@pytest.mark.parametrize("bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}])
+def test_impossible_strength_is_named(bad: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"augment.{next(iter(bad))} must be"):
+        AugmentConfig(**bad)

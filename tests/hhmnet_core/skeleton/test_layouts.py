@@ -1,0 +1,71 @@
+"""Layouts are trees, their parts cover the body, their mirrors are involutions."""
+
+import pytest
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import LAYOUTS, PARTS, Layout, get_layout
+
+layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+@layouts
+def test_bones_form_a_tree_rooted_at_the_centre(layout: Layout) -> None:
+    assert len(layout.bones) == layout.num_joints - 1
+    assert sorted(child for child, _ in layout.bones) == sorted(
+        set(range(layout.num_joints)) - {layout.centre}
+    )
+    for joint in range(layout.num_joints):
+        for _ in range(layout.num_joints):
+            joint = layout.parents[joint]
+        assert joint == layout.centre
+
+
+@layouts
+def test_hops_equal_steps_along_the_tree(layout: Layout) -> None:
+    def to_root(joint: int) -> list[int]:
+        path = [joint]
+        while path[-1] != layout.centre:
+            path.append(layout.parents[path[-1]])
+        return path
+
+    for one in range(layout.num_joints):
+        for other in range(layout.num_joints):
+            a, b = to_root(one), to_root(other)
+            shared = len(set(a) & set(b))
+            assert layout.hops[one, other] == len(a) + len(b) - 2 * shared
+
+
+@layouts
+def test_parts_divide_the_joints_and_mirror_onto_each_other(layout: Layout) -> None:
+    assert tuple(layout.parts) == PARTS
+    assert sorted(sum(layout.parts.values(), ())) == list(range(layout.num_joints))
+    for part, joints in layout.parts.items():
+        side = part.replace("left", "L").replace("right", "left").replace("L", "right")
+        assert {layout.mirror[joint] for joint in joints} == set(layout.parts[side])
+
+
+@layouts
+def test_mirror_is_an_involution_that_keeps_bones(layout: Layout) -> None:
+    assert [layout.mirror[joint] for joint in layout.mirror] == list(range(layout.num_joints))
+    mirrored = {(layout.mirror[child], layout.mirror[parent]) for child, parent in layout.bones}
+    assert mirrored == set(layout.bones)
+
+
+def test_permuted_layout_names_the_same_bones() -> None:
+    layout = get_layout("kinect_v2_25")
+    order = tuple(torch.randperm(25).tolist())
+    other = layout.permuted(order)
+    names = {(layout.joints[c], layout.joints[p]) for c, p in layout.bones}
+    assert {(other.joints[c], other.joints[p]) for c, p in other.bones} == names
+    assert torch.equal(other.hops, layout.hops[list(order)][:, list(order)])
+
+
+def test_unknown_layout_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"'kinect_v3'.*kinect_v1_20, kinect_v2_25, coco_17"):
+        get_layout("kinect_v3")
+
+
+def test_check_names_both_shapes() -> None:
+    with pytest.raises(InputError, match=r"A clip has 25 joints of 3 .* kinect_v1_20 has 20 joints"):
+        get_layout("kinect_v1_20").check(25, 3, "A clip")

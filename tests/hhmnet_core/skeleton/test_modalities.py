@@ -1,0 +1,42 @@
+"""The four modalities against their definitions, joint by joint and frame by frame."""
+
+import numpy as np
+import pytest
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.modalities import MODALITIES, derive
+
+LAYOUT = get_layout("kinect_v1_20")
+
+
+def reference(joints: np.ndarray, modality: str) -> np.ndarray:
+    out = joints.copy()
+    if modality.startswith("bone"):
+        for joint in range(20):
+            out[:, :, :, joint] = joints[:, :, :, joint] - joints[:, :, :, LAYOUT.parents[joint]]
+    if modality.endswith("motion"):
+        still = out.copy()
+        for frame in range(out.shape[2] - 1):
+            out[:, :, frame] = still[:, :, frame + 1] - still[:, :, frame]
+        out[:, :, -1] = 0
+    return out
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("frames", [1, 7])
+def test_modality_equals_its_definition(modality: str, frames: int) -> None:
+    joints = torch.randn(2, 3, frames, 20, 2)
+    derived = derive(joints, modality, LAYOUT)
+    np.testing.assert_array_equal(derived.numpy(), reference(joints.numpy(), modality))
+
+
+def test_unknown_modality_is_named() -> None:
+    with pytest.raises(InputError, match="'velocity'; known are joint, bone"):
+        derive(torch.zeros(1, 3, 4, 20, 1), "velocity", LAYOUT)
+
+
+def test_wrong_layout_is_named() -> None:
+    with pytest.raises(InputError, match="25 joints of 3 channels, but layout kinect_v1_20"):
+        derive(torch.zeros(1, 3, 4, 25, 1), "bone", LAYOUT)
