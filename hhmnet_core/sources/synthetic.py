@@ -1,0 +1,258 @@
+"""A data set that needs no download: parametric human motions seen by a noisy depth camera.
+
+Ten subjects (size, limb proportions, tempo, vigour, posture, handedness) act before three cameras
+(yaw, height, distance). Some classes are easy; some differ by centimetres of a hand's path (drink,
+phone call, touch head), by the side (wave, kick), by time alone (sit down and stand up, slow and
+fast clapping, lie down and fall), and some have two bodies.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hhmnet_core.data.clips import Clip
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.errors import InputError
+from hhmnet_core.sources._figure import SIDES, Array, Body, Pose, about_axis, joints_of
+from hhmnet_core.sources._motions import ACTIONS, Action, Motion
+
+DATASET = "synthetic"
+LAYOUT = "kinect_v1_20"
+CLASS_NAMES = tuple(action.name for action in ACTIONS)
+NUM_SUBJECTS = 10
+NUM_CAMERAS = 3
+CLIPS_PER_CLASS = 60
+PROTOCOLS = {
+    "cross-subject": Protocol(
+        train={"subject": [1, 2, 4, 5, 7, 8, 10]}, test={"subject": [3, 6, 9]}
+    ),
+    "cross-view": Protocol(train={"camera": [1, 2]}, test={"camera": [3]}),
+}
+
+_FRAMES_PER_SECOND = 20.0
+_MOST_FRAMES = 120
+_SHORT = 0.01  # share of the clips of which the sensor caught only a glimpse, 1 to 5 frames
+_CAMERA_YAW = np.radians([-40.0, 35.0, 5.0])
+_CAMERA_PITCH = np.radians([8.0, 3.0, 14.0])
+_CAMERA_DISTANCE = np.array([2.6, 3.0, 2.8])
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Subjects:
+    """What the subjects are like; each (S,), `build` (S, bones)."""
+
+    height: Array
+    build: Array
+    tempo: Array
+    vigour: Array
+    stoop: Array
+    stance: Array
+    left_handed: NDArray[np.bool_]
+
+
+def generate(seed: int = 1, clips_per_class: int = CLIPS_PER_CLASS) -> Iterator[Clip]:
+    """The clips, class by class; the same for the same arguments.
+
+    Args:
+        seed: Of all that is drawn.
+        clips_per_class: Spread evenly over the subjects and cameras; 30 is one of each.
+
+    Raises:
+        InputError: A negative seed, or less than one clip a class.
+    """
+    if seed < 0:
+        raise InputError(f"The seed must be 0 or more, but got {seed}.")
+    if clips_per_class < 1:
+        raise InputError(f"clips_per_class must be 1 or more, but got {clips_per_class}.")
+    return _generate(seed, clips_per_class)
+
+
+def _generate(seed: int, clips_per_class: int) -> Iterator[Clip]:
+    subjects = _draw_subjects(np.random.default_rng([seed, len(ACTIONS)]))
+    index_n = np.arange(clips_per_class)
+    subject_n = index_n % NUM_SUBJECTS
+    camera_n = index_n // NUM_SUBJECTS % NUM_CAMERAS
+    for label, action in enumerate(ACTIONS):
+        random = np.random.default_rng([seed, label])
+        joints_nmtvc, frames_n = _perform(action, subjects, subject_n, camera_n, random)
+        first_n = _glimpses(frames_n, random)
+        for i in index_n:
+            subject, camera = int(subject_n[i]) + 1, int(camera_n[i]) + 1
+            episode = int(i) // (NUM_SUBJECTS * NUM_CAMERAS) + 1
+            yield Clip(
+                sample_id=f"a{label + 1:02d}_s{subject:02d}_e{episode:02d}_v{camera:02d}",
+                label=label,
+                subject=subject,
+                camera=camera,
+                setup=0,
+                joints=joints_nmtvc[i, :, first_n[i] : first_n[i] + frames_n[i]],
+            )
+
+
+def _draw_subjects(random: np.random.Generator) -> _Subjects:
+    return _Subjects(
+        height=np.linspace(1.5, 1.95, NUM_SUBJECTS)[random.permutation(NUM_SUBJECTS)],
+        build=random.uniform(0.9, 1.1, (NUM_SUBJECTS, Body.num_bones())),
+        tempo=random.uniform(0.8, 1.3, NUM_SUBJECTS),
+        vigour=random.uniform(0.75, 1.25, NUM_SUBJECTS),
+        stoop=random.uniform(-0.05, 0.2, NUM_SUBJECTS),
+        stance=random.uniform(0.0, 0.12, NUM_SUBJECTS),
+        left_handed=np.isin(np.arange(NUM_SUBJECTS), random.choice(NUM_SUBJECTS, 2, replace=False)),
+    )
+
+
+def _perform(
+    action: Action,
+    subjects: _Subjects,
+    subject_n: Index,
+    camera_n: Index,
+    random: np.random.Generator,
+) -> tuple[NDArray[np.float32], Index]:
+    """Plays an action once a clip.
+
+    Returns:
+        (N, M, T, V, C) joints as the camera gives them, T the longest clip's, and (N,) frames.
+    """
+    num_clips = len(subject_n)
+    seconds_n = action.seconds * random.uniform(0.6, 1.6, num_clips) / subjects.tempo[subject_n]
+    frames_n = np.clip(np.rint(seconds_n * _FRAMES_PER_SECOND), 8, _MOST_FRAMES).astype(np.int64)
+    time_nt = np.arange(frames_n.max()) / (frames_n[:, None] - 1)
+    begin_n1 = random.uniform(0.0, 0.25, (num_clips, 1))
+    end_n1 = random.uniform(0.75, 1.0, (num_clips, 1))
+    phase_nt = np.clip((time_nt - begin_n1) / (end_n1 - begin_n1), 0.0, 1.0)
+    phase_nt = phase_nt ** random.uniform(0.65, 1.5, (num_clips, 1))
+
+    figures = [_figure(action.act, subjects, subject_n, phase_nt, random)]
+    if action.partner:
+        other_n = (subject_n + random.integers(1, NUM_SUBJECTS, num_clips)) % NUM_SUBJECTS
+        partner = _figure(action.partner, subjects, other_n, phase_nt, random)
+        figures.append(_facing(partner, random.uniform(0.85, 1.25, num_clips)))
+    world_nmtvc = np.stack(figures, axis=1)
+    if action.partner:
+        # The sensor numbers the bodies as it finds them.
+        swapped_n = random.random(num_clips) < 0.5
+        world_nmtvc[swapped_n] = world_nmtvc[swapped_n, ::-1]
+    seen = _seen(world_nmtvc, camera_n, random)
+    return _sensed(seen, frames_n, random).astype(np.float32), frames_n
+
+
+def _figure(
+    act: Callable[[Pose, Motion], None],
+    subjects: _Subjects,
+    subject_n: Index,
+    phase_nt: Array,
+    random: np.random.Generator,
+) -> Array:
+    """One body a clip doing an action, (N, T, V, 3) in the figure's world."""
+    num_clips, num_frames = phase_nt.shape
+    left_n = subjects.left_handed[subject_n] ^ (random.random(num_clips) < 0.05)
+    motion = Motion(
+        random=random,
+        phase=phase_nt,
+        vigour=subjects.vigour[subject_n, None] * random.uniform(0.8, 1.2, (num_clips, 1)),
+        dominant=np.where(left_n, 0, 1),
+    )
+    pose = Pose.standing(num_clips, num_frames)
+    _fidget(pose, motion, subjects, subject_n)
+    act(pose, motion)
+    body = Body.of(subjects.height[subject_n], subjects.build[subject_n])
+    return joints_of(pose, body)
+
+
+def _fidget(pose: Pose, motion: Motion, subjects: _Subjects, subject_n: Index) -> None:
+    """How people stand about: posture, sway, idle hands, a look around."""
+    random, shape = motion.random, motion.phase.shape
+
+    def slow(size: float, *more: int) -> Array:
+        """Two slow sines of random size, rate and phase, (N, T, *more)."""
+        time = motion.phase.reshape(*shape, *(1 for _ in more))
+        total: Array = np.zeros((*shape, *more))
+        for fastest in (1.5, 3.0):
+            clips = (shape[0], 1, *more)
+            rate, offset = random.uniform(0.3, fastest, clips), random.uniform(0.0, 2.0, clips)
+            total += size * random.normal(0.0, 0.6, clips) * np.sin(np.pi * (rate * time + offset))
+        return total
+
+    pose.turn += motion.draw(-0.15, 0.15) + slow(0.15)
+    pose.bend += subjects.stoop[subject_n, None] + motion.draw(-0.05, 0.1) + slow(0.03)
+    pose.roll += slow(0.03)
+    pose.twist += slow(0.06)
+    pose.nod += motion.draw(-0.1, 0.25) + slow(0.06)
+    pose.look += motion.draw(-0.3, 0.3) + slow(0.15)
+    drift = slow(0.12, 2)
+    pose.pelvis[..., ::2] += drift + slow(0.01, 2)
+    pose.feet[..., ::2] += drift[:, :, None]
+    pose.pelvis[..., 1] -= motion.draw(0.0, 0.03)
+    stance = subjects.stance[subject_n, None] + motion.draw(0.0, 0.06)
+    pose.feet[..., 0] += stance[..., None] * SIDES
+    pose.feet[..., 2] += random.normal(0.0, 0.06, (shape[0], 1, 2))
+    pose.hands += random.normal(0.0, 0.05, (shape[0], 1, 2, 3)) + slow(0.035, 2, 3)
+    # Some hands are not idle: on the hip, before the belly, in a gesture of their own.
+    busy = random.random((shape[0], 1, 2, 1)) < 0.5
+    place = random.uniform([-0.15, -0.7, 0.1], [0.15, -0.2, 0.5], (shape[0], 1, 2, 3))
+    place[..., 0] += 0.35 * SIDES
+    amount = 0.5 + 0.5 * np.clip(slow(1.5, 2, 1), -1.0, 1.0)
+    pose.hands += busy * amount * (place - pose.hands)
+
+
+def _facing(joints_ntvc: Array, distance_n: Array) -> Array:
+    """A partner turned about and set before the actor."""
+    away = np.stack([np.zeros_like(distance_n), np.zeros_like(distance_n), distance_n], -1)
+    turned: Array = joints_ntvc * np.array([-1.0, 1.0, -1.0]) + away[:, None, None]
+    return turned
+
+
+def _seen(world_nmtvc: Array, camera_n: Index, random: np.random.Generator) -> Array:
+    """The figures in the camera's coordinates: x and z as the Kinect has them, z away from it."""
+    num_clips = len(camera_n)
+    # People face the camera's stand only roughly.
+    yaw_n = _CAMERA_YAW[camera_n] + random.uniform(-0.7, 0.7, num_clips)
+    pitch_n = _CAMERA_PITCH[camera_n] + random.normal(0.0, 0.04, num_clips)
+    facing_ncc = about_axis(pitch_n, 0) @ about_axis(np.pi + yaw_n, 1)
+    seen: Array = np.einsum("ncd,nmtvd->nmtvc", facing_ncc, world_nmtvc - np.array([0.0, 0.9, 0.0]))
+    distance_n = _CAMERA_DISTANCE[camera_n] + random.normal(0.0, 0.2, num_clips)
+    aside_n, above_n = random.normal(0.0, 0.15, (2, num_clips))
+    seen += np.stack([aside_n, above_n, distance_n], -1)[:, None, None, None]
+    return seen
+
+
+def _sensed(seen_nmtvc: Array, frames_n: Index, random: np.random.Generator) -> Array:
+    """What the sensor makes of it: noise, more of it far out on the limbs, and lost joints."""
+    num_clips, num_bodies, num_frames, num_joints, _ = seen_nmtvc.shape
+    grain_v = np.full(num_joints, 0.006)
+    grain_v[[6, 7, 10, 11, 14, 15, 18, 19]] = 0.014
+    grain = random.uniform(0.6, 1.6, (num_clips, 1, 1, 1, 1)) * grain_v[:, None]
+    joints = seen_nmtvc + grain * random.normal(size=seen_nmtvc.shape)
+    # A lost joint stays where it was last seen, or is guessed some way off.
+    clip_n, time_t = np.arange(num_clips)[:, None], np.arange(num_frames)
+    for body in range(num_bodies):
+        for _ in range(2):
+            lost_n: Index = random.integers(0, num_joints, num_clips)
+            since_n: Index = (random.random(num_clips) * frames_n).astype(np.int64)
+            length_n = random.exponential(0.12, num_clips) * frames_n
+            happens_n = random.random(num_clips) < 0.5
+            guess_nc = random.normal(0.0, 0.06, (num_clips, 3))
+            until_n = since_n + np.where(happens_n, length_n, 0.0)
+            gone_nt = (time_t >= since_n[:, None]) & (time_t < until_n[:, None])
+            last_nc = joints[np.arange(num_clips), body, since_n, lost_n] + guess_nc
+            true_ntc = joints[clip_n, body, time_t, lost_n[:, None]]
+            joints[clip_n, body, time_t, lost_n[:, None]] = np.where(
+                gone_nt[:, :, None], last_nc[:, None], true_ntc
+            )
+    # A tenth of a millimetre is finer than the sensor and coarser than what two processors'
+    # sines differ by: the store's digest is the same on both.
+    rounded: Array = np.round(joints, 4)
+    return rounded
+
+
+def _glimpses(frames_n: Index, random: np.random.Generator) -> Index:
+    """Shortens a few clips to 1 to 5 frames, in place, and says where each clip starts, (N,)."""
+    short_n = random.random(len(frames_n)) < _SHORT
+    kept_n = np.where(short_n, random.integers(1, 6, len(frames_n)), frames_n)
+    first_n = ((frames_n - kept_n) * random.uniform(0.3, 0.6, len(frames_n))).astype(np.int64)
+    frames_n[:] = kept_n
+    return np.where(short_n, first_n, 0)
