@@ -231,8 +231,8 @@ def _sensed(seen_nmtvc: Array, frames_n: Index, random: np.random.Generator) -> 
     clip_n, time_t = np.arange(num_clips)[:, None], np.arange(num_frames)
     for body in range(num_bodies):
         for _ in range(2):
-            lost_n: Index = random.integers(0, num_joints, num_clips)
-            since_n: Index = (random.random(num_clips) * frames_n).astype(np.int64)
+            lost_n = random.integers(0, num_joints, size=(num_clips,))
+            since_n = (random.random(num_clips) * frames_n).astype(np.int64)
             length_n = random.exponential(0.12, num_clips) * frames_n
             happens_n = random.random(num_clips) < 0.5
             guess_nc = random.normal(0.0, 0.06, (num_clips, 3))

@@ -1,0 +1,1 @@
+"""Score tables, and what becomes of several."""

@@ -1,0 +1,248 @@
+"""The score table: what a model says of each clip. Tables meet by sample id, never by position."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import split_uri
+
+SCHEMA_VERSION = 1
+FUSION = "fusion"
+_METADATA = b"hhmnet.scores"
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of N clips over K classes.
+
+    Attributes:
+        sample_ids: N unique ids, as in the clip store.
+        labels: (N,) the true classes, from 0.
+        logits: (N, K) float32.
+        run: The run that made it.
+        modality: Of the model: "joint", ..., or "fusion".
+        split: "val" or "test".
+        digest: Of the clip store.
+        class_names: K names.
+    """
+
+    sample_ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    run: str
+    modality: str
+    split: str
+    digest: str
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        num_clips, num_classes = len(self.sample_ids), len(self.class_names)
+        shapes = (self.labels.shape, self.logits.shape)
+        if shapes != ((num_clips,), (num_clips, num_classes)):
+            raise InputError(
+                f"{self.title} has labels and logits of shapes {shapes[0]} and {shapes[1]}; "
+                f"expected ({num_clips},) and ({num_clips}, {num_classes})."
+            )
+        if len(set(self.sample_ids)) != num_clips:
+            raise InputError(f"{self.title} has a sample id twice.")
+        if num_clips and not 0 <= self.labels.min() <= self.labels.max() < num_classes:
+            raise InputError(f"{self.title} has labels outside 0 to {num_classes - 1}.")
+        if not np.isfinite(self.logits).all():
+            raise InputError(f"{self.title} has a NaN or infinite logit.")
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return f"The {self.split} score table of {self.modality}" + (
+            f" ({self.run})" if self.run else ""
+        )
+
+
+def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
+    """Writes a table as one parquet file; its metadata lies in the file's schema.
+
+    Raises:
+        InputError: A place that cannot be written.
+    """
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "run": table.run,
+        "modality": table.modality,
+        "split": table.split,
+        "digest": table.digest,
+        "class_names": list(table.class_names),
+    }
+    num_classes = len(table.class_names)
+    schema = pa.schema(
+        [
+            pa.field("sample_id", pa.string(), nullable=False),
+            pa.field("label", pa.int64(), nullable=False),
+            pa.field("logits", pa.list_(pa.float32(), num_classes), nullable=False),
+        ],
+        metadata={_METADATA: json.dumps(facts)},
+    )
+    logits = pa.array(np.ascontiguousarray(table.logits, dtype=np.float32).ravel(), pa.float32())
+    columns = [
+        pa.array(table.sample_ids, pa.string()),
+        pa.array(table.labels, pa.int64()),
+        pa.FixedSizeListArray.from_arrays(logits, num_classes),
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
+    place, name = split_uri(uri)
+    place.write(name, bytes(sink.getvalue()))
+
+
+def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
+    """Reads a table. Raises InputError: none there, damaged, or something else."""
+    place, name = split_uri(uri)
+    try:
+        content = place.read(name)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no score table at {uri}: check the address.") from error
+    try:
+        read = pq.read_table(pa.BufferReader(content))
+        facts = json.loads((read.schema.metadata or {})[_METADATA])
+        version = int(facts["schema_version"])
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"The score table {uri} has schema version {version}, newer than the "
+                f"{SCHEMA_VERSION} that this version reads: update hhmnet."
+            )
+        logits = read.column("logits").combine_chunks().flatten().to_numpy()
+        return ScoreTable(
+            sample_ids=tuple(read.column("sample_id").to_pylist()),
+            labels=read.column("label").to_numpy().astype(np.int64),
+            logits=logits.reshape(len(read), len(facts["class_names"])),
+            run=str(facts["run"]),
+            modality=str(facts["modality"]),
+            split=str(facts["split"]),
+            digest=str(facts["digest"]),
+            class_names=tuple(facts["class_names"]),
+        )
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        reason = "it is not one of ours" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{uri} is not a whole score table ({reason}): let the run write it again."
+        ) from error
+
+
+def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -> ScoreTable:
+    """The weighted mean of the logits, clip by clip.
+
+    Args:
+        tables: Of one split of one store.
+        weights: One a table, not negative; equal by default. Only their ratio counts.
+
+    Returns:
+        A table of modality "fusion", its clips in the first table's order.
+
+    Raises:
+        InputError: No tables, tables of different digests, classes, splits, clips or labels, or
+            weights that do not fit.
+    """
+    if not tables:
+        raise InputError("There are no score tables to fuse: give at least one.")
+    shares = _shares(weights, len(tables))
+    first = tables[0]
+    fused_nk = np.zeros(first.logits.shape, dtype=np.float64)
+    for table, share in zip(tables, shares, strict=True):
+        _check_alike(first, table)
+        row_of = {sample_id: row for row, sample_id in enumerate(table.sample_ids)}
+        rows = np.array([row_of[sample_id] for sample_id in first.sample_ids], dtype=np.int64)
+        _check_labels(first, table, rows)
+        fused_nk += share * table.logits[rows]
+    runs = list(dict.fromkeys(table.run for table in tables))
+    return ScoreTable(
+        sample_ids=first.sample_ids,
+        labels=first.labels,
+        logits=fused_nk.astype(np.float32),
+        run=" + ".join(runs),
+        modality=FUSION,
+        split=first.split,
+        digest=first.digest,
+        class_names=first.class_names,
+    )
+
+
+def top1(table: ScoreTable) -> float:
+    """The share of clips whose highest logit is the true class; NaN for an empty table."""
+    if not len(table):
+        return float("nan")
+    return float((table.logits.argmax(1) == table.labels).mean())
+
+
+def confusion(table: ScoreTable) -> NDArray[np.int64]:
+    """(K, K) clips by true class (row) and predicted class (column)."""
+    num_classes = len(table.class_names)
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts, (table.labels, table.logits.argmax(1)), 1)
+    return counts
+
+
+def per_class_accuracy(table: ScoreTable) -> NDArray[np.float64]:
+    """(K,) the share of each class's clips that are found; NaN for a class without clips."""
+    counts = confusion(table)
+    totals = counts.sum(1)
+    accuracies = np.full(len(totals), np.nan)
+    np.divide(counts.diagonal(), totals, out=accuracies, where=totals > 0)
+    return accuracies
+
+
+def _shares(weights: Sequence[float] | None, num_tables: int) -> NDArray[np.float64]:
+    given = np.ones(num_tables) if weights is None else np.asarray(weights, dtype=np.float64)
+    if given.shape != (num_tables,):
+        raise InputError(f"Got {given.size} weights for {num_tables} score tables: one each.")
+    if not np.isfinite(given).all() or (given < 0).any() or given.sum() <= 0:
+        raise InputError(
+            f"Weights must be finite, not negative and not all zero, but got {given.tolist()}."
+        )
+    shares: NDArray[np.float64] = given / given.sum()
+    return shares
+
+
+def _check_alike(first: ScoreTable, other: ScoreTable) -> None:
+    pair = f"{first.title} and {_lowered(other.title)}"
+    for field, what in (("digest", "data digest"), ("split", "split"), ("class_names", "classes")):
+        ours, theirs = getattr(first, field), getattr(other, field)
+        if ours != theirs:
+            raise InputError(
+                f"{pair} differ in {what} ({_short(ours)}; {_short(theirs)}): fuse tables of one "
+                "split of one store."
+            )
+    if unshared := sorted(set(first.sample_ids) ^ set(other.sample_ids)):
+        raise InputError(
+            f"{pair} differ in {len(unshared)} sample ids, {unshared[0]} for one: fuse tables of "
+            "the same clips."
+        )
+
+
+def _check_labels(first: ScoreTable, other: ScoreTable, rows: NDArray[np.int64]) -> None:
+    differ = np.flatnonzero(first.labels != other.labels[rows])
+    if len(differ):
+        at = int(differ[0])
+        raise InputError(
+            f"{first.title} and {_lowered(other.title)} differ in the label of clip "
+            f"{first.sample_ids[at]} ({first.labels[at]}; {other.labels[rows[at]]})."
+        )
+
+
+def _lowered(title: str) -> str:
+    return title[0].lower() + title[1:]
+
+
+def _short(value: object) -> str:
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
