@@ -138,6 +138,7 @@ def cluster_address() -> str | None:
 
 def this_machine() -> Resources:
     """What a Ray of our own would find here, without starting it."""
+    _set_defaults()
     import torch
     from ray._private.utils import get_num_cpus  # what ray.init() itself counts: cgroups too
 
@@ -152,10 +153,7 @@ def ray_session() -> Iterator[Resources]:
     Raises InputError where no cluster answers.
     """
     address = cluster_address()
-    # Nothing is reported home, and the log stays quiet, unless the user has said otherwise.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    _set_defaults()
     import ray
 
     if address is None:
@@ -187,3 +185,16 @@ def ray_session() -> Iterator[Resources]:
         yield Resources("this machine" if address is None else f"the cluster at {address}", nodes)
     finally:
         ray.shutdown()
+
+
+def _set_defaults() -> None:
+    """What Ray reads from the environment when it is imported, unless the user has set it."""
+    defaults = {
+        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported home
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how late a finished epoch is seen
+        # The display says in one line what Ray says in ten.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -169,17 +169,18 @@ class RunFolder:
 
 
 def flat(config: object) -> dict[str, Any]:
-    """A dataclass as plain values by dotted names."""
+    """A dataclass as JSON's plain values by dotted names."""
     values: dict[str, Any] = {}
+    plain = json.loads(json.dumps(asdict(config)))  # type: ignore[call-overload]
 
     def visit(prefix: str, value: Any) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 visit(f"{prefix}.{key}" if prefix else key, inner)
         else:
-            values[prefix] = list(value) if isinstance(value, tuple) else value
+            values[prefix] = value
 
-    visit("", asdict(config))  # type: ignore[call-overload]
+    visit("", plain)
     return values
 
 
