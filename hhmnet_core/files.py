@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -47,9 +47,14 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """All of a file. Raises FileNotFoundError where there is none, InputError for the rest."""
-        with self._readable("read", name):
-            with self.fs.open(self.at(name), "rb") as file:
-                return bytes(file.read())
+        with self.open(name) as file:
+            return bytes(file.read())
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to read parts of; raises as `read` does."""
+        with self._readable("read", name), self.fs.open(self.at(name), "rb") as file:
+            yield file
 
     def version(self, name: str) -> str:
         """Changes when the file's content may have (local: size, time, inode; S3: the ETag)."""

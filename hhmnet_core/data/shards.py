@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hhmnet_core.data.clips import Clip, Float32Array, check_clip
+from hhmnet_core.data.clips import Clip, Float32Array, Int64Array, check_clip
 from hhmnet_core.data.manifest import Manifest, Shard
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
@@ -75,6 +75,21 @@ def read_shard(place: Folder, shard: Shard) -> bytes:
             f"manifest's): {_REMEDY}."
         )
     return content
+
+
+def shard_facts(place: Folder, shard: Shard) -> dict[str, Int64Array]:
+    """The integer columns of a shard, (N,) each. Raises InputError where it cannot be read."""
+    names = [field.name for field in SCHEMA if field.type == pa.int64()]
+    try:
+        with place.open(shard.name) as file:
+            table = pq.read_table(file, columns=names)
+        return {name: table.column(name).to_numpy().astype(np.int64) for name in names}
+    except FileNotFoundError as error:
+        raise _missing(place, shard) from error
+    except (pa.ArrowException, KeyError) as error:
+        raise InputError(
+            f"Shard {shard.name} of the store {place.uri} is damaged ({error}): {_REMEDY}."
+        ) from error
 
 
 def shard_version(place: Folder, shard: Shard) -> str:

@@ -14,15 +14,30 @@ from hhmnet_core.data.clips import Clip, ClipSet, Int64Array, check_clip
 from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Protocol, Shard, parse_manifest
 from hhmnet_core.data.nodecache import NodeCache
 from hhmnet_core.data.protocols import divide
-from hhmnet_core.data.shards import decode_shard, encode_shard, read_shard, shard_version
+from hhmnet_core.data.shards import (
+    decode_shard,
+    encode_shard,
+    read_shard,
+    shard_facts,
+    shard_version,
+)
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.skeleton.layouts import get_layout
 
 __all__ = [
-    "Clip", "ClipSet", "Manifest", "Protocol", "Shard",
-    "load_clips", "read_manifest", "verify_store", "write_store",
-]  # fmt: skip
+    "MANIFEST",
+    "Clip",
+    "ClipSet",
+    "Manifest",
+    "Protocol",
+    "Shard",
+    "load_clips",
+    "read_manifest",
+    "store_facts",
+    "verify_store",
+    "write_store",
+]
 
 MANIFEST = "manifest.json"
 SHARD_BYTES = 64 << 20
@@ -126,6 +141,18 @@ def verify_store(uri: Uri) -> Manifest:
     for shard in manifest.shards:
         read_shard(place, shard)
     return manifest
+
+
+def store_facts(uri: Uri) -> dict[str, Int64Array]:
+    """Every clip's `label`, `subject`, `camera`, `setup`, `num_frames` and `num_bodies`, (N,).
+
+    Reads those columns alone, never the joints. Raises InputError: no store, or a shard that is
+    missing or cannot be read.
+    """
+    manifest = read_manifest(uri)
+    place = folder(uri)
+    tables = [shard_facts(place, shard) for shard in manifest.shards]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def load_clips(uri: Uri, cache: Uri | None = None) -> ClipSet:

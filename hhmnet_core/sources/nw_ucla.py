@@ -89,10 +89,9 @@ class Recordings:
         A folder and a zip of the same files differ; so do two zips packed differently.
         """
         digest = hashlib.sha256()
-        files = [self.path / name for name in self.names] if self._zip is None else [self.path]
-        for name, file in zip(self.names if self._zip is None else [""], files, strict=True):
-            with self._readable(name), open(file, "rb") as opened:
-                digest.update(name.encode() + hashlib.file_digest(opened, "sha256").digest())
+        for name in [""] if self._zip else self.names:
+            with self._readable(name), open(self.path / name, "rb") as file:
+                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
         kind = "zip" if self._zip else "folder"
         return {"reader": "nw_ucla/1", "kind": kind, "sha256": digest.hexdigest()}
 
