@@ -62,7 +62,7 @@ class Batch:
 class ResidentClips:
     """A clip set on a device, centred and, as configured, aligned and scaled, once.
 
-    Raises InputError where the clips do not fit their layout or hold values that are not finite.
+    Raises InputError where the clips do not fit their layout or the config.
     """
 
     def __init__(self, clips: ClipSet, config: DataConfig, device: torch.device) -> None:
@@ -78,12 +78,6 @@ class ResidentClips:
         frames_fvc = torch.from_numpy(clips.frames.copy())
         rows = self._num_frames * self._num_bodies
         clip_of_frame = torch.repeat_interleave(torch.arange(len(rows)), rows)
-        broken = ~torch.isfinite(frames_fvc).all(2).all(1)
-        if broken.any():
-            sample = clips.sample_ids[int(clip_of_frame[broken.nonzero()[0, 0]])]
-            raise InputError(
-                f"Clip {sample} of the store holds values that are not finite: prepare it again."
-            )
         self._frames_fvc = self._normalised(frames_fvc, clip_of_frame, config).to(device)
 
     @staticmethod

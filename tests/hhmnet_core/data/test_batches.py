@@ -1,0 +1,100 @@
+"""Batches against clips read one by one, frame by frame."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hhmnet_core.data.batches import DataConfig, ResidentClips
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.augment import frame_positions
+
+CPU = torch.device("cpu")
+
+
+def read_one(clips: ClipSet, index: int, positions: np.ndarray) -> np.ndarray:
+    """(M, T, V, C) of one clip, centred, interpolated by NumPy, coordinate by coordinate."""
+    joints = clips.clip(index).joints
+    joints = joints - joints[0, 0, 2]
+    out = np.empty((len(joints), len(positions), *joints.shape[2:]))
+    for place in np.ndindex(len(joints), *joints.shape[2:]):
+        body, joint, channel = place
+        values = joints[body, :, joint, channel]
+        out[body, :, joint, channel] = np.interp(positions, np.arange(len(values)), values)
+    return out
+
+
+def test_batch_equals_clips_read_one_by_one(tiny_clips: ClipSet) -> None:
+    resident = ResidentClips(tiny_clips, DataConfig(frames=16), CPU)
+    chosen = torch.tensor([7, 5, 0, 53, 2, 7])
+    lengths = resident.num_frames(chosen)
+    positions = torch.rand(len(chosen), 16) * (lengths - 1)[:, None]
+    batch = resident.batch(chosen, positions)
+    assert batch.joints_nctvm.shape == (6, 3, 16, 20, 2)
+    assert batch.labels_n.tolist() == [int(tiny_clips.labels[i]) for i in chosen]
+    rows = []
+    for n, index in enumerate(chosen.tolist()):
+        expected = read_one(tiny_clips, index, positions[n].numpy())
+        bodies = len(expected)
+        rows += [2 * n + body for body in range(bodies)]
+        got = batch.joints_nctvm[n].permute(3, 1, 2, 0).numpy()
+        np.testing.assert_allclose(got[:bodies], expected, atol=1e-5)
+        assert (got[bodies:] == 0).all()
+    assert batch.body_rows.tolist() == rows
+
+
+def test_batch_of_single_bodies_has_one(tiny_clips: ClipSet) -> None:
+    resident = ResidentClips(tiny_clips, DataConfig(frames=4), CPU)
+    chosen = torch.tensor([0, 2, 4])
+    batch = resident.batch(chosen, frame_positions(resident.num_frames(chosen), 4))
+    assert batch.joints_nctvm.shape[-1] == 1
+    assert batch.body_rows.tolist() == [0, 1, 2]
+
+
+def test_aligned_clips_face_one_way_whatever_the_camera(tiny_clips: ClipSet) -> None:
+    config = DataConfig(frames=8, align=True, normalise_size=True)
+    turned = tiny_clips.frames @ np.array(
+        [[math.cos(1), 0, -math.sin(1)], [0, 1, 0], [math.sin(1), 0, math.cos(1)]], dtype=np.float32
+    )
+    elsewhere = ClipSet(**{**vars(tiny_clips), "frames": 2 * turned + np.float32(3)})
+    batches = []
+    for clips in (tiny_clips, elsewhere):
+        resident = ResidentClips(clips, config, CPU)
+        everyone = torch.arange(len(clips))
+        batches.append(resident.batch(everyone, frame_positions(resident.num_frames(everyone), 8)))
+    here, there = (batch.joints_nctvm for batch in batches)
+    torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-4)
+    first = here[..., 0]
+    layout = resident.layout
+    across = (
+        first[:, :, :, layout.joint("left_shoulder")]
+        - first[:, :, :, layout.joint("right_shoulder")]
+    )
+    bones = first - first[:, :, :, list(layout.parents)]
+    # The arms of these clips move along the vertical alone: every frame is aligned.
+    assert (across[:, 2].abs() < 1e-3).all() and (across[:, 0] < 0).all()
+    size = bones.norm(dim=1).sum(2).mean(1) / 19
+    # Read at 8 places of the clip, not at every frame: near one, not one.
+    assert (size - 1).abs().max() < 0.2
+
+
+def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
+    manifest = type(tiny_clips.manifest)(**{**vars(tiny_clips.manifest), "layout": "coco_17"})
+    flat = ClipSet(
+        **{**vars(tiny_clips), "manifest": manifest, "frames": tiny_clips.frames[:, :17, :2].copy()}
+    )
+    with pytest.raises(InputError, match=r"layout coco_17 .* set data.align to false"):
+        ResidentClips(flat, DataConfig(align=True), CPU)
+
+
+def test_store_of_another_layout_is_named(tiny_clips: ClipSet) -> None:
+    manifest = type(tiny_clips.manifest)(**{**vars(tiny_clips.manifest), "layout": "kinect_v2_25"})
+    with pytest.raises(InputError, match="20 joints of 3 channels, but layout kinect_v2_25"):
+        ResidentClips(ClipSet(**{**vars(tiny_clips), "manifest": manifest}), DataConfig(), CPU)
+
+
+def test_one_frame_is_too_few() -> None:
+    with pytest.raises(InputError, match=r"data.frames must be at least 2, but is 1"):
+        DataConfig(frames=1)

@@ -1,0 +1,72 @@
+"""One process of a mesh: `mesh_worker.py RANK WORLD P RENDEZVOUS STORE OUT [RESUME]`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.models.stst import StstConfig
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1 import ContrastConfig, DataConfig, Phase1Config, fit
+from hhmnet_core.training.stream import Stream
+
+
+def config(epochs: int = 3) -> Phase1Config:
+    """Small, in double precision, with every source of randomness and both ways to contrast on."""
+    return Phase1Config(
+        data=DataConfig(frames=16),
+        model=StstConfig(widths=[16, 32], heads=2, drop_path=0.3, dropout=0.2, embedding=8),
+        contrast=ContrastConfig(weight=0.5, learn_temperature=True),
+        # 24 clips in batches of 5: the parts are uneven in every layout.
+        optim=OptimConfig(epochs=epochs, batch=5, warmup=1, precision="float64"),
+    )
+
+
+def record_first_gradients(folder: Path) -> None:
+    """Has each stream write the gradient of its first step, as the optimiser gets it."""
+    update = Stream.update
+
+    def recorded(self: Stream, rate: float, step: int) -> None:
+        if step == 0:
+            grads = {
+                name: p.grad for name, p in self.model.named_parameters() if p.grad is not None
+            }
+            save_file(grads, folder / f"{self.modality}-gradient.safetensors")
+        update(self, rate, step)
+
+    Stream.update = recorded  # type: ignore[method-assign]
+
+
+def main(
+    rank: int,
+    world: int,
+    modality_parallel: int,
+    rendezvous: str,
+    store: str,
+    out: str,
+    *resume: str,
+) -> None:
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=world)
+    mesh = Mesh(modality_parallel)
+    record_first_gradients(Path(out))
+    clips = load_clips(store, Path(out) / "cache")
+    for report in fit(config(), clips, mesh, resume=Path(resume[0]) if resume else None):
+        report.state.save(Path(out) / f"epoch{report.epoch}")
+    tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}
+    said = {"history": [asdict(record) for record in report.history], "scores": tables}
+    (Path(out) / f"rank{rank}.json").write_text(json.dumps(said))
+    if world > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    rank, world, modality_parallel, *paths = sys.argv[1:]
+    main(int(rank), int(world), int(modality_parallel), *paths)

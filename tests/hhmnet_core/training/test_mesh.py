@@ -1,0 +1,46 @@
+"""Shares of the mesh, and what it refuses."""
+
+import pytest
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.mesh import Mesh, check_modality_parallel
+
+
+@pytest.mark.parametrize(("workers", "parallel"), [(1, 1), (2, 2), (4, 4), (8, 4), (3, 1), (6, 2)])
+def test_meshes_that_fit(workers: int, parallel: int) -> None:
+    check_modality_parallel(workers, parallel)
+
+
+@pytest.mark.parametrize(
+    ("workers", "parallel", "message"),
+    [
+        (8, 8, "must be 1, 2 or 4 .* but is 8"),
+        (3, 3, "must be 1, 2 or 4 .* but is 3"),
+        (6, 4, "6 workers cannot be split .*modality_parallel=4: give a multiple of 4"),
+        (0, 1, "0 workers cannot be split"),
+    ],
+)
+def test_meshes_that_do_not_fit_are_named(workers: int, parallel: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_modality_parallel(workers, parallel)
+
+
+def test_rows_divide_a_batch_evenly() -> None:
+    mesh = Mesh()
+    mesh.data = 3
+    shares = []
+    for mesh.data_rank in range(3):
+        shares.append(mesh.rows(8))
+    assert [share.start for share in shares] == [0, *[share.stop for share in shares[:-1]]]
+    assert shares[-1].stop == 8
+    assert sorted(share.stop - share.start for share in shares) == [2, 3, 3]
+
+
+def test_one_process_hosts_all_and_passes_tensors_through() -> None:
+    mesh = Mesh()
+    assert mesh.modalities == ("joint", "bone", "joint_motion", "bone_motion")
+    local = torch.ones(4, 5, 2)
+    assert mesh.gather(local, 5) is local
+    assert mesh.sum_by_modality(local) is local
+    assert Mesh.alone(4).modalities == ("joint",)

@@ -1,0 +1,180 @@
+"""Phase 1 on one process: it learns, selects on val, and refuses what does not fit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import top1
+from hhmnet_core.models.stst import StstConfig
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1 import (
+    ContrastConfig,
+    DataConfig,
+    EpochReport,
+    Phase1Config,
+    fit,
+    make_encoder,
+    measure_step_seconds,
+)
+
+CPU = torch.device("cpu")
+SMALL = Phase1Config(
+    data=DataConfig(frames=8),
+    model=StstConfig(widths=[16], heads=2, embedding=8),
+    optim=OptimConfig(epochs=12, batch=8, lr=1e-2, warmup=1),
+)
+
+
+def one_epoch(config: Phase1Config = SMALL) -> Phase1Config:
+    return replace(config, optim=replace(config.optim, epochs=1))
+
+
+@pytest.fixture(scope="module")
+def reports(tiny_clips: ClipSet) -> list[EpochReport]:
+    return list(fit(SMALL, tiny_clips, Mesh()))
+
+
+def test_it_learns(reports: list[EpochReport]) -> None:
+    assert [report.epoch for report in reports] == list(range(1, 13))
+    for modality in MODALITIES:
+        first, last = (
+            report.metrics[modality]["train/loss"] for report in (reports[0], reports[-1])
+        )
+        assert last < 0.8 * first
+    assert reports[-1].metrics["fusion"]["test/top1"] > 0.7
+    assert (
+        reports[-1].metrics["joint"]["train/contrast"]
+        < reports[0].metrics["joint"]["train/contrast"]
+    )
+
+
+def test_the_best_epoch_is_the_one_with_the_best_val(reports: list[EpochReport]) -> None:
+    last = reports[-1].metrics
+    for name in (*MODALITIES, "fusion"):
+        of_val = [(r.metrics[name]["val/top1"], -r.metrics[name]["val/loss"]) for r in reports]
+        best = max(range(len(of_val)), key=of_val.__getitem__)
+        assert last[name]["best/epoch"] == best + 1
+        assert last[name]["best/val_top1"] == of_val[best][0]
+
+
+def test_final_tables_come_from_the_best_epoch(
+    reports: list[EpochReport], tiny_clips: ClipSet
+) -> None:
+    tables = {(table.modality, table.split): table for table in reports[-1].scores}
+    assert set(tables) == {(m, s) for m in (*MODALITIES, "fusion") for s in ("val", "test")}
+    for modality in MODALITIES:
+        metrics = reports[-1].metrics[modality]
+        assert top1(tables[modality, "val"]) == metrics["best/val_top1"]
+        assert top1(tables[modality, "test"]) == metrics["test/top1"]
+    table = tables["joint", "test"]
+    assert list(table.sample_ids) == [f"clip{i:03d}" for i in range(36, 54)]
+    np.testing.assert_array_equal(table.labels, tiny_clips.labels[36:])
+    assert all(not report.scores for report in reports[:-1])
+
+
+def test_history_holds_every_epoch(reports: list[EpochReport]) -> None:
+    assert [record.epoch for record in reports[-1].history] == list(range(1, 13))
+    assert reports[-1].history[4].metrics == reports[4].metrics
+    assert len(reports[3].history) == 4
+
+
+def test_literature_selection_trains_on_all_and_has_no_val(tiny_clips: ClipSet) -> None:
+    config = replace(one_epoch(), data=replace(SMALL.data, selection="literature"))
+    (report,) = fit(config, tiny_clips, Mesh())
+    assert {table.split for table in report.scores} == {"test"}
+    assert not any(name.startswith(("val/", "best/")) for name in report.metrics["joint"])
+
+
+def test_modalities_do_not_depend_on_each_other_without_contrast(tiny_clips: ClipSet) -> None:
+    config = replace(one_epoch(), contrast=ContrastConfig(weight=0))
+    (together,) = fit(config, tiny_clips, Mesh())
+    (alone,) = fit(config, tiny_clips, Mesh.alone(4))
+    assert alone.metrics["joint"] == together.metrics["joint"]
+
+
+@pytest.mark.parametrize("positives", ["clip", "class"])
+def test_contrast_pulls_modalities_together(positives: str, tiny_clips: ClipSet) -> None:
+    config = replace(SMALL, contrast=ContrastConfig(weight=1.0, positives=positives))
+    *_, tied = fit(config, tiny_clips, Mesh())
+    *_, free = fit(
+        replace(config, contrast=ContrastConfig(weight=1e-9, positives=positives)),
+        tiny_clips,
+        Mesh(),
+    )
+    assert tied.metrics["bone"]["train/contrast"] < free.metrics["bone"]["train/contrast"] - 0.1
+
+
+def test_encoders_of_a_seed_are_equal_and_of_modalities_are_not(tiny_clips: ClipSet) -> None:
+    def stem(config: Phase1Config, modality: str) -> torch.Tensor:
+        return make_encoder(config, modality, tiny_clips).stem.weight
+
+    assert torch.equal(stem(SMALL, "bone"), stem(SMALL, "bone"))
+    assert not torch.equal(stem(SMALL, "bone"), stem(SMALL, "joint"))
+    assert not torch.equal(stem(SMALL, "bone"), stem(replace(SMALL, seed=2), "bone"))
+
+
+def test_making_an_encoder_leaves_the_global_generator_alone(tiny_clips: ClipSet) -> None:
+    before = torch.get_rng_state()
+    make_encoder(SMALL, "joint", tiny_clips)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_divergence_is_one_clear_error(tiny_clips: ClipSet) -> None:
+    config = replace(SMALL, optim=OptimConfig(epochs=2, batch=8, lr=1e30, warmup=0))
+    with pytest.raises(InputError, match=r"diverged in epoch \d.*lower optim.lr"):
+        list(fit(config, tiny_clips, Mesh()))
+
+
+def test_checkpoint_of_another_config_is_refused(tiny_clips: ClipSet, tmp_path: Path) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    with pytest.raises(InputError, match="trained with another config"):
+        next(fit(replace(SMALL, seed=2), tiny_clips, Mesh(), resume=tmp_path))
+
+
+def test_the_store_may_move_between_checkpoint_and_resume(
+    tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    moved = replace(SMALL, data=replace(SMALL.data, store="elsewhere"))
+    assert next(fit(moved, tiny_clips, Mesh(), resume=tmp_path)).epoch == 2
+
+
+def test_checkpoint_of_other_data_is_refused(tiny_clips: ClipSet, tmp_path: Path) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "state.json").write_text(json.dumps({**state, "digest": "0"}))
+    with pytest.raises(InputError, match="trained with another digest"):
+        next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path))
+
+
+def test_damaged_checkpoint_is_named(tiny_clips: ClipSet, tmp_path: Path) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    (tmp_path / "bone.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"bone.safetensors cannot be read"):
+        next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path))
+
+
+def test_no_checkpoint_is_named(tiny_clips: ClipSet, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a checkpoint of phase 1"):
+        next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path))
+
+
+def test_too_many_data_workers_for_a_batch_are_refused(tiny_clips: ClipSet) -> None:
+    mesh = Mesh()
+    mesh.data = 9
+    with pytest.raises(InputError, match="A batch of 8 clips cannot be split over 9"):
+        next(fit(SMALL, tiny_clips, mesh))
+
+
+def test_a_step_is_measured(tiny_clips: ClipSet) -> None:
+    assert (
+        0 < measure_step_seconds(SMALL, tiny_clips, CPU, data_parallel=2, modality_parallel=2) < 5
+    )
