@@ -15,11 +15,11 @@ DATA_SETS: dict[str, Callable[..., Prepared]] = {
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="prepare.py", description=__doc__)
+    parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(dest="data_set", title="data sets")
     for name, prepare in DATA_SETS.items():
         about = (prepare.__doc__ or "").splitlines()[0]
-        command = ArgumentParser(description=about, exit_on_error=False)
+        command = ArgumentParser(description=about)
         command.add_function_arguments(prepare, as_group=False)
         commands.add_subcommand(name, command, help=about)
     values = parse(parser)

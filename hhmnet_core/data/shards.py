@@ -137,5 +137,11 @@ def _clip(fields: dict[str, Any], flat: Float32Array, layout: Layout) -> Clip:
             f"frames in layout {layout.name} have {expected}: the layout or the clip is wrong."
         )
     joints_mtvc = flat.reshape(bodies, frames, layout.num_joints, layout.channels)
-    facts = (fields[name] for name in ("label", "subject", "camera", "setup"))
-    return Clip(sample_id, *facts, joints=joints_mtvc)
+    return Clip(
+        sample_id=sample_id,
+        label=fields["label"],
+        subject=fields["subject"],
+        camera=fields["camera"],
+        setup=fields["setup"],
+        joints=joints_mtvc,
+    )

@@ -34,7 +34,8 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
     """Parses the command line, as `parser.parse_args` does but without a usage dump on errors.
 
     Args:
-        parser: Any jsonargparse parser; it is told not to end the process itself.
+        parser: A jsonargparse parser; it is told not to end the process itself. One with
+            subcommands has to be made with `exit_on_error=False`, which they inherit.
         argv: The arguments, without the program's name; None takes `sys.argv[1:]`.
 
     Raises:
