@@ -35,7 +35,7 @@ class DataConfig:
     store: str = ""
     protocol: str = ""
     selection: Literal["val", "literature"] = "val"
-    frames: int = 32
+    frames: int = 48
     align: bool = False
     normalise_size: bool = False
 

@@ -40,9 +40,9 @@ class StstConfig:
         embedding: E, size of the embedding that the contrastive loss compares.
     """
 
-    widths: list[int] = field(default_factory=lambda: [64, 64, 64, 128, 128, 192, 192])
+    widths: list[int] = field(default_factory=lambda: [64, 64, 128, 128, 192])
     heads: int = 4
-    patch: int = 2
+    patch: int = 4
     segments: int = 4
     mask: bool = True
     kept_ratio: float = 0.5

@@ -27,10 +27,10 @@ class OptimConfig:
         precision: Of weights and arithmetic.
     """
 
-    epochs: int = 40
-    batch: int = 32
+    epochs: int = 12
+    batch: int = 16
     lr: float = 2e-3
-    warmup: float = 3
+    warmup: float = 2
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     clip: float = 1.0

@@ -67,5 +67,7 @@ def test_unknown_layout_lists_the_known() -> None:
 
 
 def test_check_names_both_shapes() -> None:
-    with pytest.raises(InputError, match=r"A clip has 25 joints of 3 .* kinect_v1_20 has 20 joints"):
+    with pytest.raises(
+        InputError, match=r"A clip has 25 joints of 3 .* kinect_v1_20 has 20 joints"
+    ):
         get_layout("kinect_v1_20").check(25, 3, "A clip")
