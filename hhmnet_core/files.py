@@ -16,6 +16,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hhmnet_core.errors import InputError
 
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -34,6 +36,12 @@ class Folder:
     @property
     def is_local(self) -> bool:
         return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def _is_bucket(self) -> bool:
+        # Object stores have no folders; "making" one would make a bucket out of a typing error.
+        protocol = self.fs.protocol
+        return bool(_OBJECT_STORES & ({protocol} if isinstance(protocol, str) else set(protocol)))
 
     def at(self, name: str) -> str:
         return f"{self.path.rstrip('/')}/{name}"
@@ -67,7 +75,8 @@ class Folder:
             if self.is_local:
                 write_local(Path(self.at(name)), content)
             else:
-                self.fs.makedirs(self.path, exist_ok=True)
+                if not self._is_bucket:
+                    self.fs.makedirs(self.path, exist_ok=True)
                 self.fs.pipe_file(self.at(name), content)
 
     def remove(self, name: str) -> None:

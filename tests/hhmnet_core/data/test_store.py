@@ -1,0 +1,374 @@
+"""The clip store: what goes in comes out, and damage is named."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hhmnet_core.data.clips import Clip, ClipSet
+from hhmnet_core.data.store import (
+    Manifest,
+    Protocol,
+    load_clips,
+    read_manifest,
+    store_facts,
+    verify_store,
+    write_store,
+)
+from hhmnet_core.errors import InputError
+
+SHAPES = ((1, 1), (2, 7), (1, 40), (2, 1), (1, 3))  # bodies, frames
+
+
+def make_clip(number: int, bodies: int, frames: int, **changes: Any) -> Clip:
+    joints = np.random.default_rng(number).normal(size=(bodies, frames, 20, 3)).astype(np.float32)
+    clip = Clip(f"clip{number}", number % 3, 1 + number % 6, 1 + number % 2, number, joints)
+    return replace(clip, **changes)
+
+
+def make_clips(num_clips: int = 20) -> list[Clip]:
+    return [make_clip(number, *SHAPES[number % len(SHAPES)]) for number in range(num_clips)]
+
+
+def write(
+    uri: str | Path, clips: list[Clip] | Iterator[Clip] | None = None, **changes: Any
+) -> Manifest:
+    settings: dict[str, Any] = {
+        "dataset": "made",
+        "layout": "kinect_v1_20",
+        "class_names": ("a", "b", "c"),
+        "protocols": {"xview": Protocol({"camera": [1]}, {"camera": [2]})},
+        "source": {"made": "here"},
+        "shard_bytes": 20_000,
+    }
+    return write_store(uri, make_clips() if clips is None else clips, **(settings | changes))
+
+
+def assert_same(clips: ClipSet, expected: list[Clip]) -> None:
+    assert len(clips) == len(expected)
+    for index, clip in enumerate(expected):
+        read = clips.clip(index)
+        np.testing.assert_array_equal(read.joints, clip.joints)
+        assert replace(read, joints=clip.joints) == clip
+
+
+def test_round_trip_keeps_ragged_clips_and_bodies(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "store")
+    clips = load_clips(tmp_path / "store", tmp_path / "cache")
+    assert len(manifest.shards) > 2
+    assert clips.manifest == manifest == read_manifest(tmp_path / "store")
+    assert_same(clips, make_clips())
+    assert clips.frames.shape == (sum(b * t for b, t in SHAPES) * 4, 20, 3)
+    assert clips.labels.dtype == clips.first_frame.dtype == np.int64
+
+
+def test_frames_are_mapped_read_only_and_nothing_is_read_twice(tmp_path: Path) -> None:
+    write(tmp_path / "store")
+    first = load_clips(tmp_path / "store", tmp_path / "cache")
+    assert not first.frames.flags.writeable
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    assert first.manifest.digest in file.name
+    before = file.stat().st_mtime_ns
+    load_clips(tmp_path / "store", tmp_path / "cache")
+    assert file.stat().st_mtime_ns == before
+
+
+@settings(max_examples=15)
+@given(shapes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), min_size=1, max_size=8))
+def test_round_trip_of_any_shapes(
+    shapes: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    expected = [make_clip(number, *shape) for number, shape in enumerate(shapes)]
+    write(folder / "store", expected)
+    assert_same(load_clips(folder / "store", folder / "cache"), expected)
+
+
+def test_same_clips_give_the_same_bytes_and_digest(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "one"), write(tmp_path / "two")
+    assert one == two
+    for shard in one.shards:
+        assert (tmp_path / "one" / shard.name).read_bytes() == (
+            tmp_path / "two" / shard.name
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_names": ("a", "b", "d")},
+        {"protocols": {"xview": Protocol({"camera": [2]}, {"camera": [1]})}},
+        {"clips": make_clips(19)},
+    ],
+)
+def test_what_decides_a_result_changes_the_digest(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert write(tmp_path / "one").digest != write(tmp_path / "two", **changes).digest
+
+
+def test_what_decides_nothing_leaves_the_digest(tmp_path: Path) -> None:
+    other = write(tmp_path / "two", source={"made": "there"}, dataset="renamed")
+    assert write(tmp_path / "one").digest == other.digest
+
+
+def test_facts_are_those_of_the_clips(tmp_path: Path) -> None:
+    write(tmp_path)
+    facts = store_facts(tmp_path)
+    assert facts["num_bodies"].tolist() == [clip.joints.shape[0] for clip in make_clips()]
+    assert facts["subject"].tolist() == [clip.subject for clip in make_clips()]
+
+
+def test_memory_uri_works(tmp_path: Path) -> None:
+    write("memory://stores/one")
+    assert_same(load_clips("memory://stores/one", tmp_path), make_clips())
+    assert verify_store("memory://stores/one").num_clips == 20
+
+
+def test_clips_are_streamed_not_gathered(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+
+    def clips() -> Iterator[Clip]:
+        for number in range(20):
+            if number == 15:
+                assert (store / "clips-00000.parquet").exists()
+                assert not (store / "manifest.json").exists()
+            yield make_clip(number, 1, 10)
+
+    write(store, clips())
+
+
+def test_half_written_store_is_none_and_is_made_again(tmp_path: Path) -> None:
+    write(tmp_path, shard_bytes=5_000)
+
+    def broken() -> Iterator[Clip]:
+        yield from make_clips(10)
+        raise RuntimeError("pulled the plug")
+
+    with pytest.raises(RuntimeError):
+        write(tmp_path, broken())
+    with pytest.raises(InputError, match="no clip store at"):
+        read_manifest(tmp_path)
+    manifest = write(tmp_path)
+    assert verify_store(tmp_path) == manifest
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"manifest.json", *(shard.name for shard in manifest.shards)}
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_one_flipped_byte_names_the_shard(tmp_path: Path, number: int) -> None:
+    manifest = write(tmp_path / "store")
+    shard = manifest.shards[number]
+    file = tmp_path / "store" / shard.name
+    # Loaded before: a good copy in the cache must not hide the damage.
+    load_clips(tmp_path / "store", tmp_path / "cache")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    said = f"{shard.name} of the store {tmp_path / 'store'} is damaged"
+    for cache in ("cache", "fresh"):
+        with pytest.raises(InputError, match=said):
+            load_clips(tmp_path / "store", tmp_path / cache)
+    with pytest.raises(InputError, match=said):
+        verify_store(tmp_path / "store")
+    assert not list((tmp_path / "fresh").glob("*.arrow"))
+
+
+def test_touched_but_whole_shard_is_verified_and_used(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "store")
+    load_clips(tmp_path / "store", tmp_path / "cache")
+    os.utime(tmp_path / "store" / manifest.shards[0].name, (1, 1))
+    assert_same(load_clips(tmp_path / "store", tmp_path / "cache"), make_clips())
+
+
+def test_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "store")
+    file = tmp_path / "store" / manifest.shards[1].name
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(InputError, match=rf"{file.name} .* is damaged \(\d+ bytes, expected"):
+        load_clips(tmp_path / "store", tmp_path / "cache")
+    file.unlink()
+    for read in (verify_store, store_facts, lambda uri: load_clips(uri, tmp_path / "cache")):
+        with pytest.raises(InputError, match=f"{file.name} .* is missing"):
+            read(tmp_path / "store")
+
+
+def test_cut_cache_file_is_made_again(tmp_path: Path) -> None:
+    write(tmp_path / "store")
+    load_clips(tmp_path / "store", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert_same(load_clips(tmp_path / "store", tmp_path / "cache"), make_clips())
+
+
+def test_cache_place_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "store")
+    monkeypatch.setenv("HHMNET_CACHE", str(tmp_path / "mine"))
+    load_clips(tmp_path / "store")
+    assert list((tmp_path / "mine").glob("*.arrow"))
+
+
+def test_unusable_cache_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "store")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cache folder .*file.* cannot be used"):
+        load_clips(tmp_path / "store", tmp_path / "file")
+
+
+def _load_total(store: str, cache: str, totals: "multiprocessing.Queue[float]") -> None:
+    totals.put(float(load_clips(store, cache).frames.sum()))
+
+
+def test_processes_share_one_cache_file(tmp_path: Path) -> None:
+    write(tmp_path / "store", [make_clip(number, 2, 50) for number in range(60)])
+    context = multiprocessing.get_context("fork")
+    totals = context.Queue()
+    places = (str(tmp_path / "store"), str(tmp_path / "cache"), totals)
+    processes = [context.Process(target=_load_total, args=places) for _ in range(4)]
+    for process in processes:
+        process.start()
+    found = {totals.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    assert found == {float(load_clips(*places[:2]).frames.sum())}
+    assert len(list((tmp_path / "cache").glob("*.arrow"))) == 1
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{not json", "is not JSON"),
+        ("[]", "no schema_version"),
+        ('{"schema_version": 99}', "schema version 99, newer than the 1"),
+        ('{"schema_version": 1}', "lacks or spoils a field"),
+    ],
+)
+def test_spoilt_manifest_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=said) as caught:
+        load_clips(tmp_path, tmp_path / "cache")
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_edited_manifest_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    file = tmp_path / "manifest.json"
+    fields = json.loads(file.read_text())
+    fields["class_names"][0] = "other"
+    file.write_text(json.dumps(fields))
+    with pytest.raises(InputError, match="was edited"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("", "empty location"),
+        ("nowhere/at/all", "no clip store at nowhere/at/all"),
+        ("quux://bucket/store", "Protocol not known"),
+    ],
+)
+def test_missing_store_is_one_line(uri: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_clips(uri)
+
+
+def test_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"Cannot .* place that you may write to|Cannot list"):
+        write(tmp_path / "file" / "store")
+
+
+def with_nan() -> Clip:
+    clip = make_clip(4, 1, 3)
+    clip.joints[0, 1, 5, 2] = np.nan
+    return clip
+
+
+@pytest.mark.parametrize(
+    ("clip", "said"),
+    [
+        (with_nan(), r"clip4 has a NaN .* \(body 0, frame 1, joint left_elbow\)"),
+        (make_clip(4, 1, 3, label=3), "clip4 has label 3, but there are 3 classes"),
+        (make_clip(4, 1, 3, label=-1), "clip4 has label -1"),
+        (make_clip(4, 1, 0), "clip4 is empty"),
+        (make_clip(4, 0, 3), "clip4 is empty"),
+        (make_clip(4, 1, 3, joints=np.zeros((1, 3, 25, 3), np.float32)), "clip4 has 25 joints"),
+        (make_clip(4, 1, 3, joints=np.zeros((1, 3, 20, 2), np.float32)), "20 joints of 2 channels"),
+        (make_clip(4, 1, 3, joints=np.zeros((3, 20, 3), np.float32)), "clip4 has joints of shape"),
+        (make_clip(4, 1, 3, joints=np.zeros((1, 3, 20, 3))), "float64"),
+        (make_clip(4, 1, 3, sample_id="clip0"), "clip0 occurs twice"),
+    ],
+)
+def test_clip_that_cannot_be_trained_on_is_named(tmp_path: Path, clip: Clip, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        write(tmp_path, [make_clip(0, 1, 5), clip])
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_store_written_by_others_is_held_to_the_same_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hhmnet_core.data.store.check_clip", lambda *_: None)
+    write(tmp_path / "nan", [with_nan()])
+    with pytest.raises(InputError, match="clip4 has a NaN"):
+        load_clips(tmp_path / "nan", tmp_path / "cache")
+    write(tmp_path / "layout", layout="kinect_v2_25")
+    with pytest.raises(InputError, match=r"clip0 holds 60 coordinates.* kinect_v2_25 have 75"):
+        load_clips(tmp_path / "layout", tmp_path / "cache")
+
+
+def test_no_clips_make_no_store(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no clips to write"):
+        write(tmp_path, [])
+
+
+@pytest.fixture
+def s3_store(free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=free_port, verbose=False)
+    server.start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    fsspec.filesystem("s3").mkdir("bucket")
+    yield "s3://bucket/stores/made"
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_s3_store_is_written_read_and_its_damage_named(s3_store: str, tmp_path: Path) -> None:
+    manifest = write(s3_store)
+    assert_same(load_clips(s3_store, tmp_path), make_clips())
+    assert verify_store(s3_store) == manifest == write(tmp_path / "local")
+    assert store_facts(s3_store)["label"].tolist() == [clip.label for clip in make_clips()]
+    bucket, name = fsspec.filesystem("s3"), manifest.shards[1].name
+    content = bytearray(bucket.cat_file(f"{s3_store}/{name}"))
+    content[100] ^= 1
+    bucket.pipe_file(f"{s3_store}/{name}", bytes(content))
+    with pytest.raises(InputError, match=f"{name} of the store {s3_store} is damaged"):
+        load_clips(s3_store, tmp_path)
+    with pytest.raises(InputError, match="no clip store at s3://bucket/elsewhere"):
+        load_clips("s3://bucket/elsewhere", tmp_path)
+    with pytest.raises(InputError, match=r"Cannot write .* in s3://no-such-bucket"):
+        write("s3://no-such-bucket/store")
