@@ -143,9 +143,7 @@ def prepare(recipe: Recipe, store: str, overwrite: bool) -> Prepared:
     written = manifest is None
     if manifest is None:
         console = Console(stderr=True)
-        clips = track(
-            recipe.clips(), f"{recipe.dataset} -> {store}", recipe.num_clips, console=console
-        )
+        clips = track(recipe.clips(), recipe.dataset, recipe.num_clips, console=console)
         manifest = write_store(
             store,
             clips,

@@ -1,0 +1,172 @@
+"""Score tables: kept whole, joined by sample id, refused where they do not belong together."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import (
+    ScoreTable,
+    confusion,
+    fuse,
+    per_class_accuracy,
+    read_scores,
+    top1,
+    write_scores,
+)
+
+
+def make_table(seed: int = 0, num_clips: int = 6, **changes: Any) -> ScoreTable:
+    table = ScoreTable(
+        sample_ids=tuple(f"clip{number}" for number in range(num_clips)),
+        labels=np.arange(num_clips, dtype=np.int64) % 3,
+        logits=np.random.default_rng(seed).normal(size=(num_clips, 3)).astype(np.float32),
+        run="made-phase1-0",
+        modality="joint",
+        split="test",
+        digest="d" * 64,
+        class_names=("a", "b", "c"),
+    )
+    return replace(table, **changes)
+
+
+def shuffled(table: ScoreTable, order: np.ndarray) -> ScoreTable:
+    return replace(
+        table,
+        sample_ids=tuple(table.sample_ids[row] for row in order),
+        labels=table.labels[order],
+        logits=table.logits[order],
+    )
+
+
+@pytest.mark.parametrize("num_clips", [0, 1, 6])
+def test_round_trip(tmp_path: Path, num_clips: int) -> None:
+    table = make_table(num_clips=num_clips)
+    for uri in (str(tmp_path / "scores" / "joint.parquet"), "memory://scores/joint.parquet"):
+        write_scores(table, uri)
+        read = read_scores(uri)
+        np.testing.assert_array_equal(read.logits, table.logits)
+        np.testing.assert_array_equal(read.labels, table.labels)
+        plain = {"labels": table.labels, "logits": table.logits}
+        assert vars(replace(read, **plain)) == vars(table)
+
+
+def test_metadata_lies_in_the_schema(tmp_path: Path) -> None:
+    write_scores(make_table(), tmp_path / "joint.parquet")
+    metadata = pq.read_schema(tmp_path / "joint.parquet").metadata
+    assert b'"modality": "joint"' in metadata[b"hhmnet.scores"]
+
+
+@given(seed=st.integers(0, 1000), num_clips=st.integers(1, 12))
+def test_fusion_does_not_care_for_positions(seed: int, num_clips: int) -> None:
+    one, two = make_table(seed, num_clips), make_table(seed + 1, num_clips)
+    order = np.random.default_rng(seed).permutation(num_clips)
+    plain, mixed = fuse([one, two]), fuse([one, shuffled(two, order)])
+    np.testing.assert_array_equal(plain.logits, mixed.logits)
+    expected = (one.logits.astype(np.float64) + two.logits) / 2
+    np.testing.assert_allclose(plain.logits, expected, rtol=1e-6)
+    assert (plain.modality, plain.run, plain.sample_ids) == ("fusion", one.run, one.sample_ids)
+
+
+def test_only_the_ratio_of_weights_counts() -> None:
+    tables = [make_table(seed) for seed in range(3)]
+    np.testing.assert_allclose(
+        fuse(tables, [2, 1, 1]).logits, fuse(tables, [0.6, 0.3, 0.3]).logits, rtol=1e-6
+    )
+    np.testing.assert_array_equal(fuse(tables, [0, 1, 0]).logits, tables[1].logits)
+
+
+def test_runs_that_differ_are_all_named() -> None:
+    assert fuse([make_table(), make_table(run="b"), make_table(run="b")]).run == "made-phase1-0 + b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"digest": "e" * 64}, "differ in data digest"),
+        ({"split": "val"}, "differ in split"),
+        ({"class_names": ("a", "b", "x")}, "differ in classes"),
+        ({"sample_ids": tuple(f"clip{n}" for n in (0, 1, 2, 3, 4, 9))}, "2 sample ids, clip5"),
+        ({"labels": np.array([0, 1, 2, 0, 2, 2])}, "differ in the label of clip clip4"),
+    ],
+)
+def test_tables_that_do_not_belong_together_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        fuse([make_table(), make_table(modality="bone", **changes)])
+    assert "score table of joint" in str(caught.value)
+    assert "score table of bone" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([1.0], "1 weights for 2"),
+        ([1.0, -1.0], "not negative"),
+        ([0.0, 0.0], "all zero"),
+        ([1.0, float("nan")], "finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(weights: list[float], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        fuse([make_table(), make_table()], weights)
+
+
+def test_no_tables_are_refused() -> None:
+    with pytest.raises(InputError, match="no score tables"):
+        fuse([])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sample_ids": ("a",) * 6}, "sample id twice"),
+        ({"labels": np.arange(6)}, "labels outside 0 to 2"),
+        ({"logits": np.zeros((6, 4), np.float32)}, "shapes"),
+        ({"logits": np.full((6, 3), np.nan, np.float32)}, "NaN"),
+    ],
+)
+def test_table_that_is_none_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make_table(**changes)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def plain_parquet(path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (cut, "not a whole score table"),
+        (plain_parquet, "not one of ours"),
+        (Path.unlink, "no score table at"),
+    ],
+)
+def test_spoilt_file_is_named(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+    path = tmp_path / "joint.parquet"
+    write_scores(make_table(), path)
+    spoil(path)
+    with pytest.raises(InputError, match=said) as caught:
+        read_scores(path)
+    assert str(path) in str(caught.value)
+
+
+def test_accuracies_count_what_they_should() -> None:
+    logits = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    table = make_table(num_clips=4, labels=np.array([0, 1, 1, 1]), logits=logits)
+    assert top1(table) == 0.75
+    assert confusion(table).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    np.testing.assert_allclose(per_class_accuracy(table), [1.0, 2 / 3, np.nan])
+    assert np.isnan(top1(make_table(num_clips=0)))

@@ -1,0 +1,110 @@
+"""The synthetic data set: the same for a seed, bodies that hold together, every class there."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hhmnet_core.data.clips import Clip, check_clip
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.sources import synthetic
+from hhmnet_core.sources._figure import Body, Pose, joints_of
+
+LAYOUT = get_layout(synthetic.LAYOUT)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    return list(synthetic.generate())
+
+
+def of_class(clips: list[Clip], name: str) -> list[Clip]:
+    """The clips of a class that last long enough to show it."""
+    label = synthetic.CLASS_NAMES.index(name)
+    return [clip for clip in clips if clip.label == label and clip.joints.shape[1] > 5]
+
+
+def rises(clip: Clip, joint: str) -> np.ndarray:
+    """(M, T) a joint's height, less that in the first frame."""
+    height_mt = clip.joints[:, :, LAYOUT.joint(joint), 1]
+    difference: np.ndarray = height_mt - height_mt[:, :1]
+    return difference
+
+
+def content(clips: list[Clip]) -> str:
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(clip.sample_id.encode() + np.ascontiguousarray(clip.joints).tobytes())
+    return digest.hexdigest()
+
+
+def test_seed_decides_the_clips() -> None:
+    one, again, other = (list(synthetic.generate(seed, 2)) for seed in (1, 1, 2))
+    assert content(one) == content(again) != content(other)
+
+
+def test_every_clip_can_be_trained_on(clips: list[Clip]) -> None:
+    for clip in clips:
+        check_clip(clip, LAYOUT, len(synthetic.CLASS_NAMES))
+    assert len({clip.sample_id for clip in clips}) == len(clips) == 1080
+
+
+def test_classes_subjects_and_cameras_are_balanced(clips: list[Clip]) -> None:
+    cells = Counter((clip.label, clip.subject, clip.camera) for clip in clips)
+    assert len(cells) == 18 * 10 * 3
+    assert set(cells.values()) == {2}
+
+
+def test_lengths_and_bodies_are_ragged(clips: list[Clip]) -> None:
+    lengths = [clip.joints.shape[1] for clip in clips]
+    assert min(lengths) == 1
+    assert max(lengths) == 120
+    assert 0 < sum(length <= 5 for length in lengths) < 0.03 * len(clips)
+    bodies = {synthetic.CLASS_NAMES[c.label]: c.joints.shape[0] for c in clips}
+    assert {name for name, number in bodies.items() if number == 2} == {"shake hands", "push"}
+
+
+def test_people_are_life_sized_and_before_the_camera(clips: list[Clip]) -> None:
+    for clip in of_class(clips, "wave left"):
+        size = np.median(np.ptp(clip.joints[0, :, :, 1], axis=1))
+        assert 1.1 < size < 2.1
+        assert 1.0 < clip.joints[..., 2].mean() < 5.0
+
+
+def test_left_is_left_and_right_is_right(clips: list[Clip]) -> None:
+    for side, other in (("left", "right"), ("right", "left")):
+        for name, end in (("wave", "wrist"), ("kick", "ankle")):
+            moved = [
+                np.ptp(rises(clip, f"{side}_{end}")) > np.ptp(rises(clip, f"{other}_{end}"))
+                for clip in of_class(clips, f"{name} {side}")
+            ]
+            assert np.mean(moved) > 0.85
+
+
+def test_sitting_goes_down_and_standing_goes_up(clips: list[Clip]) -> None:
+    for name, sign in (("sit down", -1), ("stand up", 1), ("lie down", -1), ("fall", -1)):
+        changes = [rises(clip, "hip_centre")[0, -1] for clip in of_class(clips, name)]
+        assert np.mean(np.sign(changes) == sign) > 0.95
+
+
+def test_bones_keep_their_length_whatever_the_pose() -> None:
+    random = np.random.default_rng(3)
+    body = Body.of(np.array([1.6, 1.9]), random.uniform(0.9, 1.1, (2, Body.num_bones())))
+    pose = Pose.standing(2, 30)
+    for name, value in vars(pose).items():
+        setattr(pose, name, value + random.normal(0, 0.7, value.shape))
+    joints = joints_of(pose, body)
+    assert np.isfinite(joints).all()
+    fixed = ((0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (12, 13), (13, 14), (14, 15))
+    expected = ("waist", "back", "neck", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+    for (one, two), bone in zip(fixed, expected, strict=True):
+        lengths = np.linalg.norm(joints[:, :, one] - joints[:, :, two], axis=-1)
+        np.testing.assert_allclose(lengths, getattr(body, bone)[:, None] + np.zeros(30), rtol=2e-3)
+
+
+@pytest.mark.parametrize(("seed", "number"), [(-1, 60), (1, 0)])
+def test_bad_arguments_are_refused_at_once(seed: int, number: int) -> None:
+    with pytest.raises(InputError, match="must be"):
+        synthetic.generate(seed, number)

@@ -1,0 +1,112 @@
+"""How scripts end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.scripts import parse, run_script
+
+
+@dataclass
+class Part:
+    """A part.
+
+    Attributes:
+        width: Of it.
+    """
+
+    width: int = 3
+
+
+@dataclass
+class Config:
+    """A config.
+
+    Attributes:
+        seed: Of all.
+        part: Of it.
+    """
+
+    seed: int = 1
+    part: Part = field(default_factory=Part)
+
+
+def raises(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("main", "code", "said"),
+    [
+        (lambda: None, 0, ""),
+        (raises(InputError("Two\nlines.")), 2, "error: Two lines.\n"),
+        (raises(KeyboardInterrupt()), 130, "interrupted.\n"),
+        (raises(SystemExit(3)), 3, ""),
+    ],
+)
+def test_script_ends_with_one_line_and_a_code(
+    main: Callable[[], None], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_script(main)
+    assert caught.value.code == code
+    assert capsys.readouterr().err == said
+
+
+def test_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_script(raises(ZeroDivisionError()))
+
+
+@pytest.fixture
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="made.py")
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Config)
+    return parser
+
+
+def test_good_arguments_are_parsed(parser: ArgumentParser) -> None:
+    values = parse(parser, ["--seed", "4", "--part.width", "7"])
+    assert (values.seed, values.part.width) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--sed", "1"], "--sed"),
+        (["--part.wdth", "1"], "--part.wdth"),
+        (["--part.width", "wide"], "part.width"),
+        (["--seed"], "--seed"),
+        (["more"], "more"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_bad_argument_is_one_line_that_names_it(
+    parser: ArgumentParser, argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(parser, argv)
+    message = " ".join(str(caught.value).splitlines())
+    assert message == str(caught.value)
+    assert said in message
+    assert message.endswith("See `made.py --help`.")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("part: {wdth: 1}", "wdth"), ("extra: 1", "extra"), ("a: [", "config")]
+)
+def test_bad_config_file_is_one_line(
+    parser: ArgumentParser, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "made.yaml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        parse(parser, ["--config", str(tmp_path / "made.yaml")])
