@@ -1,1 +1,1 @@
-"""The science of HHMNet: skeletons, encoders, losses, training. Needs torch, never Ray or MLflow."""
+"""The science of HHMNet: skeletons, encoders, losses, training. Never Ray or MLflow."""

@@ -126,7 +126,8 @@ def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
     """Means over S runs of frames, as even as they can be: (R, T, V, C) -> (R, S, V, C)."""
     frames = x_rtvc.shape[1]
     if frames % segments == 0:
-        return x_rtvc.unflatten(1, (segments, -1)).mean(2)
+        means: Tensor = x_rtvc.unflatten(1, (segments, -1)).mean(2)
+        return means
     return torch.stack([run.mean(1) for run in x_rtvc.tensor_split(segments, 1)], 1)
 
 

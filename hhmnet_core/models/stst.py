@@ -120,7 +120,13 @@ class Stst(nn.Module):
         temperature: tau of the contrastive loss. Embeddings leave with norm 1/sqrt(tau), so that
             the product of two is their cosine over the (geometric mean) temperature.
         learn_temperature: Whether tau is a parameter.
+
+    Input is standardised by `input_mean` and `input_std`, buffers that the training sets: motion is
+    a hundredth of position in size, and behind a LayerNorm that would drown it in the biases.
     """
+
+    input_mean: Tensor
+    input_std: Tensor
 
     def __init__(
         self,
@@ -133,6 +139,8 @@ class Stst(nn.Module):
         super().__init__()
         self.config, self.layout = config, layout
         first, last = config.widths[0], config.widths[-1]
+        self.register_buffer("input_mean", torch.zeros(layout.num_joints, layout.channels))
+        self.register_buffer("input_std", torch.ones(()))
         self.stem = nn.Linear(config.patch * layout.channels, first)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(layout.num_joints, first))
         self.blocks = nn.ModuleList(
@@ -155,9 +163,16 @@ class Stst(nn.Module):
         """Uniform draws that a clip needs in training: one a block, one a final channel."""
         return len(self.blocks) + self.classifier.in_features
 
+    @torch.no_grad()
+    def standardise(self, mean_vc: Tensor, std: Tensor) -> None:
+        """Sets what input is standardised by: a mean (V, C) and one standard deviation."""
+        self.input_mean.copy_(mean_vc)
+        self.input_std.copy_(std if std > 0 else torch.ones_like(std))
+
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None = None) -> Tensor:
         """Features (R, T', V, C) of bodies (R, T, V, C_in); T is padded to whole patches."""
         patch = self.config.patch
+        x_rtvc = (x_rtvc - self.input_mean) / self.input_std
         if x_rtvc.shape[1] % patch:
             x_rtvc = torch.cat(
                 [x_rtvc, x_rtvc[:, -1:].expand(-1, -x_rtvc.shape[1] % patch, -1, -1)], 1

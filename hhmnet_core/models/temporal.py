@@ -8,7 +8,6 @@ two pointwise layers, and the pooling is over frames and joints.
 Shapes: R clip bodies, T frames, V joints, C channels, B branches.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from hhmnet_core.data.batches import DataConfig, ResidentClips
+from hhmnet_core.data.batches import Batch, DataConfig, ResidentClips
 from hhmnet_core.data.protocols import Split, split
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
@@ -223,6 +223,8 @@ class _Trainer:
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
         ]
+        for stream in self.streams:
+            stream.model.standardise(*self._input_statistics(stream.modality))
         smallest = min(len(part) for part in self.epoch_order(1))
         if smallest < mesh.data:
             raise InputError(
@@ -239,6 +241,26 @@ class _Trainer:
         generator = keyed_generator(self.config.seed, epoch, "order")
         shuffled = torch.randperm(len(self.split.train), generator=generator)
         return list(torch.from_numpy(self.split.train)[shuffled].tensor_split(self.steps_per_epoch))
+
+    @torch.no_grad()
+    def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:
+        """Over the training clips: the mean (V, C) of a modality, and its deviation, a scalar."""
+        layout = self.resident.layout
+        sums = torch.zeros(2, layout.num_joints, layout.channels, dtype=torch.float64)
+        count = 0
+        for clips_n in torch.from_numpy(self.split.train).split(EVALUATION_BATCH):
+            batch = self._whole_clips(clips_n)
+            x_nctvm = derive(batch.joints_nctvm, modality, layout).double()
+            x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
+            sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
+            count += x_rtvc.shape[0] * x_rtvc.shape[1]
+        mean_vc, square_vc = sums / count
+        return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
+
+    def _whole_clips(self, clips_n: Tensor) -> Batch:
+        """Clips from their first to their last frame, as they are scored."""
+        positions = frame_positions(self.resident.num_frames(clips_n), self.config.data.frames)
+        return self.resident.batch(clips_n, positions)
 
     def train_epoch(self, epoch: int) -> Metrics:
         sums = torch.zeros(len(self.streams), 3, dtype=torch.float64, device=self.device)
@@ -362,8 +384,7 @@ class _Trainer:
         local = torch.zeros(len(self.streams), len(own), classes, device=self.device)
         for start in range(0, len(own), EVALUATION_BATCH):
             clips_n = own[start : start + EVALUATION_BATCH]
-            positions = frame_positions(self.resident.num_frames(clips_n), self.config.data.frames)
-            batch = self.resident.batch(clips_n, positions)
+            batch = self._whole_clips(clips_n)
             joints = batch.joints_nctvm.to(self.config.optim.dtype)
             for row, stream in enumerate(self.streams):
                 weights = (stream.best if best else {}) or stream.evaluated

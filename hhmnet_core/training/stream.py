@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -51,7 +50,7 @@ class Stream:
 
     def save(self, folder: Path) -> None:
         """Writes `<modality>.safetensors`: weights, optimiser, averaged and best weights."""
-        tensors = {f"model/{name}": p.detach() for name, p in self.model.named_parameters()}
+        tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
@@ -70,13 +69,11 @@ class Stream:
                 f"Checkpoint file {file} cannot be read ({error}): resume from another checkpoint."
             ) from error
         try:
-            with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
-                    parameter.copy_(tensors[f"model/{name}"])
-        except (KeyError, RuntimeError) as error:
+            self.model.load_state_dict(_part(tensors, "model/"))
+        except RuntimeError as error:
             raise InputError(
                 f"Checkpoint file {file} does not fit the model that the config describes: "
-                f"{str(error).splitlines()[0]}. Use the config that it was trained with."
+                f"{str(error).splitlines()[-1].strip()} Use the config that it was trained with."
             ) from error
         for name, parameter in self.model.named_parameters():
             state = {
@@ -89,8 +86,8 @@ class Stream:
             if on_device:
                 self.optimizer.state[parameter] = on_device
         device = self.parameters[0].device
-        self.average = _part(tensors, "average/", device)
-        self.best = _part(tensors, "best/", device)
+        self.average = {n: t.to(device) for n, t in _part(tensors, "average/").items()}
+        self.best = {n: t.to(device) for n, t in _part(tensors, "best/").items()}
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: p.detach().clone() for name, p in self.model.named_parameters()}
@@ -99,7 +96,5 @@ class Stream:
         return folder / f"{self.modality}.safetensors"
 
 
-def _part(tensors: dict[str, Tensor], prefix: str, device: torch.device) -> dict[str, Tensor]:
-    return {
-        n.removeprefix(prefix): t.to(device) for n, t in tensors.items() if n.startswith(prefix)
-    }
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

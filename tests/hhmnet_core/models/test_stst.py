@@ -52,10 +52,11 @@ def test_relabelled_joints_leave_logits_unchanged(switches: dict[str, object]) -
     model = encoder(layout, **switches)
     for parameter in model.parameters():  # so that no map is symmetric by its initialisation
         torch.nn.init.normal_(parameter, std=0.2)
+    model.standardise(torch.randn(20, 3), torch.tensor(2.0))
     relabelled = encoder(layout.permuted(tuple(order.tolist())), **switches)
     weights = model.state_dict()
     for name, weight in weights.items():
-        if name == "joint_embedding":
+        if name in ("joint_embedding", "input_mean"):
             weights[name] = weight[order]
         elif name.endswith("static_map"):
             weights[name] = weight[:, order][:, :, order]
@@ -100,6 +101,18 @@ def test_embeddings_carry_the_temperature() -> None:
     assert "log_temperature" in dict(
         Stst(StstConfig(**SMALL), layout, 7, learn_temperature=True).named_parameters()
     )
+
+
+def test_standardised_input_is_seen_as_if_it_had_been_so() -> None:
+    layout = get_layout("kinect_v1_20")
+    model, x = encoder(layout), clips(layout)
+    plain = model(x).logits_nk
+    mean = torch.randn(20, 3, dtype=torch.float64)
+    model.standardise(mean, torch.tensor(0.01))
+    shrunk = 0.01 * x + mean.T[:, None, :, None]
+    torch.testing.assert_close(model(shrunk).logits_nk, plain, atol=1e-6, rtol=0)
+    model.standardise(torch.zeros(20, 3), torch.tensor(0.0))  # constant data: nothing to divide by
+    torch.testing.assert_close(model(x).logits_nk, plain)
 
 
 def test_stochastic_depth_drops_whole_blocks_of_a_clip() -> None:
