@@ -1,0 +1,290 @@
+"""The pieces of phase 1 on one process of the mesh: steps, validation, scores, checkpoints.
+
+The loss of a global batch is the sum over modalities of the cross-entropy, plus a weight times the
+mean over the six pairs of modalities of symmetric InfoNCE. It is computed so that every layout of
+the mesh computes the same one.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from hhmnet_core.data.batches import Batch, ResidentClips
+from hhmnet_core.data.protocols import Split, split
+from hhmnet_core.data.store import ClipSet
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
+from hhmnet_core.losses import cross_modal_contrast
+from hhmnet_core.models.stst import Stst
+from hhmnet_core.randomness import BatchRandom, keyed_generator
+from hhmnet_core.skeleton.augment import augment, frame_positions
+from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.training.config import Phase1Config, comparable
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import learning_rate
+from hhmnet_core.training.reports import EpochRecord, EpochReport, Metrics, TrainingState
+from hhmnet_core.training.stream import Stream
+
+EVALUATION_BATCH = 256
+
+
+def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Stst:
+    """A new encoder, initialised from (seed, modality) alone."""
+    layout = ResidentClips.layout_of(clips)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(keyed_generator(config.seed, modality).get_state())
+        return Stst(
+            config.model,
+            layout,
+            len(clips.manifest.class_names),
+            config.contrast.temperature,
+            config.contrast.learn_temperature,
+        )
+
+
+class Trainer:
+    """Holds the streams of one process, and trains and scores them."""
+
+    def __init__(
+        self, config: Phase1Config, clips: ClipSet, mesh: Mesh, device: torch.device
+    ) -> None:
+        self.config, self.clips, self.mesh, self.device = config, clips, mesh, device
+        self.protocol = config.data.protocol or next(iter(clips.manifest.protocols))
+        self.split: Split = split(clips, self.protocol, config.data.selection)
+        self.resident = ResidentClips(clips, config.data, device)
+        self.streams = [
+            Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
+            for m in mesh.modalities
+        ]
+        for stream in self.streams:
+            stream.model.standardise(*self._input_statistics(stream.modality))
+        smallest = min(len(part) for part in self.epoch_order(1))
+        if smallest < mesh.data:
+            raise InputError(
+                f"A batch of {smallest} clips cannot be split over {mesh.data} data-parallel "
+                f"workers: raise optim.batch ({config.optim.batch}) or use fewer workers."
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.split.train) // self.config.optim.batch)
+
+    def epoch_order(self, epoch: int) -> list[Tensor]:
+        """The epoch's global batches as clip indices, shuffled, sizes differing by one at most."""
+        generator = keyed_generator(self.config.seed, epoch, "order")
+        shuffled = torch.randperm(len(self.split.train), generator=generator)
+        return list(torch.from_numpy(self.split.train)[shuffled].tensor_split(self.steps_per_epoch))
+
+    @torch.no_grad()
+    def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:
+        """Over the training clips: the mean (V, C) of a modality, and its deviation, a scalar."""
+        layout = self.resident.layout
+        sums = torch.zeros(2, layout.num_joints, layout.channels, dtype=torch.float64)
+        count = 0
+        for clips_n in torch.from_numpy(self.split.train).split(EVALUATION_BATCH):
+            batch = self._whole_clips(clips_n)
+            x_nctvm = derive(batch.joints_nctvm, modality, layout).double()
+            x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
+            sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
+            count += x_rtvc.shape[0] * x_rtvc.shape[1]
+        mean_vc, square_vc = sums / count
+        return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
+
+    def _whole_clips(self, clips_n: Tensor) -> Batch:
+        """Clips from their first to their last frame, as they are scored."""
+        positions = frame_positions(self.resident.num_frames(clips_n), self.config.data.frames)
+        return self.resident.batch(clips_n, positions)
+
+    def train_epoch(self, epoch: int) -> Metrics:
+        sums = torch.zeros(len(self.streams), 3, dtype=torch.float64, device=self.device)
+        for step, clips_n in enumerate(self.epoch_order(epoch)):
+            sums += self.train_step(epoch, step, clips_n)
+        means = (self.mesh.sum_by_modality(sums) / len(self.split.train)).tolist()
+        if not np.isfinite(means).all():
+            raise InputError(
+                f"Training diverged in epoch {epoch} (losses {means}): lower optim.lr "
+                f"({self.config.optim.lr}) or raise optim.warmup ({self.config.optim.warmup})."
+            )
+        rate = learning_rate(
+            self.config.optim, epoch * self.steps_per_epoch - 1, self.steps_per_epoch
+        )
+        return {
+            modality: {
+                "train/loss": loss,
+                "train/contrast": contrast,
+                "train/top1": correct,
+                "train/lr": rate,
+            }
+            for modality, (loss, correct, contrast) in zip(MODALITIES, means, strict=False)
+        }
+
+    def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
+        """One step on a global batch of clip indices: (4 / P, 3) loss, correct, contrast sums."""
+        config, total = self.config, len(clips_n)
+        mine = self.mesh.rows(total)
+
+        def random(purpose: str) -> BatchRandom:
+            key = (config.seed, epoch, step, purpose)
+            return BatchRandom(
+                *key, total=total, start=mine.start, stop=mine.stop, device=self.device
+            )
+
+        own = clips_n[mine]
+        lengths = self.resident.num_frames(own)
+        positions = frame_positions(
+            lengths, config.data.frames, config.augment.crop, random("crop")
+        )
+        batch = self.resident.batch(own, positions)
+        joints = augment(
+            batch.joints_nctvm, config.augment, self.resident.layout, random("augment")
+        )
+        joints = joints.to(config.optim.dtype)
+
+        losses, embeddings, corrects = [], [], []
+        for stream in self.streams:
+            x_nctvm = derive(joints, stream.modality, self.resident.layout)
+            draws = random(f"drop {stream.modality}").uniform(stream.model.num_draws)
+            encoded = stream.model(x_nctvm, batch.body_rows, draws)
+            summed = F.cross_entropy(
+                encoded.logits_nk,
+                batch.labels_n,
+                reduction="sum",
+                label_smoothing=config.optim.label_smoothing,
+            )
+            losses.append(summed)
+            embeddings.append(encoded.embedding_ne)
+            corrects.append((encoded.logits_nk.argmax(1) == batch.labels_n).sum())
+        loss = torch.stack(losses).sum() / total
+        contrast = torch.zeros(len(self.streams), device=self.device)
+        if config.contrast.weight:
+            gathered = self.mesh.gather(torch.stack(embeddings), total)
+            labels = self.resident.labels(clips_n) if config.contrast.positives == "class" else None
+            pairs = cross_modal_contrast(gathered, labels)
+            others = max(1, len(pairs) - 1)
+            loss = loss + config.contrast.weight * pairs.sum() / (len(pairs) * others)
+            if self.mesh.data_rank == 0:  # the same on all of them; counted once
+                hosted = pairs if len(pairs) == len(self.streams) else pairs[self.mesh.hosted]
+                contrast = hosted.detach().sum(1) / others * total
+        loss.backward()
+        self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
+        done = (epoch - 1) * self.steps_per_epoch + step
+        for stream in self.streams:
+            stream.update(learning_rate(config.optim, done, self.steps_per_epoch), done)
+        return torch.stack(
+            [torch.stack(losses).detach(), torch.stack(corrects), contrast], 1
+        ).double()
+
+    def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
+        """Adds the val metrics, and keeps the weights of a stream's best epoch so far.
+
+        Best is the highest val top-1; among equals the lowest val loss.
+        """
+        if not len(self.split.val):
+            return
+        tables = self._tables(self._logits(self.split.val), "val", self.split.val)
+        for table in tables:
+            metrics.setdefault(table.modality, {}).update(table_metrics(table))
+        before = history[-1].metrics if history else {}
+        for name, ours in metrics.items():
+            best = before.get(name, {})
+            candidate = (ours["val/top1"], -ours["val/loss"])
+            if not best or candidate > (best["best/val_top1"], -best["best/val_loss"]):
+                ours |= {
+                    "best/val_top1": candidate[0],
+                    "best/val_loss": -candidate[1],
+                    "best/epoch": epoch,
+                }
+                for stream in self.streams:
+                    if stream.modality == name:
+                        stream.keep_best()
+            else:
+                ours |= {key: value for key, value in best.items() if key.startswith("best/")}
+
+    def final_scores(self) -> list[ScoreTable]:
+        """Score tables of val and test, with the best epoch's weights where val chose one."""
+        tables = []
+        for name, indices in (("val", self.split.val), ("test", self.split.test)):
+            if len(indices):
+                tables += self._tables(self._logits(indices, best=True), name, indices)
+        return tables
+
+    @torch.no_grad()
+    def _logits(self, indices: np.ndarray, best: bool = False) -> Tensor:
+        """(4, len(indices), K) float32 on the host, from the evaluated or the best weights."""
+        everyone = torch.from_numpy(indices)
+        own = everyone[self.mesh.rows(len(everyone))]
+        classes = len(self.clips.manifest.class_names)
+        local = torch.zeros(len(self.streams), len(own), classes, device=self.device)
+        for start in range(0, len(own), EVALUATION_BATCH):
+            clips_n = own[start : start + EVALUATION_BATCH]
+            batch = self._whole_clips(clips_n)
+            joints = batch.joints_nctvm.to(self.config.optim.dtype)
+            for row, stream in enumerate(self.streams):
+                weights = (stream.best if best else {}) or stream.evaluated
+                x_nctvm = derive(joints, stream.modality, self.resident.layout)
+                encoded = functional_call(stream.model, weights, (x_nctvm, batch.body_rows))
+                local[row, start : start + len(clips_n)] = encoded.logits_nk
+        return self.mesh.gather(local, len(everyone)).cpu()
+
+    def _tables(self, logits_snk: Tensor, part: str, indices: np.ndarray) -> list[ScoreTable]:
+        """A table a modality, and their equal-weight fusion."""
+        manifest = self.clips.manifest
+        tables = [
+            ScoreTable(
+                sample_ids=tuple(str(self.clips.sample_ids[i]) for i in indices),
+                labels=self.clips.labels[indices],
+                logits=logits.numpy(),
+                run="",
+                modality=modality,
+                split=part,
+                digest=manifest.digest,
+                class_names=manifest.class_names,
+            )
+            for modality, logits in zip(MODALITIES, logits_snk, strict=False)
+        ]
+        return [*tables, fuse(tables)]
+
+    def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
+        last = history[-1]
+        summary: dict[str, object] = {
+            "phase": "phase1",
+            "epoch": last.epoch,
+            "config": comparable(self.config),
+            "digest": self.clips.manifest.digest,
+            "history": [asdict(record) for record in history],
+        }
+        state = TrainingState(self.streams, self.mesh, summary)
+        return EpochReport(last.epoch, last.metrics, list(history), state, scores)
+
+    def load(self, folder: Path) -> list[EpochRecord]:
+        """Restores the streams that this process hosts, and returns the history."""
+        try:
+            summary = json.loads((folder / "state.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{folder} is not a checkpoint of phase 1: {error}.") from error
+        for what, ours in (
+            ("config", comparable(self.config)),
+            ("digest", self.clips.manifest.digest),
+        ):
+            if summary.get(what) != ours:
+                raise InputError(
+                    f"Checkpoint {folder} was trained with another {what}: give the one it was "
+                    f"trained with, or start a new run."
+                )
+        for stream in self.streams:
+            stream.load(folder)
+        return [EpochRecord(**record) for record in summary["history"]]
+
+
+def table_metrics(table: ScoreTable) -> dict[str, float]:
+    logits, labels = torch.from_numpy(table.logits), torch.from_numpy(table.labels)
+    return {
+        f"{table.split}/top1": top1(table),
+        f"{table.split}/loss": float(F.cross_entropy(logits, labels)),
+    }
