@@ -115,13 +115,13 @@ def decode_shard(content: bytes, shard: Shard, manifest: Manifest, uri: str) -> 
     layout = get_layout(manifest.layout)
     try:
         table = pq.read_table(pa.BufferReader(content), columns=SCHEMA.names).cast(SCHEMA)
+        joints = table.column("joints").combine_chunks()
+        offsets, flat = joints.offsets.to_numpy(), joints.values.to_numpy()
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(f"{where} does not hold a clip store's columns ({error}).") from error
     if len(table) != shard.num_clips:
         raise InputError(f"{where} holds {len(table)} clips, expected {shard.num_clips}.")
     facts = table.drop_columns(["joints"]).to_pylist()
-    joints = table.column("joints").combine_chunks()
-    offsets, flat = joints.offsets.to_numpy(), joints.values.to_numpy()
     for row, fields in enumerate(facts):
         clip = _clip(fields, flat[offsets[row] : offsets[row + 1]], layout)
         check_clip(clip, layout, len(manifest.class_names))

@@ -55,8 +55,7 @@ class Trainer:
         self, config: Phase1Config, clips: ClipSet, mesh: Mesh, device: torch.device
     ) -> None:
         self.config, self.clips, self.mesh, self.device = config, clips, mesh, device
-        self.protocol = config.data.protocol or next(iter(clips.manifest.protocols))
-        self.split: Split = split(clips, self.protocol, config.data.selection)
+        self.split: Split = split(clips, config.data.protocol, config.data.selection)
         self.resident = ResidentClips(clips, config.data, device)
         self.streams = [
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
@@ -64,7 +63,7 @@ class Trainer:
         ]
         for stream in self.streams:
             stream.model.standardise(*self._input_statistics(stream.modality))
-        smallest = min(len(part) for part in self.epoch_order(1))
+        smallest = len(self.split.train) // self.steps_per_epoch
         if smallest < mesh.data:
             raise InputError(
                 f"A batch of {smallest} clips cannot be split over {mesh.data} data-parallel "
@@ -163,14 +162,11 @@ class Trainer:
         loss = torch.stack(losses).sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)
         if config.contrast.weight:
-            gathered = self.mesh.gather(torch.stack(embeddings), total)
-            labels = self.resident.labels(clips_n) if config.contrast.positives == "class" else None
-            pairs = cross_modal_contrast(gathered, labels)
-            others = max(1, len(pairs) - 1)
-            loss = loss + config.contrast.weight * pairs.sum() / (len(pairs) * others)
+            contrast_s = self._contrast(torch.stack(embeddings), clips_n)
+            loss = loss + config.contrast.weight * contrast_s.mean()
             if self.mesh.data_rank == 0:  # the same on all of them; counted once
-                hosted = pairs if len(pairs) == len(self.streams) else pairs[self.mesh.hosted]
-                contrast = hosted.detach().sum(1) / others * total
+                hosted = slice(None) if len(contrast_s) == len(self.streams) else self.mesh.hosted
+                contrast = contrast_s[hosted].detach() * total
         loss.backward()
         self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
         done = (epoch - 1) * self.steps_per_epoch + step
@@ -179,6 +175,13 @@ class Trainer:
         return torch.stack(
             [torch.stack(losses).detach(), torch.stack(corrects), contrast], 1
         ).double()
+
+    def _contrast(self, embeddings_sne: Tensor, clips_n: Tensor) -> Tensor:
+        """(4,) each modality's mean InfoNCE with the others, over the global batch."""
+        by_class = self.config.contrast.positives == "class"
+        labels = self.resident.labels(clips_n) if by_class else None
+        pairs_ss = cross_modal_contrast(self.mesh.gather(embeddings_sne, len(clips_n)), labels)
+        return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
     def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
         """Adds the val metrics, and keeps the weights of a stream's best epoch so far.
