@@ -1,5 +1,6 @@
 """The clip store: what goes in comes out, and damage is named."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -10,6 +11,8 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -328,6 +331,67 @@ def test_store_written_by_others_is_held_to_the_same_rules(
     write(tmp_path / "layout", layout="kinect_v2_25")
     with pytest.raises(InputError, match=r"clip0 holds 60 coordinates.* kinect_v2_25 have 75"):
         load_clips(tmp_path / "layout", tmp_path / "cache")
+
+
+def write_by_hand(store: Path, **changes: Any) -> None:
+    """A store written from docs/data.md alone."""
+    columns = {
+        "sample_id": ["one", "two"],
+        "label": [0, 1],
+        "subject": [1, 2],
+        "camera": [1, 2],
+        "setup": [0, 0],
+        "num_frames": [1, 2],
+        "num_bodies": [2, 1],
+        "joints": [[0.5] * 120, [0.25] * 120],
+    }
+    store.mkdir()
+    pq.write_table(pa.table(columns | changes), store / "any-name.parquet", row_group_size=1)
+    content = (store / "any-name.parquet").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    decisive = {
+        "schema_version": 1,
+        "layout": "kinect_v1_20",
+        "class_names": ["a", "b"],
+        "protocols": {"p": {"train": {"camera": [1]}, "test": {"camera": [2]}}},
+    }
+    text = json.dumps(decisive | {"shards": [sha256]}, sort_keys=True, separators=(",", ":"))
+    shard = {"name": "any-name.parquet", "sha256": sha256, "bytes": len(content), "num_clips": 2}
+    manifest = decisive | {
+        "dataset": "by hand",
+        "counts": {"p": {"train": 1, "val": 0, "test": 1}},
+        "shards": [shard],
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "source": {},
+    }
+    (store / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_store_written_by_hand_is_read(tmp_path: Path) -> None:
+    write_by_hand(tmp_path / "store")
+    clips = load_clips(tmp_path / "store", tmp_path / "cache")
+    assert clips.clip(0).joints.shape == (2, 1, 20, 3)
+    assert (clips.clip(1).joints == 0.25).all()
+    assert clips.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"joints": [[0.5] * 120, [None] * 120]}, "does not hold a clip store's columns"),
+        ({"joints": [[0.5] * 120, None]}, "does not hold a clip store's columns"),
+        ({"joints": [["a"], ["b"]]}, "does not hold a clip store's columns"),
+        ({"label": [0, None]}, "does not hold a clip store's columns"),
+        ({"joints": [[0.5] * 120, [0.5] * 119]}, "Clip two holds 119 coordinates"),
+        ({"num_frames": [1, 0]}, "Clip two holds 120 coordinates, but 1 bodies of 0 frames"),
+    ],
+)
+def test_store_written_wrongly_by_hand_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    write_by_hand(tmp_path / "store", **changes)
+    with pytest.raises(InputError, match=said):
+        load_clips(tmp_path / "store", tmp_path / "cache")
 
 
 def test_no_clips_make_no_store(tmp_path: Path) -> None:
