@@ -13,7 +13,7 @@ from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_platform.environment import environment_tags
 from hhmnet_platform.prepare import prepare_synthetic
 from hhmnet_platform.tracking import TrackedRun
-from hhmnet_platform.workspace import RunFolder, Workspace, absolute, check_name, flat, run_name
+from hhmnet_platform.workspace import RunFolder, Workspace, absolute, flat, run_name
 
 
 @dataclass
@@ -89,8 +89,6 @@ def prepare_run(job: Phase1Job, workspace: Workspace, store: str) -> Run:
     science = flat(config)
     del science["data.store"]
     science["data.digest"] = manifest.digest
-    if job.name:
-        check_name(job.name)
     name = job.name or run_name(manifest.dataset, "phase1", science)
     literature = " (literature)" if data.selection == "literature" else ""
     tracked = TrackedRun(

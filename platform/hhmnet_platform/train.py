@@ -20,7 +20,7 @@ from hhmnet_platform.job import Phase1Job, Run, prepare_run, store_of
 from hhmnet_platform.outcome import publish, show, summarise
 from hhmnet_platform.progress import Display
 from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
-from hhmnet_platform.workspace import RESULT, Workspace, absolute
+from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 
 __all__ = ["Phase1Job", "run_phase1"]
 
@@ -30,6 +30,8 @@ def run_phase1(job: Phase1Job) -> None:
 
     Raises InputError for anything the user can cause, before Ray starts where that can be known.
     """
+    if job.name:
+        check_name(job.name)
     workspace = Workspace(absolute(job.workspace))
     plan = None if cluster_address() else _plan(job, this_machine())
     if job.dry_run:

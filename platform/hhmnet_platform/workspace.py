@@ -53,8 +53,16 @@ class Workspace:
         """Raises InputError where nothing can be written."""
         place = folder(self.uri)
         probe = f".probe-{os.getpid()}"
-        place.write(probe, b"")
-        place.remove(probe)
+        try:
+            place.write(probe, b"")
+            place.remove(probe)
+        except InputError as error:
+            cause = error.__cause__
+            said = getattr(cause, "strerror", None) or cause
+            raise InputError(
+                f"The workspace {self.uri} cannot be written ({said}): give a --workspace that you "
+                "may write to."
+            ) from error
 
     def tracking_uri(self, given: str) -> str:
         """The MLflow tracking URI: the one given, else a database in the workspace."""

@@ -1,0 +1,198 @@
+"""Phase 1 from the command line: a whole run, and every way to be interrupted."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from hhmnet_core.skeleton.modalities import MODALITIES
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+Start = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def finished(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of an uninterrupted run."""
+    workspace = tmp_path_factory.mktemp("finished")
+    process = phase1(workspace)
+    assert process.finish() == 0, process.output
+    (workspace / "output.txt").write_text(process.output)
+    return workspace
+
+
+def run_folder(workspace: Path) -> Path:
+    (folder,) = (workspace / "runs").iterdir()
+    return folder
+
+
+def weights(workspace: Path) -> dict[str, bytes]:
+    """All that the last checkpoint holds of the modalities: weights, averages, optimiser."""
+    last = max(run_folder(workspace).glob("epoch-*"))
+    assert last.name == "epoch-00003"
+    return {m: (last / f"{m}.safetensors").read_bytes() for m in MODALITIES}
+
+
+def tracked(uri: str) -> dict[str, Any]:
+    """The MLflow runs by modality; fails on a second one of any."""
+    client = MlflowClient(uri)
+    runs: dict[str, Any] = {}
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id]):
+            member = run.data.tags["hhmnet.modality"]
+            assert member not in runs, f"two runs of {member}"
+            runs[member] = run
+    return runs
+
+
+def steps(uri: str, run: Any, metric: str) -> list[int]:
+    history = MlflowClient(uri).get_metric_history(run.info.run_id, metric)
+    return sorted(point.step for point in history)
+
+
+def assert_tracked_once(uri: str) -> None:
+    runs = tracked(uri)
+    assert set(runs) == {*MODALITIES, "fusion"}
+    for member, run in runs.items():
+        assert run.info.status == "FINISHED"
+        metrics = ["val/top1"] if member == "fusion" else ["train/loss", "val/loss", "val/top1"]
+        for metric in metrics:
+            assert steps(uri, run, metric) == [1, 2, 3], (member, metric)
+        assert steps(uri, run, "test/top1") == [3]
+
+
+def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
+    folder = run_folder(finished)
+    result = json.loads((folder / "result.json").read_text())
+    assert set(result["members"]) == {*MODALITIES, "fusion"}
+    assert [record["epoch"] for record in result["history"]] == [1, 2, 3]
+    assert {path.name for path in (folder / "scores").iterdir()} == {
+        f"{member}-{split}.parquet" for member in (*MODALITIES, "fusion") for split in ("val", "test")
+    }
+    assert (folder / "figures" / "fusion-curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "config.yaml").exists()
+    output = (finished / "output.txt").read_text()
+    for text in ("starting Ray", "epoch", "3/3", "fusion, equal weights", "make ui WORKSPACE="):
+        assert text in output
+
+
+def test_only_two_checkpoints_are_kept(finished: Path) -> None:
+    names = sorted(path.name for path in run_folder(finished).glob("epoch-*"))
+    assert names == ["epoch-00002", "epoch-00003"]
+
+
+def test_mlflow_holds_parent_and_children(finished: Path) -> None:
+    uri = f"sqlite:///{finished / 'mlflow.db'}"
+    assert_tracked_once(uri)
+    runs = tracked(uri)
+    name = run_folder(finished).name
+    parent = runs["fusion"]
+    assert parent.info.run_name == name
+    client = MlflowClient(uri)
+    experiment = client.get_experiment(parent.info.experiment_id)
+    assert experiment.name == "synthetic/cross-subject"
+    for modality in MODALITIES:
+        run = runs[modality]
+        assert run.info.run_name == f"{modality} · {name}"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["hhmnet.phase"] == "phase1"
+        assert len(run.data.tags["hhmnet.data_digest"]) == 64
+        assert run.data.params["optim.epochs"] == "3"
+        assert run.inputs.dataset_inputs[0].dataset.name == "synthetic"
+        figures = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
+        assert figures == {
+            "figures/curves.png",
+            "figures/confusion-test.png",
+            "figures/classes-test.png",
+        }
+
+
+def test_same_command_again_says_complete_without_training(finished: Path, phase1: Start) -> None:
+    again = phase1(finished)
+    assert again.finish() == 0, again.output
+    assert "is complete" in again.output and "fusion, equal weights" in again.output
+    assert "starting Ray" not in again.output
+
+
+def test_worker_killed_in_mid_epoch_recovers_to_equal_weights(
+    finished: Path, phase1: Start, tmp_path: Path
+) -> None:
+    process = phase1(tmp_path)
+    pid = int(process.wait_for(r"worker processes (\d+)")[1])
+    seconds = float(process.wait_for(r"^ *1/3 .* ([0-9.]+) s ")[1])
+    time.sleep(seconds / 2)
+    os.kill(pid, signal.SIGKILL)
+    assert process.finish() == 0, process.output
+    assert "starting again after epoch" in process.output
+    assert weights(tmp_path) == weights(finished)
+    assert_tracked_once(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_driver_killed_and_command_repeated_ends_with_equal_weights(
+    finished: Path, phase1: Start, tmp_path: Path
+) -> None:
+    process = phase1(tmp_path)
+    seconds = float(process.wait_for(r"^ *1/3 .* ([0-9.]+) s ")[1])
+    time.sleep(seconds / 2)
+    process.popen.kill()
+    process.finish()
+    assert not (run_folder(tmp_path) / "result.json").exists()
+    again = phase1(tmp_path)
+    assert again.finish() == 0, again.output
+    assert "resuming after epoch" in again.output
+    assert weights(tmp_path) == weights(finished)
+    assert_tracked_once(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_mlflow_away_and_back_loses_and_doubles_nothing(
+    phase1: Start, mlflow_server: Any, free: Callable[[], int], tmp_path: Path
+) -> None:
+    number, database = free(), tmp_path / "server.db"
+    arguments = (tmp_path / "workspace", f"--tracking_uri=http://127.0.0.1:{number}")
+    with mlflow_server(database, number):
+        process = phase1(*arguments)
+        process.wait_for(r"^ *1/3 ")
+    assert process.finish() == 0, process.output
+    assert process.output.count("cannot be written") == 1
+    assert "the same command again writes what it misses" in process.output
+    assert "fusion, equal weights" in process.output
+    with mlflow_server(database, number) as url:
+        again = phase1(*arguments)
+        assert again.finish() == 0, again.output
+        assert "is complete" in again.output
+        assert_tracked_once(url)
+        assert_artifacts(url)
+
+
+def assert_artifacts(url: str) -> None:
+    client, parent = MlflowClient(url), tracked(url)["fusion"]
+    names = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"config.yaml", "result.json", "figures", "scores"} <= names
+
+
+def test_error_raised_by_workers_is_one_line_without_retries(phase1: Start, tmp_path: Path) -> None:
+    process = phase1(tmp_path, "--optim.lr=1e30", "--optim.warmup=0")
+    assert process.finish() == 2, process.output
+    assert "starting again" not in process.output and "Traceback" not in process.output
+    (line,) = [line for line in process.output.splitlines() if line.startswith("error: ")]
+    assert "lower optim.lr" in line
+    assert {run.info.status for run in tracked(f"sqlite:///{tmp_path / 'mlflow.db'}").values()} == {
+        "FAILED"
+    }
+
+
+def test_interrupt_ends_at_once_and_marks_the_runs(phase1: Start, tmp_path: Path) -> None:
+    process = phase1(tmp_path)
+    process.wait_for(r"^ *1/3 ")
+    process.popen.send_signal(signal.SIGINT)
+    assert process.finish(60) == 130, process.output
+    assert "interrupted." in process.output and "Traceback" not in process.output
+    assert {run.info.status for run in tracked(f"sqlite:///{tmp_path / 'mlflow.db'}").values()} == {
+        "KILLED"
+    }
