@@ -9,6 +9,7 @@ from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.progress import Display
 from hhmnet_platform.tracking import Tracker
+from hhmnet_platform.workspace import epoch_of
 
 PATIENCE_SECONDS = 60.0
 
@@ -30,15 +31,17 @@ class Training:
         """Trains to the end and returns the history."""
         from ray.util.queue import Empty
 
-        if lost := self.run.folder.heal():
-            self.display.say(f"This run was interrupted: {lost}.")
-        self.epochs_done = self.run.folder.epochs_saved()
+        healed = self.run.folder.heal()
+        if healed is not None:
+            where = healed or "the start: no checkpoint is whole"
+            self.display.say(f"Ray's note of the checkpoints is damaged; going on from {where}.")
+        self.epochs_done = epoch_of(healed) if healed else self.run.folder.epochs_saved()
         self.display.resumed(self.epochs_done)
         if self.epochs_done:
             self.display.say(f"resuming after epoch {self.epochs_done}")
         self.display.phase(f"starting {self.plan}")
         outbox = _outbox()
-        trainer = self._trainer(outbox)
+        trainer = self._trainer(outbox, healed or "")
         error: list[BaseException] = []
 
         def train() -> None:
@@ -67,7 +70,7 @@ class Training:
             raise self._explained(error[0]) from error[0]
         return self.history
 
-    def _trainer(self, outbox: Any) -> Any:
+    def _trainer(self, outbox: Any, start_from: str) -> Any:
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -76,7 +79,13 @@ class Training:
         run, plan = self.run, self.plan
         resources = {"CPU": float(plan.cpus_per_worker)} | ({"GPU": 1.0} if plan.gpu else {})
         task = Assignment(
-            run.config, run.clips.manifest.digest, plan, run.folder.name, run.folder.uri, outbox
+            config=run.config,
+            digest=run.clips.manifest.digest,
+            plan=plan,
+            run=run.folder.name,
+            run_uri=run.folder.uri,
+            start_from=start_from,
+            outbox=outbox,
         )
         return TorchTrainer(
             train_worker,

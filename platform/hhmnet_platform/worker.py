@@ -17,10 +17,12 @@ from ray.util.queue import Queue
 
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import EpochReport, Phase1Config, fit
 from hhmnet_platform.cluster import Plan
+from hhmnet_platform.workspace import checkpoint_name, epoch_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Assignment:
         plan: The layout.
         run: The run's name.
         run_uri: Its folder.
+        start_from: The checkpoint there to start from where Ray knows of none; "" for none.
         outbox: Where messages to the driver go.
     """
 
@@ -67,6 +70,7 @@ class Assignment:
     plan: Plan
     run: str
     run_uri: str
+    start_from: str
     outbox: Queue
 
 
@@ -89,7 +93,13 @@ def train_worker(settings: Mapping[str, Any]) -> None:
         resume, saved = None, 0
         if checkpoint is not None:
             resume = Path(stack.enter_context(checkpoint.as_directory()))
-            saved = _epoch_of(checkpoint)
+            saved = epoch_of(checkpoint.path)
+        elif task.start_from:
+            resume = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            saved = epoch_of(task.start_from)
+            place = folder(f"{task.run_uri}/{task.start_from}")
+            for name in place.names():
+                (resume / name).write_bytes(place.read(name))
         known = 0
         for report in fit(task.config, clips, mesh, device=device, resume=resume):
             metrics = _message(report, known, task) if rank == 0 else {}
@@ -98,12 +108,12 @@ def train_worker(settings: Mapping[str, Any]) -> None:
                 # Trained before, only scored now: its checkpoint is in place.
                 ray.train.report(metrics)
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                report.state.save(Path(folder))
+            with tempfile.TemporaryDirectory() as written:
+                report.state.save(Path(written))
                 ray.train.report(
                     metrics,
-                    checkpoint=Checkpoint.from_directory(folder),
-                    checkpoint_dir_name=f"epoch-{report.epoch:05d}",
+                    checkpoint=Checkpoint.from_directory(written),
+                    checkpoint_dir_name=checkpoint_name(report.epoch),
                 )
 
 
@@ -113,10 +123,6 @@ def _message(report: EpochReport, known: int, task: Assignment) -> dict[str, Any
         name = f"{table.modality}-{table.split}.parquet"
         write_scores(replace(table, run=task.run), f"{task.run_uri}/scores/{name}")
     return {"records": [asdict(record) for record in report.history[known:]]}
-
-
-def _epoch_of(checkpoint: Checkpoint) -> int:
-    return int(Path(checkpoint.path).name.removeprefix("epoch-"))
 
 
 class Courier(UserCallback):

@@ -18,9 +18,11 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError, deserialize
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.skeleton.modalities import MODALITIES
 
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
@@ -102,7 +104,7 @@ class RunFolder:
         """The newest epoch with a checkpoint that Ray will resume from."""
         noted = self.read_json(SNAPSHOT) or {}
         latest = noted.get("latest_checkpoint_result") or {}
-        return int(str(latest.get("checkpoint_dir_name", "epoch-0")).removeprefix("epoch-"))
+        return epoch_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the run; None where there is none."""
@@ -156,24 +158,50 @@ class RunFolder:
         finally:
             held.release()
 
-    def heal(self) -> str:
-        """Makes the checkpoints usable after a crash; says what was lost, "" for nothing.
+    def heal(self) -> str | None:
+        """Makes the run's folder usable after a crash.
 
         Ray notes the checkpoints in a snapshot that it does not write in one piece: a process
-        killed at that moment leaves half a file, on which Ray refuses to start.
+        killed at that moment leaves half a file, on which Ray refuses to start. Without it Ray
+        starts anew, so it has to be told where from.
+
+        Returns:
+            None where Ray's note is sound; else the newest whole checkpoint, "" for none.
         """
         place = self.place
         try:
             noted = json.loads(place.read(SNAPSHOT))["checkpoint_results"]
             names = {str(result["checkpoint_dir_name"]) for result in noted}
         except FileNotFoundError:
-            return ""
+            return None
         except (ValueError, KeyError, TypeError):
             names = None
-        if names is not None and names <= set(place.names()):
-            return ""
+        there = place.names()
+        if names is not None and names <= set(there):
+            return None
         place.remove(SNAPSHOT)
-        return "its note of the checkpoints was damaged, so it starts again"
+        epochs = sorted((name for name in there if name.startswith("epoch-")), reverse=True)
+        return next((name for name in epochs if self._is_whole(name)), "")
+
+    def _is_whole(self, checkpoint: str) -> bool:
+        place = self.sub(checkpoint)
+        try:
+            json.loads(place.read("state.json"))
+            for modality in MODALITIES:
+                deserialize(place.read(f"{modality}.safetensors"))
+        except (FileNotFoundError, ValueError, SafetensorError):
+            return False
+        return True
+
+
+def checkpoint_name(epoch: int) -> str:
+    """The folder of an epoch's checkpoint, in its run's."""
+    return f"epoch-{epoch:05d}"
+
+
+def epoch_of(checkpoint: str) -> int:
+    """The epoch of such a folder."""
+    return int(checkpoint.rpartition("/")[2].removeprefix("epoch-"))
 
 
 def flat(config: object) -> dict[str, Any]:
