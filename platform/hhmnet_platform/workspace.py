@@ -162,25 +162,26 @@ class RunFolder:
         """Makes the run's folder usable after a crash.
 
         Ray notes the checkpoints in a snapshot that it does not write in one piece: a process
-        killed at that moment leaves half a file, on which Ray refuses to start. Without it Ray
-        starts anew, so it has to be told where from.
+        killed at that moment leaves half a file, on which Ray refuses to start, or none. Without
+        it Ray starts anew, so it has to be told where from.
 
         Returns:
-            None where Ray's note is sound; else the newest whole checkpoint, "" for none.
+            None where Ray's note is sound, or nothing was trained yet; else the newest whole
+            checkpoint, "" for none.
         """
         place = self.place
-        try:
-            noted = json.loads(place.read(SNAPSHOT))["checkpoint_results"]
-            names = {str(result["checkpoint_dir_name"]) for result in noted}
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            names = None
         there = place.names()
-        if names is not None and names <= set(there):
-            return None
-        place.remove(SNAPSHOT)
         epochs = sorted((name for name in there if name.startswith("epoch-")), reverse=True)
+        if SNAPSHOT in there:
+            try:
+                noted = json.loads(place.read(SNAPSHOT))["checkpoint_results"]
+                if {str(result["checkpoint_dir_name"]) for result in noted} <= set(epochs):
+                    return None
+            except (ValueError, KeyError, TypeError):
+                pass
+            place.remove(SNAPSHOT)
+        elif not epochs:
+            return None
         return next((name for name in epochs if self._is_whole(name)), "")
 
     def _is_whole(self, checkpoint: str) -> bool:

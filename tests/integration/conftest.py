@@ -55,7 +55,7 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, pattern: str, seconds: float = 150) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 300) -> re.Match[str]:
         """Waits until the output matches."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -66,7 +66,7 @@ class Process:
             time.sleep(0.05)
         raise AssertionError(f"no {pattern!r} in the output:\n{self.output}")
 
-    def finish(self, seconds: float = 240) -> int:
+    def finish(self, seconds: float = 400) -> int:
         """Waits for the end; the exit code."""
         try:
             return self.popen.wait(seconds)
@@ -193,3 +193,15 @@ def wait() -> Callable[..., None]:
 def free() -> Callable[[], int]:
     """Gives a free port at each call."""
     return port
+
+
+@pytest.fixture(scope="session")
+def executable() -> Callable[[str], str]:
+    """The path of a program of this environment: `executable("ray")`."""
+    return lambda name: str(BIN / name)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Arguments that make phase 1 small."""
+    return TINY

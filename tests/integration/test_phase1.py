@@ -73,7 +73,9 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
     assert set(result["members"]) == {*MODALITIES, "fusion"}
     assert [record["epoch"] for record in result["history"]] == [1, 2, 3]
     assert {path.name for path in (folder / "scores").iterdir()} == {
-        f"{member}-{split}.parquet" for member in (*MODALITIES, "fusion") for split in ("val", "test")
+        f"{member}-{split}.parquet"
+        for member in (*MODALITIES, "fusion")
+        for split in ("val", "test")
     }
     assert (folder / "figures" / "fusion-curves.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "config.yaml").exists()

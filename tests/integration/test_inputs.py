@@ -1,0 +1,114 @@
+"""What a user can get wrong: one clear line, a non-zero exit code, and no Ray started for it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+Start = Callable[..., Any]
+
+
+def refusal(process: Any) -> str:
+    """The one line that a process ended with."""
+    assert process.finish(120) == 2, process.output
+    assert "starting Ray" not in process.output and "Traceback" not in process.output
+    lines = [line for line in process.output.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: "), process.output
+    return str(lines[0])
+
+
+@pytest.fixture
+def copy(data: Path, tmp_path: Path) -> Path:
+    """A store to be spoilt."""
+    return Path(shutil.copytree(data, tmp_path / "store"))
+
+
+def test_missing_store(phase1: Start, tmp_path: Path) -> None:
+    line = refusal(phase1(tmp_path, f"--data.store={tmp_path / 'nothing'}"))
+    assert "There is no clip store at" in line and "nothing" in line
+
+
+def test_store_with_one_byte_flipped(phase1: Start, tmp_path: Path, copy: Path) -> None:
+    shard = copy / "clips-00000.parquet"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    assert "clips-00000.parquet" in refusal(phase1(tmp_path, f"--data.store={copy}"))
+
+
+def test_store_of_an_unknown_layout(phase1: Start, tmp_path: Path, copy: Path) -> None:
+    from dataclasses import replace
+
+    from hhmnet_core.data.store import read_manifest
+
+    manifest = replace(read_manifest(copy), layout="kinect_v9_99")
+    manifest = replace(manifest, digest=manifest.expected_digest())
+    (copy / "manifest.json").write_text(manifest.to_json())
+    assert "kinect_v9_99" in refusal(phase1(tmp_path, f"--data.store={copy}"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--optim.lrr=1",), "--optim.lrr"),
+        (("--modality_parallel=8",), "must be 1, 2 or 4"),
+        (("--workers=3", "--modality_parallel=2"), "a multiple of 2"),
+        (("--workers=4096",), "this machine has"),
+        (("--name=a/b",), "'a/b'"),
+        (("--data.protocol=sideways",), "cross-subject"),
+    ],
+    ids=lambda value: str(value[-1]).lstrip("-") if isinstance(value, tuple) else "",
+)
+def test_bad_argument(
+    phase1: Start, tmp_path: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in refusal(phase1(tmp_path, *arguments))
+
+
+def test_workspace_that_cannot_be_written(phase1: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refusal(phase1(tmp_path / "file" / "workspace"))
+
+
+def test_config_file_that_is_missing(phase1: Start, tmp_path: Path) -> None:
+    assert "nothing.yaml" in refusal(phase1(tmp_path, f"--config={tmp_path / 'nothing.yaml'}"))
+
+
+def test_config_file_that_is_not_yaml(phase1: Start, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("optim: [1, 2")
+    refusal(phase1(tmp_path, f"--config={config}"))
+
+
+def test_config_file_with_an_unknown_key(phase1: Start, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("optim:\n  learning_rate: 0.1\n")
+    assert "learning_rate" in refusal(phase1(tmp_path, f"--config={config}"))
+
+
+def test_address_where_no_cluster_answers(
+    phase1: Start, tmp_path: Path, free: Callable[[], int]
+) -> None:
+    process = phase1(tmp_path, env={"RAY_ADDRESS": f"127.0.0.1:{free()}"})
+    assert process.finish(120) == 2, process.output
+    assert "error: No Ray cluster can be joined" in process.output
+    assert "Traceback" not in process.output
+
+
+def test_dry_run_says_what_it_takes_and_starts_nothing(phase1: Start, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    process = phase1(workspace, "--dry_run=true")
+    assert process.finish(120) == 0, process.output
+    for head in ("mesh", "batch", "parameters", "steps", "time", "disk"):
+        assert f"\n{head} " in process.output
+    assert not workspace.exists()
+
+
+def test_print_config_shows_every_field(phase1: Start, tmp_path: Path) -> None:
+    process = phase1(tmp_path, "--print_config")
+    assert process.finish(120) == 0, process.output
+    for key in ("workspace:", "modality_parallel:", "optim:", "epochs: 3"):
+        assert key in process.output

@@ -1,0 +1,113 @@
+"""Phase 1 as a job of a running cluster, in both spellings."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+Start = Callable[..., Any]
+REPOSITORY = Path(__file__).parents[2]
+# What a cluster with Ray's token authentication, its default, asks of whoever submits.
+TOKEN = {"RAY_AUTH_MODE": "token"}
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    start: Start, free: Callable[[], int], executable: Callable[[str], str]
+) -> Iterator[str]:
+    """The address that takes jobs, of a `ray start --head` in the repository's root."""
+    folder = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets need a short path
+    ports = {
+        name: free()
+        for name in (
+            "port",
+            "dashboard-port",
+            "dashboard-agent-listen-port",
+            "ray-client-server-port",
+            "metrics-export-port",
+        )
+    }
+    command = [
+        executable("ray"),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=2",
+        "--disable-usage-stats",
+    ]
+    options = [f"--{name}={number}" for name, number in ports.items()]
+    # On a machine under load Ray may not come up within its 30 seconds.
+    for _ in range(3):
+        head = start(*command, *options, f"--temp-dir={folder}", env=TOKEN, cwd=REPOSITORY)
+        try:
+            head.wait_for("Ray runtime started", 120)
+            break
+        except AssertionError:
+            head.stop()
+    else:
+        pytest.fail(head.output)
+    url = f"http://127.0.0.1:{ports['dashboard-port']}"
+    yield url
+    head.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def submit(start: Start, dashboard: str, executable: Callable[[str], str]) -> Callable[..., Any]:
+    """Submits, again where the cluster's agent is not up yet."""
+
+    def run(*arguments: str) -> Any:
+        command = (executable("ray"), "job", "submit", f"--address={dashboard}", *arguments)
+        for _ in range(6):
+            job = start(*command, env=TOKEN, cwd=REPOSITORY)
+            code = job.finish(400)
+            if "No available agent" not in job.output and "Failed to connect" not in job.output:
+                break
+        return code, job.output
+
+    return run
+
+
+@pytest.mark.parametrize("spelling", [(), ("--working-dir", ".")], ids=["plain", "working-dir"])
+def test_job_trains_phase1(
+    submit: Callable[..., Any],
+    data: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    spelling: tuple[str, ...],
+) -> None:
+    code, output = submit(
+        *spelling,
+        "--",
+        "python",
+        "experiments/phase1.py",
+        *tiny,
+        "--optim.epochs=1",
+        f"--data.store={data}",
+        f"--workspace={tmp_path}",
+    )
+    assert code == 0, output
+    assert "joining the Ray cluster" in output
+    assert "fusion, equal weights" in output
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "result.json").exists()
+
+
+def test_job_with_more_workers_than_the_cluster_fails_with_one_line(
+    submit: Callable[..., Any], data: Path, tmp_path: Path
+) -> None:
+    code, output = submit(
+        "--",
+        "python",
+        "experiments/phase1.py",
+        "--workers=64",
+        f"--data.store={data}",
+        f"--workspace={tmp_path}",
+    )
+    assert code != 0
+    assert "error: 64 workers of 1 CPU do not fit: the cluster at" in output
+    assert "Traceback" not in output.split("error: 64")[0]
