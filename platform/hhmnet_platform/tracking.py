@@ -276,7 +276,7 @@ class Tracker:
             if not self._away:
                 self._away = True
                 self._say(
-                    f"MLflow at {self._writer.run.uri} cannot be written ({_first_line(error)}). "
+                    f"MLflow at {self._writer.run.uri} cannot be written ({_reason(error)}). "
                     "Training goes on; what is missing there is written as soon as it is back."
                 )
             return False
@@ -300,5 +300,6 @@ def _batches(items: Sequence[Any], size: int) -> Iterable[list[Any]]:
     return (list(items[start : start + size]) for start in range(0, len(items), size))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _reason(error: Exception) -> str:
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return "nobody answers" if "Max retries exceeded" in said else said[:200]

@@ -173,6 +173,8 @@ def mlflow_server(start: Start) -> Serve:
             "--host=127.0.0.1",
             f"--port={number}",
             "--workers=1",
+            # Its job runner is eight more processes, of no use to runs and charts.
+            env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         try:
             wait_until(lambda: answers(f"{url}/health"), f"MLflow: {server.output}")
