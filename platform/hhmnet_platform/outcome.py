@@ -63,7 +63,7 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
     for name in ("config.yaml", RESULT):
         files[FUSION][name] = run.folder.place.read(name)
     if tracker.finish(Ending("FINISHED", files)):
-        run.folder.write_json("tracked.json", {"uri": run.tracked.uri})
+        run.folder.write_json("tracked.json", {"uri": run.tracked.uri, "page": tracker.page})
 
 
 def show(run: Run, result: Mapping[str, Any]) -> None:
@@ -76,9 +76,9 @@ def show(run: Run, result: Mapping[str, Any]) -> None:
 
 def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     """Lines that lead to the files and to MLflow."""
-    tracked = place.read_json("tracked.json") is not None
+    tracked = place.read_json("tracked.json")
     lines = [f"Files    {place.uri}"]
-    if not tracked:
+    if tracked is None:
         return [
             *lines,
             f"MLflow   {tracking_uri} was away: the same command again writes what it misses.",
@@ -87,10 +87,10 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     if tracking_uri.startswith("sqlite:"):
         workspace = Path(place.uri).parent.parent
         option = "" if workspace == Path("workspace").absolute() else f" WORKSPACE={workspace}"
-        lines.append(f"Open it  make ui{option}")
-        lines.append(f"         or: mlflow ui --backend-store-uri {tracking_uri}")
+        lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {tracking_uri}")
+        lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}")
     else:
-        lines.append(f"Open it  {tracking_uri}")
+        lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}")
     return lines
 
 

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 Records = Sequence[Mapping[str, Any]]
 FUSION = "fusion"
-MEMBERS = (FUSION, *MODALITIES)
+MEMBERS = (FUSION, *reversed(MODALITIES))  # as made: MLflow lists the newest first
 RETRY_SECONDS = 10.0
 SQLITE_WAIT_SECONDS = 60
-MOST_METRICS, MOST_PARAMS, DIGEST_LENGTH = 1000, 100, 36
+MOST_METRICS, MOST_PARAMS = 1000, 100
+DIGEST_LENGTH = 12  # MLflow takes 36 at most; the tags hold it whole
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class MlflowWriter:
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
         self.run_ids: dict[str, str] = {}
+        self.experiment_id = ""
         self._client: MlflowClient | None = None
         self._written: dict[str, set[tuple[str, int]]] = {}
         self._started: dict[str, int] = {}
@@ -91,10 +93,10 @@ class MlflowWriter:
             if self._database is not None:
                 uri += f"?timeout={SQLITE_WAIT_SECONDS}"
             client = MlflowClient(tracking_uri=uri)
-            experiment_id = self._experiment(client)
-            found = self._find(client, experiment_id)
+            self.experiment_id = self._experiment(client)
+            found = self._find(client)
             for member in MEMBERS:
-                known = found.get(member) or self._create(client, experiment_id, member)
+                known = found.get(member) or self._create(client, member)
                 run_id = known.info.run_id
                 self.run_ids[member] = run_id
                 self._started[member] = known.info.start_time
@@ -184,24 +186,24 @@ class MlflowWriter:
                     raise
         return str(known.experiment_id)
 
-    def _find(self, client: "MlflowClient", experiment_id: str) -> dict[str, "Run"]:
+    def _find(self, client: "MlflowClient") -> dict[str, "Run"]:
         found: dict[str, Run] = {}
         # Oldest first, and the oldest kept: should there be two, both drivers choose the same.
         for run in client.search_runs(
-            [experiment_id],
+            [self.experiment_id],
             filter_string=f"tags.`hhmnet.run` = '{self.run.name}'",
             order_by=["attributes.start_time ASC"],
         ):
             found.setdefault(run.data.tags.get("hhmnet.modality", ""), run)
         return found
 
-    def _create(self, client: "MlflowClient", experiment_id: str, member: str) -> "Run":
+    def _create(self, client: "MlflowClient", member: str) -> "Run":
         tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}
         name = self.run.name
         if member != FUSION:
             tags["mlflow.parentRunId"] = self.run_ids[FUSION]
             name = f"{member} · {self.run.name}"
-        return client.create_run(experiment_id, tags=tags, run_name=name)
+        return client.create_run(self.experiment_id, tags=tags, run_name=name)
 
     def _describe(self, client: "MlflowClient") -> None:
         """Params, tags and data set: MLflow takes equal ones again without a complaint."""
@@ -241,6 +243,11 @@ class Tracker:
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
+
+    @property
+    def page(self) -> str:
+        """The experiment's page, behind the address of MLflow's web server."""
+        return f"#/experiments/{self._writer.experiment_id}/runs"
 
     def update(self, history: Records) -> None:
         """Hands over the whole history; returns at once."""

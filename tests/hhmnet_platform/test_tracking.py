@@ -99,7 +99,7 @@ def test_runs_say_what_they_are(tmp_path: Path) -> None:
         assert child.data.tags["hhmnet.data_digest"] == "d" * 64
         assert child.data.params["model.widths"] == "[1, 2]"
         used = child.inputs.dataset_inputs
-        assert [(one.dataset.name, len(one.dataset.digest)) for one in used] == [("toy", 36)]
+        assert [(one.dataset.name, len(one.dataset.digest)) for one in used] == [("toy", 12)]
         names = {file.path for file in client.list_artifacts(child.info.run_id)}
         assert names == {"figures", "note.txt"}
 

@@ -1,5 +1,6 @@
 """Phase 1 as a job of a running cluster, in both spellings."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,9 +41,11 @@ def dashboard(
         "--disable-usage-stats",
     ]
     options = [f"--{name}={number}" for name, number in ports.items()]
+    # Jobs say `python`: of the environment that the cluster was started in.
+    env = {**TOKEN, "PATH": f"{Path(executable('ray')).parent}:{os.environ['PATH']}"}
     # On a machine under load Ray may not come up within its 30 seconds.
     for _ in range(3):
-        head = start(*command, *options, f"--temp-dir={folder}", env=TOKEN, cwd=REPOSITORY)
+        head = start(*command, *options, f"--temp-dir={folder}", env=env, cwd=REPOSITORY)
         try:
             head.wait_for("Ray runtime started", 120)
             break
