@@ -56,7 +56,10 @@ class StstConfig:
     embedding: int = 128
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width % (2 * self.heads) for width in self.widths):
+        for name in ("heads", "patch", "segments", "k1", "k2", "embedding"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.{name} must be at least 1, but is {getattr(self, name)}.")
+        if not self.widths or any(width < 1 or width % (2 * self.heads) for width in self.widths):
             raise InputError(
                 f"model.widths must be multiples of twice model.heads ({self.heads}), "
                 f"but are {self.widths}."
@@ -67,7 +70,7 @@ class StstConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"model.{name} must be in [0, 1), but is {getattr(self, name)}.")
         if not self.branches or any(
-            kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
+            kernel < 1 or kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
         ):
             raise InputError(
                 "model.branches needs odd kernels and dilations of at least 1, "

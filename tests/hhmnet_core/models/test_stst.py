@@ -131,6 +131,13 @@ def test_stochastic_depth_drops_whole_blocks_of_a_clip() -> None:
     [
         ({"widths": [30]}, "multiples of twice model.heads"),
         ({"widths": []}, "multiples of twice model.heads"),
+        ({"widths": [0]}, "multiples of twice model.heads"),
+        ({"heads": 0}, "model.heads must be at least 1, but is 0"),
+        ({"patch": 0}, "model.patch must be at least 1"),
+        ({"segments": 0}, "model.segments must be at least 1"),
+        ({"k1": 0}, "model.k1 must be at least 1"),
+        ({"embedding": 0}, "model.embedding must be at least 1"),
+        ({"branches": [(-1, 1)]}, "odd kernels"),
         ({"kept_ratio": 0.0}, "model.kept_ratio must be in"),
         ({"dropout": 1.0}, "model.dropout must be in"),
         ({"branches": [(4, 1)]}, "odd kernels"),
