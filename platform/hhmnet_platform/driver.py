@@ -29,6 +29,7 @@ class Training:
 
     def fit(self) -> list[dict[str, Any]]:
         """Trains to the end and returns the history."""
+        from ray.exceptions import RayError
         from ray.util.queue import Empty
 
         healed = self.run.folder.heal()
@@ -62,6 +63,8 @@ class Training:
             except Empty:
                 if not running:
                     break
+            except RayError as lost:  # the queue's process: a node out of memory takes any
+                raise self._explained(lost) from lost
             self.display.tick(self.epochs_done)
             if not (warned or self.started) and time.monotonic() - since > PATIENCE_SECONDS:
                 warned = True

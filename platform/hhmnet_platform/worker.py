@@ -153,7 +153,9 @@ def describe(worker_failures: Mapping[int, Exception]) -> str:
 
     rank, error = min(worker_failures.items(), key=lambda item: (is_consequence(item[1]), item[0]))
     text = str(error)
-    if "ActorDiedError" in text or "actor died" in text.lower():
+    if "OutOfMemory" in text or "out of memory" in text or "running low on memory" in text:
+        return f"the node of worker {rank} ran out of memory"
+    if "ActorDiedError" in text or "actor died" in text.lower() or "health check" in text:
         return f"the process of worker {rank} died"
     said = " ".join(text.split())[:300]
     return f"worker {rank}: {type(error).__name__}: {said}"
