@@ -46,6 +46,11 @@ def run_phase1(job: Phase1Job) -> None:
         return
     workspace.tracking_uri(job.tracking_uri)
     workspace.check_writable()
+    if "/runtime_resources/working_dir_files/" in workspace.uri:
+        print(
+            "note: the workspace lies in the job's uploaded folder and goes with the cluster: give "
+            "--workspace an absolute path or a URI to keep it."
+        )
     with store_of(job, workspace, keep=True) as store:
         run = prepare_run(job, workspace, store)
     run.folder.claim(run.science)

@@ -1,7 +1,7 @@
 """Real processes for the integration tests: scripts, Ray clusters, MLflow servers.
 
-Everything listens on free ports of the loopback and ends with its test or module. Only processes
-started here are ever signalled.
+Everything listens on free ports of the loopback and ends with its test or with the session. Only
+processes started here are ever signalled.
 """
 
 import os
@@ -87,7 +87,7 @@ class Process:
 Start = Callable[..., Process]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts processes: `start("prog", "arg", env={...})`."""
     folder = tmp_path_factory.mktemp("logs")
@@ -118,7 +118,7 @@ def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def phase1(start: Start, data: Path) -> Start:
     """Starts `experiments/phase1.py` on the small store: `phase1(workspace, "--seed=2")`."""
 
@@ -127,6 +127,16 @@ def phase1(start: Start, data: Path) -> Start:
         return start(sys.executable, PHASE1, *given, env=env)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of an uninterrupted run; its terminal output is in output.txt."""
+    workspace = tmp_path_factory.mktemp("finished")
+    process = phase1(workspace)
+    assert process.finish() == 0, process.output
+    (workspace / "output.txt").write_text(process.output)
+    return workspace
 
 
 def port() -> int:
@@ -157,7 +167,7 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 90) -> None
 Serve = Callable[..., "contextmanager[str]"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mlflow_server(start: Start) -> Serve:
     """`with mlflow_server(database, port) as url`: a real `mlflow server`."""
 
@@ -191,7 +201,7 @@ def wait() -> Callable[..., None]:
     return wait_until
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def free() -> Callable[[], int]:
     """Gives a free port at each call."""
     return port

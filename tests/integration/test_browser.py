@@ -1,5 +1,6 @@
 """MLflow in a real browser: the four modalities of one phase, compared on one chart."""
 
+import json
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -7,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from playwright.sync_api import Page, expect, sync_playwright
 
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.tracking import MlflowWriter, TrackedRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(600)]
-NAME = "toy-phase1-12345678"
 
 
 @pytest.fixture(scope="module")
@@ -38,50 +36,15 @@ def page(chromium: str) -> Iterator[Page]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], str]:
-    """A database with one phase, written by the platform: its runs and their experiment."""
-    database = tmp_path_factory.mktemp("browser") / "mlflow.db"
-    writer = MlflowWriter(
-        TrackedRun(
-            uri=f"sqlite:///{database}",
-            experiment="toy/cross-view",
-            artifacts=str(database.parent / "mlartifacts"),
-            name=NAME,
-            params={"seed": 1},
-            tags={"hhmnet.phase": "phase1"},
-            dataset="toy",
-            digest="d" * 64,
-            store="store",
-        )
-    )
-    writer.connect()
-    writer.write([record(epoch) for epoch in range(1, 31)])
-    experiment = MlflowClient(writer.run.uri).get_experiment_by_name("toy/cross-view")
-    assert experiment is not None
-    return database, writer.run_ids, experiment.experiment_id
-
-
-def record(epoch: int) -> dict[str, Any]:
-    """An epoch whose curves differ by modality."""
-    metrics = {
-        modality: {
-            "train/loss": 3.0 / (1 + 0.1 * epoch * (rank + 1)),
-            "val/top1": (0.9 - 0.1 * rank) * (1 - 0.9**epoch),
-        }
-        for rank, modality in enumerate(MODALITIES)
-    }
-    return {"epoch": epoch, "seconds": 1.0, "metrics": metrics}
-
-
 def test_modalities_are_selected_compared_and_told_apart_on_one_chart(
-    page: Page, runs: tuple[Path, dict[str, str], str], mlflow_server: Any, tmp_path: Path
+    page: Page, finished: Path, mlflow_server: Any, tmp_path: Path
 ) -> None:
-    database, _, experiment_id = runs
-    names = [f"{modality} · {NAME}" for modality in MODALITIES]
-    with mlflow_server(database) as url:
-        page.goto(f"{url}/#/experiments/{experiment_id}/runs")
-        phase = page.get_by_role("gridcell").filter(has_text=NAME)
+    (run,) = (finished / "runs").iterdir()
+    address = json.loads((run / "tracked.json").read_text())["page"]
+    names = [f"{modality} · {run.name}" for modality in MODALITIES]
+    with mlflow_server(finished / "mlflow.db") as url:
+        page.goto(f"{url}/{address}")  # as the run's last lines say
+        phase = page.get_by_role("gridcell").filter(has_text=run.name)
         phase.get_by_role("button").first.click()  # its modalities unfold
         for name in names:
             row = page.get_by_role("row").filter(has_text=name)

@@ -17,16 +17,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 Start = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def finished(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The workspace of an uninterrupted run."""
-    workspace = tmp_path_factory.mktemp("finished")
-    process = phase1(workspace)
-    assert process.finish() == 0, process.output
-    (workspace / "output.txt").write_text(process.output)
-    return workspace
-
-
 def run_folder(workspace: Path) -> Path:
     (folder,) = (workspace / "runs").iterdir()
     return folder
