@@ -161,14 +161,18 @@ def ray_session() -> Iterator[Resources]:
         # Each actor is a process of seconds to start: this machine is not preempted.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         here = this_machine()
-        ray.init(
-            address="local",
-            num_cpus=here.cpus,
-            include_dashboard=False,
-            object_store_memory=256 << 20,  # only epoch reports pass through it
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=here.cpus,
+                include_dashboard=False,
+                object_store_memory=256 << 20,  # only epoch reports pass through it
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray raises a bare one where it is not up in 30 seconds
+            said = " ".join(str(error).split())[:300]
+            raise SystemExit(f"error: Ray could not be started on this machine: {said}") from error
     else:
         try:
             _check_reachable(address)

@@ -1,31 +1,53 @@
-"""What the user is told of a worker that failed."""
+from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError
 
-from hhmnet_platform.worker import describe
+from hhmnet_core.errors import InputError
+from hhmnet_platform.worker import Courier, EpochsDone, Failed, describe
 
 
-@pytest.mark.parametrize(
-    ("failures", "said"),
-    [
-        (
-            {0: RuntimeError("A worker health check failed.\nThe actor died unexpectedly")},
-            "the process of worker 0 died",
-        ),
-        (
-            {
-                1: RuntimeError(
-                    "health check\n2 worker(s) were killed due to the node running low on memory"
-                )
-            },
-            "the node of worker 1 ran out of memory",
-        ),
-        # The others of a group fail because the first one is gone.
-        (
-            {0: RuntimeError("gloo: Connection closed by peer"), 3: ValueError("the\ncause")},
-            "worker 3: ValueError: the cause",
-        ),
-    ],
-)
-def test_failure_is_described_in_one_line(failures: dict[int, Exception], said: str) -> None:
-    assert describe(failures) == said
+class Outbox:
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def put(self, message: Any) -> None:
+        self.messages.append(message)
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def courier(outbox: Outbox) -> Courier:
+    return Courier(outbox)  # type: ignore[arg-type]
+
+
+def test_courier_passes_on_rank_zeros_records(courier: Courier, outbox: Outbox) -> None:
+    records = [{"epoch": 1, "seconds": 1.0, "metrics": {}}]
+    courier.after_report(None, [{"records": records}, {}, {}], None)
+    assert outbox.messages == [EpochsDone(records)]
+
+
+def test_courier_ends_the_run_for_what_the_user_gave(courier: Courier, outbox: Outbox) -> None:
+    errors = {0: RuntimeError("Connection closed by peer"), 1: InputError("lower optim.lr")}
+    with pytest.raises(InputError, match=r"lower optim\.lr"):
+        courier.after_exception(None, errors)
+    assert outbox.messages == []
+
+
+def test_courier_tells_of_failures_that_ray_retries(courier: Courier, outbox: Outbox) -> None:
+    courier.after_exception(None, {1: ActorDiedError()})
+    assert outbox.messages == [Failed("the process of worker 1 died")]
+
+
+def test_describe_names_the_cause_before_its_consequences() -> None:
+    said = describe(
+        {
+            0: RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"),
+            3: ZeroDivisionError("division\nby zero"),
+        }
+    )
+    assert said == "worker 3: ZeroDivisionError: division by zero"
