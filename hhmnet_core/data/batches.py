@@ -16,6 +16,8 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.augment import rotation
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 
+MOST_FRAMES = 2048
+
 
 @dataclass
 class DataConfig:
@@ -40,8 +42,8 @@ class DataConfig:
     normalise_size: bool = False
 
     def __post_init__(self) -> None:
-        if self.frames < 2:
-            raise InputError(f"data.frames must be at least 2, but is {self.frames}.")
+        if not 2 <= self.frames <= MOST_FRAMES:
+            raise InputError(f"data.frames must be 2 to {MOST_FRAMES}, but is {self.frames}.")
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,15 @@ class Phase1Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed must be at least 0, but is {self.seed}.")
+        if self.model.patch > self.data.frames:
+            raise InputError(
+                f"model.patch must be at most data.frames ({self.data.frames}), but is "
+                f"{self.model.patch}."
+            )
+
 
 def comparable(config: Phase1Config) -> dict[str, object]:
     """The config as JSON knows it, without where the store lies."""

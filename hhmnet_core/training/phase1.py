@@ -9,7 +9,7 @@ import torch
 
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.store import ClipSet
-from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.reports import EpochRecord, EpochReport
@@ -60,8 +60,11 @@ def fit(
         if epoch == epochs:
             scores = trainer.final_scores()
             for table in scores:
+                ours = metrics.setdefault(table.modality, {})
                 if table.split == "test":
-                    metrics.setdefault(table.modality, {}).update(table_metrics(table))
+                    ours.update(table_metrics(table))
+                elif table.modality == FUSION:
+                    ours["best/val_top1"] = top1(table)
         history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
         yield trainer.report(history, scores)
 

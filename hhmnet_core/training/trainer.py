@@ -194,8 +194,8 @@ class Trainer:
         for table in tables:
             metrics.setdefault(table.modality, {}).update(table_metrics(table))
         before = history[-1].metrics if history else {}
-        for name, ours in metrics.items():
-            best = before.get(name, {})
+        for name in MODALITIES[: len(tables) - 1]:  # the fusion takes what each of them chose
+            ours, best = metrics[name], before.get(name, {})
             candidate = (ours["val/top1"], -ours["val/loss"])
             if not best or candidate > (best["best/val_top1"], -best["best/val_loss"]):
                 ours |= {
@@ -210,7 +210,7 @@ class Trainer:
                 ours |= {key: value for key, value in best.items() if key.startswith("best/")}
 
     def final_scores(self) -> list[ScoreTable]:
-        """Score tables of val and test, with the best epoch's weights where val chose one."""
+        """Tables of val and test, each modality with its best epoch's weights where val chose."""
         tables = []
         for name, indices in (("val", self.split.val), ("test", self.split.test)):
             if len(indices):

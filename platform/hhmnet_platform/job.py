@@ -23,10 +23,10 @@ class Phase1Job(Phase1Config):
     Attributes:
         workspace: Folder or URI that holds everything the run makes.
         name: Of the run; empty: from the data set and a hash of the config.
-        workers: W, processes that train; none: one a GPU, else one a CPU up to four.
-        modality_parallel: P of 1, 2 or 4 that the modalities are split into; none: what divides W.
-        cpus_per_worker: CPU cores of a worker; none: an equal share.
-        gpu: Train on GPUs; none: where there are any.
+        workers: W, processes that train; null: one a GPU, else one a CPU up to four.
+        modality_parallel: P of 1, 2 or 4 that the modalities are split into; null: what divides W.
+        cpus_per_worker: CPU cores of a worker; null: an equal share.
+        gpu: Train on GPUs; null: where there are any.
         tracking_uri: Of MLflow; empty: a database in the workspace.
         max_failures: How often workers may die before the run gives up.
         dry_run: Only say what the run would take.

@@ -43,11 +43,14 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
             is missing, is not YAML or holds an unknown key. The message names it.
     """
     parser.exit_on_error = False
+    parser.allow_abbrev = False  # an option mistyped is an error, as it is in a file
     try:
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
         said = one_line(str(error)).rstrip(".")
         raise InputError(f"{said}. See `{parser.prog} --help`.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The config file is not text ({error}): give a YAML file.") from error
 
 
 def one_line(text: str) -> str:

@@ -95,6 +95,7 @@ def test_store_of_another_layout_is_named(tiny_clips: ClipSet) -> None:
         ResidentClips(ClipSet(**{**vars(tiny_clips), "manifest": manifest}), DataConfig(), CPU)
 
 
-def test_one_frame_is_too_few() -> None:
-    with pytest.raises(InputError, match=r"data.frames must be at least 2, but is 1"):
-        DataConfig(frames=1)
+@pytest.mark.parametrize("frames", [1, 1_000_000])
+def test_frames_out_of_reach_are_named(frames: int) -> None:
+    with pytest.raises(InputError, match=f"data.frames must be 2 to 2048, but is {frames}"):
+        DataConfig(frames=frames)

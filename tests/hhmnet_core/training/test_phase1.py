@@ -58,7 +58,7 @@ def test_it_learns(reports: list[EpochReport]) -> None:
 
 def test_the_best_epoch_is_the_one_with_the_best_val(reports: list[EpochReport]) -> None:
     last = reports[-1].metrics
-    for name in (*MODALITIES, "fusion"):
+    for name in MODALITIES:
         of_val = [(r.metrics[name]["val/top1"], -r.metrics[name]["val/loss"]) for r in reports]
         best = max(range(len(of_val)), key=of_val.__getitem__)
         assert last[name]["best/epoch"] == best + 1
@@ -74,6 +74,9 @@ def test_final_tables_come_from_the_best_epoch(
         metrics = reports[-1].metrics[modality]
         assert top1(tables[modality, "val"]) == metrics["best/val_top1"]
         assert top1(tables[modality, "test"]) == metrics["test/top1"]
+    fusion = reports[-1].metrics["fusion"]
+    assert top1(tables["fusion", "val"]) == fusion["best/val_top1"]
+    assert top1(tables["fusion", "test"]) == fusion["test/top1"]
     table = tables["joint", "test"]
     assert list(table.sample_ids) == [f"clip{i:03d}" for i in range(36, 54)]
     np.testing.assert_array_equal(table.labels, tiny_clips.labels[36:])
@@ -187,6 +190,13 @@ def test_damaged_checkpoint_is_named(tiny_clips: ClipSet, tmp_path: Path) -> Non
 def test_no_checkpoint_is_named(tiny_clips: ClipSet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a checkpoint of phase 1"):
         next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path))
+
+
+def test_impossible_config_is_named() -> None:
+    with pytest.raises(InputError, match="seed must be at least 0, but is -1"):
+        Phase1Config(seed=-1)
+    with pytest.raises(InputError, match=r"model\.patch must be at most data\.frames"):
+        Phase1Config(data=DataConfig(frames=2))
 
 
 def test_too_many_data_workers_for_a_batch_are_refused(tiny_clips: ClipSet) -> None:
