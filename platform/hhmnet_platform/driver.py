@@ -35,7 +35,9 @@ class Training:
         healed = self.run.folder.heal()
         if healed is not None:
             where = healed or "the start: no checkpoint is whole"
-            self.display.say(f"Ray's note of the checkpoints is damaged; going on from {where}.")
+            self.display.say(
+                f"The last checkpoint, or Ray's note of it, is damaged; going on from {where}."
+            )
         self.epochs_done = epoch_of(healed) if healed else self.run.folder.epochs_saved()
         self.display.resumed(self.epochs_done)
         if self.epochs_done:

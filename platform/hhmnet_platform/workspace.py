@@ -163,10 +163,11 @@ class RunFolder:
 
         Ray notes the checkpoints in a snapshot that it does not write in one piece: a process
         killed at that moment leaves half a file, on which Ray refuses to start, or none. Without
-        it Ray starts anew, so it has to be told where from.
+        it, or where the checkpoint that it names last is damaged, Ray has to start anew and to be
+        told where from.
 
         Returns:
-            None where Ray's note is sound, or nothing was trained yet; else the newest whole
+            None where Ray can go on by itself, or nothing was trained yet; else the newest whole
             checkpoint, "" for none.
         """
         place = self.place
@@ -174,8 +175,12 @@ class RunFolder:
         epochs = sorted((name for name in there if name.startswith("epoch-")), reverse=True)
         if SNAPSHOT in there:
             try:
-                noted = json.loads(place.read(SNAPSHOT))["checkpoint_results"]
-                if {str(result["checkpoint_dir_name"]) for result in noted} <= set(epochs):
+                note = json.loads(place.read(SNAPSHOT))
+                noted = {
+                    str(result["checkpoint_dir_name"]) for result in note["checkpoint_results"]
+                }
+                latest = str(note["latest_checkpoint_result"]["checkpoint_dir_name"])
+                if noted <= set(epochs) and self._is_whole(latest):
                     return None
             except (ValueError, KeyError, TypeError):
                 pass

@@ -151,6 +151,15 @@ def test_heal_passes_over_a_checkpoint_that_is_not_whole(run: RunFolder, missing
     assert run.heal() == ""
 
 
+def test_heal_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: RunFolder) -> None:
+    save(run, 1)
+    save(run, 2)
+    note(run, 1, 2)
+    run.sub("epoch-00002").write("bone.safetensors", b"damaged")
+    assert run.heal() == "epoch-00001"
+    assert run.epochs_saved() == 0
+
+
 def test_result_that_is_not_json_is_told(run: RunFolder) -> None:
     run.place.write("result.json", b"{")
     with pytest.raises(InputError, match=r"result\.json .* is not JSON"):
