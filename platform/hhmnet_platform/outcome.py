@@ -9,9 +9,12 @@ from rich.console import Console
 from hhmnet_core.fusion.scores import ScoreTable, read_scores, top1
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
-from hhmnet_platform.report import FUSION, MEMBERS, figures_of, result_table
+from hhmnet_platform.members import FUSION, MEMBERS
+from hhmnet_platform.report import figures_of, result_table
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder
+
+CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
 
 def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -88,9 +91,9 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
         workspace = Path(place.uri).parent.parent
         option = "" if workspace == Path("workspace").absolute() else f" WORKSPACE={workspace}"
         lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {tracking_uri}")
-        lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}")
+        lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}{CHARTS}")
     else:
-        lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}")
+        lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}{CHARTS}")
     return lines
 
 

@@ -8,9 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from hhmnet_core.skeleton.modalities import MODALITIES
-
-MEMBERS = (*MODALITIES, "fusion")
+from hhmnet_platform.members import MEMBERS
 
 
 class Display:

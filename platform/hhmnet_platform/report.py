@@ -12,13 +12,9 @@ from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.members import COLOURS, FUSION, MEMBERS
 
 Records = Sequence[Mapping[str, Any]]
-FUSION = "fusion"
-MEMBERS = (*MODALITIES, FUSION)
-COLOURS = dict(
-    zip(MEMBERS, ("tab:blue", "tab:orange", "tab:green", "tab:red", "black"), strict=True)
-)
 
 
 def series(records: Records, member: str, metric: str) -> tuple[list[int], list[float]]:

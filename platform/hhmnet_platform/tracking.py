@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.members import COLOURS, FUSION, MEMBERS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 Records = Sequence[Mapping[str, Any]]
-FUSION = "fusion"
-MEMBERS = (FUSION, *reversed(MODALITIES))  # as made: MLflow lists the newest first
+AS_MADE = tuple(reversed(MEMBERS))  # the parent first; and MLflow lists the newest on top
 RETRY_SECONDS = 10.0
 SQLITE_WAIT_SECONDS = 60
 MOST_METRICS, MOST_PARAMS = 1000, 100
@@ -95,7 +94,7 @@ class MlflowWriter:
             client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment(client)
             found = self._find(client)
-            for member in MEMBERS:
+            for member in AS_MADE:
                 known = found.get(member) or self._create(client, member)
                 run_id = known.info.run_id
                 self.run_ids[member] = run_id
@@ -123,7 +122,7 @@ class MlflowWriter:
         from mlflow.entities import Metric
 
         assert self._client is not None
-        for member in MEMBERS:
+        for member in AS_MADE:
             missing: list[Metric] = []
             after = 0.0
             for record in history:
@@ -198,7 +197,11 @@ class MlflowWriter:
         return found
 
     def _create(self, client: "MlflowClient", member: str) -> "Run":
-        tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}
+        tags = {
+            "hhmnet.run": self.run.name,
+            "hhmnet.modality": member,
+            "mlflow.runColor": COLOURS[member],
+        }
         name = self.run.name
         if member != FUSION:
             tags["mlflow.parentRunId"] = self.run_ids[FUSION]

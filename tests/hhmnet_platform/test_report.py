@@ -8,8 +8,8 @@ from rich.console import Console
 
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.members import FUSION
 from hhmnet_platform.report import (
-    FUSION,
     class_accuracy,
     confusion_matrix,
     figures_of,
