@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -140,6 +141,19 @@ def test_driver_killed_and_command_repeated_ends_with_equal_weights(
     assert "resuming after epoch" in again.output
     assert weights(tmp_path) == weights(finished)
     assert_tracked_once(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_damaged_newest_checkpoint_is_passed_over(
+    finished: Path, phase1: Start, tmp_path: Path
+) -> None:
+    workspace = Path(shutil.copytree(finished, tmp_path / "workspace"))
+    folder = run_folder(workspace)
+    (folder / "result.json").unlink()
+    (folder / "epoch-00003" / "bone.safetensors").write_bytes(b"damaged")
+    process = phase1(workspace)
+    assert process.finish() == 0, process.output
+    assert "going on from epoch-00002" in process.output
+    assert weights(workspace) == weights(finished)
 
 
 def test_mlflow_away_and_back_loses_and_doubles_nothing(
