@@ -110,3 +110,15 @@ def test_bad_config_file_is_one_line(
     (tmp_path / "made.yaml").write_text(text)
     with pytest.raises(InputError, match=said):
         parse(parser, ["--config", str(tmp_path / "made.yaml")])
+
+
+def test_config_file_that_is_not_text_is_told(parser: ArgumentParser, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_bytes(b"\xff\xfe\x00binary")
+    with pytest.raises(InputError, match="The config file is not text"):
+        parse(parser, [f"--config={config}"])
+
+
+def test_beginning_of_an_option_is_not_the_option(parser: ArgumentParser) -> None:
+    with pytest.raises(InputError, match=r"--part\.widt"):
+        parse(parser, ["--part.widt=4"])
