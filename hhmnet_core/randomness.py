@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 
-def keyed_generator(*key: int | str, device: torch.device | None = None) -> torch.Generator:
+def keyed_generator(*key: int | str) -> torch.Generator:
     """A generator seeded by the key alone, equal in every process and Python version."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    generator = torch.Generator(device or torch.device("cpu"))
+    generator = torch.Generator()
     generator.manual_seed(int.from_bytes(digest, "little") >> 1)
     return generator
 

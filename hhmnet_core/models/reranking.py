@@ -41,12 +41,6 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
     return 2 * difference / (1 + difference)
 
 
-def k_reciprocal_rerank(distance: Tensor, k1: int, k2: int, original_weight: float) -> Tensor:
-    """The final distance of eq. 12: (1 - lambda) Jaccard + lambda original."""
-    jaccard = k_reciprocal_jaccard(distance, k1, k2)
-    return (1 - original_weight) * jaccard + original_weight * distance
-
-
 def _reciprocal(rank: Tensor, k: int) -> Tensor:
     """Pairs that are among each other's k nearest, themselves included: eq. 1."""
     near = rank <= k

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hhmnet_core.models.reranking import k_reciprocal_jaccard, k_reciprocal_rerank
+from hhmnet_core.models.reranking import k_reciprocal_jaccard
 
 
 def plain_jaccard(distance: np.ndarray, k1: int, k2: int) -> np.ndarray:
@@ -55,14 +55,6 @@ def test_self_is_not_privileged_where_it_is_far() -> None:
     distance = torch.rand(20, 20, dtype=torch.float64)
     batched = k_reciprocal_jaccard(distance, 6, 3)
     np.testing.assert_allclose(batched.numpy(), plain_jaccard(distance.numpy(), 6, 3), atol=1e-12)
-
-
-def test_final_distance_blends_both() -> None:
-    distance = torch.rand(20, 20, dtype=torch.float64)
-    jaccard = k_reciprocal_jaccard(distance, 6, 3)
-    final = k_reciprocal_rerank(distance, 6, 3, 0.3)
-    torch.testing.assert_close(final, 0.7 * jaccard + 0.3 * distance)
-    assert torch.equal(k_reciprocal_rerank(distance, 6, 3, 1.0), distance)
 
 
 def test_two_cliques_are_told_apart() -> None:
