@@ -2,18 +2,16 @@
 
 Differs from usual skeleton networks in what lets it run anywhere with equal results: it
 normalises within a frame and joint (LayerNorm), never across clips, and its only randomness is
-handed in. Shapes: N clips, R clip bodies that are present, T frames, V joints, M bodies, C
-channels, K classes, E embedding.
+handed in. Shapes: N clips, R clip bodies that are present, T frames, V joints, C channels.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.spatial import ReDmt
 from hhmnet_core.models.temporal import SkTc
 from hhmnet_core.skeleton.layouts import Layout
@@ -78,14 +76,6 @@ class StstConfig:
             )
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Of a batch: class logits (N, K) and embeddings (N, E) of norm 1/sqrt(tau)."""
-
-    logits_nk: Tensor
-    embedding_ne: Tensor
-
-
 class Block(nn.Module):
     """RE-DMT, then SK-TC, both residual: (R, T, V, C_in) -> (R, T / stride, V, C_out)."""
 
@@ -113,23 +103,8 @@ class Block(nn.Module):
         return x_rtvc + _scaled(self.temporal(x_rtvc), scale_r111)
 
 
-class Stst(nn.Module):
-    """An ST&ST encoder with a classifier and a head for the contrastive loss.
-
-    Args:
-        config: Size and switches.
-        layout: The skeleton.
-        num_classes: K.
-        temperature: tau of the contrastive loss. Embeddings leave with norm 1/sqrt(tau), so that
-            the product of two is their cosine over the (geometric mean) temperature.
-        learn_temperature: Whether tau is a parameter.
-
-    Input is standardised by `input_mean` and `input_std`, buffers that the training sets: motion is
-    a hundredth of position in size, and behind a LayerNorm that would drown it in the biases.
-    """
-
-    input_mean: Tensor
-    input_std: Tensor
+class Stst(Encoder):
+    """An ST&ST encoder; its arguments beside the config are an `Encoder`'s."""
 
     def __init__(
         self,
@@ -139,11 +114,11 @@ class Stst(nn.Module):
         temperature: float = 0.1,
         learn_temperature: bool = False,
     ) -> None:
-        super().__init__()
-        self.config, self.layout = config, layout
         first, last = config.widths[0], config.widths[-1]
-        self.register_buffer("input_mean", torch.zeros(layout.num_joints, layout.channels))
-        self.register_buffer("input_std", torch.ones(()))
+        super().__init__(
+            layout, num_classes, last, config.embedding, temperature, learn_temperature
+        )
+        self.config = config
         self.stem = nn.Linear(config.patch * layout.channels, first)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(layout.num_joints, first))
         self.blocks = nn.ModuleList(
@@ -151,31 +126,15 @@ class Stst(nn.Module):
             for width_in, width in zip([first, *config.widths], config.widths, strict=False)
         )
         self.norm = nn.LayerNorm(last)
-        self.classifier = nn.Linear(last, num_classes)
-        self.projector = nn.Sequential(
-            nn.Linear(last, last), nn.ReLU(), nn.Linear(last, config.embedding)
-        )
-        log_temperature = torch.tensor(math.log(temperature))
-        if learn_temperature:
-            self.log_temperature = nn.Parameter(log_temperature)
-        else:
-            self.register_buffer("log_temperature", log_temperature)
 
     @property
     def num_draws(self) -> int:
-        """Uniform draws that a clip needs in training: one a block, one a final channel."""
+        """One a block, one a final channel."""
         return len(self.blocks) + self.classifier.in_features
 
-    @torch.no_grad()
-    def standardise(self, mean_vc: Tensor, std: Tensor) -> None:
-        """Sets what input is standardised by: a mean (V, C) and one standard deviation."""
-        self.input_mean.copy_(mean_vc)
-        self.input_std.copy_(std if std > 0 else torch.ones_like(std))
-
-    def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None = None) -> Tensor:
+    def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
         """Features (R, T', V, C) of bodies (R, T, V, C_in); T is padded to whole patches."""
         patch = self.config.patch
-        x_rtvc = (x_rtvc - self.input_mean) / self.input_std
         if x_rtvc.shape[1] % patch:
             x_rtvc = torch.cat(
                 [x_rtvc, x_rtvc[:, -1:].expand(-1, -x_rtvc.shape[1] % patch, -1, -1)], 1
@@ -191,46 +150,11 @@ class Stst(nn.Module):
         out: Tensor = self.norm(x_rtvc)
         return out
 
-    def forward(
-        self, x_nctvm: Tensor, body_rows: Tensor | None = None, draws_nd: Tensor | None = None
-    ) -> Encoded:
-        """Encodes clips.
-
-        Args:
-            x_nctvm: (N, C, T, V, M) of one modality.
-            body_rows: (R,) the bodies that are present, as indices into N * M, ordered by clip;
-                None: all.
-            draws_nd: (N, num_draws) uniform draws, in training; None: nothing is dropped.
-
-        Raises InputError where V or C are not the layout's.
-        """
-        clips, channels, _, joints, bodies = x_nctvm.shape
-        self.layout.check(joints, channels, "Model input")
-        x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
-        if body_rows is None:
-            body_rows = torch.arange(clips * bodies, device=x_nctvm.device)
-        elif bodies > 1:
-            x_rtvc = x_rtvc[body_rows]
-        clip_of_row = body_rows // bodies
-        draws_rd = None if draws_nd is None else draws_nd[clip_of_row]
-        pooled_rc = self.forward_features(x_rtvc, draws_rd).mean((1, 2))
-        if bodies > 1:
-            present = torch.zeros(clips, 1, dtype=pooled_rc.dtype, device=pooled_rc.device)
-            present.index_add_(0, clip_of_row, torch.ones_like(pooled_rc[:, :1]))
-            summed = pooled_rc.new_zeros(clips, pooled_rc.shape[1])
-            pooled_nc = summed.index_add(0, clip_of_row, pooled_rc) / present
-        else:
-            pooled_nc = pooled_rc
-        embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
-            -0.5 * self.log_temperature
-        )
-        return Encoded(self.classifier(self._dropped(pooled_nc, draws_nd)), embedding)
-
-    def _dropped(self, x_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
+    def drop_features(self, pooled_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
         dropout = self.config.dropout
         if draws_nd is None or not dropout:
-            return x_nc
-        return x_nc * ((draws_nd[:, len(self.blocks) :] >= dropout) / (1 - dropout))
+            return pooled_nc
+        return pooled_nc * ((draws_nd[:, len(self.blocks) :] >= dropout) / (1 - dropout))
 
 
 def _halve_frames(x_rtvc: Tensor) -> Tensor:

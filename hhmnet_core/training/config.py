@@ -6,7 +6,7 @@ from typing import Literal
 
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.stst import StstConfig
+from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.training.optim import OptimConfig
 
@@ -48,7 +48,7 @@ class Phase1Config:
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: StstConfig = field(default_factory=StstConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

@@ -13,20 +13,23 @@ from hhmnet_core.errors import InputError
 
 @dataclass
 class OptimConfig:
-    """How an encoder is trained: AdamW, linear warm-up, cosine to zero.
+    """How an encoder is trained: linear warm-up, then cosine to zero.
 
     Attributes:
+        name: "adamw", or "sgd" with Nesterov momentum 0.9, which the graph-convolutional
+            baselines were published with.
         epochs: Passes over the training clips.
         batch: Clips in a global batch; what a worker takes of it follows from the mesh.
         lr: Peak learning rate.
         warmup: Epochs of linear warm-up.
-        weight_decay: Decoupled weight decay of matrices; biases, norms and embeddings have none.
+        weight_decay: Of matrices alone, neither biases, norms nor embeddings; decoupled in AdamW.
         label_smoothing: Of the cross-entropy, in [0, 1).
         clip: Largest norm of one encoder's gradient.
         ema: Decay of the averaged weights that are evaluated; 0 evaluates the weights themselves.
         precision: Of weights and arithmetic.
     """
 
+    name: Literal["adamw", "sgd"] = "adamw"
     epochs: int = 12
     batch: int = 16
     lr: float = 2e-3
@@ -69,8 +72,8 @@ def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over a model's parameters, weight decay on the weights of linear maps alone."""
+def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Over a model's parameters, weight decay on the weights of linear maps alone."""
     linear = (nn.Linear, nn.Conv2d)
     decayed = {id(m.weight) for m in model.modules() if isinstance(m, linear)}
     groups = [
@@ -80,6 +83,8 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
         },
         {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
     ]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, foreach=True)
     return torch.optim.AdamW(groups, lr=config.lr, foreach=True)
 
 
@@ -89,8 +94,9 @@ def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
 
 
 @torch.no_grad()
-def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
-    """Moves averaged weights to the model's; early steps count more, so that it starts unbiased."""
+def update_average(
+    average: dict[str, Tensor], current: dict[str, Tensor], decay: float, step: int
+) -> None:
+    """Moves averaged weights to the current; early steps count more, so that it starts unbiased."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    current = dict(model.named_parameters())
     torch._foreach_lerp_([average[name] for name in current], list(current.values()), weight)

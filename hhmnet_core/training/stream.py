@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.stst import Stst
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 
 
@@ -20,17 +20,23 @@ class Stream:
         config: How it is trained.
     """
 
-    def __init__(self, modality: str, model: Stst, config: OptimConfig) -> None:
+    def __init__(self, modality: str, model: Encoder, config: OptimConfig) -> None:
         self.modality, self.model, self.config = modality, model, config
         self.parameters = list(model.parameters())
+        # What scores depend on: weights, and the statistics of batch normalisation.
+        self._learnt = {name: p.detach() for name, p in model.named_parameters()} | {
+            name: buffer
+            for name, buffer in model.named_buffers()
+            if name.endswith(("running_mean", "running_var"))
+        }
         self.optimizer = make_optimizer(model, config)
-        self.average = self._copy_weights() if config.ema else {}
+        self.average = {n: t.clone() for n, t in self._learnt.items()} if config.ema else {}
         self.best: dict[str, Tensor] = {}
 
     @property
     def evaluated(self) -> dict[str, Tensor]:
         """The weights that scores are made with: averaged ones where there are such."""
-        return self.average or {n: p.detach() for n, p in self.model.named_parameters()}
+        return self.average or self._learnt
 
     def keep_best(self) -> None:
         self.best = {name: weight.clone() for name, weight in self.evaluated.items()}
@@ -46,7 +52,7 @@ class Stream:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
-            update_average(self.average, self.model, self.config.ema, step)
+            update_average(self.average, self._learnt, self.config.ema, step)
 
     def save(self, folder: Path) -> None:
         """Writes `<modality>.safetensors`: weights, optimiser, averaged and best weights."""
@@ -78,7 +84,7 @@ class Stream:
         for name, parameter in self.model.named_parameters():
             state = {
                 key: tensors[f"optimizer/{key}/{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
                 if f"optimizer/{key}/{name}" in tensors
             }
             # AdamW keeps its step count on the host.
@@ -88,9 +94,6 @@ class Stream:
         device = self.parameters[0].device
         self.average = {n: t.to(device) for n, t in _part(tensors, "average/").items()}
         self.best = {n: t.to(device) for n, t in _part(tensors, "best/").items()}
-
-    def _copy_weights(self) -> dict[str, Tensor]:
-        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     def _file(self, folder: Path) -> Path:
         return folder / f"{self.modality}.safetensors"

@@ -21,7 +21,8 @@ from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
 from hhmnet_core.losses import cross_modal_contrast
-from hhmnet_core.models.stst import Stst
+from hhmnet_core.models.encoder import Encoded, Encoder
+from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.augment import augment, frame_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
@@ -30,16 +31,17 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import learning_rate
 from hhmnet_core.training.reports import EpochRecord, EpochReport, Metrics, TrainingState
 from hhmnet_core.training.stream import Stream
+from hhmnet_core.training.together import Together
 
 EVALUATION_BATCH = 256
 
 
-def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Stst:
+def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder:
     """A new encoder, initialised from (seed, modality) alone."""
     layout = ResidentClips.layout_of(clips)
     with torch.random.fork_rng(devices=[]):
         torch.random.set_rng_state(keyed_generator(config.seed, modality).get_state())
-        return Stst(
+        return build_encoder(
             config.model,
             layout,
             len(clips.manifest.class_names),
@@ -61,8 +63,15 @@ class Trainer:
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
         ]
+        self.together = Together(len(self.streams), device)
         for stream in self.streams:
             stream.model.standardise(*self._input_statistics(stream.modality))
+        if mesh.data > 1 and config.model.name != "stst":
+            raise InputError(
+                f"model.name {config.model.name} normalises over the whole batch, which "
+                f"{mesh.data} data-parallel workers would split: use at most {len(MODALITIES)} "
+                f"workers, one a modality."
+            )
         smallest = len(self.split.train) // self.steps_per_epoch
         if smallest < mesh.data:
             raise InputError(
@@ -145,20 +154,29 @@ class Trainer:
         )
         joints = joints.to(config.optim.dtype)
 
-        losses, embeddings, corrects = [], [], []
-        for stream in self.streams:
+        def encode(stream: Stream) -> tuple[Tensor, Tensor]:
+            stream.model.train()
             x_nctvm = derive(joints, stream.modality, self.resident.layout)
             draws = random(f"drop {stream.modality}").uniform(stream.model.num_draws)
             encoded = stream.model(x_nctvm, batch.body_rows, draws)
-            summed = F.cross_entropy(
-                encoded.logits_nk,
+            return encoded.logits_nk, encoded.embedding_ne
+
+        outputs = self.together.map(encode, self.streams)
+        # The loss ties the encoders together: it is differentiated first, on its own.
+        logits, embeddings = (
+            [output.detach().requires_grad_() for output in each]
+            for each in zip(*outputs, strict=True)
+        )
+        losses = [
+            F.cross_entropy(
+                logits_nk,
                 batch.labels_n,
                 reduction="sum",
                 label_smoothing=config.optim.label_smoothing,
             )
-            losses.append(summed)
-            embeddings.append(encoded.embedding_ne)
-            corrects.append((encoded.logits_nk.argmax(1) == batch.labels_n).sum())
+            for logits_nk in logits
+        ]
+        corrects = [(logits_nk.argmax(1) == batch.labels_n).sum() for logits_nk in logits]
         loss = torch.stack(losses).sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)
         if config.contrast.weight:
@@ -168,10 +186,19 @@ class Trainer:
                 hosted = slice(None) if len(contrast_s) == len(self.streams) else self.mesh.hosted
                 contrast = contrast_s[hosted].detach() * total
         loss.backward()
+
+        def propagate(at: int) -> None:
+            output, embedding = outputs[at]
+            if embeddings[at].grad is None:  # without contrast nobody asks for them
+                torch.autograd.backward([output], [logits[at].grad])
+            else:
+                torch.autograd.backward([output, embedding], [logits[at].grad, embeddings[at].grad])
+
+        self.together.map(propagate, range(len(outputs)))
         self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
         done = (epoch - 1) * self.steps_per_epoch + step
-        for stream in self.streams:
-            stream.update(learning_rate(config.optim, done, self.steps_per_epoch), done)
+        rate = learning_rate(config.optim, done, self.steps_per_epoch)
+        self.together.map(lambda stream: stream.update(rate, done), self.streams)
         return torch.stack(
             [torch.stack(losses).detach(), torch.stack(corrects), contrast], 1
         ).double()
@@ -190,7 +217,7 @@ class Trainer:
         """
         if not len(self.split.val):
             return
-        tables = self._tables(self._logits(self.split.val), "val", self.split.val)
+        tables = self._tables(self.logits(self.split.val), "val", self.split.val)
         for table in tables:
             metrics.setdefault(table.modality, {}).update(table_metrics(table))
         before = history[-1].metrics if history else {}
@@ -214,25 +241,31 @@ class Trainer:
         tables = []
         for name, indices in (("val", self.split.val), ("test", self.split.test)):
             if len(indices):
-                tables += self._tables(self._logits(indices, best=True), name, indices)
+                tables += self._tables(self.logits(indices, best=True), name, indices)
         return tables
 
-    @torch.no_grad()
-    def _logits(self, indices: np.ndarray, best: bool = False) -> Tensor:
+    def logits(self, indices: np.ndarray, best: bool = False) -> Tensor:
         """(4, len(indices), K) float32 on the host, from the evaluated or the best weights."""
         everyone = torch.from_numpy(indices)
         own = everyone[self.mesh.rows(len(everyone))]
         classes = len(self.clips.manifest.class_names)
         local = torch.zeros(len(self.streams), len(own), classes, device=self.device)
         for start in range(0, len(own), EVALUATION_BATCH):
-            clips_n = own[start : start + EVALUATION_BATCH]
-            batch = self._whole_clips(clips_n)
+            batch = self._whole_clips(own[start : start + EVALUATION_BATCH])
             joints = batch.joints_nctvm.to(self.config.optim.dtype)
-            for row, stream in enumerate(self.streams):
+
+            @torch.no_grad()
+            def score(
+                stream: Stream, joints: Tensor = joints, body_rows: Tensor = batch.body_rows
+            ) -> Tensor:
+                stream.model.eval()
                 weights = (stream.best if best else {}) or stream.evaluated
                 x_nctvm = derive(joints, stream.modality, self.resident.layout)
-                encoded = functional_call(stream.model, weights, (x_nctvm, batch.body_rows))
-                local[row, start : start + len(clips_n)] = encoded.logits_nk
+                encoded: Encoded = functional_call(stream.model, weights, (x_nctvm, body_rows))
+                return encoded.logits_nk
+
+            scored = self.together.map(score, self.streams)
+            local[:, start : start + len(scored[0])] = torch.stack(scored)
         return self.mesh.gather(local, len(everyone)).cpu()
 
     def _tables(self, logits_snk: Tensor, part: str, indices: np.ndarray) -> list[ScoreTable]:

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 
 from hhmnet_core.data.store import load_clips
-from hhmnet_core.models.stst import StstConfig
+from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import ContrastConfig, DataConfig, Phase1Config, fit
@@ -21,7 +21,7 @@ def config(epochs: int = 3) -> Phase1Config:
     """Small, in double precision, with every source of randomness and both ways to contrast on."""
     return Phase1Config(
         data=DataConfig(frames=16),
-        model=StstConfig(widths=[16, 32], heads=2, drop_path=0.3, dropout=0.2, embedding=8),
+        model=ModelConfig(widths=[16, 32], heads=2, drop_path=0.3, dropout=0.2, embedding=8),
         contrast=ContrastConfig(weight=0.5, learn_temperature=True),
         # 24 clips in batches of 5: the parts are uneven in every layout.
         optim=OptimConfig(epochs=epochs, batch=5, warmup=1, precision="float64"),

@@ -34,9 +34,10 @@ def test_average_moves_by_its_decay_and_starts_unbiased() -> None:
     model = nn.Linear(1, 1)
     average = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     nn.init.ones_(model.weight)
-    update_average(average, model, decay=0.99, step=0)
+    current = {name: p.detach() for name, p in model.named_parameters()}
+    update_average(average, current, decay=0.99, step=0)
     assert average["weight"].item() == pytest.approx(0.9)
-    update_average(average, model, decay=0.99, step=100_000)
+    update_average(average, current, decay=0.99, step=100_000)
     assert average["weight"].item() == pytest.approx(0.9 + 0.1 * 0.01)
 
 

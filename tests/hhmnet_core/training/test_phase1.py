@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import top1
-from hhmnet_core.models.stst import StstConfig
+from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
@@ -28,7 +29,7 @@ from hhmnet_core.training.phase1 import (
 CPU = torch.device("cpu")
 SMALL = Phase1Config(
     data=DataConfig(frames=8),
-    model=StstConfig(widths=[16], heads=2, embedding=8),
+    model=ModelConfig(widths=[16], heads=2, embedding=8),
     optim=OptimConfig(epochs=12, batch=8, lr=1e-2, warmup=1),
 )
 
@@ -210,3 +211,52 @@ def test_a_step_is_measured(tiny_clips: ClipSet) -> None:
     assert (
         0 < measure_step_seconds(SMALL, tiny_clips, CPU, data_parallel=2, modality_parallel=2) < 5
     )
+
+
+def test_a_baseline_goes_on_exactly_where_it_stood(tiny_clips: ClipSet, tmp_path: Path) -> None:
+    """Batch statistics and momentum are part of a checkpoint, and of what is scored."""
+    config = replace(
+        SMALL,
+        data=DataConfig(frames=8, selection="literature"),
+        model=ModelConfig(name="st_gcn", embedding=8),
+        optim=OptimConfig(name="sgd", epochs=2, batch=16, lr=0.02, ema=0.5),
+    )
+    first, straight = [
+        _saved(report, tmp_path) for report in fit(config, tiny_clips, Mesh.alone(4))
+    ]
+    (resumed,) = [
+        _saved(report, tmp_path / "again")
+        for report in fit(config, tiny_clips, Mesh.alone(4), resume=first)
+    ]
+    before, after = (load_file(folder / "joint.safetensors") for folder in (straight, resumed))
+    assert any(name.startswith("optimizer/momentum_buffer/") for name in before)
+    assert any(name.startswith("average/") and name.endswith("running_var") for name in before)
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]), name
+
+
+def _saved(report: EpochReport, folder: Path) -> Path:
+    report.state.save(folder / str(report.epoch))
+    return folder / str(report.epoch)
+
+
+def test_a_network_that_normalises_over_the_batch_is_not_split(tiny_clips: ClipSet) -> None:
+    mesh = Mesh()
+    mesh.data = 2
+    config = replace(SMALL, model=ModelConfig(name="ctr_gcn"))
+    with pytest.raises(InputError, match=r"ctr_gcn normalises over the whole batch"):
+        next(fit(config, tiny_clips, mesh))
+
+
+def test_encoders_side_by_side_train_as_one_after_the_other(tiny_clips: ClipSet) -> None:
+    config = replace(SMALL, optim=replace(SMALL.optim, epochs=2, precision="float64"))
+    threads = torch.get_num_threads()
+    metrics = []
+    try:
+        for number in (1, 4):
+            torch.set_num_threads(number)
+            metrics.append([report.metrics for report in fit(config, tiny_clips, Mesh())][-1])
+    finally:
+        torch.set_num_threads(threads)
+    for modality, values in metrics[0].items():
+        assert metrics[1][modality] == pytest.approx(values, rel=1e-9)

@@ -1,0 +1,200 @@
+"""Clips per second of real training steps, each model beside ST&ST, in one run.
+
+    python benchmarks/train_step.py [--shapes nw_ucla ntu] [--batches 16 64] [--rounds 3]
+        [--models stst ctr_gcn st_gcn four] [--device cpu] [--threads 2] [--precision float32]
+
+A step is the trainer's own: reading the batch, augmentation, forward, backward, clipping,
+optimiser, weight averaging. "four" trains the four modalities with contrast in one process. The
+models take turns, round by round; a ratio is taken within a round, and the median over the rounds
+stands with its range. Memory is the process's peak (CPU) or the allocator's (CUDA), of a fresh
+process each. Clips are random numbers: every body present, every clip as long as the model reads.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.clips import Clip, ClipSet
+from hhmnet_core.data.protocols import Protocol
+from hhmnet_core.data.store import load_clips, write_store
+from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_core.training.trainer import Trainer
+
+# Layout, frames, bodies, classes: what CTR-GCN reads of each data set.
+SHAPES = {"nw_ucla": ("kinect_v1_20", 52, 1, 10), "ntu": ("kinect_v2_25", 64, 2, 60)}
+MODELS = ("stst", "ctr_gcn", "st_gcn", "four")
+
+
+def random_clips(shape: str, number: int) -> ClipSet:
+    """Clips of random joints, in a store of their own that is gone when they are loaded."""
+    layout, frames, bodies, classes = SHAPES[shape]
+    joints = get_layout(layout).num_joints
+    random = np.random.default_rng(0)
+
+    def clips() -> Iterator[Clip]:
+        for i in range(number + 1):
+            values = random.standard_normal((bodies, frames, joints, 3)).astype(np.float32)
+            yield Clip(f"clip{i:05d}", i % classes, 1 + i % 2, 1 + (i == number), 0, values)
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_store(
+            Path(folder, "store"),
+            clips(),
+            dataset="random",
+            layout=layout,
+            class_names=tuple(map(str, range(classes))),
+            protocols={"all": Protocol(train={"camera": [1]}, test={"camera": [2]})},
+            source={"made": "random numbers"},
+        )
+        return load_clips(Path(folder, "store"), Path(folder, "cache"))
+
+
+class Candidate:
+    """One model on one shape and batch, ready to take steps."""
+
+    def __init__(
+        self, model: str, clips: ClipSet, frames: int, options: argparse.Namespace
+    ) -> None:
+        self.device = torch.device(options.device)
+        config = Phase1Config(
+            data=DataConfig(selection="literature", frames=frames),
+            model=ModelConfig(name="stst" if model == "four" else model),
+            optim=OptimConfig(batch=options.batch, precision=options.precision),
+        )
+        mesh = Mesh() if model == "four" else Mesh.alone(4)
+        self.trainer = Trainer(config, clips, mesh, self.device)
+        self.order = self.trainer.epoch_order(1)
+        self.done = 0
+
+    def clips_per_second(self, seconds: float) -> float:
+        """Steps for about so long, at least two; clips of all steps over their time."""
+        clips, started = 0, time.perf_counter()
+        while clips == 0 or time.perf_counter() - started < seconds:
+            for _ in range(2):
+                batch = self.order[self.done % len(self.order)]
+                self.trainer.train_step(1, self.done, batch)
+                self.done += 1
+                clips += len(batch)
+        self._wait()
+        return clips / (time.perf_counter() - started)
+
+    def forward_clips_per_second(self, seconds: float) -> float:
+        """Scored clips, without training, over their time."""
+        indices = torch.cat(self.order[:4]).numpy()
+        clips, started = 0, time.perf_counter()
+        while clips == 0 or time.perf_counter() - started < seconds:
+            self.trainer.logits(indices)
+            clips += len(indices)
+        self._wait()
+        return clips / (time.perf_counter() - started)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def peak_mib(model: str, shape: str, options: argparse.Namespace) -> float:
+    """Peak memory of four training steps in a process of their own, over that of its start."""
+    arguments = ["--only", model, "--shapes", shape, "--batches", str(options.batch)]
+    arguments += ["--device", options.device, "--threads", str(options.threads)]
+    arguments += ["--precision", options.precision]
+    said = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+    )
+    return float(json.loads(said.stdout.splitlines()[-1]))
+
+
+def peak_resident_mib() -> float:
+    """Of this process alone: what getrusage says, it partly inherits from its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def report_peak(model: str, options: argparse.Namespace) -> None:
+    clips = random_clips(options.shapes[0], 4 * options.batch)
+    before = peak_resident_mib()
+    candidate = Candidate(model, clips, SHAPES[options.shapes[0]][1], options)
+    for step, batch in enumerate(candidate.order):
+        candidate.trainer.train_step(1, step, batch)
+    if candidate.device.type == "cuda":
+        print(torch.cuda.max_memory_allocated(candidate.device) / 2**20)
+    else:
+        print(peak_resident_mib() - before)
+
+
+def measure(shape: str, options: argparse.Namespace) -> None:
+    """Prints one row a model."""
+    clips = random_clips(shape, 4 * options.batch)
+    candidates = {m: Candidate(m, clips, SHAPES[shape][1], options) for m in options.models}
+    for candidate in candidates.values():
+        candidate.clips_per_second(0)  # the first steps also pay for what is done once
+    trained: dict[str, list[float]] = {m: [] for m in candidates}
+    for _ in range(options.rounds):
+        for model, candidate in candidates.items():
+            trained[model].append(candidate.clips_per_second(options.seconds))
+    for model, candidate in candidates.items():
+        ratios = [s / m for s, m in zip(trained["stst"], trained[model], strict=True)]
+        row = (
+            shape,
+            str(options.batch),
+            model,
+            f"{statistics.median(trained[model]):.1f}",
+            f"{candidate.forward_clips_per_second(options.seconds):.1f}",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{peak_mib(model, shape, options):.0f}",
+        )
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each model in each round")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--only", choices=MODELS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if "stst" not in options.models:
+        options.models.insert(0, "stst")
+    return options
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    if options.only:
+        options.batch = options.batches[0]
+        report_peak(options.only, options)
+        return
+    print(f"torch {torch.__version__}, {options.device}, {options.threads} threads, "
+          f"{options.precision}, {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+    print("\n| shape | batch | model | trained clips/s | scored clips/s | ST&ST is x times | MiB |")
+    print("|---|---|---|---|---|---|---|")
+    for shape in options.shapes:
+        for batch in options.batches:
+            options.batch = batch
+            measure(shape, options)
+
+
+if __name__ == "__main__":
+    main()

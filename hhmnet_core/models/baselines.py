@@ -1,0 +1,220 @@
+"""The networks that users would pick instead, written from their papers, to compare with.
+
+ST-GCN: Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018. CTR-GCN: Chen et
+al., "Channel-wise Topology Refinement Graph Convolution", ICCV 2021. Two things are the house's
+here: input is normalised per body, not per pair of bodies, and absent bodies are never computed,
+which is to the baselines' advantage. Both normalise over the batch, as their papers do.
+
+Shapes: R clip bodies, T frames, V joints, C channels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hhmnet_core.models.encoder import Encoder
+from hhmnet_core.skeleton.layouts import Layout
+
+# (width, temporal stride) of the ten blocks of both papers' networks.
+BLOCKS = [(64, 1)] * 4 + [(128, 2)] + [(128, 1)] * 2 + [(256, 2)] + [(256, 1)] * 2
+
+
+class GraphEncoder(Encoder):
+    """An encoder of graph-convolutional blocks over (R, C, T, V), its input batch-normalised."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_classes: int,
+        embedding: int,
+        temperature: float,
+        learn_temperature: bool,
+    ) -> None:
+        super().__init__(layout, num_classes, 256, embedding, temperature, learn_temperature)
+        self.input_norm = nn.BatchNorm1d(layout.num_joints * layout.channels)
+        widths = [layout.channels, *(width for width, _ in BLOCKS)]
+        self.blocks = nn.Sequential(
+            *(
+                self.make_block(width_in, width, stride, residual=depth > 0)
+                for depth, (width_in, (width, stride)) in enumerate(
+                    zip(widths, BLOCKS, strict=False)
+                )
+            )
+        )
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
+        raise NotImplementedError
+
+    def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
+        x_rtvc = self.input_norm(x_rtvc.flatten(2).flatten(0, 1)).view(x_rtvc.shape)
+        features: Tensor = self.blocks(x_rtvc.permute(0, 3, 1, 2).contiguous())
+        return features.permute(0, 2, 3, 1)
+
+
+class StGcn(GraphEncoder):
+    """ST-GCN: spatial-configuration partitioning, temporal kernel 9, learnable edge importance."""
+
+    def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
+        graph = centre_partition(self.layout)
+        return _Residual(
+            nn.Sequential(
+                _PartitionedGraph(width_in, width, graph),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+                nn.Conv2d(width, width, (9, 1), (stride, 1), (4, 0)),
+                nn.BatchNorm2d(width),
+            ),
+            _shortcut(width_in, width, stride, residual),
+        )
+
+
+class CtrGcn(GraphEncoder):
+    """CTR-GCN: a topology refined channel by channel, and a multi-scale temporal convolution."""
+
+    def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
+        graph = direction_partition(self.layout)
+        return _Residual(
+            nn.Sequential(_RefinedGraph(width_in, width, graph), _MultiScaleTime(width, stride)),
+            _shortcut(width_in, width, stride, residual),
+        )
+
+
+class _Residual(nn.Module):
+    """relu(body(x) + shortcut(x)); no shortcut: relu(body(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.body(x)
+        return F.relu(out if self.shortcut is None else out + self.shortcut(x))
+
+
+def _shortcut(width_in: int, width: int, stride: int, residual: bool) -> nn.Module | None:
+    if not residual:
+        return None
+    if width_in == width and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(width_in, width, 1, (stride, 1)), nn.BatchNorm2d(width))
+
+
+class _PartitionedGraph(nn.Module):
+    """Graph convolution of ST-GCN, eq. 10: a weight matrix a subset, edges weighted by M."""
+
+    graph_suv: Tensor
+
+    def __init__(self, width_in: int, width: int, graph_suv: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("graph_suv", graph_suv, persistent=False)
+        self.importance = nn.Parameter(torch.ones_like(graph_suv))
+        self.project = nn.Conv2d(width_in, len(graph_suv) * width, 1)
+
+    def forward(self, x_rctv: Tensor) -> Tensor:
+        x_rsctv = self.project(x_rctv).unflatten(1, (len(self.graph_suv), -1))
+        return torch.einsum("rsctu,suv->rctv", x_rsctv, self.graph_suv * self.importance)
+
+
+class _RefinedGraph(nn.Module):
+    """Graph convolution of CTR-GCN, eqs. 5 to 10: a learnable topology a subset, refined by it."""
+
+    def __init__(self, width_in: int, width: int, graph_suv: Tensor) -> None:
+        super().__init__()
+        self.topology = nn.Parameter(graph_suv.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.refinements = nn.ModuleList(_Refinement(width_in, width) for _ in graph_suv)
+        self.norm = nn.BatchNorm2d(width)
+        nn.init.constant_(self.norm.weight, 1e-6)  # as published: a block starts as its shortcut
+        self.shortcut = _shortcut(width_in, width, 1, residual=True)
+
+    def forward(self, x_rctv: Tensor) -> Tensor:
+        summed = sum(
+            refine(x_rctv, topology_uv, self.alpha)
+            for refine, topology_uv in zip(self.refinements, self.topology, strict=True)
+        )
+        assert self.shortcut is not None
+        return F.relu(self.norm(summed) + self.shortcut(x_rctv))
+
+
+class _Refinement(nn.Module):
+    """One subset: A + alpha Q(tanh(theta(x)_u - phi(x)_v)), both pooled over time."""
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__()
+        reduced = 8 if width_in <= 3 else width_in // 8
+        self.theta = nn.Conv2d(width_in, reduced, 1)
+        self.phi = nn.Conv2d(width_in, reduced, 1)
+        self.transform = nn.Conv2d(width_in, width, 1)
+        self.correlate = nn.Conv2d(reduced, width, 1)
+
+    def forward(self, x_rctv: Tensor, topology_uv: Tensor, alpha: Tensor) -> Tensor:
+        theta_rcu, phi_rcv = self.theta(x_rctv).mean(2), self.phi(x_rctv).mean(2)
+        pairs_rcuv = torch.tanh(theta_rcu.unsqueeze(3) - phi_rcv.unsqueeze(2))
+        refined_rcuv = self.correlate(pairs_rcuv) * alpha + topology_uv
+        return torch.einsum("rcuv,rctv->rctu", refined_rcuv, self.transform(x_rctv))
+
+
+class _MultiScaleTime(nn.Module):
+    """Temporal convolution of CTR-GCN: kernel 5 at dilations 1 and 2, max-pooling, 1 x 1."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        quarter = width // 4
+
+        def pointwise(stride: int = 1) -> list[nn.Module]:
+            return [nn.Conv2d(width, quarter, 1, (stride, 1)), nn.BatchNorm2d(quarter)]
+
+        self.branches = nn.ModuleList(
+            nn.Sequential(*layers)
+            for layers in (
+                *(
+                    [
+                        *pointwise(),
+                        nn.ReLU(),
+                        nn.Conv2d(quarter, quarter, (5, 1), (stride, 1), (2 * d, 0), (d, 1)),
+                        nn.BatchNorm2d(quarter),
+                    ]
+                    for d in (1, 2)
+                ),
+                [
+                    *pointwise(),
+                    nn.ReLU(),
+                    nn.MaxPool2d((3, 1), (stride, 1), (1, 0)),
+                    nn.BatchNorm2d(quarter),
+                ],
+                pointwise(stride),
+            )
+        )
+
+    def forward(self, x_rctv: Tensor) -> Tensor:
+        return torch.cat([branch(x_rctv) for branch in self.branches], 1)
+
+
+def centre_partition(layout: Layout) -> Tensor:
+    """ST-GCN's spatial configuration, (3, V, V) from u to v: neighbours of each joint that are as
+    far from the centre as it is, nearer, and further; each joint's neighbours averaged."""
+    near_uv = (layout.hops <= 1).float()
+    near_uv = near_uv / near_uv.sum(0)
+    depth = layout.hops[layout.centre]
+    further_uv = depth[:, None] - depth
+    return torch.stack(
+        [near_uv * chosen for chosen in (further_uv == 0, further_uv < 0, further_uv > 0)]
+    )
+
+
+def direction_partition(layout: Layout) -> Tensor:
+    """CTR-GCN's three subsets, (3, V, V): itself, inward and outward, columns normalised."""
+    inward_uv = torch.zeros(layout.num_joints, layout.num_joints)
+    for child, parent in layout.bones:
+        inward_uv[parent, child] = 1
+    outward_uv = inward_uv.T
+    return torch.stack(
+        [
+            torch.eye(layout.num_joints),
+            *(graph / graph.sum(0).clamp_min(1) for graph in (inward_uv, outward_uv)),
+        ]
+    )
