@@ -5,6 +5,7 @@ from dataclasses import fields
 from jsonargparse import ArgumentParser
 
 from hhmnet_platform.scripts import parse, run_script
+from hhmnet_platform.startup import process_began
 from hhmnet_platform.train import Phase1Job, run_phase1
 
 
@@ -13,7 +14,8 @@ def main() -> None:
     parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
     parser.add_class_arguments(Phase1Job)
     values = parser.instantiate(parse(parser))
-    run_phase1(Phase1Job(**{field.name: values[field.name] for field in fields(Phase1Job)}))
+    job = Phase1Job(**{field.name: values[field.name] for field in fields(Phase1Job)})
+    run_phase1(job, began=process_began())
 
 
 if __name__ == "__main__":

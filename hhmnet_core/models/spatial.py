@@ -6,8 +6,9 @@ are HHMNet's (Zhang et al., ACM MM 2023); everything below that is this project'
 1. Scores: one V x V map per clip body and head. Queries and keys are taken from a few temporal
    segments, so a score sums q.k over the whole clip: attention is global in time, and the map is
    small enough to be re-ranked. A learnable bias per hop distance adds the skeleton's structure.
-2. Re-ranking: the scores, read as distances, are re-ranked by k-reciprocal encoding (Zhong et al.,
-   CVPR 2017); lambda S + (1 - lambda) gamma (1 - Jaccard), lambda and gamma learnable per head.
+2. Re-ranking: the heads' mean score, read as a distance, is re-ranked by k-reciprocal encoding
+   (Zhong et al., CVPR 2017): which joints are near each other is one answer a body, and a head
+   takes from it what it will: lambda S + (1 - lambda) gamma (1 - Jaccard), both learnable per head.
 3. Dynamic mask: per query only the strongest keys are kept; a masked key gets exactly zero.
 4. A learnable static joint map is added, as in DSTA-Net (Shi et al., ACCV 2020).
 
@@ -27,11 +28,12 @@ from hhmnet_core.skeleton.layouts import Layout
 def keep_strongest(scores: Tensor, kept: int) -> Tensor:
     """Scores with all but the `kept` strongest keys of each query at -inf: (..., V, V), same shape.
 
-    The softmax of the result is exactly zero where masked, and its gradient is finite, since each
-    row keeps at least one finite score.
+    Keys as strong as the weakest that is kept stay as well. The softmax of the result is exactly
+    zero where masked, and its gradient is finite, since each row keeps at least one finite score.
     """
-    strongest = scores.topk(max(1, kept), dim=-1).indices
-    masked = torch.ones_like(scores, dtype=torch.bool).scatter_(-1, strongest, False)
+    with torch.no_grad():
+        weakest = scores.topk(max(1, kept), dim=-1, sorted=False).values.amin(-1, keepdim=True)
+        masked = scores < weakest
     return scores.masked_fill(masked, -math.inf)
 
 
@@ -102,7 +104,8 @@ class ReDmt(nn.Module):
         # Neighbourhoods are sets: the ranking is constant almost everywhere, so its gradient
         # reaches the scores through lambda alone.
         with torch.no_grad():
-            jaccard = k_reciprocal_jaccard(affinity_distance(scores), self.k1, self.k2)
+            distance_rvu = affinity_distance(scores.mean(1))
+            jaccard = k_reciprocal_jaccard(distance_rvu, self.k1, self.k2).unsqueeze(1)
         own = torch.sigmoid(self.lambda_logit)[:, None, None]
         return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)
 

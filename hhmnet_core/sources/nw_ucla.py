@@ -40,6 +40,9 @@ PROTOCOLS = {
     "12-3": Protocol(train={"camera": [1, 2]}, test={"camera": [3]}),
     "13-2": Protocol(train={"camera": [1, 3]}, test={"camera": [2]}),
     "23-1": Protocol(train={"camera": [2, 3]}, test={"camera": [1]}),
+    # To develop on: what is chosen with these has never seen view 3.
+    "1-2": Protocol(train={"camera": [1]}, test={"camera": [2]}),
+    "2-1": Protocol(train={"camera": [2]}, test={"camera": [1]}),
 }
 
 _NAME = re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json")

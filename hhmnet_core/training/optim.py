@@ -84,8 +84,8 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
         {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
     ]
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, foreach=True)
-    return torch.optim.AdamW(groups, lr=config.lr, foreach=True)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:

@@ -87,9 +87,8 @@ class Stream:
                 for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
                 if f"optimizer/{key}/{name}" in tensors
             }
-            # AdamW keeps its step count on the host.
-            on_device = {k: v if k == "step" else v.to(parameter.device) for k, v in state.items()}
-            if on_device:
+            if state:
+                on_device = {key: value.to(parameter.device) for key, value in state.items()}
                 self.optimizer.state[parameter] = on_device
         device = self.parameters[0].device
         self.average = {n: t.to(device) for n, t in _part(tensors, "average/").items()}

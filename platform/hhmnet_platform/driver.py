@@ -4,11 +4,28 @@ import threading
 import time
 from typing import Any
 
+import ray
+from ray.exceptions import RayError
+from ray.train import (
+    CheckpointConfig,
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    WorkerGroupError,
+)
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
+from hhmnet_platform.messages import EpochsDone, Failed, FirstStep, WorkerStarted
 from hhmnet_platform.progress import Display
+from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Tracker
+from hhmnet_platform.worker import Assignment, Courier, describe, train_worker
 from hhmnet_platform.workspace import epoch_of
 
 PATIENCE_SECONDS = 60.0
@@ -18,10 +35,16 @@ class Training:
     """One run, from its last checkpoint to its last epoch."""
 
     def __init__(
-        self, max_failures: int, run: Run, plan: Plan, display: Display, tracker: Tracker
+        self,
+        max_failures: int,
+        run: Run,
+        plan: Plan,
+        display: Display,
+        tracker: Tracker,
+        startup: Startup,
     ) -> None:
         self.max_failures, self.run, self.plan = max_failures, run, plan
-        self.display, self.tracker = display, tracker
+        self.display, self.tracker, self.startup = display, tracker, startup
         self.history: list[dict[str, Any]] = []
         self.epochs_done = 0
         self.failures = 0
@@ -29,9 +52,6 @@ class Training:
 
     def fit(self) -> list[dict[str, Any]]:
         """Trains to the end and returns the history."""
-        from ray.exceptions import RayError
-        from ray.util.queue import Empty
-
         healed = self.run.folder.heal()
         if healed is not None:
             where = healed or "the start: no checkpoint is whole"
@@ -75,12 +95,7 @@ class Training:
             raise self._explained(error[0]) from error[0]
         return self.history
 
-    def _trainer(self, outbox: Any, start_from: str) -> Any:
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
-
-        from hhmnet_platform.worker import Assignment, Courier, train_worker
-
+    def _trainer(self, outbox: Queue, start_from: str) -> TorchTrainer:
         run, plan = self.run, self.plan
         resources = {"CPU": float(plan.cpus_per_worker)} | ({"GPU": 1.0} if plan.gpu else {})
         task = Assignment(
@@ -109,8 +124,6 @@ class Training:
         )
 
     def _receive(self, message: Any) -> None:
-        from hhmnet_platform.worker import EpochsDone, Failed, WorkerStarted
-
         if isinstance(message, WorkerStarted):
             self.started.append(message)
             if len(self.started) == self.plan.workers:
@@ -118,6 +131,10 @@ class Training:
                 pids = ", ".join(str(w.pid) for w in sorted(self.started, key=lambda w: w.rank))
                 where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} nodes"
                 self.display.phase(f"training on {where} (worker processes {pids})")
+        elif isinstance(message, FirstStep):
+            if not self.failures:  # else it says how long training went well
+                self.startup.ended |= message.ended
+                self.display.say(str(self.startup))
         elif isinstance(message, EpochsDone):
             for record in message.records:
                 if record["epoch"] > len(self.history):
@@ -138,10 +155,6 @@ class Training:
 
     def _explained(self, error: BaseException) -> BaseException:
         """One line for the user: what went wrong, and where the whole story is."""
-        from ray.train import ControllerError, WorkerGroupError
-
-        from hhmnet_platform.worker import describe
-
         if isinstance(error, ControllerError):
             cause: BaseException = error.controller_failure
             said = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
@@ -164,11 +177,7 @@ class Training:
         )
 
 
-def _outbox() -> Any:
+def _outbox() -> Queue:
     """A queue on the driver's node, of the workers' messages."""
-    import ray
-    from ray.util.queue import Queue
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})

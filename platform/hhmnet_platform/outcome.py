@@ -10,7 +10,6 @@ from hhmnet_core.fusion.scores import ScoreTable, read_scores, top1
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, MEMBERS
-from hhmnet_platform.report import figures_of, result_table
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder
 
@@ -48,6 +47,8 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
 
 def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
     """Writes figures, then result.json, then MLflow; the run is complete before MLflow has it."""
+    from hhmnet_platform.report import figures_of  # not while a run starts: matplotlib is slow
+
     history = result["history"]
     tracker.update(history)
     files: dict[str, dict[str, bytes]] = {}
@@ -71,6 +72,8 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
 
 def show(run: Run, result: Mapping[str, Any]) -> None:
     """The table, and where everything is."""
+    from hhmnet_platform.report import result_table
+
     console = Console(highlight=False, soft_wrap=True)
     console.print(result_table(result))
     for line in where(run.folder, run.tracked.uri, run.tracked.experiment):

@@ -1,6 +1,7 @@
 """Phase 1 on Ray Train: from a job to a tracked, resumable run."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,22 +15,28 @@ from hhmnet_platform.cluster import (
     ray_session,
     this_machine,
 )
-from hhmnet_platform.driver import Training
 from hhmnet_platform.estimate import estimate
 from hhmnet_platform.job import Phase1Job, Run, prepare_run, store_of
 from hhmnet_platform.outcome import publish, show, summarise
 from hhmnet_platform.progress import Display
+from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
 from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 
 __all__ = ["Phase1Job", "run_phase1"]
 
 
-def run_phase1(job: Phase1Job) -> None:
+def run_phase1(job: Phase1Job, began: float | None = None) -> None:
     """Trains phase 1, resumes it, or says that it is complete.
+
+    Args:
+        job: What the user asks for.
+        began: When the command was given, as `time.time()` says it; None for now.
 
     Raises InputError for anything the user can cause, before Ray starts where that can be known.
     """
+    startup = Startup(time.time() if began is None else began)
+    startup.mark("imports")
     if job.name:
         check_name(job.name)
     workspace = Workspace(absolute(job.workspace))
@@ -63,7 +70,8 @@ def run_phase1(job: Phase1Job) -> None:
             show(run, result)
             return
         run.folder.write_yaml("config.yaml", asdict(replace(job, data=run.config.data)))
-        _train(job, run, plan)
+        startup.mark("checks")
+        _train(job, run, plan, startup)
 
 
 def _plan(job: Phase1Job, resources: Resources) -> Plan:
@@ -76,11 +84,15 @@ def _plan(job: Phase1Job, resources: Resources) -> Plan:
     )
 
 
-def _train(job: Phase1Job, run: Run, plan: Plan | None) -> None:
+def _train(job: Phase1Job, run: Run, plan: Plan | None, startup: Startup) -> None:
     with Display(run.config.optim.epochs) as display, _stoppable():
         display.say(f"run     {run.folder.name}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")
         with ray_session() as resources:
+            startup.mark("Ray")
+            # Imports Ray Train: before MLflow, which would be imported at the same time.
+            from hhmnet_platform.driver import Training
+
             plan = _plan(job, resources)
             layout = {
                 "hhmnet.workers": str(plan.workers),
@@ -90,7 +102,8 @@ def _train(job: Phase1Job, run: Run, plan: Plan | None) -> None:
             tracked = replace(run.tracked, tags={**run.tracked.tags, **layout})
             tracker = Tracker(MlflowWriter(tracked), display.say)
             try:
-                history = Training(job.max_failures, run, plan, display, tracker).fit()
+                training = Training(job.max_failures, run, plan, display, tracker, startup)
+                history = training.fit()
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)
                 tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)

@@ -1,8 +1,9 @@
-"""What runs on the cluster: the training loop of each worker, and what it sends to the driver."""
+"""What runs on the cluster: the training loop of each worker, and the courier beside it."""
 
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -22,33 +23,11 @@ from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import EpochReport, Phase1Config, fit
 from hhmnet_platform.cluster import Plan
+from hhmnet_platform.messages import EpochsDone, Failed, FirstStep, WorkerStarted
+from hhmnet_platform.startup import Startup, process_began
 from hhmnet_platform.workspace import checkpoint_name, epoch_of
 
-
-@dataclass(frozen=True)
-class WorkerStarted:
-    """A worker process is up. Sent to the driver, as are the other messages."""
-
-    rank: int
-    host: str
-    pid: int
-
-
-@dataclass(frozen=True)
-class EpochsDone:
-    """Epochs whose checkpoint is safe, as plain dicts of `EpochRecord`.
-
-    The first message after a (re)start carries the whole history, the others the newest epoch.
-    """
-
-    records: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Workers died or raised; Ray may start them again."""
-
-    cause: str
+IMPORTED = time.time()
 
 
 @dataclass(frozen=True)
@@ -76,6 +55,10 @@ class Assignment:
 
 def train_worker(settings: Mapping[str, Any]) -> None:
     """The loop of one worker, under Ray Train."""
+    startup = Startup(process_began())
+    startup.mark("worker processes", startup.began)
+    startup.mark("their imports", IMPORTED)
+    startup.mark("process group")
     task: Assignment = settings["assignment"]
     rank = ray.train.get_context().get_world_rank()
     task.outbox.put(WorkerStarted(rank, socket.gethostname(), os.getpid()))
@@ -86,6 +69,7 @@ def train_worker(settings: Mapping[str, Any]) -> None:
             f"The store {task.config.data.store} is another one on {socket.gethostname()} than "
             "where the run was started: put it where all nodes see the same."
         )
+    startup.mark("clips")
     device = get_device()
     mesh = Mesh(task.plan.modality_parallel, device)
     checkpoint = ray.train.get_checkpoint()
@@ -104,6 +88,9 @@ def train_worker(settings: Mapping[str, Any]) -> None:
         for report in fit(task.config, clips, mesh, device=device, resume=resume):
             metrics = _message(report, known, task) if rank == 0 else {}
             known = len(report.history)
+            if rank == 0 and report.epoch == saved + 1:
+                startup.mark("model", time.time() - report.history[-1].seconds)
+                task.outbox.put(FirstStep(startup.ended))
             if report.epoch <= saved:
                 # Trained before, only scored now: its checkpoint is in place.
                 ray.train.report(metrics)

@@ -4,7 +4,8 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.worker import Courier, EpochsDone, Failed, describe
+from hhmnet_platform.messages import EpochsDone, Failed
+from hhmnet_platform.worker import Courier, describe
 
 
 class Outbox:

@@ -73,6 +73,10 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
     output = (finished / "output.txt").read_text()
     for text in ("starting Ray", "epoch", "3/3", "fusion, equal weights", "make ui WORKSPACE="):
         assert text in output
+    (startup,) = [line for line in output.splitlines() if line.startswith("first step after")]
+    parts = ("imports", "checks", "Ray", "worker processes", "their imports", "process group")
+    for part in (*parts, "clips", "model"):
+        assert f" {part} " in startup
 
 
 def test_only_two_checkpoints_are_kept(finished: Path) -> None:

@@ -72,7 +72,7 @@ def test_reranked_scores_blend_with_the_jaccard_similarity() -> None:
     redmt.rerank = False
     plain = redmt.scores(x)
     redmt.rerank = True
-    similarity = 1 - k_reciprocal_jaccard(affinity_distance(plain), 6, 3)
+    similarity = 1 - k_reciprocal_jaccard(affinity_distance(plain.mean(1)), 6, 3)[:, None]
     torch.testing.assert_close(redmt.scores(x), 0.3 * plain + 0.7 * similarity)
 
 

@@ -61,11 +61,16 @@ def test_clip_carries_the_facts_of_its_name(tmp_path: Path) -> None:
 
 
 def test_protocols_are_cross_view() -> None:
-    assert list(PROTOCOLS) == ["12-3", "13-2", "23-1"]
+    assert list(PROTOCOLS) == ["12-3", "13-2", "23-1", "1-2", "2-1"]
     assert (PROTOCOLS["13-2"].train, PROTOCOLS["13-2"].test) == (
         {"camera": [1, 3]},
         {"camera": [2]},
     )
+
+
+def test_development_protocols_never_see_view_3() -> None:
+    for name in ("1-2", "2-1"):
+        assert {*PROTOCOLS[name].train["camera"], *PROTOCOLS[name].test["camera"]} == {1, 2}
 
 
 def test_fingerprint_is_the_contents_not_the_place(tmp_path: Path) -> None:

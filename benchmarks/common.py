@@ -1,0 +1,96 @@
+"""What the benchmarks share: the machine in words, tables, medians, a store to run on, errors."""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.mesh import check_modality_parallel
+
+
+def machine() -> list[str]:
+    """The processor, the GPUs, and the versions that a figure depends on, a line each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"{processor()}, {cores} cores, {platform.system()} {platform.machine()}"]
+    lines += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "mlflow", "numpy"))
+    return [*lines, f"Python {platform.python_version()}, {packages}"]
+
+
+def processor() -> str:
+    """The processor's name, as exactly as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A markdown table: the first column to the left, the others, figures, to the right."""
+    cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        for row in cells
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """The median, and the range that it stands in."""
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def layout(text: str) -> tuple[int, int]:
+    """D and P of "DxP", for argparse."""
+    data, _, modality = text.partition("x")
+    try:
+        shape = int(data), int(modality)
+        check_modality_parallel(shape[0] * shape[1], shape[1])
+    except (ValueError, InputError) as error:
+        raise argparse.ArgumentTypeError(f"expected D x P such as 1x2, not {text!r}") from error
+    return shape
+
+
+def at_least_one(text: str) -> int:
+    """A count, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
+    return int(text)
+
+
+@contextmanager
+def store_or_synthetic(store: str, clips_per_class: int) -> Iterator[str]:
+    """The store given; where none is, a synthetic one until the end of the block."""
+    if store:
+        yield store
+        return
+    from hhmnet_platform.prepare import prepare_synthetic
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepare_synthetic(folder, clips_per_class=clips_per_class)
+        yield folder
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Runs `main` and ends the process: what the user can cause is one line and exit code 2."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)

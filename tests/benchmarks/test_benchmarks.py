@@ -1,0 +1,67 @@
+"""Each benchmark says what it does, runs on little, and tells bad input in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hhmnet_platform.prepare import prepare_synthetic
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name != "common.py")
+
+
+def run(script: str, *arguments: object, cache: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "HHMNET_CACHE": str(cache)},
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "synthetic"
+    prepare_synthetic(str(folder), clips_per_class=10)
+    return folder
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_there(script: str, tmp_path: Path) -> None:
+    done = run(script, "--help", cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {script}")
+
+
+def test_input_pipeline_measures_a_tiny_store(store: Path, tmp_path: Path) -> None:
+    little = ("--batches", 4, "--frames", 8, "--rounds", 1, "--steps", 1, "--threads", 1)
+    done = run("input_pipeline.py", "--store", store, *little, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        *("N", "-" * len(rows[1].split("|")[1].strip()), "4"),
+        *("reading a store", "-" * len(rows[4].split("|")[1].strip())),
+        *("shards, verified and decoded", "the node's file, mapped"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("input_pipeline.py", ["--store", "nowhere"], "There is no clip store at nowhere"),
+        ("ray_overhead.py", ["steady", "--store", "nowhere"], "There is no clip store at nowhere"),
+        ("ray_overhead.py", ["--layout", "1x3"], "expected D x P such as 1x2, not '1x3'"),
+        ("ray_overhead.py", ["quick"], "expected steady, start or both, not quick"),
+        ("ray_overhead.py", ["--also", "nowhere"], "--also nowhere is no checkout"),
+        ("run_all.py", ["--out", "nowhere/report.md"], "there is no folder nowhere"),
+    ],
+)
+def test_bad_input_is_told(script: str, arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = run(script, *arguments, cache=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,66 @@
+"""The ablation: each part is taken away alone, runs go on, differences are paired by seed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.config import comparable
+from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_platform.ablation import (
+    VARIANTS,
+    Outcome,
+    read_outcomes,
+    run_ablation,
+    summary,
+    variant_of,
+)
+
+
+def test_a_variant_differs_in_its_part_alone() -> None:
+    whole = Phase1Config()
+    assert variant_of(whole, "all", 7) == replace(whole, seed=7)
+    assert variant_of(whole, "no mask", 1) == replace(whole, model=replace(whole.model, mask=False))
+    assert len({str(comparable(variant_of(whole, name, 1))) for name in VARIANTS}) == len(VARIANTS)
+
+
+def outcome(variant: str, seed: int, fusion: float) -> Outcome:
+    return Outcome(variant, seed, {}, "", {"joint": 0.5, "fusion": fusion})
+
+
+def test_differences_are_paired_by_seed() -> None:
+    outcomes = [
+        outcome("all", 1, 0.80),
+        outcome("all", 2, 0.60),
+        outcome("no mask", 2, 0.50),
+        outcome("no mask", 1, 0.76),
+        outcome("no contrast", 3, 0.9),
+    ]
+    lines = summary(outcomes).splitlines()
+    assert lines[2] == "| all | 2 | 50.0 (50.0 to 50.0) | 70.0 (60.0 to 80.0) |  |"
+    # -4 and -10: mean -7, standard error 3
+    assert lines[3].endswith("| 63.0 (50.0 to 76.0) | -7.0 ± 3.0 |")
+    assert lines[4].endswith("| 90.0 (90.0 to 90.0) |  |")  # no seed of its own in "all"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variants": ["no legs"]}, "Unknown variant 'no legs'; known are all, no mask"),
+        ({"seeds": []}, "at least one seed"),
+        ({"processes": 0}, "at least one seed and one process"),
+    ],
+)
+def test_what_cannot_be_run_is_named(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
+    with pytest.raises(InputError, match=message):
+        list(run_ablation(Phase1Config(), **{**arguments, **changes}))
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("{}\n")
+    with pytest.raises(InputError, match="is not a file of outcomes"):
+        read_outcomes(tmp_path / "out")

@@ -1,0 +1,26 @@
+"""Every recipe is a config that the script takes, and says how it was measured, or that not."""
+
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from hhmnet_platform.job import Phase1Job
+
+CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", CONFIGS, ids=lambda path: path.stem)
+def test_a_recipe_is_a_config_and_opens_with_what_it_gives(recipe: Path) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Phase1Job)
+    values = parser.instantiate(parser.parse_args([f"--config={recipe}"]))
+    assert values.data.selection == "literature" and not values.data.store
+    head = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
+    assert f"--config experiments/configs/{recipe.name}" in "\n".join(head)
+    assert "not yet measured" in "\n".join(head) or "%" in "\n".join(head)
+
+
+def test_there_are_recipes() -> None:
+    assert {path.stem for path in CONFIGS} >= {"nw_ucla", "nw_ucla_cpu", "ntu60_xsub"}
