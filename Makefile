@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-slow lint ui clean
+.PHONY: help .venv demo test test-slow lint bench ui clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(STAMP) ## style, types, and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP) ## every benchmark; the report goes to WORKSPACE=workspace
+	mkdir -p '$(WORKSPACE)'
+	$(BIN)/python benchmarks/run_all.py --out '$(WORKSPACE)/benchmarks.md'
 
 ui: $(STAMP) ## opens MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
 	@test -f '$(WORKSPACE)/mlflow.db' || { echo "error: no runs in '$(WORKSPACE)' yet. Run 'make demo' first, or name another: make ui WORKSPACE=..."; exit 1; }
