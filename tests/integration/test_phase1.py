@@ -198,8 +198,8 @@ def test_error_raised_by_workers_is_one_line_without_retries(phase1: Start, tmp_
 
 
 def test_interrupt_ends_at_once_and_marks_the_runs(phase1: Start, tmp_path: Path) -> None:
-    process = phase1(tmp_path)
-    process.wait_for(r"^ *1/3 ")
+    process = phase1(tmp_path, "--optim.epochs=900")  # not at its end before the signal comes
+    process.wait_for(r"^ *1/900 ")
     process.popen.send_signal(signal.SIGINT)
     assert process.finish(60) == 130, process.output
     assert "interrupted." in process.output and "Traceback" not in process.output
