@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import at_least_one, machine, run, spread, table
 
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.clips import Clip, ClipSet
@@ -136,8 +137,8 @@ def report_peak(model: str, options: argparse.Namespace) -> None:
         print(peak_resident_mib() - before)
 
 
-def measure(shape: str, options: argparse.Namespace) -> None:
-    """Prints one row a model."""
+def measure(shape: str, options: argparse.Namespace) -> list[list[object]]:
+    """A row a model."""
     clips = random_clips(shape, 4 * options.batch)
     candidates = {m: Candidate(m, clips, SHAPES[shape][1], options) for m in options.models}
     for candidate in candidates.values():
@@ -146,18 +147,21 @@ def measure(shape: str, options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for model, candidate in candidates.items():
             trained[model].append(candidate.clips_per_second(options.seconds))
+    rows: list[list[object]] = []
     for model, candidate in candidates.items():
         ratios = [s / m for s, m in zip(trained["stst"], trained[model], strict=True)]
-        row = (
+        row = [
             shape,
-            str(options.batch),
+            options.batch,
             model,
             f"{statistics.median(trained[model]):.1f}",
             f"{candidate.forward_clips_per_second(options.seconds):.1f}",
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            spread(ratios),
             f"{peak_mib(model, shape, options):.0f}",
-        )
-        print("| " + " | ".join(row) + " |", flush=True)
+        ]
+        print(*row, sep="  ", file=sys.stderr, flush=True)
+        rows.append(row)
+    return rows
 
 
 def parse() -> argparse.Namespace:
@@ -165,15 +169,17 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
+    parser.add_argument("--batches", nargs="+", type=at_least_one, default=[16, 64])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=at_least_one, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each model in each round")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=at_least_one, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
     parser.add_argument("--only", choices=MODELS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: there is no GPU here that torch can use")
     if "stst" not in options.models:
         options.models.insert(0, "stst")
     return options
@@ -186,15 +192,17 @@ def main() -> None:
         options.batch = options.batches[0]
         report_peak(options.only, options)
         return
-    print(f"torch {torch.__version__}, {options.device}, {options.threads} threads, "
+    print("\n".join(machine()))
+    print(f"{options.device}, {options.threads} threads, "
           f"{options.precision}, {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
-    print("\n| shape | batch | model | trained clips/s | scored clips/s | ST&ST is x times | MiB |")
-    print("|---|---|---|---|---|---|---|")
+    rows = []
     for shape in options.shapes:
         for batch in options.batches:
             options.batch = batch
-            measure(shape, options)
+            rows += measure(shape, options)
+    heads = ["shape", "batch", "model", "trained clips/s", "scored clips/s", "ST&ST is x times"]
+    print("\n" + table([*heads, "MiB"], rows))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

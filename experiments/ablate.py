@@ -42,7 +42,7 @@ def main() -> None:
         raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
     outcomes = []
-    processes = job.processes or os.cpu_count() or 1
+    processes = (os.cpu_count() or 1) if job.processes is None else job.processes
     for outcome in run_ablation(config, job.variants, job.seeds, processes, Path(job.out)):
         outcomes.append(outcome)
         shares = "  ".join(f"{name} {100 * share:.1f}" for name, share in outcome.top1.items())

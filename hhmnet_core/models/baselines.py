@@ -8,6 +8,8 @@ which is to the baselines' advantage. Both normalise over the batch, as their pa
 Shapes: R clip bodies, T frames, V joints, C channels.
 """
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,8 +48,9 @@ class GraphEncoder(Encoder):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
+    @abstractmethod
     def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
-        raise NotImplementedError
+        """A block (R, C_in, T, V) -> (R, C, T / stride, V), with a shortcut if `residual`."""
 
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
         x_rtvc = self.input_norm(x_rtvc.flatten(2).flatten(0, 1)).view(x_rtvc.shape)

@@ -5,6 +5,7 @@ classes, E embedding.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ class Encoded:
     embedding_ne: Tensor
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """A skeleton encoder with a classifier and a head for the contrastive loss.
 
     A subclass gives `forward_features`. Input is standardised by `input_mean` and `input_std`,
@@ -76,9 +77,9 @@ class Encoder(nn.Module):
         self.input_mean.copy_(mean_vc)
         self.input_std.copy_(std if std > 0 else torch.ones_like(std))
 
+    @abstractmethod
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
         """Features (R, T', V, C) of standardised bodies (R, T, V, C_in)."""
-        raise NotImplementedError
 
     def drop_features(self, pooled_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
         """What the classifier sees of the pooled features (N, C)."""

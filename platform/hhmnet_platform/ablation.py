@@ -47,9 +47,17 @@ class Outcome:
 
 
 def variant_of(config: Phase1Config, name: str, seed: int) -> Phase1Config:
-    """The config without what the named variant leaves out. Raises InputError if unknown."""
+    """The config without what the named variant leaves out.
+
+    Raises InputError for an unknown variant, and for one of ST&ST where another model is named.
+    """
     if name not in VARIANTS:
         raise InputError(f"Unknown variant {name!r}; known are {', '.join(VARIANTS)}.")
+    if config.model.name != "stst" and "model" in VARIANTS[name]:
+        raise InputError(
+            f"Variant {name!r} takes a part of ST&ST away, which model.name {config.model.name} "
+            f"does not have: give --variants '[all, no contrast]'."
+        )
     rooms: dict[str, Any] = {
         room: replace(getattr(config, room), **changes) for room, changes in VARIANTS[name].items()
     }
@@ -74,29 +82,33 @@ def run_ablation(
 ) -> Iterator[Outcome]:
     """Yields every run's outcome: first those that the file holds, then each as it ends.
 
-    Raises InputError where a variant is unknown, no seed is given, or the file is not one of
-    outcomes.
+    Raises InputError where a variant is unknown or takes away what the model does not have, no
+    seed is given, or the file is not one of outcomes or has no folder.
     """
     if not seeds or processes < 1:
         raise InputError(
             f"An ablation needs at least one seed and one process, but got {list(seeds)} and "
             f"{processes}."
         )
-    wanted = [
-        (name, variant_of(config, name, seed)) for seed in seeds for name in dict.fromkeys(variants)
-    ]
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {file.absolute().parent} for {file}: make it first.")
+    wanted = {(name, seed): variant_of(config, name, seed) for seed in seeds for name in variants}
     digest = load_clips(config.data.store).manifest.digest
     done = [
         outcome
         for outcome in read_outcomes(file)
-        if outcome.digest == digest and any(outcome.config == comparable(one) for _, one in wanted)
+        if outcome.digest == digest
+        and (one := wanted.get((outcome.variant, outcome.seed))) is not None
+        and outcome.config == comparable(one)
     ]
     yield from done
-    missing = [
-        (name, one) for name, one in wanted if all(comparable(one) != o.config for o in done)
-    ]
+    missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
-        futures = [pool.submit(train_variant, one, name) for name, one in missing]
+        futures = [
+            pool.submit(train_variant, one, name)
+            for (name, seed), one in wanted.items()
+            if (name, seed) in missing
+        ]
         try:
             for future in as_completed(futures):
                 outcome = future.result()

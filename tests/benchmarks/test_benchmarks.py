@@ -52,6 +52,7 @@ def test_input_pipeline_measures_a_tiny_store(store: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("script", "arguments", "said"),
     [
+        ("train_step.py", ["--batches", "0"], "expected a number from 1 on, not '0'"),
         ("input_pipeline.py", ["--store", "nowhere"], "There is no clip store at nowhere"),
         ("ray_overhead.py", ["steady", "--store", "nowhere"], "There is no clip store at nowhere"),
         ("ray_overhead.py", ["--layout", "1x3"], "expected D x P such as 1x2, not '1x3'"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.training.config import comparable
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_platform.ablation import (
@@ -58,6 +59,18 @@ def test_what_cannot_be_run_is_named(
     arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
     with pytest.raises(InputError, match=message):
         list(run_ablation(Phase1Config(), **{**arguments, **changes}))
+
+
+def test_a_part_that_a_baseline_does_not_have_cannot_be_taken_away() -> None:
+    baseline = Phase1Config(model=ModelConfig(name="ctr_gcn"))
+    assert variant_of(baseline, "no contrast", 1).contrast.weight == 0
+    with pytest.raises(InputError, match="'no mask' takes a part of ST&ST away"):
+        variant_of(baseline, "no mask", 1)
+
+
+def test_a_file_without_a_folder_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
+        list(run_ablation(Phase1Config(), ["all"], [1], 1, tmp_path / "nowhere" / "out"))
 
 
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
