@@ -99,8 +99,8 @@ class Block(nn.Module):
         if self.stride == 2:
             x_rtvc = _halve_frames(x_rtvc)
         x_rtvc = self.widen(x_rtvc)
-        x_rtvc = x_rtvc + _scaled(self.spatial(x_rtvc), scale_r111)
-        return x_rtvc + _scaled(self.temporal(x_rtvc), scale_r111)
+        x_rtvc = _residual(x_rtvc, self.spatial(x_rtvc), scale_r111)
+        return _residual(x_rtvc, self.temporal(x_rtvc), scale_r111)
 
 
 class Stst(Encoder):
@@ -165,5 +165,5 @@ def _halve_frames(x_rtvc: Tensor) -> Tensor:
     return halved
 
 
-def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
-    return x if scale is None else x * scale
+def _residual(x: Tensor, branch: Tensor, scale: Tensor | None) -> Tensor:
+    return x + branch if scale is None else torch.addcmul(x, branch, scale)

@@ -8,6 +8,7 @@ two pointwise layers, and the pooling is over frames and joints.
 Shapes: R clip bodies, T frames, V joints, C channels, B branches.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -57,7 +58,9 @@ class SkTc(nn.Module):
         summed = sum(outputs[1:], outputs[0])
         if self.select:
             weights = self.branch_weights(summed)[:, :, None, None]
-            fused = sum(output * weights[:, b] for b, output in enumerate(outputs))
+            fused = outputs[0] * weights[:, 0]
+            for b, output in enumerate(outputs[1:], 1):
+                fused = torch.addcmul(fused, output, weights[:, b])
         else:
             fused = summed / len(outputs)
         out: Tensor = self.expand(F.relu(fused))

@@ -53,7 +53,7 @@ def test_scores_equal_their_formula() -> None:
     torch.nn.init.normal_(redmt.hop_bias)
     x = torch.randn(1, 6, 20, 32, dtype=torch.float64)
     scores = redmt.scores(x)
-    runs = [x[:, 0:2], x[:, 2:4], x[:, 4:5], x[:, 5:6]]
+    runs = [x[:, 0:1], x[:, 1:3], x[:, 3:4], x[:, 4:6]]
     segments = torch.stack([run.mean(1) for run in runs], 1)
     projected = segments @ redmt.query_key.weight.T + redmt.query_key.bias
     query, key = projected[..., :16], projected[..., 16:]
