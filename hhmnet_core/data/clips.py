@@ -4,7 +4,8 @@ Axes: N clips, M bodies, T frames of one body, F frames of all bodies of all cli
 C coordinates of a joint.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class Clip:
         camera: The viewpoint, as the data set numbers them.
         setup: The recording's set-up; 0 where a data set has none.
         joints: (M, T, V, C) float32: the bodies that are present, M >= 1, T >= 1.
+        pixels: (M, T, V, 2) float32, where each joint is in the colour image (x to the right, y
+            down, in pixels); NaN where the sensor does not know. None: not recorded.
+        dropped: What the source left out of the recording, and how often. A store counts it, but
+            does not keep it with the clip.
     """
 
     sample_id: str
@@ -36,6 +41,8 @@ class Clip:
     camera: int
     setup: int
     joints: Float32Array
+    pixels: Float32Array | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
     """Raises InputError, naming the clip, unless it can be trained on.
 
     Refused are joints that are not (M, T, V, C) float32 of the layout, an empty clip, NaN or
-    infinite values, and a label outside [0, num_classes).
+    infinite joints, pixels that do not fit the joints, and a label outside [0, num_classes).
     """
     what = f"Clip {clip.sample_id}"
     if clip.joints.ndim != 4 or clip.joints.dtype != np.float32:
@@ -99,6 +106,13 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
     if bodies < 1 or frames < 1:
         raise InputError(
             f"{what} is empty ({bodies} bodies, {frames} frames): leave it out of the data."
+        )
+    if clip.pixels is not None and (
+        clip.pixels.shape != (bodies, frames, joints, 2) or clip.pixels.dtype != np.float32
+    ):
+        raise InputError(
+            f"{what} has pixels of shape {clip.pixels.shape} and type {clip.pixels.dtype}; "
+            f"expected {(bodies, frames, joints, 2)} of float32, as its joints."
         )
     if not np.isfinite(clip.joints).all():
         body, frame, joint, _ = (int(at) for at in np.argwhere(~np.isfinite(clip.joints))[0])

@@ -82,7 +82,8 @@ def shard_facts(place: Folder, shard: Shard) -> dict[str, Int64Array]:
     names = [field.name for field in SCHEMA if field.type == pa.int64()]
     try:
         with place.open(shard.name) as file:
-            table = pq.read_table(file, columns=names)
+            # On threads, Arrow may still hold the file when Python ends, and abort the process.
+            table = pq.read_table(file, columns=names, use_threads=False)
         return {name: table.column(name).to_numpy().astype(np.int64) for name in names}
     except FileNotFoundError as error:
         raise _missing(place, shard) from error

@@ -4,13 +4,10 @@ Reads the `all_sqe` files in common use: one JSON a clip, `aAA_sSS_eEE_vVV.json`
 episode, view), `{"file_name": ..., "skeletons": [T][20][3] in metres, "label": 1..10}`.
 """
 
-import hashlib
 import json
+import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from hhmnet_core.data.clips import Clip, Float32Array, check_clip
 from hhmnet_core.data.manifest import Protocol
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.sources.archive import Archive
 
 DATASET = "nw_ucla"
 LAYOUT = "kinect_v1_20"
@@ -53,77 +51,62 @@ class Recordings:
     """The recordings in a folder or a zip; use it in a `with` block.
 
     Args:
-        path: The zip, or the folder that holds the JSON files (at any depth).
+        source: URI of the zip, or of the folder that holds the JSON files (at any depth).
 
     Raises:
-        InputError: No such path, not a whole zip, or none of the files in it.
+        InputError: No such place, not a whole zip, or none of the files in it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        self._zip: zipfile.ZipFile | None = None
-        if self.path.is_dir():
-            names = [str(at.relative_to(self.path)) for at in self.path.rglob("*.json")]
-        elif self.path.is_file():
-            names = self._open_zip()
-        else:
-            raise InputError(
-                f"There is nothing at {path}: expected the NW-UCLA zip or a folder of its files."
-            )
-        self.names: Sequence[str] = sorted(name for name in names if _NAME.fullmatch(name))
-        if not self.names:
-            raise InputError(
-                f"{path} holds no NW-UCLA recordings: expected files like a01_s01_e00_v01.json."
-            )
+    def __init__(self, source: str | os.PathLike[str]) -> None:
+        self._archive = Archive(
+            os.fspath(source), _NAME, "NW-UCLA recordings", "a01_s01_e00_v01.json"
+        )
+        self.names = self._archive.names
 
     def __enter__(self) -> "Recordings":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._zip:
-            self._zip.close()
+        self._archive.close()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def fingerprint(self) -> dict[str, str]:
-        """What the store is made from: the files' names, sizes and checksums, not where they lie.
+        """What the store is made from: the files' names and contents, not where they lie.
 
         A folder and a zip of the same files differ; so do two zips packed differently.
         """
-        digest = hashlib.sha256()
-        for name in [""] if self._zip else self.names:
-            with self._readable(name), open(self.path / name, "rb") as file:
-                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
-        kind = "zip" if self._zip else "folder"
-        return {"reader": "nw_ucla/1", "kind": kind, "sha256": digest.hexdigest()}
+        kind = "zip" if self._archive.is_zip else "folder"
+        return {"reader": "nw_ucla/1", "kind": kind, "sha256": self._archive.fingerprint()}
 
     def clips(self) -> Iterator[Clip]:
-        """The clips in order of their names.
+        """The clips in order of their names; raises as `clip` does."""
+        return map(self.clip, self.names)
+
+    def clip(self, name: str) -> Clip:
+        """The clip of a file.
 
         Raises:
             InputError: A file that cannot be read or does not hold what it should; it is named.
         """
-        layout = get_layout(LAYOUT)
-        for name in self.names:
-            found = _NAME.fullmatch(name)
-            assert found
-            action, subject, _, view = (int(number) for number in found.groups())
-            what = f"{name} in {self.path}"
-            joints_tvc = self._joints(name, what, action)
-            clip = Clip(
-                sample_id=Path(name).stem,
-                label=_LABEL_OF_ACTION[action],
-                subject=subject,
-                camera=view,
-                setup=0,
-                joints=joints_tvc[None],
-            )
-            try:
-                check_clip(clip, layout, len(CLASS_NAMES))
-            except InputError as error:
-                raise InputError(f"{what}: {error}") from error
-            yield clip
+        found = _NAME.fullmatch(name)
+        assert found
+        action, subject, _, view = (int(number) for number in found.groups())
+        what = f"{name} in {self._archive.uri}"
+        clip = Clip(
+            sample_id=Path(name).stem,
+            label=_LABEL_OF_ACTION.get(action, -1),
+            subject=subject,
+            camera=view,
+            setup=0,
+            joints=self._joints(name, what, action)[None],
+        )
+        try:
+            check_clip(clip, get_layout(LAYOUT), len(CLASS_NAMES))
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from error
+        return clip
 
     def _joints(self, name: str, what: str, action: int) -> Float32Array:
         if action not in ACTIONS:
@@ -131,7 +114,7 @@ class Recordings:
                 f"{what} names action {action}; NW-UCLA has {', '.join(map(str, ACTIONS))}."
             )
         try:
-            content = json.loads(self._read(name))
+            content = json.loads(self._archive.read(name))
         except ValueError as error:
             raise InputError(
                 f"{what} is not JSON ({error}): it is cut off or damaged; get the file again."
@@ -155,25 +138,3 @@ class Recordings:
                 f"{what} has skeletons of shape {joints_tvc.shape}; expected (frames, 20, 3)."
             )
         return joints_tvc
-
-    def _open_zip(self) -> list[str]:
-        try:
-            self._zip = zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(
-                f"{self.path} is not a whole zip file ({error}): it is cut off, damaged or "
-                "something else; get it again."
-            ) from error
-        return self._zip.namelist()
-
-    def _read(self, name: str) -> bytes:
-        with self._readable(name):
-            return self._zip.read(name) if self._zip else (self.path / name).read_bytes()
-
-    @contextmanager
-    def _readable(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            what = f"{name} in {self.path}" if name else str(self.path)
-            raise InputError(f"{what} cannot be read ({error}): get it again.") from error
