@@ -1,0 +1,207 @@
+"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019), the skeletons.
+
+Reads the published `SsssCcccPpppRrrrAaaa.skeleton` files (set-up, camera, performer, replication,
+action) and cleans them as the field does. What was recorded, which skeletons the authors list as
+missing, and the protocols are data: `ntu.json`, beside this module.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from hhmnet_core.data.clips import Clip
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.errors import InputError
+from hhmnet_core.sources._ntu_cleaning import (
+    align_view,
+    assign_actors,
+    centre_on_first_spine,
+    drop_broken_poses,
+    drop_frames_without_bodies,
+    drop_short_bodies,
+    drop_spread_bodies,
+    order_by_motion,
+)
+from hhmnet_core.sources._skeleton_file import parse_skeleton
+from hhmnet_core.sources.archive import Archive
+
+LAYOUT = "kinect_v2_25"
+_NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
+_CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """NTU RGB+D 60 or 120.
+
+    Attributes:
+        dataset: Its name in stores.
+        class_names: One for each action.
+        protocols: The papers'.
+        published: For each protocol, how many clips the literature trains and tests on.
+        recorded: The names of all clips that were recorded.
+        missing: Those of them whose skeleton the authors list as missing or incomplete.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    protocols: Mapping[str, Protocol]
+    published: Mapping[str, tuple[int, int]]
+    recorded: frozenset[str]
+    missing: frozenset[str]
+
+
+@cache
+def edition(number: Literal[60, 120]) -> Edition:
+    """The facts of NTU RGB+D 60 or 120."""
+    facts = _facts()
+    own = facts["editions"][str(number)]
+    first, last = own["actions"]
+    # Set-ups 1 to 17 recorded actions 1 to 60, the later ones the other sixty.
+    recorded = frozenset(
+        f"S{setup:03}C{camera:03}P{performer:03}R{replication:03}A{action:03}"
+        for setup, performers in enumerate(
+            facts["recorded"]["performers_of_setup"].values(), start=1
+        )
+        if setup <= own["last_setup"]
+        for performer in performers
+        for camera in facts["recorded"]["cameras"]
+        for replication in facts["recorded"]["replications"]
+        for action in (range(1, 61) if setup <= 17 else range(61, 121))
+    )
+    return Edition(
+        dataset=f"ntu{number}",
+        class_names=tuple(facts["class_names"][first - 1 : last]),
+        protocols={name: Protocol(**rule) for name, rule in own["protocols"].items()},
+        published={name: (train, test) for name, (train, test) in own["published"].items()},
+        recorded=recorded,
+        missing=recorded & frozenset(facts["missing_skeletons"]),
+    )
+
+
+@cache
+def _facts() -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(
+        files("hhmnet_core.sources").joinpath("ntu.json").read_text("utf-8")
+    )
+    return facts
+
+
+def fields_of(sample_id: str) -> dict[str, int]:
+    """What a clip's name says: setup, camera, subject (the performer), replication, action."""
+    found = _CLIP.fullmatch(sample_id)
+    if not found:
+        raise InputError(f"{sample_id} is no NTU clip: expected a name like S001C001P001R001A001.")
+    names = ("setup", "camera", "subject", "replication", "action")
+    return dict(zip(names, map(int, found.groups()), strict=True))
+
+
+class Recordings:
+    """The `.skeleton` files of a folder, a zip, or the zips of a folder. Travels to processes.
+
+    Args:
+        source: Their URI.
+        number: 60 or 120; None: 120 where a file is not of the sixty, else 60.
+        align: Whether each clip is turned upright and to the front by its first pose.
+
+    Attributes:
+        edition: The facts of the edition.
+        names: The files that become clips, sorted: those of the edition, without the missing.
+        left_out: What is not among them of the files that are there, and how many files.
+
+    Raises:
+        InputError: No such place, a damaged zip, no such files, none of the edition, or two files
+            of one clip.
+    """
+
+    def __init__(
+        self, source: str, number: Literal[60, 120] | None = None, align: bool = False
+    ) -> None:
+        self.archive = Archive(source, _NAME, "NTU skeletons", "S001C001P001R001A001.skeleton")
+        file_of: dict[str, str] = {}
+        for name in self.archive.names:
+            sample_id = self.sample_id(name)
+            if sample_id in file_of:
+                raise InputError(
+                    f"{source} holds {sample_id} twice, as {file_of[sample_id]} and as {name}: "
+                    "remove one of them."
+                )
+            file_of[sample_id] = name
+        if number is None:
+            number = 60 if file_of.keys() <= edition(60).recorded else 120
+        self.number, self.align = number, align
+        self.edition = edition(number)
+        missing = file_of.keys() & self.edition.missing
+        foreign = file_of.keys() - self.edition.recorded
+        self.left_out = {
+            "files of clips whose skeleton is published as missing": len(missing),
+            f"files of clips that are not of NTU RGB+D {number}": len(foreign),
+        }
+        wanted = sorted(file_of.keys() - missing - foreign)
+        if not wanted:
+            raise InputError(
+                f"{source} holds {len(file_of)} .skeleton files, but none that NTU RGB+D {number} "
+                "trains or tests on: check --edition and the source."
+            )
+        self.names: Sequence[str] = [file_of[sample_id] for sample_id in wanted]
+
+    @staticmethod
+    def sample_id(name: str) -> str:
+        """The clip of a file."""
+        found = _NAME.fullmatch(name)
+        assert found
+        return found[1]
+
+    def fingerprint(self) -> dict[str, str]:
+        """What the store is made from: the files' names and sizes, in a zip their checksums."""
+        return {
+            "reader": "ntu/1",
+            "edition": str(self.number),
+            "align": str(self.align).lower(),
+            "files": self.archive.quick_fingerprint(),
+        }
+
+    def absent(self) -> list[str]:
+        """The clips of the edition that have a skeleton by the authors' lists, but no file here."""
+        there = {self.sample_id(name) for name in self.names}
+        return sorted(self.edition.recorded - self.edition.missing - there)
+
+    def clip(self, name: str) -> Clip:
+        """The clip of a file, cleaned.
+
+        Raises:
+            InputError: A file that cannot be read, is damaged, or shows nobody; it is named.
+        """
+        where = f"{name} in {self.archive.uri}"
+        recording = parse_skeleton(self.archive.read(name), where)
+        dropped: Counter[str] = Counter()
+        bodies = drop_broken_poses(list(recording.bodies), dropped)
+        if not bodies:
+            raise InputError(f"{where} shows no body in any of its frames: leave it out.")
+        bodies, frames = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
+        bodies = drop_short_bodies(bodies, dropped)
+        bodies = order_by_motion(*drop_spread_bodies(bodies, dropped))
+        joints, pixels, present = assign_actors(bodies, frames, dropped)
+        shown = present.any(0)
+        dropped["frames of dropped bodies alone"] += int((~shown).sum())
+        joints, pixels, present = joints[:, shown], pixels[:, shown], present[:, shown]
+        joints = centre_on_first_spine(joints, present)
+        if self.align:
+            joints = align_view(joints, present)
+        actors = 2 if present[1].any() else 1
+        fields = fields_of(self.sample_id(name))
+        return Clip(
+            sample_id=self.sample_id(name),
+            label=fields["action"] - 1,
+            subject=fields["subject"],
+            camera=fields["camera"],
+            setup=fields["setup"],
+            joints=joints[:actors],
+            pixels=pixels[:actors],
+            dropped={what: count for what, count in dropped.items() if count},
+        )

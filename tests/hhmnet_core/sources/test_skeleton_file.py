@@ -1,0 +1,112 @@
+"""The parser of `.skeleton` files against a plain one, and on every kind of damage."""
+
+import numpy as np
+import pytest
+from ntu_files import JOINTS, File, Track, read_plainly, standing
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.sources._skeleton_file import parse_skeleton
+
+
+def example() -> File:
+    random = np.random.default_rng(1)
+    return File(
+        12,
+        [
+            Track(0, standing(random, 5)),
+            Track(3, standing(random, 6, 0.8), number=1, gaps=(5,)),
+            Track(10, standing(random, 2), number=2),
+        ],
+    )
+
+
+def with_words(text: str) -> str:
+    """A file whose numbers are written in every way that a C library may choose."""
+    lines = text.split("\n")
+    first = lines[4].split()
+    lines[4] = " ".join(["-1.#IND", "nan", "1e-05", *first[3:5], "-2.5E+2", "inf", *first[7:]])
+    return "\n".join(lines)
+
+
+WHOLE = {
+    "as the sensor writes it": lambda text: text,
+    "unix line ends": lambda text: text.replace("\r", ""),
+    "spaces at the line ends": lambda text: text.replace("\r", " \r"),
+    "two spaces, a tab": lambda text: text.replace(" 2\r", "  2\r").replace(
+        " 0.9692 ", "\t0.9692 "
+    ),
+    "no line end at the end": lambda text: text.rstrip(),
+    "numbers that are none": with_words,
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_equals_a_plain_parser(kind: str) -> None:
+    text = WHOLE[kind](example().text())
+    recording = parse_skeleton(text.encode(), "file")
+    plain = read_plainly(text.replace("-1.#IND", "nan"))
+    assert recording.num_frames == 12
+    assert len(recording.bodies) == len(plain) == 3
+    for body, rows in zip(recording.bodies, plain.values(), strict=True):
+        assert body.frames.tolist() == [frame for frame, _ in rows]
+        values = np.array([numbers for _, numbers in rows]).astype(np.float32)
+        np.testing.assert_array_equal(body.joints, values[:, :, :3])
+        np.testing.assert_array_equal(body.pixels, values[:, :, 3:])
+
+
+def test_recording_without_bodies_has_none() -> None:
+    recording = parse_skeleton(File(3).text().encode(), "file")
+    assert (recording.num_frames, recording.bodies) == (3, ())
+
+
+def test_cut_at_any_line_is_refused_by_the_line() -> None:
+    whole = File(2, [Track(0, standing(np.random.default_rng(0), 2))]).text()
+    lines = whole.split("\r\n")[:-1]
+    for kept in range(len(lines)):
+        cut = "".join(line + "\r\n" for line in lines[:kept])
+        with pytest.raises(InputError, match=rf"^S1, line {kept + 1}: the file ends here.*cut off"):
+            parse_skeleton(cut.encode(), "S1")
+
+
+def test_cut_within_a_joint_is_refused_by_the_line() -> None:
+    whole = File(1, [Track(0, standing(np.random.default_rng(0), 1))]).text().rstrip()
+    for kept in range(1, len(whole.split("\r\n")[-1])):
+        with pytest.raises(InputError, match=r"line 29: .*expected a joint's 12 numbers"):
+            parse_skeleton(whole[:-kept].encode(), "S1")
+
+
+def replaced(at: int, line: str) -> str:
+    lines = example().text().split("\r\n")
+    lines[at] = line
+    return "\r\n".join(lines)
+
+
+TWICE = example().text().split("\r\n")
+DAMAGED = {
+    "empty": ("", "line 1: the file ends here"),
+    "no frames": ("0\r\n", "line 1: the recording has 0 frames"),
+    "text": ("# hello\n", r"line 1: '# hello', expected the number of frames"),
+    "bodies": (replaced(1, "-1"), "line 2: '-1', expected the number of bodies"),
+    "body": (replaced(2, "1 2 3"), "line 3: '1 2 3', expected a body's 10 fields"),
+    "joints": (replaced(3, "20"), "line 4: '20', expected 25 joints"),
+    "word": (replaced(5, "a b c d e f g h i j k l"), "line 6: 'a b .*expected a joint's 12"),
+    "fields": (replaced(5, "1 2 3"), "line 6: '1 2 3', expected a joint's 12 numbers"),
+    "more": (example().text() + "1\r\n", r"line \d+: '1', expected the end, behind 12 frames"),
+    "twice": (
+        "\r\n".join(["1", "2", *TWICE[2 : 4 + JOINTS], *TWICE[2 : 4 + JOINTS]]),
+        "line 30: .*expected another bodyID",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damage_is_named_by_its_line(kind: str) -> None:
+    text, said = DAMAGED[kind]
+    with pytest.raises(InputError, match=rf"^S1\.skeleton in zip, {said}") as caught:
+        parse_skeleton(text.encode(), "S1.skeleton in zip")
+    assert "\n" not in str(caught.value)
+
+
+def test_binary_file_is_refused() -> None:
+    with pytest.raises(InputError, match="line 1"):
+        parse_skeleton(bytes(range(256)) * 4, "S1")
