@@ -27,7 +27,8 @@ from common import at_least_one, machine, run, spread, table
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.clips import Clip, ClipSet
 from hhmnet_core.data.protocols import Protocol
-from hhmnet_core.data.store import load_clips, write_store
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.writing import write_store
 from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.training.mesh import Mesh

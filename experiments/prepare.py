@@ -5,10 +5,17 @@ from collections.abc import Callable
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from hhmnet_platform.prepare import Prepared, prepare_nw_ucla, prepare_synthetic, show
+from hhmnet_platform.prepare import (
+    Prepared,
+    prepare_ntu,
+    prepare_nw_ucla,
+    prepare_synthetic,
+    show,
+)
 from hhmnet_platform.scripts import parse, run_script
 
 DATA_SETS: dict[str, Callable[..., Prepared]] = {
+    "ntu": prepare_ntu,
     "nw_ucla": prepare_nw_ucla,
     "synthetic": prepare_synthetic,
 }

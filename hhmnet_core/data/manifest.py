@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hhmnet_core.errors import InputError
@@ -59,6 +59,7 @@ class Manifest:
         shards: In order.
         digest: sha256 (hex) of all that decides a result: shards, layout, classes, protocols.
         source: What the store was made from.
+        left_out: What of the source is not in the store, and how often; no part of the digest.
     """
 
     schema_version: int
@@ -70,6 +71,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     digest: str
     source: dict[str, str]
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_clips(self) -> int:
@@ -148,4 +150,5 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
         ),
         digest=str(fields["digest"]),
         source={str(key): str(value) for key, value in fields["source"].items()},
+        left_out={str(what): int(count) for what, count in fields.get("left_out", {}).items()},
     )

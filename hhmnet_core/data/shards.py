@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,18 @@ SCHEMA = pa.schema(
     ]
 )
 
+# Of data sets whose sensor says where its joints are in the colour image; else there is no column.
+PIXELS = pa.field("pixels", pa.large_list(pa.float32()), nullable=False)
+
 _REMEDY = "copy the shard again from where the store is whole, or prepare the store again"
 
 
 def encode_shard(clips: Sequence[Clip]) -> bytes:
-    """The parquet file of these clips: zstd, one row group, no dictionaries, no time stamp."""
-    sizes = np.array([0, *(clip.joints.size for clip in clips)], dtype=np.int64)
-    flat = np.concatenate([np.ascontiguousarray(clip.joints).ravel() for clip in clips])
+    """The parquet file of these clips: zstd, one row group, no dictionaries, no time stamp.
+
+    Raises InputError where some clips have pixels and others have not.
+    """
+    schema = SCHEMA
     columns = [
         pa.array([clip.sample_id for clip in clips], pa.string()),
         *(
@@ -42,11 +48,17 @@ def encode_shard(clips: Sequence[Clip]) -> bytes:
         ),
         pa.array([clip.joints.shape[1] for clip in clips], pa.int64()),
         pa.array([clip.joints.shape[0] for clip in clips], pa.int64()),
-        pa.LargeListArray.from_arrays(np.cumsum(sizes), pa.array(flat, pa.float32())),
+        _lists([clip.joints for clip in clips]),
     ]
+    pixels = [clip.pixels for clip in clips if clip.pixels is not None]
+    if pixels:
+        if len(pixels) != len(clips):
+            without = next(clip.sample_id for clip in clips if clip.pixels is None)
+            raise InputError(f"Clip {without} has no pixels, but others have: give all or none.")
+        schema, columns = schema.append(PIXELS), [*columns, _lists(pixels)]
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.Table.from_arrays(columns, schema=SCHEMA),
+        pa.Table.from_arrays(columns, schema=schema),
         sink,
         row_group_size=max(1, len(clips)),
         compression="zstd",
@@ -56,6 +68,12 @@ def encode_shard(clips: Sequence[Clip]) -> bytes:
         version="2.6",
     )
     return bytes(sink.getvalue())
+
+
+def _lists(arrays: Sequence[Float32Array]) -> pa.Array:
+    sizes = np.array([0, *(array.size for array in arrays)], dtype=np.int64)
+    flat = np.concatenate([np.ascontiguousarray(array).ravel() for array in arrays])
+    return pa.LargeListArray.from_arrays(np.cumsum(sizes), pa.array(flat, pa.float32()))
 
 
 def read_shard(place: Folder, shard: Shard) -> bytes:
@@ -105,8 +123,17 @@ def _missing(place: Folder, shard: Shard) -> InputError:
     return InputError(f"Shard {shard.name} of the store {place.uri} is missing: {_REMEDY}.")
 
 
-def decode_shard(content: bytes, shard: Shard, manifest: Manifest, uri: str) -> Iterator[Clip]:
+def decode_shard(
+    content: bytes, shard: Shard, manifest: Manifest, uri: str, pixels: bool = False
+) -> Iterator[Clip]:
     """The clips of a shard, each checked against the manifest.
+
+    Args:
+        content: The shard.
+        shard: What the manifest says of it.
+        manifest: Of its store.
+        uri: The store's, for messages.
+        pixels: Whether to read the joints' pixels too, where the shard has them.
 
     Raises:
         InputError: Not a parquet file of the schema, or a clip that cannot be trained on: whoever
@@ -114,35 +141,53 @@ def decode_shard(content: bytes, shard: Shard, manifest: Manifest, uri: str) -> 
     """
     where = f"Shard {shard.name} of the store {uri}"
     layout = get_layout(manifest.layout)
+    schema = SCHEMA
     try:
-        table = pq.read_table(pa.BufferReader(content), columns=SCHEMA.names).cast(SCHEMA)
-        joints = table.column("joints").combine_chunks()
-        offsets, flat = joints.offsets.to_numpy(), joints.values.to_numpy()
+        file = pq.ParquetFile(pa.BufferReader(content))
+        if pixels and PIXELS.name in file.schema_arrow.names:
+            schema = schema.append(PIXELS)
+        table = file.read(columns=schema.names).select(schema.names).cast(schema)
+        clips_of = {
+            name: _lists_of(table.column(name).combine_chunks())
+            for name in ("joints", PIXELS.name)
+            if name in schema.names
+        }
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(f"{where} does not hold a clip store's columns ({error}).") from error
     if len(table) != shard.num_clips:
         raise InputError(f"{where} holds {len(table)} clips, expected {shard.num_clips}.")
-    facts = table.drop_columns(["joints"]).to_pylist()
+    facts = table.drop_columns(list(clips_of)).to_pylist()
     for row, fields in enumerate(facts):
-        clip = _clip(fields, flat[offsets[row] : offsets[row + 1]], layout)
+        clip = _clip(fields, {name: lists[row] for name, lists in clips_of.items()}, layout)
         check_clip(clip, layout, len(manifest.class_names))
         yield clip
 
 
-def _clip(fields: dict[str, Any], flat: Float32Array, layout: Layout) -> Clip:
+def _lists_of(column: pa.LargeListArray) -> list[Float32Array]:
+    """The lists of a column, as views of its values."""
+    ends: Int64Array = column.offsets.to_numpy()
+    flat: Float32Array = column.values.to_numpy()
+    return [flat[start:end] for start, end in pairwise(ends)]
+
+
+def _clip(fields: dict[str, Any], lists: dict[str, Float32Array], layout: Layout) -> Clip:
     sample_id, bodies, frames = fields["sample_id"], fields["num_bodies"], fields["num_frames"]
-    expected = bodies * frames * layout.num_joints * layout.channels
-    if bodies < 1 or frames < 1 or flat.size != expected:
-        raise InputError(
-            f"Clip {sample_id} holds {flat.size} coordinates, but {bodies} bodies of {frames} "
-            f"frames in layout {layout.name} have {expected}: the layout or the clip is wrong."
-        )
-    joints_mtvc = flat.reshape(bodies, frames, layout.num_joints, layout.channels)
+    arrays = {}
+    for name, flat in lists.items():
+        shape = (bodies, frames, layout.num_joints, layout.channels if name == "joints" else 2)
+        if bodies < 1 or frames < 1 or flat.size != np.prod(shape):
+            raise InputError(
+                f"Clip {sample_id} holds {flat.size} coordinates, but {bodies} bodies of {frames} "
+                f"frames in layout {layout.name} have {np.prod(shape)} ({name}): the layout or the "
+                "clip is wrong."
+            )
+        arrays[name] = flat.reshape(shape)
     return Clip(
         sample_id=sample_id,
         label=fields["label"],
         subject=fields["subject"],
         camera=fields["camera"],
         setup=fields["setup"],
-        joints=joints_mtvc,
+        joints=arrays["joints"],
+        pixels=arrays.get("pixels"),
     )

@@ -1,26 +1,17 @@
-"""The clip store: a folder of parquet shards and a manifest, at any fsspec URI.
+"""Reading the clip store: a folder of parquet shards and a manifest, at any fsspec URI.
 
 `docs/data.md` gives the format in full.
 """
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
-from hhmnet_core.data.clips import Clip, ClipSet, Int64Array, check_clip
-from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Protocol, Shard, parse_manifest
+from hhmnet_core.data.clips import Clip, ClipSet, Int64Array
+from hhmnet_core.data.manifest import Manifest, Protocol, Shard, parse_manifest
 from hhmnet_core.data.nodecache import NodeCache
-from hhmnet_core.data.protocols import divide
-from hhmnet_core.data.shards import (
-    decode_shard,
-    encode_shard,
-    read_shard,
-    shard_facts,
-    shard_version,
-)
+from hhmnet_core.data.shards import decode_shard, read_shard, shard_facts, shard_version
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.skeleton.layouts import get_layout
@@ -36,87 +27,10 @@ __all__ = [
     "read_manifest",
     "store_facts",
     "verify_store",
-    "write_store",
 ]
 
 MANIFEST = "manifest.json"
-SHARD_BYTES = 64 << 20
 Uri = str | os.PathLike[str]
-
-
-def write_store(
-    uri: Uri,
-    clips: Iterable[Clip],
-    *,
-    dataset: str,
-    layout: str,
-    class_names: Sequence[str],
-    protocols: Mapping[str, Protocol],
-    source: Mapping[str, str],
-    shard_bytes: int = SHARD_BYTES,
-) -> Manifest:
-    """Writes a store, one shard in memory at a time, the manifest last.
-
-    What is there of an older or half-written store is replaced; until the new manifest is
-    written, the folder is no store.
-
-    Args:
-        uri: The folder.
-        clips: The clips, each checked; their order is the store's.
-        dataset: The data set's name.
-        layout: The skeleton layout's name.
-        class_names: One for each label.
-        protocols: By name; the first is the default.
-        source: What the store is made from; equal to an older one's, nothing need be written.
-        shard_bytes: Joints in a shard, before compression.
-
-    Raises:
-        InputError: A clip that cannot be trained on, a sample_id twice, no clips at all, or a
-            place that cannot be written.
-    """
-    place = folder(uri)
-    before = place.names()
-    if MANIFEST in before:
-        place.remove(MANIFEST)
-    skeleton = get_layout(layout)
-    facts: dict[str, list[int]] = {"subject": [], "camera": [], "setup": []}
-    seen: set[str] = set()
-
-    def checked() -> Iterator[Clip]:
-        for clip in clips:
-            check_clip(clip, skeleton, len(class_names))
-            if clip.sample_id in seen:
-                raise InputError(f"Clip {clip.sample_id} occurs twice: sample ids must be unique.")
-            seen.add(clip.sample_id)
-            for field, values in facts.items():
-                values.append(getattr(clip, field))
-            yield clip
-
-    shards = tuple(
-        _write_shard(place, f"clips-{number:05d}.parquet", group)
-        for number, group in enumerate(_groups(checked(), shard_bytes))
-    )
-    if not shards:
-        raise InputError(f"There are no clips to write to {uri}: check the source.")
-    groups = {field: np.array(values, dtype=np.int64) for field, values in facts.items()}
-    draft = Manifest(
-        schema_version=SCHEMA_VERSION,
-        dataset=dataset,
-        layout=layout,
-        class_names=tuple(class_names),
-        protocols=dict(protocols),
-        counts={name: _counts(groups, rule) for name, rule in protocols.items()},
-        shards=shards,
-        digest="",
-        source=dict(source),
-    )
-    manifest = replace(draft, digest=draft.expected_digest())
-    place.write(MANIFEST, manifest.to_json().encode())
-    kept = {shard.name for shard in shards}
-    for name in before:
-        if name.startswith("clips-") and name.endswith(".parquet") and name not in kept:
-            place.remove(name)
-    return manifest
 
 
 def read_manifest(uri: Uri) -> Manifest:
@@ -193,27 +107,3 @@ def load_clips(uri: Uri, cache: Uri | None = None) -> ClipSet:
 def _verified_clips(place: Folder, manifest: Manifest) -> Iterator[Clip]:
     for shard in manifest.shards:
         yield from decode_shard(read_shard(place, shard), shard, manifest, place.uri)
-
-
-def _write_shard(place: Folder, name: str, clips: Sequence[Clip]) -> Shard:
-    content = encode_shard(clips)
-    place.write(name, content)
-    return Shard(name, hashlib.sha256(content).hexdigest(), len(content), len(clips))
-
-
-def _groups(clips: Iterable[Clip], most_bytes: int) -> Iterator[list[Clip]]:
-    group: list[Clip] = []
-    size = 0
-    for clip in clips:
-        if group and size + clip.joints.nbytes > most_bytes:
-            yield group
-            group, size = [], 0
-        group.append(clip)
-        size += clip.joints.nbytes
-    if group:
-        yield group
-
-
-def _counts(groups: dict[str, Int64Array], rule: Protocol) -> dict[str, int]:
-    parts = divide(groups, rule, carve=True)
-    return {part: len(getattr(parts, part)) for part in ("train", "val", "test")}

@@ -166,10 +166,14 @@ class Recordings:
             "files": self.archive.quick_fingerprint(),
         }
 
-    def absent(self) -> list[str]:
-        """The clips of the edition that have a skeleton by the authors' lists, but no file here."""
+    def absent(self) -> dict[str, str]:
+        """The clips of the edition that no file here is read for, and why."""
         there = {self.sample_id(name) for name in self.names}
-        return sorted(self.edition.recorded - self.edition.missing - there)
+        missing = self.edition.missing
+        return {
+            sample_id: "published as missing" if sample_id in missing else "not found"
+            for sample_id in sorted(self.edition.recorded - there)
+        }
 
     def clip(self, name: str) -> Clip:
         """The clip of a file, cleaned.

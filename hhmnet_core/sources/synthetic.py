@@ -54,40 +54,66 @@ class _Subjects:
     left_handed: NDArray[np.bool_]
 
 
-def generate(seed: int = 1, clips_per_class: int = CLIPS_PER_CLASS) -> Iterator[Clip]:
-    """The clips, class by class; the same for the same arguments.
+class Recordings:
+    """Clips drawn class by class when they are asked for; the same for the same arguments.
 
     Args:
         seed: Of all that is drawn.
         clips_per_class: Spread evenly over the subjects and cameras; 30 is one of each.
 
+    Attributes:
+        names: The clips' sample ids.
+
     Raises:
         InputError: A negative seed, or less than one clip a class.
     """
-    if seed < 0:
-        raise InputError(f"The seed must be 0 or more, but got {seed}.")
-    if clips_per_class < 1:
-        raise InputError(f"clips_per_class must be 1 or more, but got {clips_per_class}.")
-    return _generate(seed, clips_per_class)
 
+    def __init__(self, seed: int = 1, clips_per_class: int = CLIPS_PER_CLASS) -> None:
+        if seed < 0:
+            raise InputError(f"The seed must be 0 or more, but got {seed}.")
+        if clips_per_class < 1:
+            raise InputError(f"clips_per_class must be 1 or more, but got {clips_per_class}.")
+        self.seed = seed
+        index_n = np.arange(clips_per_class)
+        self._subject_n = index_n % NUM_SUBJECTS
+        self._camera_n = index_n // NUM_SUBJECTS % NUM_CAMERAS
+        self.names = [
+            f"a{label + 1:02d}_s{subject + 1:02d}_e{episode + 1:02d}_v{camera + 1:02d}"
+            for label in range(len(ACTIONS))
+            for subject, camera, episode in zip(
+                self._subject_n,
+                self._camera_n,
+                index_n // (NUM_SUBJECTS * NUM_CAMERAS),
+                strict=True,
+            )
+        ]
+        self._place = {name: at for at, name in enumerate(self.names)}
+        self._drawn: tuple[int, list[Clip]] = (-1, [])
 
-def _generate(seed: int, clips_per_class: int) -> Iterator[Clip]:
-    subjects = _draw_subjects(np.random.default_rng([seed, len(ACTIONS)]))
-    index_n = np.arange(clips_per_class)
-    subject_n = index_n % NUM_SUBJECTS
-    camera_n = index_n // NUM_SUBJECTS % NUM_CAMERAS
-    for label, action in enumerate(ACTIONS):
-        random = np.random.default_rng([seed, label])
-        joints_nmtvc, frames_n = _perform(action, subjects, subject_n, camera_n, random)
+    def clips(self) -> Iterator[Clip]:
+        """All of them, in order."""
+        return map(self.clip, self.names)
+
+    def clip(self, name: str) -> Clip:
+        """The clip of that sample id; its whole class is drawn, and kept until the next."""
+        label, place = divmod(self._place[name], len(self._subject_n))
+        if self._drawn[0] != label:
+            self._drawn = (label, list(self._class(label)))
+        return self._drawn[1][place]
+
+    def _class(self, label: int) -> Iterator[Clip]:
+        subjects = _draw_subjects(np.random.default_rng([self.seed, len(ACTIONS)]))
+        random = np.random.default_rng([self.seed, label])
+        joints_nmtvc, frames_n = _perform(
+            ACTIONS[label], subjects, self._subject_n, self._camera_n, random
+        )
         first_n = _glimpses(frames_n, random)
-        for i in index_n:
-            subject, camera = int(subject_n[i]) + 1, int(camera_n[i]) + 1
-            episode = int(i) // (NUM_SUBJECTS * NUM_CAMERAS) + 1
+        for i in range(len(frames_n)):
             yield Clip(
-                sample_id=f"a{label + 1:02d}_s{subject:02d}_e{episode:02d}_v{camera:02d}",
+                sample_id=self.names[label * len(frames_n) + i],
                 label=label,
-                subject=subject,
-                camera=camera,
+                subject=int(self._subject_n[i]) + 1,
+                camera=int(self._camera_n[i]) + 1,
                 setup=0,
                 joints=joints_nmtvc[i, :, first_n[i] : first_n[i] + frames_n[i]],
             )

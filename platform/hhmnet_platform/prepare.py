@@ -1,26 +1,33 @@
 """Makes clip stores: source -> store -> summary."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from hhmnet_core.data.clips import Clip
-from hhmnet_core.data.manifest import Manifest, Protocol
-from hhmnet_core.data.store import (
-    MANIFEST,
-    read_manifest,
-    store_facts,
-    verify_store,
-    write_store,
+from hhmnet_core.data.manifest import Manifest
+from hhmnet_core.data.store import MANIFEST, read_manifest, store_facts, verify_store
+from hhmnet_core.data.writing import (
+    LEFT_OUT,
+    SHARD_CLIPS,
+    About,
+    OnError,
+    Plan,
+    Source,
+    begin,
+    finish,
+    standing_parts,
 )
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.sources import nw_ucla, synthetic
+from hhmnet_core.sources import ntu, nw_ucla, synthetic
+from hhmnet_platform.parts import make_parts
+
+NTU_SHARD_CLIPS = 1024
 
 
 @dataclass(frozen=True)
@@ -28,20 +35,20 @@ class Recipe:
     """How a store is made.
 
     Attributes:
-        dataset, layout, class_names, protocols, source: As in the store's manifest.
-        num_clips: How many there will be.
-        clips: Yields them.
-        note: What the user should know of the source; "" for nothing.
+        about: What the store says of itself.
+        recordings: What it is made from.
+        shard_clips: Recordings of a shard.
+        absent: Clips that there is no recording of, and why.
+        published: For a protocol, how many clips the literature trains and tests on.
+        notes: What the user should know of the source.
     """
 
-    dataset: str
-    layout: str
-    class_names: tuple[str, ...]
-    protocols: Mapping[str, Protocol]
-    source: dict[str, str]
-    num_clips: int
-    clips: Callable[[], Iterator[Clip]]
-    note: str = ""
+    about: About
+    recordings: Source
+    shard_clips: int = SHARD_CLIPS
+    absent: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,25 +58,29 @@ class Prepared:
     Attributes:
         store: Its URI.
         manifest: What it holds.
+        recipe: What it was made by.
         seconds: It took to write or to verify.
         written: False where it was there already, made from the same, and whole.
-        note: What the user should know of the source; "" for nothing.
     """
 
     store: str
     manifest: Manifest
+    recipe: Recipe
     seconds: float
     written: bool
-    note: str
 
 
-def prepare_nw_ucla(source: str, store: str, overwrite: bool = False) -> Prepared:
+def prepare_nw_ucla(
+    source: str, store: str, on_error: OnError = "fail", overwrite: bool = False
+) -> Prepared:
     """Northwestern-UCLA: 10 actions seen by 3 cameras, skeletons of 20 joints.
 
     Args:
         source: The zip of the skeletons (all_sqe/aAA_sSS_eEE_vVV.json), or the folder of its
             files.
         store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
+        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
+            left_out.csv.
         overwrite: Replace what another source has put there, or a damaged store.
 
     Raises:
@@ -79,22 +90,68 @@ def prepare_nw_ucla(source: str, store: str, overwrite: bool = False) -> Prepare
     with nw_ucla.Recordings(source) as recordings:
         found = len(recordings)
         note = (
-            ""
-            if found == nw_ucla.PUBLISHED_CLIPS
-            else f"{source} holds {found:,} clips; {nw_ucla.PUBLISHED_CLIPS:,} are published: "
+            f"{source} holds {found:,} clips; {nw_ucla.PUBLISHED_CLIPS:,} are published: "
             "results will not compare."
         )
         recipe = Recipe(
-            dataset=nw_ucla.DATASET,
-            layout=nw_ucla.LAYOUT,
-            class_names=nw_ucla.CLASS_NAMES,
-            protocols=nw_ucla.PROTOCOLS,
-            source=recordings.fingerprint(),
-            num_clips=found,
-            clips=recordings.clips,
-            note=note,
+            About(
+                nw_ucla.DATASET,
+                nw_ucla.LAYOUT,
+                nw_ucla.CLASS_NAMES,
+                nw_ucla.PROTOCOLS,
+                recordings.fingerprint(),
+            ),
+            recordings,
+            notes=() if found == nw_ucla.PUBLISHED_CLIPS else (note,),
         )
-        return prepare(recipe, store, overwrite)
+        return prepare(recipe, store, on_error, overwrite)
+
+
+def prepare_ntu(
+    source: str,
+    store: str,
+    edition: Literal[60, 120] | None = None,
+    align: bool = False,
+    on_error: OnError = "fail",
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> Prepared:
+    """NTU RGB+D 60 and 120: 60 or 120 actions seen by 3 cameras, skeletons of 25 joints.
+
+    Args:
+        source: The folder of the .skeleton files, or of the zips of them, or a zip.
+        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
+        edition: 60 takes set-ups 1 to 17 alone; by default 120 where there are files of others.
+        align: Turn each clip upright and to the front by its first pose, once and for all; for
+            turning in training alone there is data.align.
+        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
+            left_out.csv.
+        workers: Processes that read; by default one a core. 1 does without Ray.
+        overwrite: Replace what another source has put there, or a damaged store.
+
+    Raises:
+        InputError: The source is missing, damaged or something else, or the store is in use by
+            another source, damaged, or cannot be written.
+    """
+    recordings = ntu.Recordings(source, edition, align)
+    facts = recordings.edition
+    recipe = Recipe(
+        About(
+            facts.dataset,
+            ntu.LAYOUT,
+            facts.class_names,
+            facts.protocols,
+            recordings.fingerprint(),
+        ),
+        recordings,
+        NTU_SHARD_CLIPS,
+        absent=recordings.absent(),
+        published=facts.published,
+        notes=tuple(
+            f"{count:,} {what}: left out" for what, count in recordings.left_out.items() if count
+        ),
+    )
+    return prepare(recipe, store, on_error, overwrite, workers)
 
 
 def prepare_synthetic(
@@ -115,45 +172,45 @@ def prepare_synthetic(
         InputError: A bad seed or number of clips, or the store is in use by another source,
             damaged, or cannot be written.
     """
-    clips = synthetic.generate(seed, clips_per_class)
     recipe = Recipe(
-        dataset=synthetic.DATASET,
-        layout=synthetic.LAYOUT,
-        class_names=synthetic.CLASS_NAMES,
-        protocols=synthetic.PROTOCOLS,
-        source={
-            "reader": "synthetic/1",
-            "seed": str(seed),
-            "clips_per_class": str(clips_per_class),
-        },
-        num_clips=clips_per_class * len(synthetic.CLASS_NAMES),
-        clips=lambda: clips,
+        About(
+            synthetic.DATASET,
+            synthetic.LAYOUT,
+            synthetic.CLASS_NAMES,
+            synthetic.PROTOCOLS,
+            {
+                "reader": "synthetic/1",
+                "seed": str(seed),
+                "clips_per_class": str(clips_per_class),
+            },
+        ),
+        synthetic.Recordings(seed, clips_per_class),
     )
-    return prepare(recipe, store, overwrite)
+    return prepare(recipe, store, "fail", overwrite)
 
 
-def prepare(recipe: Recipe, store: str, overwrite: bool) -> Prepared:
-    """Makes a store, unless it is there already.
+def prepare(
+    recipe: Recipe, store: str, on_error: OnError, overwrite: bool, workers: int | None = 1
+) -> Prepared:
+    """Makes a store, unless it is there already; goes on where an interrupted run has stopped.
 
     Raises:
         InputError: See `prepare_nw_ucla`.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, but is {workers}.")
     began = time.perf_counter()
     manifest = None if overwrite else _standing(recipe, store)
     written = manifest is None
     if manifest is None:
-        console = Console(stderr=True)
-        clips = track(recipe.clips(), recipe.dataset, recipe.num_clips, console=console)
-        manifest = write_store(
-            store,
-            clips,
-            dataset=recipe.dataset,
-            layout=recipe.layout,
-            class_names=recipe.class_names,
-            protocols=recipe.protocols,
-            source=recipe.source,
-        )
-    return Prepared(store, manifest, time.perf_counter() - began, written, recipe.note)
+        place = folder(store)
+        plan = Plan(recipe.about, tuple(recipe.recordings.names), recipe.shard_clips)
+        begin(place)
+        parts = standing_parts(place, plan)
+        make_parts(place, plan, recipe.recordings, on_error, workers, parts)
+        in_order = [parts[number] for number in range(plan.num_parts)]
+        manifest = finish(place, plan, in_order, recipe.absent)
+    return Prepared(store, manifest, recipe, time.perf_counter() - began, written)
 
 
 def _standing(recipe: Recipe, store: str) -> Manifest | None:
@@ -162,17 +219,17 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
         return None
     try:
         manifest = read_manifest(store)
-        if (manifest.dataset, manifest.source) == (recipe.dataset, recipe.source):
+        if (manifest.dataset, manifest.source) == (recipe.about.dataset, recipe.about.source):
             return verify_store(store)
     except InputError as error:
         raise InputError(f"{error} To replace what is there: --overwrite true.") from error
     raise InputError(
         f"The store {store} was made from something else ({_said(manifest.source)}; now "
-        f"{_said(recipe.source)}): give another store, or replace it with --overwrite true."
+        f"{_said(recipe.about.source)}): give another store, or replace it with --overwrite true."
     )
 
 
-def _said(source: dict[str, str]) -> str:
+def _said(source: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value[:12]}" for key, value in source.items())
 
 
@@ -204,16 +261,36 @@ def show(prepared: Prepared, console: Console) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
-    protocols = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
-    for part in ("train", "val", "test"):
-        protocols.add_column(part, justify="right")
-    for name, counts in manifest.counts.items():
-        protocols.add_row(name, *(f"{counts[part]:,}" for part in ("train", "val", "test")))
-    console.print(protocols)
-    if prepared.note:
-        console.print(f"note: {prepared.note}", style="yellow", highlight=False)
+    console.print(_protocols(manifest, prepared.recipe.published))
+    if manifest.left_out:
+        left_out = Table("left out", "", title="what of the source is not in the store")
+        for what, count in manifest.left_out.items():
+            left_out.add_row(what, f"{count:,}")
+        console.print(left_out)
+    for note in prepared.recipe.notes:
+        console.print(f"note: {note}", style="yellow", highlight=False)
+    if any(what.startswith("clips ") for what in manifest.left_out):
+        console.print(f"Which clips, and why: {prepared.store}/{LEFT_OUT}", highlight=False)
     if not prepared.written:
         console.print(
             f"Nothing to do: {prepared.store} was made from the same source and is whole.",
             highlight=False,
         )
+
+
+def _protocols(manifest: Manifest, published: Mapping[str, tuple[int, int]]) -> Table:
+    """Clips by protocol, beside the literature's where they are published."""
+    table = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
+    parts = ("train", "val", "test")
+    for part in (*parts, *(("train + val / published", "test / published") if published else ())):
+        table.add_column(part, justify="right")
+    for name, counts in manifest.counts.items():
+        beside = []
+        if published:
+            train, test = published[name]
+            beside = [
+                f"{counts['train'] + counts['val']:,} / {train:,}",
+                f"{counts['test']:,} / {test:,}",
+            ]
+        table.add_row(name, *(f"{counts[part]:,}" for part in parts), *beside)
+    return table

@@ -7,7 +7,8 @@ import pytest
 
 from hhmnet_core.data.clips import Clip, ClipSet
 from hhmnet_core.data.protocols import Protocol
-from hhmnet_core.data.store import load_clips, write_store
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.writing import write_store
 
 CLASSES = ("raise", "lower", "sway")
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from hhmnet_core.data.clips import Clip, ClipSet
 from hhmnet_core.data.protocols import Protocol, divide, protocol_name, split
-from hhmnet_core.data.store import load_clips, write_store
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
 
 VIEW = Protocol({"camera": [1, 2]}, {"camera": [3]})

@@ -25,8 +25,8 @@ from hhmnet_core.data.store import (
     read_manifest,
     store_facts,
     verify_store,
-    write_store,
 )
+from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
 
 SHAPES = ((1, 1), (2, 7), (1, 40), (2, 1), (1, 3))  # bodies, frames
@@ -324,7 +324,7 @@ def test_clip_that_cannot_be_trained_on_is_named(tmp_path: Path, clip: Clip, sai
 def test_store_written_by_others_is_held_to_the_same_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hhmnet_core.data.store.check_clip", lambda *_: None)
+    monkeypatch.setattr("hhmnet_core.data.writing.check_clip", lambda *_: None)
     write(tmp_path / "nan", [with_nan()])
     with pytest.raises(InputError, match="clip4 has a NaN"):
         load_clips(tmp_path / "nan", tmp_path / "cache")

@@ -17,7 +17,7 @@ LAYOUT = get_layout(synthetic.LAYOUT)
 
 @pytest.fixture(scope="module")
 def clips() -> list[Clip]:
-    return list(synthetic.generate())
+    return list(synthetic.Recordings().clips())
 
 
 def of_class(clips: list[Clip], name: str) -> list[Clip]:
@@ -41,7 +41,7 @@ def content(clips: list[Clip]) -> str:
 
 
 def test_seed_decides_the_clips() -> None:
-    one, again, other = (list(synthetic.generate(seed, 2)) for seed in (1, 1, 2))
+    one, again, other = (list(synthetic.Recordings(seed, 2).clips()) for seed in (1, 1, 2))
     assert content(one) == content(again) != content(other)
 
 
@@ -107,12 +107,12 @@ def test_bones_keep_their_length_whatever_the_pose() -> None:
 @pytest.mark.parametrize(("seed", "number"), [(-1, 60), (1, 0)])
 def test_bad_arguments_are_refused_at_once(seed: int, number: int) -> None:
     with pytest.raises(InputError, match="must be"):
-        synthetic.generate(seed, number)
+        synthetic.Recordings(seed, number)
 
 
 def test_clips_of_a_seed_are_those_of_the_published_floors() -> None:
     """A changed motion is another data set: change the reader's version and docs/data.md too."""
-    assert content(list(synthetic.generate(1, 2))) == (
+    assert content(list(synthetic.Recordings(1, 2).clips())) == (
         "d518d5565766a84c9c2b8a04e8bd755eaa34b3bbb3b2071a88d228de2355f1c1"
     )
 

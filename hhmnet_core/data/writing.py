@@ -1,0 +1,327 @@
+"""Writing a clip store, the manifest last; from recordings also in parallel, and interrupted.
+
+A store of recordings is made of parts, each a shard and a note beside it. Parts may be made in any
+order by any process; a part whose note and shard are whole is not made again.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+
+from hhmnet_core.data.clips import Clip, check_clip
+from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Shard
+from hhmnet_core.data.manifest import Protocol as SplitRule
+from hhmnet_core.data.protocols import divide
+from hhmnet_core.data.shards import encode_shard
+from hhmnet_core.data.store import MANIFEST, Uri
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import Folder, folder
+from hhmnet_core.skeleton.layouts import get_layout
+
+SHARD_BYTES = 64 << 20
+SHARD_CLIPS = 2048
+LEFT_OUT = "left_out.csv"
+UNREADABLE = "clips in quarantine"
+OnError = Literal["fail", "quarantine"]
+
+
+class Source(Protocol):
+    """Recordings that become clips, each on its own."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The recordings, in the store's order."""
+
+    def clip(self, name: str) -> Clip:
+        """The clip of a recording. Raises InputError, naming it, where there is none in it."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a store says of itself beside its clips: see the fields of `Manifest`."""
+
+    dataset: str
+    layout: str
+    class_names: tuple[str, ...]
+    protocols: Mapping[str, SplitRule]
+    source: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts that a store is made of.
+
+    Attributes:
+        about: The store.
+        names: All recordings, in order.
+        shard_clips: Recordings of a part.
+    """
+
+    about: About
+    names: tuple[str, ...]
+    shard_clips: int = SHARD_CLIPS
+
+    @property
+    def num_parts(self) -> int:
+        return -(-len(self.names) // self.shard_clips)
+
+    def names_of(self, part: int) -> tuple[str, ...]:
+        return self.names[part * self.shard_clips :][: self.shard_clips]
+
+    @cached_property
+    def key(self) -> str:
+        """Differs where a part made for another plan must not be taken for one of this."""
+        decisive = [SCHEMA_VERSION, asdict(self.about), self.names, self.shard_clips]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that is made.
+
+    Attributes:
+        key: Of its plan.
+        shard: Its file; None where none of its recordings could be read.
+        sample_ids: Of its clips; likewise `groups`, by field of a protocol's rules.
+        left_out: What the source left out of the recordings, and how often.
+        quarantined: The recordings that could not be read, and why.
+    """
+
+    key: str
+    shard: Shard | None
+    sample_ids: list[str] = field(default_factory=list)
+    groups: dict[str, list[int]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
+
+
+def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: OnError) -> Part:
+    """Makes a part: reads its recordings, writes its shard and its note.
+
+    Raises:
+        InputError: A recording that cannot be read or trained on, unless `on_error` is
+            "quarantine"; a place that cannot be written.
+    """
+    layout = get_layout(plan.about.layout)
+    clips: list[Clip] = []
+    left_out: Counter[str] = Counter()
+    quarantined: dict[str, str] = {}
+    for name in plan.names_of(number):
+        try:
+            clip = source.clip(name)
+            check_clip(clip, layout, len(plan.about.class_names))
+        except InputError as error:
+            if on_error == "fail":
+                raise
+            quarantined[name] = str(error)
+            continue
+        clips.append(clip)
+        left_out.update(clip.dropped)
+    part = Part(
+        key=plan.key,
+        shard=_write_shard(place, _shard_name(number), clips) if clips else None,
+        sample_ids=[clip.sample_id for clip in clips],
+        groups=_groups(clips),
+        left_out=dict(left_out),
+        quarantined=quarantined,
+    )
+    place.write(_note_name(number), json.dumps(asdict(part)).encode())
+    return part
+
+
+def standing_parts(place: Folder, plan: Plan) -> dict[int, Part]:
+    """The parts that an interrupted run has left whole; those with a quarantine are made again."""
+    there = set(place.names())
+    parts = {}
+    for number in range(plan.num_parts):
+        if {_note_name(number), _shard_name(number)} <= there:
+            part = _noted(place.read(_note_name(number)))
+            if part and part.key == plan.key and part.shard and not part.quarantined:
+                content = place.read(part.shard.name)
+                if hashlib.sha256(content).hexdigest() == part.shard.sha256:
+                    parts[number] = part
+    return parts
+
+
+def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str, str]) -> Manifest:
+    """Ties parts to a store: the table of what was left out, the manifest, no notes.
+
+    Args:
+        place: Where the parts are.
+        plan: Theirs.
+        parts: All of the plan, in order.
+        absent: Clips that the source has no recording of, and why.
+
+    Raises:
+        InputError: No clips at all, a sample_id twice, or a place that cannot be written.
+    """
+    quarantined = {name: why for part in parts for name, why in part.quarantined.items()}
+    left_out: Counter[str] = Counter()
+    for part in parts:
+        left_out.update(part.left_out)
+    left_out.update(f"clips {why}" for why in absent.values())
+    left_out[UNREADABLE] += len(quarantined)
+    rows = [*quarantined.items(), *((name, why) for name, why in absent.items())]
+    if rows:
+        place.write(LEFT_OUT, _table(rows))
+    elif LEFT_OUT in place.names():
+        place.remove(LEFT_OUT)
+    return _tie(
+        place,
+        plan.about,
+        tuple(part.shard for part in parts if part.shard),
+        [sample_id for part in parts for sample_id in part.sample_ids],
+        {name: [v for part in parts for v in part.groups[name]] for name in _groups([])},
+        {what: count for what, count in sorted(left_out.items()) if count},
+    )
+
+
+def begin(place: Folder) -> None:
+    """Takes the manifest away: until the new one is written, the folder is no store."""
+    if MANIFEST in place.names():
+        place.remove(MANIFEST)
+
+
+def write_store(
+    uri: Uri,
+    clips: Iterable[Clip],
+    *,
+    dataset: str,
+    layout: str,
+    class_names: Sequence[str],
+    protocols: Mapping[str, SplitRule],
+    source: Mapping[str, str],
+    shard_bytes: int = SHARD_BYTES,
+) -> Manifest:
+    """Writes a store of clips that are at hand, one shard in memory at a time.
+
+    What is there of an older or half-written store is replaced.
+
+    Args:
+        uri: The folder.
+        clips: The clips, each checked; their order is the store's.
+        dataset: The data set's name.
+        layout: The skeleton layout's name.
+        class_names: One for each label.
+        protocols: By name; the first is the default.
+        source: What the store is made from; equal to an older one's, nothing need be written.
+        shard_bytes: Joints in a shard, before compression.
+
+    Raises:
+        InputError: A clip that cannot be trained on, a sample_id twice, no clips at all, or a
+            place that cannot be written.
+    """
+    place = folder(uri)
+    begin(place)
+    skeleton = get_layout(layout)
+    sample_ids: list[str] = []
+    groups = _groups([])
+
+    def checked() -> Iterator[Clip]:
+        for clip in clips:
+            check_clip(clip, skeleton, len(class_names))
+            sample_ids.append(clip.sample_id)
+            for name, values in groups.items():
+                values.append(getattr(clip, name))
+            yield clip
+
+    shards = tuple(
+        _write_shard(place, _shard_name(number), group)
+        for number, group in enumerate(_by_size(checked(), shard_bytes))
+    )
+    about = About(dataset, layout, tuple(class_names), dict(protocols), dict(source))
+    return _tie(place, about, shards, sample_ids, groups, {})
+
+
+def _tie(
+    place: Folder,
+    about: About,
+    shards: tuple[Shard, ...],
+    sample_ids: Sequence[str],
+    groups: Mapping[str, Sequence[int]],
+    left_out: Mapping[str, int],
+) -> Manifest:
+    if not shards:
+        raise InputError(f"There are no clips to write to {place.uri}: check the source.")
+    if twice := [sample_id for sample_id, count in Counter(sample_ids).items() if count > 1]:
+        raise InputError(f"Clip {twice[0]} occurs twice: sample ids must be unique.")
+    facts = {name: np.array(values, dtype=np.int64) for name, values in groups.items()}
+    parts = {name: divide(facts, rule, carve=True) for name, rule in about.protocols.items()}
+    draft = Manifest(
+        schema_version=SCHEMA_VERSION,
+        dataset=about.dataset,
+        layout=about.layout,
+        class_names=about.class_names,
+        protocols=dict(about.protocols),
+        counts={
+            name: {part: len(getattr(split, part)) for part in ("train", "val", "test")}
+            for name, split in parts.items()
+        },
+        shards=shards,
+        digest="",
+        source=dict(about.source),
+        left_out=dict(left_out),
+    )
+    manifest = replace(draft, digest=draft.expected_digest())
+    place.write(MANIFEST, manifest.to_json().encode())
+    kept = {shard.name for shard in shards}
+    for name in place.names():
+        if name.startswith("clips-") and name not in kept:  # of an older store, and the notes
+            place.remove(name)
+    return manifest
+
+
+def _shard_name(number: int) -> str:
+    return f"clips-{number:05d}.parquet"
+
+
+def _note_name(number: int) -> str:
+    return f"clips-{number:05d}.json"
+
+
+def _noted(content: bytes) -> Part | None:
+    try:
+        fields = json.loads(content)
+        shard = fields.pop("shard")
+        return Part(shard=Shard(**shard) if shard else None, **fields)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # not whole: the part is made again
+
+
+def _groups(clips: Sequence[Clip]) -> dict[str, list[int]]:
+    return {name: [getattr(c, name) for c in clips] for name in ("subject", "camera", "setup")}
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("what", "why"))
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _write_shard(place: Folder, name: str, clips: Sequence[Clip]) -> Shard:
+    content = encode_shard(clips)
+    place.write(name, content)
+    return Shard(name, hashlib.sha256(content).hexdigest(), len(content), len(clips))
+
+
+def _by_size(clips: Iterable[Clip], most_bytes: int) -> Iterator[list[Clip]]:
+    group: list[Clip] = []
+    size = 0
+    for clip in clips:
+        if group and size + clip.joints.nbytes > most_bytes:
+            yield group
+            group, size = [], 0
+        group.append(clip)
+        size += clip.joints.nbytes
+    if group:
+        yield group
