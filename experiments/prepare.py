@@ -1,10 +1,14 @@
-"""Makes a clip store of a data set. The same command again does nothing, and says so."""
+"""Makes a clip store of a data set, verifies one, or shows what one holds.
+
+The same command again does nothing, and says so; an interrupted one goes on where it stopped.
+"""
 
 from collections.abc import Callable
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from hhmnet_platform.describe import describe, verify
 from hhmnet_platform.prepare import (
     Prepared,
     prepare_ntu,
@@ -14,24 +18,27 @@ from hhmnet_platform.prepare import (
 )
 from hhmnet_platform.scripts import parse, run_script
 
-DATA_SETS: dict[str, Callable[..., Prepared]] = {
+COMMANDS: dict[str, Callable[..., Prepared | None]] = {
     "ntu": prepare_ntu,
     "nw_ucla": prepare_nw_ucla,
     "synthetic": prepare_synthetic,
+    "verify": verify,
+    "describe": describe,
 }
 
 
 def main() -> None:
     parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)
-    commands = parser.add_subcommands(dest="data_set", title="data sets")
-    for name, prepare in DATA_SETS.items():
-        about = (prepare.__doc__ or "").splitlines()[0]
+    commands = parser.add_subcommands(dest="command", title="data sets and stores")
+    for name, function in COMMANDS.items():
+        about = (function.__doc__ or "").splitlines()[0]
         command = ArgumentParser(description=about)
-        command.add_function_arguments(prepare, as_group=False)
+        command.add_function_arguments(function, as_group=False)
         commands.add_subcommand(name, command, help=about)
     values = parse(parser)
-    prepared = DATA_SETS[values.data_set](**values[values.data_set].as_dict())
-    show(prepared, Console())
+    prepared = COMMANDS[values.command](**values[values.command].as_dict())
+    if prepared:
+        show(prepared, Console())
 
 
 if __name__ == "__main__":

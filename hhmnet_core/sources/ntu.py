@@ -31,6 +31,8 @@ from hhmnet_core.sources._skeleton_file import parse_skeleton
 from hhmnet_core.sources.archive import Archive
 
 LAYOUT = "kinect_v2_25"
+SETUPS_OF_60 = 17
+ACTIONS_OF_60 = 60
 _NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
 _CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
@@ -72,7 +74,9 @@ def edition(number: Literal[60, 120]) -> Edition:
         for performer in performers
         for camera in facts["recorded"]["cameras"]
         for replication in facts["recorded"]["replications"]
-        for action in (range(1, 61) if setup <= 17 else range(61, 121))
+        for action in (
+            range(1, ACTIONS_OF_60 + 1) if setup <= SETUPS_OF_60 else range(ACTIONS_OF_60 + 1, 121)
+        )
     )
     return Edition(
         dataset=f"ntu{number}",
@@ -106,13 +110,12 @@ class Recordings:
 
     Args:
         source: Their URI.
-        number: 60 or 120; None: 120 where a file is not of the sixty, else 60.
+        number: 60 or 120; None: 120 where a file is of a set-up that 60 does not have.
         align: Whether each clip is turned upright and to the front by its first pose.
 
     Attributes:
         edition: The facts of the edition.
         names: The files that become clips, sorted: those of the edition, without the missing.
-        left_out: What is not among them of the files that are there, and how many files.
 
     Raises:
         InputError: No such place, a damaged zip, no such files, none of the edition, or two files
@@ -133,16 +136,12 @@ class Recordings:
                 )
             file_of[sample_id] = name
         if number is None:
-            number = 60 if file_of.keys() <= edition(60).recorded else 120
+            last = max(fields_of(sample_id)["setup"] for sample_id in file_of)
+            number = 60 if last <= SETUPS_OF_60 else 120
         self.number, self.align = number, align
         self.edition = edition(number)
-        missing = file_of.keys() & self.edition.missing
-        foreign = file_of.keys() - self.edition.recorded
-        self.left_out = {
-            "files of clips whose skeleton is published as missing": len(missing),
-            f"files of clips that are not of NTU RGB+D {number}": len(foreign),
-        }
-        wanted = sorted(file_of.keys() - missing - foreign)
+        self._foreign = file_of.keys() - self.edition.recorded
+        wanted = sorted(file_of.keys() & (self.edition.recorded - self.edition.missing))
         if not wanted:
             raise InputError(
                 f"{source} holds {len(file_of)} .skeleton files, but none that NTU RGB+D {number} "
@@ -167,10 +166,11 @@ class Recordings:
         }
 
     def absent(self) -> dict[str, str]:
-        """The clips of the edition that no file here is read for, and why."""
+        """The clips that are not read, of the edition or of the files here, and why."""
         there = {self.sample_id(name) for name in self.names}
         missing = self.edition.missing
-        return {
+        foreign = dict.fromkeys(sorted(self._foreign), f"not of NTU RGB+D {self.number}")
+        return foreign | {
             sample_id: "published as missing" if sample_id in missing else "not found"
             for sample_id in sorted(self.edition.recorded - there)
         }

@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from hhmnet_core.data.manifest import Manifest
-from hhmnet_core.data.store import MANIFEST, read_manifest, store_facts, verify_store
+from hhmnet_core.data.store import MANIFEST, read_manifest, verify_store
 from hhmnet_core.data.writing import (
-    LEFT_OUT,
     SHARD_CLIPS,
     About,
     OnError,
@@ -25,6 +22,7 @@ from hhmnet_core.data.writing import (
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.sources import ntu, nw_ucla, synthetic
+from hhmnet_platform.describe import show_store
 from hhmnet_platform.parts import make_parts
 
 NTU_SHARD_CLIPS = 1024
@@ -147,9 +145,6 @@ def prepare_ntu(
         NTU_SHARD_CLIPS,
         absent=recordings.absent(),
         published=facts.published,
-        notes=tuple(
-            f"{count:,} {what}: left out" for what, count in recordings.left_out.items() if count
-        ),
     )
     return prepare(recipe, store, on_error, overwrite, workers)
 
@@ -233,64 +228,15 @@ def _said(source: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value[:12]}" for key, value in source.items())
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def show(prepared: Prepared, console: Console) -> None:
-    """Prints what a store holds."""
-    manifest, facts = prepared.manifest, store_facts(prepared.store)
-    frames, bodies = facts["num_frames"], facts["num_bodies"]
-    table = Table(title=f"{manifest.dataset}: {prepared.store}", show_header=False)
-    rows = {
-        "classes": f"{len(manifest.class_names)}",
-        "clips": f"{manifest.num_clips:,}",
-        "subjects": f"{len(np.unique(facts['subject']))}",
-        "cameras": f"{len(np.unique(facts['camera']))}",
-        "frames": f"{frames.min()} / {np.median(frames):.0f} / {frames.max()} "
-        "(shortest / median / longest)",
-        "bodies": ", ".join(
-            f"{_counted(int((bodies == number).sum()), 'clip')} of {number}"
-            for number in np.unique(bodies)
-        ),
-        "layout": manifest.layout,
-        "digest": manifest.digest,
-        "size": f"{manifest.num_bytes / 1e6:.1f} MB in {_counted(len(manifest.shards), 'shard')}",
-        "seconds": f"{prepared.seconds:.1f}",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table)
-    console.print(_protocols(manifest, prepared.recipe.published))
-    if manifest.left_out:
-        left_out = Table("left out", "", title="what of the source is not in the store")
-        for what, count in manifest.left_out.items():
-            left_out.add_row(what, f"{count:,}")
-        console.print(left_out)
+    """Prints what was prepared."""
+    show_store(prepared.store, prepared.manifest, prepared.recipe.published, console)
     for note in prepared.recipe.notes:
         console.print(f"note: {note}", style="yellow", highlight=False)
-    if any(what.startswith("clips ") for what in manifest.left_out):
-        console.print(f"Which clips, and why: {prepared.store}/{LEFT_OUT}", highlight=False)
-    if not prepared.written:
+    if prepared.written:
+        console.print(f"Written in {prepared.seconds:.1f} s.", highlight=False)
+    else:
         console.print(
             f"Nothing to do: {prepared.store} was made from the same source and is whole.",
             highlight=False,
         )
-
-
-def _protocols(manifest: Manifest, published: Mapping[str, tuple[int, int]]) -> Table:
-    """Clips by protocol, beside the literature's where they are published."""
-    table = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
-    parts = ("train", "val", "test")
-    for part in (*parts, *(("train + val / published", "test / published") if published else ())):
-        table.add_column(part, justify="right")
-    for name, counts in manifest.counts.items():
-        beside = []
-        if published:
-            train, test = published[name]
-            beside = [
-                f"{counts['train'] + counts['val']:,} / {train:,}",
-                f"{counts['test']:,} / {test:,}",
-            ]
-        table.add_row(name, *(f"{counts[part]:,}" for part in parts), *beside)
-    return table

@@ -128,7 +128,9 @@ def no_place(folder: Path) -> tuple[object, ...]:
         (lambda at: ("synthetic", "--store", at / "store", "--sed", 1), "--sed"),
         (lambda at: ("synthetic", "--store", at / "store", "--seed", "x"), "seed"),
         (lambda at: ("nothing",), "nothing"),
-        (lambda at: (), "data_set"),
+        (lambda at: (), "command"),
+        (lambda at: ("verify", "--store", at / "no"), "There is no clip store at"),
+        (lambda at: ("describe", "--store", at / "no"), "There is no clip store at"),
     ],
 )
 def test_mistake_is_one_line_and_code_2(

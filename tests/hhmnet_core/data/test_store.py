@@ -400,25 +400,8 @@ def test_no_clips_make_no_store(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def s3_store(free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=free_port, verbose=False)
-    server.start()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    fsspec.filesystem("s3").mkdir("bucket")
-    yield "s3://bucket/stores/made"
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
+def s3_store(s3_bucket: str) -> str:
+    return f"{s3_bucket}/stores/made"
 
 
 def test_s3_store_is_written_read_and_its_damage_named(s3_store: str, tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""What a clip store holds: in tables, in a figure, and whether it is whole."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from itertools import islice
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from hhmnet_core.data.clips import Clip, Int64Array
+from hhmnet_core.data.manifest import Manifest
+from hhmnet_core.data.shards import decode_shard, read_shard
+from hhmnet_core.data.store import read_manifest, store_facts, verify_store
+from hhmnet_core.data.writing import LEFT_OUT
+from hhmnet_core.files import folder, split_uri
+from hhmnet_core.skeleton.layouts import Layout, get_layout
+
+Published = Mapping[str, tuple[int, int]]
+NUM_SKELETONS = 6
+NAMED_CLASSES = 40
+
+
+def verify(store: str) -> None:
+    """Reads every shard of a store and holds it against its digest.
+
+    Args:
+        store: URI of the store.
+
+    Raises:
+        InputError: No store there, or a shard that is missing or damaged; it is named.
+    """
+    manifest = verify_store(store)
+    print(
+        f"{store} is whole: {counted(manifest.num_clips, 'clip')} in "
+        f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:.1f} MB, "
+        f"digest {manifest.digest}"
+    )
+
+
+def describe(store: str, figure: str = "describe.png") -> None:
+    """Prints what a store holds, and draws classes, subjects, views, lengths and skeletons.
+
+    Args:
+        store: URI of the store.
+        figure: Where the PNG goes.
+
+    Raises:
+        InputError: No store there, a shard that cannot be read, or a place that cannot be written.
+    """
+    manifest = read_manifest(store)
+    console = Console()
+    show_store(store, manifest, {}, console)
+    png = BytesIO()
+    FigureCanvasAgg(draw_store(store, manifest)).print_png(png)
+    place, name = split_uri(figure)
+    place.write(name, png.getvalue())
+    console.print(f"Figure  {figure}", highlight=False)
+
+
+def show_store(store: str, manifest: Manifest, published: Published, console: Console) -> None:
+    """Prints what a store holds, beside the numbers of clips that the literature has."""
+    facts = store_facts(store)
+    frames, bodies = facts["num_frames"], facts["num_bodies"]
+    table = Table(title=f"{manifest.dataset}: {store}", show_header=False)
+    rows = {
+        "classes": f"{len(manifest.class_names)}",
+        "clips": f"{manifest.num_clips:,}",
+        "subjects": f"{len(np.unique(facts['subject']))}",
+        "cameras": f"{len(np.unique(facts['camera']))}",
+        "frames": f"{frames.min()} / {np.median(frames):.0f} / {frames.max()} "
+        "(shortest / median / longest)",
+        "bodies": ", ".join(
+            f"{counted(int((bodies == number).sum()), 'clip')} of {number}"
+            for number in np.unique(bodies)
+        ),
+        "layout": manifest.layout,
+        "digest": manifest.digest,
+        "size": f"{manifest.num_bytes / 1e6:.1f} MB in {counted(len(manifest.shards), 'shard')}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+    console.print(_protocols(manifest, published))
+    if manifest.left_out:
+        left_out = Table("left out", "", title="what of the source is not in the store")
+        for what, count in manifest.left_out.items():
+            left_out.add_row(what, f"{count:,}")
+        console.print(left_out)
+    if any(what.startswith("clips ") for what in manifest.left_out):
+        console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False)
+
+
+def draw_store(store: str, manifest: Manifest) -> Figure:
+    """Clips by class, subject and view, their lengths, and a few skeletons."""
+    facts, layout = store_facts(store), get_layout(manifest.layout)
+    figure = Figure(figsize=(14, 11), layout="constrained")
+    figure.suptitle(f"{manifest.dataset}: {manifest.num_clips:,} clips")
+    rows = figure.subplots(3, NUM_SKELETONS, squeeze=False)
+    for row in rows[:2]:
+        for axis in row:
+            axis.remove()
+    grid = rows[0][0].get_gridspec()
+    assert grid is not None
+    by_class = np.bincount(facts["label"], minlength=len(manifest.class_names))
+    axis = figure.add_subplot(grid[0, :])
+    axis.bar(range(len(by_class)), by_class)
+    axis.set(title="clips of each class", xlim=(-0.6, len(by_class) - 0.4))
+    if len(by_class) <= NAMED_CLASSES:
+        axis.set_xticks(range(len(by_class)), manifest.class_names, rotation=30, ha="right")
+    _draw_counts(figure.add_subplot(grid[1, :2]), facts["subject"], "clips of each subject")
+    _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera")
+    axis = figure.add_subplot(grid[1, 3:])
+    axis.hist(facts["num_frames"], bins=40)
+    axis.set(title="length in frames")
+    clips = _different(store, manifest)
+    for axis, clip in zip(rows[2], clips, strict=False):
+        _draw_skeleton(axis, clip, layout, manifest.class_names[clip.label])
+    for axis in rows[2][len(clips) :]:
+        axis.remove()
+    return figure
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 clip", "2 clips"."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _different(store: str, manifest: Manifest) -> list[Clip]:
+    """A clip each of a few classes, of the first shard alone."""
+    place, shard = folder(store), manifest.shards[0]
+    first: dict[int, Clip] = {}
+    for clip in decode_shard(read_shard(place, shard), shard, manifest, store):
+        first.setdefault(clip.label, clip)
+    labels = sorted(first)
+    step = max(1, len(labels) // NUM_SKELETONS)
+    return [first[label] for label in islice(labels, 0, None, step)][:NUM_SKELETONS]
+
+
+def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
+    values, counts = np.unique(values_n, return_counts=True)
+    axis.bar([str(value) for value in values], counts)
+    axis.set(title=title)
+    axis.tick_params("x", rotation=90 if len(values) > 12 else 0, labelsize=8)
+
+
+def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
+    """The middle frame of each body, seen from the camera."""
+    for body in clip.joints[:, clip.joints.shape[1] // 2]:
+        shown: NDArray[np.float32] = body[:, :2]
+        for child, parent in layout.bones:
+            axis.plot(*shown[[child, parent]].T, color="tab:blue", linewidth=2)
+        axis.plot(*shown.T, "o", color="tab:orange", markersize=3)
+    axis.set(title=f"{title}\n{clip.sample_id}", aspect="equal")
+    axis.title.set_fontsize(9)
+    axis.set_axis_off()
+    if layout.channels == 2:  # pixels count downwards
+        axis.invert_yaxis()
+
+
+def _protocols(manifest: Manifest, published: Published) -> Table:
+    """Clips by protocol, beside the literature's where they are published."""
+    table = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
+    parts = ("train", "val", "test")
+    for part in (*parts, *(("train + val / published", "test / published") if published else ())):
+        table.add_column(part, justify="right")
+    for name, counts in manifest.counts.items():
+        beside = []
+        if published:
+            train, test = published[name]
+            beside = [
+                f"{counts['train'] + counts['val']:,} / {train:,}",
+                f"{counts['test']:,} / {test:,}",
+            ]
+        table.add_row(name, *(f"{counts[part]:,}" for part in parts), *beside)
+    return table
