@@ -14,6 +14,7 @@ from hhmnet_platform.prepare import (
     prepare_ntu,
     prepare_nw_ucla,
     prepare_synthetic,
+    prepare_utd_mhad,
     show,
 )
 from hhmnet_platform.scripts import parse, run_script
@@ -21,6 +22,7 @@ from hhmnet_platform.scripts import parse, run_script
 COMMANDS: dict[str, Callable[..., Prepared | None]] = {
     "ntu": prepare_ntu,
     "nw_ucla": prepare_nw_ucla,
+    "utd_mhad": prepare_utd_mhad,
     "synthetic": prepare_synthetic,
     "verify": verify,
     "describe": describe,

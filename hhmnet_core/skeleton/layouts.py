@@ -6,7 +6,7 @@ centre). Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for 
 `kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -176,6 +176,12 @@ LAYOUTS: dict[str, Layout] = {
         ),
     )
 }  # fmt: skip
+
+# UTD-MHAD numbers the same joints from the head downwards.
+_UTD_ORDER = (3, 2, 1, 0, *range(4, len(_KINECT_V1)))
+LAYOUTS["kinect_v1_20_utd"] = replace(
+    LAYOUTS["kinect_v1_20"].permuted(_UTD_ORDER), name="kinect_v1_20_utd"
+)
 
 
 def get_layout(name: str) -> Layout:

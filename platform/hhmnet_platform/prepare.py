@@ -21,7 +21,7 @@ from hhmnet_core.data.writing import (
 )
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.sources import ntu, nw_ucla, synthetic
+from hhmnet_core.sources import ntu, nw_ucla, synthetic, utd_mhad
 from hhmnet_platform.describe import show_store
 from hhmnet_platform.parts import make_parts
 
@@ -86,23 +86,43 @@ def prepare_nw_ucla(
             another source, damaged, or cannot be written.
     """
     with nw_ucla.Recordings(source) as recordings:
-        found = len(recordings)
-        note = (
-            f"{source} holds {found:,} clips; {nw_ucla.PUBLISHED_CLIPS:,} are published: "
-            "results will not compare."
+        about = About(
+            nw_ucla.DATASET,
+            nw_ucla.LAYOUT,
+            nw_ucla.CLASS_NAMES,
+            nw_ucla.PROTOCOLS,
+            recordings.fingerprint(),
         )
-        recipe = Recipe(
-            About(
-                nw_ucla.DATASET,
-                nw_ucla.LAYOUT,
-                nw_ucla.CLASS_NAMES,
-                nw_ucla.PROTOCOLS,
-                recordings.fingerprint(),
-            ),
-            recordings,
-            notes=() if found == nw_ucla.PUBLISHED_CLIPS else (note,),
-        )
-        return prepare(recipe, store, on_error, overwrite)
+        notes = _published(source, len(recordings), nw_ucla.PUBLISHED_CLIPS)
+        return prepare(Recipe(about, recordings, notes=notes), store, on_error, overwrite)
+
+
+def prepare_utd_mhad(
+    source: str, store: str, on_error: OnError = "fail", overwrite: bool = False
+) -> Prepared:
+    """UTD-MHAD: 27 actions of 8 subjects before one camera, skeletons of 20 joints.
+
+    Args:
+        source: The folder of the files aA_sS_tT_skeleton.mat, or a zip of them.
+        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
+        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
+            left_out.csv.
+        overwrite: Replace what another source has put there, or a damaged store.
+
+    Raises:
+        InputError: The source is missing, damaged or something else, or the store is in use by
+            another source, damaged, or cannot be written.
+    """
+    recordings = utd_mhad.Recordings(source)
+    about = About(
+        utd_mhad.DATASET,
+        utd_mhad.LAYOUT,
+        utd_mhad.CLASS_NAMES,
+        utd_mhad.PROTOCOLS,
+        recordings.fingerprint(),
+    )
+    notes = _published(source, len(recordings.names), utd_mhad.PUBLISHED_CLIPS)
+    return prepare(Recipe(about, recordings, notes=notes), store, on_error, overwrite)
 
 
 def prepare_ntu(
@@ -221,6 +241,15 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
     raise InputError(
         f"The store {store} was made from something else ({_said(manifest.source)}; now "
         f"{_said(recipe.about.source)}): give another store, or replace it with --overwrite true."
+    )
+
+
+def _published(source: str, found: int, published: int) -> tuple[str, ...]:
+    """A note where a source holds other than the published number of clips."""
+    if found == published:
+        return ()
+    return (
+        f"{source} holds {found:,} clips; {published:,} are published: results will not compare.",
     )
 
 

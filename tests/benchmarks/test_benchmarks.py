@@ -49,9 +49,18 @@ def test_input_pipeline_measures_a_tiny_store(store: Path, tmp_path: Path) -> No
     ]
 
 
+def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
+    done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    firsts = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "| " in line]
+    for row in ("this parser", "NumPy a line", "round 1", "20 clips", "80 clips"):
+        assert row in firsts
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "said"),
     [
+        ("prepare.py", ["--clips", "none"], "expected a number from 1 on, not 'none'"),
         ("train_step.py", ["--batches", "0"], "expected a number from 1 on, not '0'"),
         ("input_pipeline.py", ["--store", "nowhere"], "There is no clip store at nowhere"),
         ("ray_overhead.py", ["steady", "--store", "nowhere"], "There is no clip store at nowhere"),
