@@ -21,7 +21,7 @@ from hhmnet_core.data.writing import (
 )
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.sources import ntu, nw_ucla, synthetic, utd_mhad
+from hhmnet_core.sources import ntu, nw_ucla, own, synthetic, utd_mhad
 from hhmnet_platform.describe import show_store
 from hhmnet_platform.parts import make_parts
 
@@ -166,6 +166,43 @@ def prepare_ntu(
         absent=recordings.absent(),
         published=facts.published,
     )
+    return prepare(recipe, store, on_error, overwrite, workers)
+
+
+def prepare_own(
+    index: str,
+    layout: str,
+    store: str,
+    classes: list[str] | None = None,
+    name: str = "own",
+    on_error: OnError = "fail",
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> Prepared:
+    """One's own data: a CSV of clips, and a file of joints for each.
+
+    Args:
+        index: The CSV, with the columns sample_id, label, subject, skeleton (a .npy, .npz or .json
+            of (T, V, C) or (M, T, V, C), found from the CSV's folder) and, where they apply,
+            camera, setup and split (train or test).
+        layout: The skeletons' layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25 or coco_17.
+        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
+        classes: The labels in order; by default those of the CSV, sorted.
+        name: The data set's name.
+        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
+            left_out.csv.
+        workers: Processes that read; by default one a core. 1 does without Ray.
+        overwrite: Replace what another source has put there, or a damaged store.
+
+    Raises:
+        InputError: The CSV or a file is missing, damaged or something else, or the store is in use
+            by another source, damaged, or cannot be written.
+    """
+    recordings = own.Recordings(index, layout, classes or ())
+    about = About(
+        name, layout, recordings.class_names, recordings.protocols, recordings.fingerprint()
+    )
+    recipe = Recipe(about, recordings, notes=recordings.notes)
     return prepare(recipe, store, on_error, overwrite, workers)
 
 

@@ -1,0 +1,218 @@
+"""One's own data: a table of clips, and a file of joints for each.
+
+The table is a CSV with a head: `sample_id`, `label`, `subject` and `skeleton`, and, where they
+apply, `camera`, `setup` (whole numbers) and `split` (train or test). A skeleton file is `.npy`,
+`.npz` (of one array) or `.json` (nested lists): (T, V, C) for one body, (M, T, V, C) for several.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hhmnet_core.data.clips import Clip, Float32Array, check_clip
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import Folder, split_uri
+from hhmnet_core.skeleton.layouts import get_layout
+
+NEEDED = ("sample_id", "label", "subject", "skeleton")
+OPTIONAL = ("camera", "setup", "split")
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class _Row:
+    label: int
+    subject: int
+    camera: int
+    setup: int
+    skeleton: str
+
+
+class Recordings:
+    """The clips of a table. Travels to processes.
+
+    Args:
+        index: URI of the table; skeletons are found from its folder, or by a URI of their own.
+        layout: The skeletons' layout.
+        classes: The labels in order; empty: those of the table, sorted, as numbers if they are.
+
+    Attributes:
+        names: The sample ids, sorted.
+        class_names: The labels, in the order of their numbers.
+        protocols: "given" by the column `split`, else "cross-subject": of the sorted subjects
+            every second one tests.
+        notes: What the user should know of it.
+
+    Raises:
+        InputError: No such table or layout, a column that is missing or unknown, a row that lacks
+            a value, a label that is none of `classes`, a sample_id twice; names the line.
+    """
+
+    def __init__(self, index: str, layout: str, classes: Sequence[str] = ()) -> None:
+        self.index, self.layout = index, get_layout(layout)
+        self._place, name = split_uri(index)
+        try:
+            self._table = self._place.read(name)
+        except FileNotFoundError as error:
+            raise InputError(f"There is no table at {index}: expected a CSV of clips.") from error
+        rows = _rows(self._table, index)
+        self.class_names = tuple(classes) or _in_order({row["label"] for _, row in rows})
+        subjects = _in_order({row["subject"] for _, row in rows})
+        # Numbers are kept; names are counted.
+        self._subject_of = {
+            said: int(said) if all(s.isdecimal() for s in subjects) else at
+            for at, said in enumerate(subjects, start=1)
+        }
+        self._clips: dict[str, _Row] = {}
+        for line, row in rows:
+            where = f"{index}, line {line}"
+            if row["sample_id"] in self._clips:
+                raise InputError(f"{where}: sample_id {row['sample_id']} occurs twice.")
+            self._clips[row["sample_id"]] = self._row(row, where)
+        self.names = sorted(self._clips)
+        self.protocols, self.notes = self._protocols("split" in rows[0][1])
+
+    def fingerprint(self) -> dict[str, str]:
+        """What the store is made from: the table, and its files' names and sizes."""
+        digest = hashlib.sha256(self._table)
+        digest.update(json.dumps(self.class_names).encode())
+        for name in self.names:
+            place, file = self._file(self._clips[name].skeleton)
+            try:
+                digest.update(f"{name}\0{place.fs.size(place.at(file))}\n".encode())
+            except OSError:
+                digest.update(f"{name}\0missing\n".encode())
+        return {"reader": "own/1", "layout": self.layout.name, "sha256": digest.hexdigest()}
+
+    def clip(self, name: str) -> Clip:
+        """The clip of a sample id.
+
+        Raises:
+            InputError: A file that is missing, cannot be read, or is not of the layout; named.
+        """
+        row = self._clips[name]
+        where = f"{row.skeleton} of {name} in {self.index}"
+        clip = Clip(name, row.label, row.subject, row.camera, row.setup, self._joints(row, where))
+        try:
+            check_clip(clip, self.layout, len(self.class_names))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        return clip
+
+    def _row(self, row: Mapping[str, str], where: str) -> _Row:
+        if row["label"] not in self.class_names:
+            known = ", ".join(self.class_names[:10])
+            raise InputError(f"{where}: unknown label {row['label']!r}; the classes are {known}.")
+        numbers = {"camera": 1, "setup": 0}
+        for name in numbers:
+            if name in row:
+                if not row[name].isdecimal():
+                    raise InputError(f"{where}: {name} {row[name]!r}, expected a whole number.")
+                numbers[name] = int(row[name])
+        if "split" in row:
+            if row["split"] not in SPLITS:
+                raise InputError(f"{where}: split {row['split']!r}, expected train or test.")
+            numbers["setup"] = SPLITS.index(row["split"])
+        return _Row(
+            self.class_names.index(row["label"]),
+            self._subject_of[row["subject"]],
+            numbers["camera"],
+            numbers["setup"],
+            row["skeleton"],
+        )
+
+    def _protocols(self, given: bool) -> tuple[dict[str, Protocol], tuple[str, ...]]:
+        if given:
+            rule = Protocol(train={"setup": [0]}, test={"setup": [1]})
+            return {"given": rule}, ()
+        subjects = sorted(self._subject_of.values())
+        if len(subjects) < 2:
+            raise InputError(
+                f"{self.index} has a single subject and no column split: nothing says which clips "
+                "test; add the column."
+            )
+        note = f"there is no column split: subjects {_list(subjects[1::2])} test"
+        rule = Protocol(train={"subject": subjects[::2]}, test={"subject": subjects[1::2]})
+        return {"cross-subject": rule}, (note,)
+
+    def _file(self, skeleton: str) -> tuple[Folder, str]:
+        if "://" in skeleton or skeleton.startswith("/"):
+            return split_uri(skeleton)
+        return self._place, skeleton
+
+    def _joints(self, row: _Row, where: str) -> Float32Array:
+        """(M, T, V, C) of a file."""
+        place, name = self._file(row.skeleton)
+        try:
+            content = place.read(name)
+        except FileNotFoundError as error:
+            raise InputError(f"{where}: there is no such file.") from error
+        try:
+            values = _array(content, name)
+            joints: Float32Array = np.ascontiguousarray(values, dtype=np.float32)
+        except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            said = " ".join(str(error).split())
+            raise InputError(
+                f"{where} cannot be read ({said}): expected .npy, .npz or .json of numbers."
+            ) from error
+        return joints[None] if joints.ndim == 3 else joints
+
+
+def _array(content: bytes, name: str) -> object:
+    if name.endswith(".json"):
+        return json.loads(content)
+    loaded = np.load(io.BytesIO(content), allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    if len(loaded.files) != 1:
+        raise ValueError(f"it holds the arrays {', '.join(loaded.files)}, expected one")
+    return loaded[loaded.files[0]]
+
+
+def _rows(table: bytes, index: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their lines."""
+    try:
+        reader = csv.DictReader(io.StringIO(table.decode("utf-8-sig")), strict=True)
+        head = [str(name).strip() for name in reader.fieldnames or ()]
+        if lacking := [name for name in NEEDED if name not in head]:
+            raise InputError(
+                f"{index} has no column {_list(lacking)}: expected {_list(NEEDED)} and, where they "
+                f"apply, {_list(OPTIONAL)}; it has {_list(head) or 'none'}."
+            )
+        if unknown := [name for name in head if name not in (*NEEDED, *OPTIONAL)]:
+            raise InputError(
+                f"{index} has an unknown column {_list(unknown)}: expected {_list(NEEDED)} and, "
+                f"where they apply, {_list(OPTIONAL)}."
+            )
+        reader.fieldnames = head
+        rows = []
+        for row in reader:
+            if None in row:
+                raise InputError(
+                    f"{index}, line {reader.line_num}: more values than the {len(head)} columns."
+                )
+            values = {name: (row[name] or "").strip() for name in head}
+            if lacking := [name for name, value in values.items() if not value]:
+                raise InputError(f"{index}, line {reader.line_num}: no {_list(lacking)}.")
+            rows.append((reader.line_num, values))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{index} is not a CSV in UTF-8 ({error}).") from error
+    if not rows:
+        raise InputError(f"{index} has no rows: expected a clip in each.")
+    return rows
+
+
+def _in_order(values: set[str]) -> tuple[str, ...]:
+    numbers = all(value.isdecimal() for value in values)
+    return tuple(sorted(values, key=lambda value: (int(value) if numbers else 0, value)))
+
+
+def _list(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
