@@ -38,7 +38,7 @@ class Archive:
         self.is_zip, self._place, files = self._look(uri, expected)
         self.sizes: dict[str, str] = {}
         for path, size in files.items():
-            if path.endswith(".zip"):
+            if self.is_zip or path.endswith(".zip"):
                 prefix = "" if self.is_zip else f"{path}/"
                 for member in self._zip(path).infolist():
                     if pattern.fullmatch(member.filename):

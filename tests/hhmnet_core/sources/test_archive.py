@@ -40,7 +40,10 @@ def contents(opened: Archive) -> dict[str, bytes]:
 
 def test_folder_and_zip_hold_the_same_files(tmp_path: Path) -> None:
     lying, packed = archive(make_folder(tmp_path / "a")), archive(make_zip(tmp_path / "b.zip"))
-    assert contents(lying) == contents(packed) == FILES
+    renamed = archive((tmp_path / "b.zip").rename(tmp_path / "download"))
+    assert contents(lying) == contents(renamed) == FILES
+    packed = archive((tmp_path / "download").rename(tmp_path / "b.zip"))
+    assert contents(packed) == FILES
     assert (lying.is_zip, packed.is_zip) == (False, True)
 
 
