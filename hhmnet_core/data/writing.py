@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -30,6 +31,7 @@ SHARD_BYTES = 64 << 20
 SHARD_CLIPS = 2048
 LEFT_OUT = "left_out.csv"
 UNREADABLE = "clips in quarantine"
+_OURS = re.compile(r"clips-\d{5,}\.(parquet|json)")
 OnError = Literal["fail", "quarantine"]
 
 
@@ -274,7 +276,7 @@ def _tie(
     place.write(MANIFEST, manifest.to_json().encode())
     kept = {shard.name for shard in shards}
     for name in place.names():
-        if name.startswith("clips-") and name not in kept:  # of an older store, and the notes
+        if _OURS.fullmatch(name) and name not in kept:  # of an older store, and the notes
             place.remove(name)
     return manifest
 

@@ -191,6 +191,10 @@ def _rows(table: bytes, index: str) -> list[tuple[int, dict[str, str]]]:
                 f"{index} has an unknown column {_list(unknown)}: expected {_list(NEEDED)} and, "
                 f"where they apply, {_list(OPTIONAL)}."
             )
+        if {"setup", "split"} <= set(head):
+            raise InputError(
+                f"{index} has both setup and split, which is kept as set-up: drop one."
+            )
         reader.fieldnames = head
         rows = []
         for row in reader:

@@ -239,6 +239,15 @@ def test_full_disk_ends_clearly_and_the_rerun_goes_on(
     assert again.read[0] == "file4"
 
 
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    for name in ("clips-mine.csv", "clips-00009.txt", "clips-00009.parquet", "clips-00007.json"):
+        (tmp_path / name).touch()
+    build(folder(tmp_path), Recordings())
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"clips-mine.csv", "clips-00009.txt"} <= left
+    assert not {"clips-00009.parquet", "clips-00007.json"} & left
+
+
 def test_note_of_a_part_keeps_all_of_it(tmp_path: Path) -> None:
     place, recordings = folder(tmp_path), Recordings()
     made: Part = make_part(place, plan(recordings), recordings, 1, "fail")

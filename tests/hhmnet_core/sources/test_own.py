@@ -74,6 +74,7 @@ TABLES = {
     "no rows": (table, {}, (), "has no rows"),
     "camera": (table, {"head": HEAD + ",camera"}, ("a,wave,1,a.npy,left",), "camera 'left'"),
     "split": (table, {"head": HEAD + ",split"}, ("a,wave,1,a.npy,val",), "split 'val', expected"),
+    "two": (table, {"head": HEAD + ",setup,split"}, ("a,wave,1,a.npy,1,test",), "has both setup"),
     "one subject": (table, {}, GOOD[:1], "has a single subject and no column split"),
 }
 
