@@ -49,6 +49,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **env},
                 cwd=cwd,
+                # What a shell runs in the background is deaf to Ctrl-C, and that is inherited.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property
