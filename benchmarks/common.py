@@ -37,6 +37,12 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def peak_resident_mib() -> float:
+    """Of this process alone: what getrusage says, it partly inherits from its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A markdown table: the first column to the left, the others, figures, to the right."""
     cells = [list(heads), *([str(cell) for cell in row] for row in rows)]

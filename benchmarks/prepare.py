@@ -22,8 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from common import at_least_one, machine, run, spread, table
-from train_step import peak_resident_mib
+from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
 from hhmnet_core.data.writing import About, Plan, make_part
 from hhmnet_core.files import folder
@@ -102,8 +101,8 @@ def measure_parse(options: argparse.Namespace) -> None:
     print("### Parsing\n\n" + table(["", "CPU ms a file", "this one is x times"], rows))
 
 
-def make_parts(source: str, store: str, numbers: range) -> None:
-    """Parts of a store, as a Ray task makes them."""
+def make_parts(source: str, store: str, first: int, step: int) -> None:
+    """Every step-th part of a store, as Ray tasks make them."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
@@ -111,26 +110,24 @@ def make_parts(source: str, store: str, numbers: range) -> None:
     facts = recordings.edition
     about = About(facts.dataset, ntu.LAYOUT, facts.class_names, facts.protocols, {})
     plan = Plan(about, tuple(recordings.names), PART_CLIPS)
-    for number in numbers:
-        if number < plan.num_parts:
-            make_part(folder(store), plan, recordings, number, "fail")
+    for number in range(first, plan.num_parts, step):
+        make_part(folder(store), plan, recordings, number, "fail")
 
 
-def whole_seconds(source: str, parts: int, processes: int) -> float:
+def whole_seconds(source: str, processes: int) -> float:
     """Clock seconds of making all parts by so many processes, that are up already."""
     with tempfile.TemporaryDirectory() as store, get_context("spawn").Pool(processes) as pool:
         pool.map(time.sleep, [0.1] * processes, chunksize=1)
         began = time.perf_counter()
-        shares = [(source, store, range(p, parts, processes)) for p in range(processes)]
+        shares = [(source, store, p, processes) for p in range(processes)]
         pool.starmap(make_parts, shares, chunksize=1)
         return time.perf_counter() - began
 
 
 def measure_scale(source: str, options: argparse.Namespace) -> None:
-    parts = -(-options.clips // PART_CLIPS)
     ratios, rows = [], []
     for number in range(options.rounds):
-        one, two = (whole_seconds(source, parts, processes) for processes in (1, 2))
+        one, two = (whole_seconds(source, processes) for processes in (1, 2))
         ratios.append(one / two)
         rows.append([f"round {number + 1}", f"{options.clips / one:.0f}",
                      f"{options.clips / two:.0f}", f"{one / two:.2f}"])  # fmt: skip
@@ -166,7 +163,7 @@ def main() -> None:
     if options.only:
         before = peak_resident_mib()
         with tempfile.TemporaryDirectory() as store:
-            make_parts(options.only, store, range(len(ntu.Recordings(options.only).names)))
+            make_parts(options.only, store, 0, 1)
         print(peak_resident_mib() - before)
         return
     print("\n".join(machine()) + "\n")

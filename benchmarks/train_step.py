@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import at_least_one, machine, run, spread, table
+from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.clips import Clip, ClipSet
@@ -118,12 +118,6 @@ def peak_mib(model: str, shape: str, options: argparse.Namespace) -> float:
         [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
     )
     return float(json.loads(said.stdout.splitlines()[-1]))
-
-
-def peak_resident_mib() -> float:
-    """Of this process alone: what getrusage says, it partly inherits from its parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def report_peak(model: str, options: argparse.Namespace) -> None:

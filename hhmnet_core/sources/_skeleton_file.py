@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from hhmnet_core.errors import InputError
 
@@ -124,7 +124,6 @@ def _numbers(joint_lines: list[bytes], starts: list[int], where: str) -> NDArray
 
 
 def _fast_numbers(text: bytes) -> NDArray[np.float64]:
-    csv = pyarrow.csv
     table = csv.read_csv(
         pa.BufferReader(text),
         csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=_COLUMNS),

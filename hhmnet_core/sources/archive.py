@@ -11,7 +11,7 @@ from typing import IO, Any
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder, split_uri
 
-_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class Archive:
@@ -60,13 +60,8 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """A file's content. Raises InputError, naming it, where it cannot be read."""
-        with self._readable(name):
-            path, found, member = name.partition(".zip/")
-            if self.is_zip:
-                return self._zip(self._only).read(name)
-            if found:
-                return self._zip(f"{path}.zip").read(member)
-            return self._place.read(name)
+        with self._readable(name), self._open(name) as file:
+            return file.read()
 
     def quick_fingerprint(self) -> str:
         """sha256 (hex) of all names, sizes and what checksums there are, without reading files."""
@@ -76,10 +71,13 @@ class Archive:
     def fingerprint(self) -> str:
         """sha256 (hex) of the zip, or of the names and contents of all files."""
         digest = hashlib.sha256()
-        for name in [""] if self.is_zip else self.names:
-            with self._readable(name), self._open(name or self._only) as file:
-                content = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
-            digest.update(name.encode() + content.digest())
+        if self.is_zip:
+            with self._readable(""), self._place.open(self._only) as file:
+                digest.update(_sha256(file))
+            return digest.hexdigest()
+        for name in self.names:
+            with self._readable(name), self._open(name) as file:
+                digest.update(name.encode() + _sha256(file))
         return digest.hexdigest()
 
     def _look(self, uri: str, expected: str) -> tuple[bool, Folder, dict[str, int]]:
@@ -118,13 +116,17 @@ class Archive:
 
     @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        path, found, member = name.partition(".zip/")
-        if found:
-            with self._zip(f"{path}.zip").open(member) as file:
-                yield file
+        path, in_a_zip, member = name.partition(".zip/")
+        if self.is_zip:
+            opened = self._zip(self._only).open(name)
+        elif in_a_zip:
+            opened = self._zip(f"{path}.zip").open(member)
         else:
             with self._place.open(name) as file:
                 yield file
+            return
+        with opened:
+            yield opened
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:
@@ -135,3 +137,7 @@ class Archive:
         except _UNREADABLE as error:
             what = f"{name} in {self.uri}" if name else self.uri
             raise InputError(f"{what} cannot be read ({error}): get it again.") from error
+
+
+def _sha256(file: IO[bytes]) -> bytes:
+    return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]

@@ -31,8 +31,6 @@ from hhmnet_core.sources._skeleton_file import parse_skeleton
 from hhmnet_core.sources.archive import Archive
 
 LAYOUT = "kinect_v2_25"
-SETUPS_OF_60 = 17
-ACTIONS_OF_60 = 60
 _NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
 _CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
@@ -63,8 +61,8 @@ def edition(number: Literal[60, 120]) -> Edition:
     """The facts of NTU RGB+D 60 or 120."""
     facts = _facts()
     own = facts["editions"][str(number)]
-    first, last = own["actions"]
-    # Set-ups 1 to 17 recorded actions 1 to 60, the later ones the other sixty.
+    # The set-ups of the sixty recorded their actions, the later ones the other sixty.
+    actions_60, actions_120 = (facts["editions"][n]["actions"] for n in ("60", "120"))
     recorded = frozenset(
         f"S{setup:03}C{camera:03}P{performer:03}R{replication:03}A{action:03}"
         for setup, performers in enumerate(
@@ -75,12 +73,14 @@ def edition(number: Literal[60, 120]) -> Edition:
         for camera in facts["recorded"]["cameras"]
         for replication in facts["recorded"]["replications"]
         for action in (
-            range(1, ACTIONS_OF_60 + 1) if setup <= SETUPS_OF_60 else range(ACTIONS_OF_60 + 1, 121)
+            range(1, actions_60 + 1)
+            if setup <= _last_setup_of_60()
+            else range(actions_60 + 1, actions_120 + 1)
         )
     )
     return Edition(
         dataset=f"ntu{number}",
-        class_names=tuple(facts["class_names"][first - 1 : last]),
+        class_names=tuple(facts["class_names"][: own["actions"]]),
         protocols={name: Protocol(**rule) for name, rule in own["protocols"].items()},
         published={name: (train, test) for name, (train, test) in own["published"].items()},
         recorded=recorded,
@@ -94,6 +94,11 @@ def _facts() -> dict[str, Any]:
         files("hhmnet_core.sources").joinpath("ntu.json").read_text("utf-8")
     )
     return facts
+
+
+def _last_setup_of_60() -> int:
+    last: int = _facts()["editions"]["60"]["last_setup"]
+    return last
 
 
 def fields_of(sample_id: str) -> dict[str, int]:
@@ -137,7 +142,7 @@ class Recordings:
             file_of[sample_id] = name
         if number is None:
             last = max(fields_of(sample_id)["setup"] for sample_id in file_of)
-            number = 60 if last <= SETUPS_OF_60 else 120
+            number = 60 if last <= _last_setup_of_60() else 120
         self.number, self.align = number, align
         self.edition = edition(number)
         self._foreign = file_of.keys() - self.edition.recorded

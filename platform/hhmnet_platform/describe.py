@@ -126,7 +126,7 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
 
 
 def counted(number: int, what: str) -> str:
-    """ "1 clip", "2 clips"."""
+    """A number and what it counts, in the plural but for one."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Literal
 
 from rich.console import Console
@@ -86,15 +87,8 @@ def prepare_nw_ucla(
             another source, damaged, or cannot be written.
     """
     with nw_ucla.Recordings(source) as recordings:
-        about = About(
-            nw_ucla.DATASET,
-            nw_ucla.LAYOUT,
-            nw_ucla.CLASS_NAMES,
-            nw_ucla.PROTOCOLS,
-            recordings.fingerprint(),
-        )
-        notes = _published(source, len(recordings), nw_ucla.PUBLISHED_CLIPS)
-        return prepare(Recipe(about, recordings, notes=notes), store, on_error, overwrite)
+        recipe = _published_recipe(nw_ucla, recordings, source)
+        return prepare(recipe, store, on_error, overwrite)
 
 
 def prepare_utd_mhad(
@@ -114,15 +108,8 @@ def prepare_utd_mhad(
             another source, damaged, or cannot be written.
     """
     recordings = utd_mhad.Recordings(source)
-    about = About(
-        utd_mhad.DATASET,
-        utd_mhad.LAYOUT,
-        utd_mhad.CLASS_NAMES,
-        utd_mhad.PROTOCOLS,
-        recordings.fingerprint(),
-    )
-    notes = _published(source, len(recordings.names), utd_mhad.PUBLISHED_CLIPS)
-    return prepare(Recipe(about, recordings, notes=notes), store, on_error, overwrite)
+    recipe = _published_recipe(utd_mhad, recordings, source)
+    return prepare(recipe, store, on_error, overwrite)
 
 
 def prepare_ntu(
@@ -281,13 +268,20 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
     )
 
 
-def _published(source: str, found: int, published: int) -> tuple[str, ...]:
-    """A note where a source holds other than the published number of clips."""
-    if found == published:
-        return ()
-    return (
-        f"{source} holds {found:,} clips; {published:,} are published: results will not compare.",
+def _published_recipe(
+    data_set: ModuleType, recordings: nw_ucla.Recordings | utd_mhad.Recordings, source: str
+) -> Recipe:
+    """Of a data set that its module describes; with a note where clips are absent or too many."""
+    about = About(
+        data_set.DATASET,
+        data_set.LAYOUT,
+        data_set.CLASS_NAMES,
+        data_set.PROTOCOLS,
+        recordings.fingerprint(),
     )
+    found, published = len(recordings.names), data_set.PUBLISHED_CLIPS
+    note = f"{source} holds {found:,} clips; {published:,} are published: results will not compare."
+    return Recipe(about, recordings, notes=() if found == published else (note,))
 
 
 def _said(source: Mapping[str, str]) -> str:
