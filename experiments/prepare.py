@@ -8,16 +8,15 @@ from collections.abc import Callable
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from hhmnet_platform.describe import describe, verify
-from hhmnet_platform.prepare import (
-    Prepared,
+from hhmnet_platform.data_sets import (
     prepare_ntu,
     prepare_nw_ucla,
     prepare_own,
     prepare_synthetic,
     prepare_utd_mhad,
-    show,
 )
+from hhmnet_platform.describe import describe, verify
+from hhmnet_platform.prepare import Prepared, show
 from hhmnet_platform.scripts import parse, run_script
 
 COMMANDS: dict[str, Callable[..., Prepared | None]] = {
@@ -39,8 +38,8 @@ def main() -> None:
         command = ArgumentParser(description=about)
         command.add_function_arguments(function, as_group=False)
         commands.add_subcommand(name, command, help=about)
-    values = parse(parser)
-    prepared = COMMANDS[values.command](**values[values.command].as_dict())
+    values = parser.instantiate(parse(parser))
+    prepared = COMMANDS[values.command](**vars(values[values.command]))
     if prepared:
         show(prepared, Console())
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.augment import rotation
-from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.layouts import Layout
 
 MOST_FRAMES = 2048
 
@@ -84,7 +84,7 @@ class ResidentClips:
 
     @staticmethod
     def layout_of(clips: ClipSet) -> Layout:
-        return get_layout(clips.manifest.layout)
+        return clips.manifest.skeleton
 
     def _normalised(self, frames_fvc: Tensor, clip_of_frame: Tensor, config: DataConfig) -> Tensor:
         layout = self.layout

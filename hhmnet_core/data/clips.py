@@ -19,6 +19,22 @@ Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Video:
+    """Images of a clip, evenly spaced over its frames and cropped around its bodies.
+
+    Attributes:
+        images: F JPEG files, all square and of one size.
+        positions: (F,) the frames of `Clip.joints` that they show, rising.
+        joints: (M, F, V, 2) float32, where each joint is in the image, as shares of its width and
+            height (x to the right, y down): from 0 to 1 inside; NaN where nobody knows.
+    """
+
+    images: tuple[bytes, ...]
+    positions: Int64Array
+    joints: Float32Array
+
+
+@dataclass(frozen=True)
 class Clip:
     """One recorded action.
 
@@ -31,6 +47,9 @@ class Clip:
         joints: (M, T, V, C) float32: the bodies that are present, M >= 1, T >= 1.
         pixels: (M, T, V, 2) float32, where each joint is in the colour image (x to the right, y
             down, in pixels); NaN where the sensor does not know. None: not recorded.
+        video: What is seen of it; None: nothing.
+        no_video: Why nothing is seen, where the data set has video. A store lists it, but does not
+            keep it with the clip.
         dropped: What the source left out of the recording, and how often. A store counts it, but
             does not keep it with the clip.
     """
@@ -42,6 +61,8 @@ class Clip:
     setup: int
     joints: Float32Array
     pixels: Float32Array | None = None
+    video: Video | None = None
+    no_video: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -93,7 +114,8 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
     """Raises InputError, naming the clip, unless it can be trained on.
 
     Refused are joints that are not (M, T, V, C) float32 of the layout, an empty clip, NaN or
-    infinite joints, pixels that do not fit the joints, and a label outside [0, num_classes).
+    infinite joints, pixels or a video that do not fit the joints, and a label outside
+    [0, num_classes).
     """
     what = f"Clip {clip.sample_id}"
     if clip.joints.ndim != 4 or clip.joints.dtype != np.float32:
@@ -114,6 +136,8 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
             f"{what} has pixels of shape {clip.pixels.shape} and type {clip.pixels.dtype}; "
             f"expected {(bodies, frames, joints, 2)} of float32, as its joints."
         )
+    if clip.video is not None:
+        _check_video(clip.video, (bodies, frames, joints), what)
     if not np.isfinite(clip.joints).all():
         body, frame, joint, _ = (int(at) for at in np.argwhere(~np.isfinite(clip.joints))[0])
         raise InputError(
@@ -124,4 +148,24 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
         raise InputError(
             f"{what} has label {clip.label}, but there are {num_classes} classes: expected a "
             f"label from 0 to {num_classes - 1}."
+        )
+
+
+def _check_video(video: Video, shape: tuple[int, int, int], what: str) -> None:
+    bodies, frames, joints = shape
+    images, positions = len(video.images), video.positions
+    if not images or positions.shape != (images,) or positions.dtype != np.int64:
+        raise InputError(
+            f"{what} has {images} images, but positions of shape {positions.shape} and type "
+            f"{positions.dtype}: expected an image or more, and an int64 position for each."
+        )
+    if positions.min() < 0 or positions.max() >= frames or (np.diff(positions) < 0).any():
+        raise InputError(
+            f"{what} has images at frames {positions.tolist()}: expected rising numbers from 0 to "
+            f"{frames - 1}."
+        )
+    if video.joints.shape != (bodies, images, joints, 2) or video.joints.dtype != np.float32:
+        raise InputError(
+            f"{what} has image joints of shape {video.joints.shape} and type {video.joints.dtype}; "
+            f"expected {(bodies, images, joints, 2)} of float32."
         )

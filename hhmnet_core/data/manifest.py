@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.own_layout import layout_from
 
 SCHEMA_VERSION = 1
 FIELDS = ("subject", "camera", "setup")
@@ -46,6 +48,25 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Visual:
+    """What a store holds of videos.
+
+    Attributes:
+        stream: "rgb" or "depth".
+        frames: Images of a clip.
+        size: Width and height of an image, pixels.
+        clips: How many clips have a video.
+        joints_inside: The share of their joints, where known, that lie in their image.
+    """
+
+    stream: str
+    frames: int
+    size: int
+    clips: int = 0
+    joints_inside: float = 0.0
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a store says of itself.
 
@@ -60,6 +81,8 @@ class Manifest:
         digest: sha256 (hex) of all that decides a result: shards, layout, classes, protocols.
         source: What the store was made from.
         left_out: What of the source is not in the store, and how often; no part of the digest.
+        visual: What it holds of videos; None: nothing. No part of the digest either.
+        own_layout: The layout in full, where it is not built in: what `layout_from` takes.
     """
 
     schema_version: int
@@ -72,6 +95,15 @@ class Manifest:
     digest: str
     source: dict[str, str]
     left_out: dict[str, int] = field(default_factory=dict)
+    visual: Visual | None = None
+    own_layout: dict[str, Any] | None = None
+
+    @property
+    def skeleton(self) -> Layout:
+        """The layout. Raises InputError where it is unknown or spoilt."""
+        if self.own_layout is None:
+            return get_layout(self.layout)
+        return layout_from(self.own_layout, f"The layout {self.layout}")
 
     @property
     def num_clips(self) -> int:
@@ -83,13 +115,15 @@ class Manifest:
 
     def expected_digest(self) -> str:
         """The digest that follows from the other fields."""
-        decisive = {
+        decisive: dict[str, Any] = {
             "schema_version": self.schema_version,
             "layout": self.layout,
             "class_names": list(self.class_names),
             "protocols": {name: asdict(rule) for name, rule in self.protocols.items()},
             "shards": [shard.sha256 for shard in self.shards],
         }
+        if self.own_layout is not None:
+            decisive["own_layout"] = self.own_layout
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -151,4 +185,6 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
         digest=str(fields["digest"]),
         source={str(key): str(value) for key, value in fields["source"].items()},
         left_out={str(what): int(count) for what, count in fields.get("left_out", {}).items()},
+        visual=Visual(**fields["visual"]) if fields.get("visual") else None,
+        own_layout=fields.get("own_layout"),
     )

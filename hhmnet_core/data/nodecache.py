@@ -20,7 +20,6 @@ from hhmnet_core.data.clips import Clip, ClipSet, Float32Array
 from hhmnet_core.data.manifest import Manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, write_local
-from hhmnet_core.skeleton.layouts import get_layout
 
 _FACTS = ("labels", "subjects", "cameras", "setups", "num_frames", "num_bodies", "first_frame")
 _SCHEMA = pa.schema(
@@ -69,7 +68,7 @@ class NodeCache:
             columns = {name: row.column(name).values for name in _SCHEMA.names}
         except (OSError, pa.ArrowException, KeyError, IndexError):
             return None
-        layout = get_layout(manifest.layout)
+        layout = manifest.skeleton
         flat: Float32Array = columns["frames"].to_numpy(zero_copy_only=True)
         facts = {name: columns[name].to_numpy() for name in _FACTS}
         num_floats = layout.num_joints * layout.channels

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from hhmnet_core.data.clips import Clip, Float32Array, Int64Array, check_clip
+from hhmnet_core.data.clips import Clip, Float32Array, Int64Array, Video, check_clip
 from hhmnet_core.data.manifest import Manifest, Shard
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
-from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.layouts import Layout
 
 SCHEMA = pa.schema(
     [
@@ -31,6 +32,14 @@ SCHEMA = pa.schema(
 # Of data sets whose sensor says where its joints are in the colour image; else there is no column.
 PIXELS = pa.field("pixels", pa.large_list(pa.float32()), nullable=False)
 
+# Of data sets with video; empty lists where a clip has none.
+VIDEO = (
+    pa.field("images", pa.large_list(pa.large_binary()), nullable=False),
+    pa.field("image_positions", pa.large_list(pa.int64()), nullable=False),
+    pa.field("image_joints", pa.large_list(pa.float32()), nullable=False),
+)
+
+_NOTHING = Video((), np.zeros(0, np.int64), np.zeros((0, 0, 0, 2), np.float32))
 _REMEDY = "copy the shard again from where the store is whole, or prepare the store again"
 
 
@@ -56,6 +65,14 @@ def encode_shard(clips: Sequence[Clip]) -> bytes:
             without = next(clip.sample_id for clip in clips if clip.pixels is None)
             raise InputError(f"Clip {without} has no pixels, but others have: give all or none.")
         schema, columns = schema.append(PIXELS), [*columns, _lists(pixels)]
+    if any(clip.video for clip in clips):
+        schema = pa.schema([*schema, *VIDEO])
+        videos = [clip.video or _NOTHING for clip in clips]
+        columns += [
+            pa.array([list(video.images) for video in videos], VIDEO[0].type),
+            pa.array([video.positions for video in videos], VIDEO[1].type),
+            _lists([video.joints for video in videos]),
+        ]
     sink = pa.BufferOutputStream()
     pq.write_table(
         pa.Table.from_arrays(columns, schema=schema),
@@ -124,7 +141,12 @@ def _missing(place: Folder, shard: Shard) -> InputError:
 
 
 def decode_shard(
-    content: bytes, shard: Shard, manifest: Manifest, uri: str, pixels: bool = False
+    content: bytes,
+    shard: Shard,
+    manifest: Manifest,
+    uri: str,
+    pixels: bool = False,
+    video: bool = False,
 ) -> Iterator[Clip]:
     """The clips of a shard, each checked against the manifest.
 
@@ -134,60 +156,73 @@ def decode_shard(
         manifest: Of its store.
         uri: The store's, for messages.
         pixels: Whether to read the joints' pixels too, where the shard has them.
+        video: Likewise the clips' videos.
 
     Raises:
         InputError: Not a parquet file of the schema, or a clip that cannot be trained on: whoever
             wrote the store, its clips are held to the same rules.
     """
     where = f"Shard {shard.name} of the store {uri}"
-    layout = get_layout(manifest.layout)
-    schema = SCHEMA
+    layout = manifest.skeleton
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
-        if pixels and PIXELS.name in file.schema_arrow.names:
+        there = set(file.schema_arrow.names)
+        schema = SCHEMA
+        if pixels and PIXELS.name in there:
             schema = schema.append(PIXELS)
+        if video and {field.name for field in VIDEO} <= there:
+            schema = pa.schema([*schema, *VIDEO])
         table = file.read(columns=schema.names).select(schema.names).cast(schema)
-        clips_of = {
+        lists = {
             name: _lists_of(table.column(name).combine_chunks())
-            for name in ("joints", PIXELS.name)
-            if name in schema.names
+            for name in schema.names
+            if pa.types.is_large_list(schema.field(name).type)
         }
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(f"{where} does not hold a clip store's columns ({error}).") from error
     if len(table) != shard.num_clips:
         raise InputError(f"{where} holds {len(table)} clips, expected {shard.num_clips}.")
-    facts = table.drop_columns(list(clips_of)).to_pylist()
+    facts = table.drop_columns(list(lists)).to_pylist()
     for row, fields in enumerate(facts):
-        clip = _clip(fields, {name: lists[row] for name, lists in clips_of.items()}, layout)
+        clip = _clip(fields, {name: values[row] for name, values in lists.items()}, layout)
         check_clip(clip, layout, len(manifest.class_names))
         yield clip
 
 
-def _lists_of(column: pa.LargeListArray) -> list[Float32Array]:
-    """The lists of a column, as views of its values."""
+def _lists_of(column: pa.LargeListArray) -> list[Any]:
+    """The lists of a column: numbers as views of its values, files as they are."""
+    if pa.types.is_large_binary(column.values.type):
+        return [tuple(files) for files in column.to_pylist()]
     ends: Int64Array = column.offsets.to_numpy()
-    flat: Float32Array = column.values.to_numpy()
+    flat: NDArray[Any] = column.values.to_numpy()
     return [flat[start:end] for start, end in pairwise(ends)]
 
 
-def _clip(fields: dict[str, Any], lists: dict[str, Float32Array], layout: Layout) -> Clip:
-    sample_id, bodies, frames = fields["sample_id"], fields["num_bodies"], fields["num_frames"]
-    arrays = {}
-    for name, flat in lists.items():
-        shape = (bodies, frames, layout.num_joints, layout.channels if name == "joints" else 2)
-        if bodies < 1 or frames < 1 or flat.size != np.prod(shape):
+def _clip(fields: dict[str, Any], lists: dict[str, Any], layout: Layout) -> Clip:
+    shape = (fields["num_bodies"], fields["num_frames"], layout.num_joints)
+
+    def shaped(name: str, *expected: int) -> Float32Array:
+        flat: Float32Array = lists[name]
+        if min(expected) < 1 or flat.size != np.prod(expected):
             raise InputError(
-                f"Clip {sample_id} holds {flat.size} coordinates, but {bodies} bodies of {frames} "
-                f"frames in layout {layout.name} have {np.prod(shape)} ({name}): the layout or the "
-                "clip is wrong."
+                f"Clip {fields['sample_id']} holds {flat.size} coordinates, but {expected[0]} "
+                f"bodies of {expected[1]} frames in layout {layout.name} have "
+                f"{np.prod(expected)} ({name}): the layout or the clip is wrong."
             )
-        arrays[name] = flat.reshape(shape)
+        return flat.reshape(expected)
+
+    video = None
+    if lists.get("images"):
+        images: tuple[bytes, ...] = lists["images"]
+        joints = shaped("image_joints", shape[0], len(images), shape[2], 2)
+        video = Video(images, lists["image_positions"], joints)
     return Clip(
-        sample_id=sample_id,
+        sample_id=fields["sample_id"],
         label=fields["label"],
         subject=fields["subject"],
         camera=fields["camera"],
         setup=fields["setup"],
-        joints=arrays["joints"],
-        pixels=arrays.get("pixels"),
+        joints=shaped("joints", *shape, layout.channels),
+        pixels=shaped("pixels", *shape, 2) if "pixels" in lists else None,
+        video=video,
     )

@@ -14,7 +14,6 @@ from hhmnet_core.data.nodecache import NodeCache
 from hhmnet_core.data.shards import decode_shard, read_shard, shard_facts, shard_version
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.skeleton.layouts import get_layout
 
 __all__ = [
     "MANIFEST",
@@ -44,7 +43,7 @@ def read_manifest(uri: Uri) -> Manifest:
             "experiments/prepare.py."
         ) from error
     manifest = parse_manifest(text, str(uri))
-    get_layout(manifest.layout)
+    _ = manifest.skeleton  # raises where it is unknown
     return manifest
 
 

@@ -18,19 +18,21 @@ from typing import Literal, Protocol
 import numpy as np
 
 from hhmnet_core.data.clips import Clip, check_clip
-from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Shard
+from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.data.manifest import Protocol as SplitRule
 from hhmnet_core.data.protocols import divide
 from hhmnet_core.data.shards import encode_shard
 from hhmnet_core.data.store import MANIFEST, Uri
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.layouts import LAYOUTS, Layout, get_layout
+from hhmnet_core.skeleton.own_layout import fields_of
 
 SHARD_BYTES = 64 << 20
 SHARD_CLIPS = 2048
 LEFT_OUT = "left_out.csv"
 UNREADABLE = "clips in quarantine"
+NO_VIDEO = "clips without video"
 _OURS = re.compile(r"clips-\d{5,}\.(parquet|json)")
 OnError = Literal["fail", "quarantine"]
 
@@ -51,10 +53,11 @@ class About:
     """What a store says of itself beside its clips: see the fields of `Manifest`."""
 
     dataset: str
-    layout: str
+    layout: Layout
     class_names: tuple[str, ...]
     protocols: Mapping[str, SplitRule]
     source: Mapping[str, str]
+    visual: Visual | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ class Part:
         sample_ids: Of its clips; likewise `groups`, by field of a protocol's rules.
         left_out: What the source left out of the recordings, and how often.
         quarantined: The recordings that could not be read, and why.
+        no_video: Its clips without video, where the data set has video, and why.
+        videos: Clips with video.
+        video_joints: Joints of their images whose places are known.
+        video_joints_inside: Those of them that lie in their image.
     """
 
     key: str
@@ -103,6 +110,10 @@ class Part:
     groups: dict[str, list[int]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
+    no_video: dict[str, str] = field(default_factory=dict)
+    videos: int = 0
+    video_joints: int = 0
+    video_joints_inside: int = 0
 
 
 def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: OnError) -> Part:
@@ -112,14 +123,13 @@ def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: 
         InputError: A recording that cannot be read or trained on, unless `on_error` is
             "quarantine"; a place that cannot be written.
     """
-    layout = get_layout(plan.about.layout)
     clips: list[Clip] = []
     left_out: Counter[str] = Counter()
     quarantined: dict[str, str] = {}
     for name in plan.names_of(number):
         try:
             clip = source.clip(name)
-            check_clip(clip, layout, len(plan.about.class_names))
+            check_clip(clip, plan.about.layout, len(plan.about.class_names))
         except InputError as error:
             if on_error == "fail":
                 raise
@@ -127,6 +137,8 @@ def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: 
             continue
         clips.append(clip)
         left_out.update(clip.dropped)
+    image_joints = [clip.video.joints.reshape(-1, 2) for clip in clips if clip.video]
+    known = [joints[np.isfinite(joints).all(1)] for joints in image_joints]
     part = Part(
         key=plan.key,
         shard=_write_shard(place, _shard_name(number), clips) if clips else None,
@@ -134,6 +146,10 @@ def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: 
         groups=_groups(clips),
         left_out=dict(left_out),
         quarantined=quarantined,
+        no_video={clip.sample_id: clip.no_video for clip in clips if clip.no_video},
+        videos=len(image_joints),
+        video_joints=sum(map(len, known)),
+        video_joints_inside=sum(int(((j >= 0) & (j <= 1)).all(1).sum()) for j in known),
     )
     place.write(_note_name(number), json.dumps(asdict(part)).encode())
     return part
@@ -171,14 +187,26 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
         left_out.update(part.left_out)
     left_out.update(f"clips {why}" for why in absent.values())
     left_out[UNREADABLE] += len(quarantined)
-    rows = [*quarantined.items(), *((name, why) for name, why in absent.items())]
+    no_video = {name: why for part in parts for name, why in part.no_video.items()}
+    left_out[NO_VIDEO] += len(no_video)
+    rows = [
+        *quarantined.items(),
+        *absent.items(),
+        *((f"{name} (video)", why) for name, why in no_video.items()),
+    ]
     if rows:
         place.write(LEFT_OUT, _table(rows))
     elif LEFT_OUT in place.names():
         place.remove(LEFT_OUT)
+    about = plan.about
+    if about.visual:
+        joints = sum(part.video_joints for part in parts)
+        inside = sum(part.video_joints_inside for part in parts) / max(joints, 1)
+        videos = sum(part.videos for part in parts)
+        about = replace(about, visual=replace(about.visual, clips=videos, joints_inside=inside))
     return _tie(
         place,
-        plan.about,
+        about,
         tuple(part.shard for part in parts if part.shard),
         [sample_id for part in parts for sample_id in part.sample_ids],
         {name: [v for part in parts for v in part.groups[name]] for name in _groups([])},
@@ -223,13 +251,13 @@ def write_store(
     """
     place = folder(uri)
     begin(place)
-    skeleton = get_layout(layout)
+    about = About(dataset, get_layout(layout), tuple(class_names), dict(protocols), dict(source))
     sample_ids: list[str] = []
     groups = _groups([])
 
     def checked() -> Iterator[Clip]:
         for clip in clips:
-            check_clip(clip, skeleton, len(class_names))
+            check_clip(clip, about.layout, len(class_names))
             sample_ids.append(clip.sample_id)
             for name, values in groups.items():
                 values.append(getattr(clip, name))
@@ -239,7 +267,6 @@ def write_store(
         _write_shard(place, _shard_name(number), group)
         for number, group in enumerate(_by_size(checked(), shard_bytes))
     )
-    about = About(dataset, layout, tuple(class_names), dict(protocols), dict(source))
     return _tie(place, about, shards, sample_ids, groups, {})
 
 
@@ -260,7 +287,7 @@ def _tie(
     draft = Manifest(
         schema_version=SCHEMA_VERSION,
         dataset=about.dataset,
-        layout=about.layout,
+        layout=about.layout.name,
         class_names=about.class_names,
         protocols=dict(about.protocols),
         counts={
@@ -271,6 +298,8 @@ def _tie(
         digest="",
         source=dict(about.source),
         left_out=dict(left_out),
+        visual=about.visual,
+        own_layout=None if about.layout.name in LAYOUTS else fields_of(about.layout),
     )
     manifest = replace(draft, digest=draft.expected_digest())
     place.write(MANIFEST, manifest.to_json().encode())

@@ -61,6 +61,11 @@ class Layout:
         return hops_vv
 
     def joint(self, name: str) -> int:
+        """The number of a joint. Raises InputError for an unknown one."""
+        if name not in self.joints:
+            raise InputError(
+                f"Layout {self.name} has no joint {name!r}; it has {', '.join(self.joints)}."
+            )
         return self.joints.index(name)
 
     def check(self, num_joints: int, channels: int, what: str) -> None:
@@ -89,7 +94,11 @@ class Layout:
         )
 
 
-def _mirror_of(joints: tuple[str, ...]) -> tuple[int, ...]:
+def mirror_of(joints: tuple[str, ...]) -> tuple[int, ...]:
+    """For each joint the one that takes its place in a mirror: `left_x` and `right_x` change.
+
+    Raises ValueError where one of them is missing.
+    """
     swap = {"left": "right", "right": "left"}
 
     def mirrored(name: str) -> str:
@@ -138,7 +147,7 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (4, 5, 6, 7), "right_arm": (8, 9, 10, 11),
                 "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
             },
-            mirror=_mirror_of(_KINECT_V1),
+            mirror=mirror_of(_KINECT_V1),
             centre=2,
         ),
         Layout(
@@ -155,7 +164,7 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (4, 5, 6, 7, 21, 22), "right_arm": (8, 9, 10, 11, 23, 24),
                 "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
             },
-            mirror=_mirror_of(_KINECT_V2),
+            mirror=mirror_of(_KINECT_V2),
             centre=20,
         ),
         Layout(
@@ -170,7 +179,7 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (7, 9), "right_arm": (8, 10),
                 "left_leg": (13, 15), "right_leg": (14, 16),
             },
-            mirror=_mirror_of(_COCO),
+            mirror=mirror_of(_COCO),
             centre=0,
             channels=2,
         ),

@@ -33,14 +33,14 @@ def drop_broken_poses(bodies: list[Body], dropped: Counter[str]) -> list[Body]:
 
 def drop_frames_without_bodies(
     bodies: list[Body], num_frames: int, dropped: Counter[str]
-) -> tuple[list[Body], int]:
-    """Closes up the frames that show nobody; returns how many are left."""
+) -> tuple[list[Body], NDArray[np.int64]]:
+    """Closes up the frames that show nobody; returns the numbers (T,) of those that are left."""
     seen = np.zeros(num_frames, dtype=np.bool_)
     for body in bodies:
         seen[body.frames] = True
     place = np.cumsum(seen) - 1
     dropped["frames without bodies"] += int((~seen).sum())
-    return [replace(body, frames=place[body.frames]) for body in bodies], int(seen.sum())
+    return [replace(body, frames=place[body.frames]) for body in bodies], np.flatnonzero(seen)
 
 
 def drop_short_bodies(bodies: list[Body], dropped: Counter[str]) -> list[Body]:

@@ -14,8 +14,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from hhmnet_core.data.clips import Clip
+import numpy as np
+
+from hhmnet_core.data.clips import Clip, Float32Array
 from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.data.video import Timing, VideoConfig
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources._ntu_cleaning import (
     align_view,
@@ -28,11 +31,15 @@ from hhmnet_core.sources._ntu_cleaning import (
     order_by_motion,
 )
 from hhmnet_core.sources._skeleton_file import parse_skeleton
+from hhmnet_core.sources._videos import Videos
 from hhmnet_core.sources.archive import Archive
 
 LAYOUT = "kinect_v2_25"
 _NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
 _CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+_VIDEO = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?:avi|mp4)")
+FRAMES_A_SECOND = 30.0
+WIDTH, HEIGHT = 1920, 1080
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,8 @@ class Recordings:
         source: Their URI.
         number: 60 or 120; None: 120 where a file is of a set-up that 60 does not have.
         align: Whether each clip is turned upright and to the front by its first pose.
+        videos: URI of the colour videos, `SsssCcccPpppRrrrAaaa_rgb.avi`; "": none are kept.
+        video: What is kept of them.
 
     Attributes:
         edition: The facts of the edition.
@@ -128,7 +137,12 @@ class Recordings:
     """
 
     def __init__(
-        self, source: str, number: Literal[60, 120] | None = None, align: bool = False
+        self,
+        source: str,
+        number: Literal[60, 120] | None = None,
+        align: bool = False,
+        videos: str = "",
+        video: VideoConfig | None = None,
     ) -> None:
         self.archive = Archive(source, _NAME, "NTU skeletons", "S001C001P001R001A001.skeleton")
         file_of: dict[str, str] = {}
@@ -153,6 +167,17 @@ class Recordings:
                 "trains or tests on: check --edition and the source."
             )
         self.names: Sequence[str] = [file_of[sample_id] for sample_id in wanted]
+        self.videos = None
+        if videos:
+            self.videos = Videos(
+                videos,
+                _VIDEO,
+                "NTU videos",
+                "S001C001P001R001A001_rgb.avi",
+                _shown_in,
+                video or VideoConfig(),
+            )
+            self.videos.check(wanted)
 
     @staticmethod
     def sample_id(name: str) -> str:
@@ -168,6 +193,7 @@ class Recordings:
             "edition": str(self.number),
             "align": str(self.align).lower(),
             "files": self.archive.quick_fingerprint(),
+            **(self.videos.fingerprint() if self.videos else {}),
         }
 
     def absent(self) -> dict[str, str]:
@@ -192,10 +218,10 @@ class Recordings:
         bodies = drop_broken_poses(list(recording.bodies), dropped)
         if not bodies:
             raise InputError(f"{where} shows no body in any of its frames: leave it out.")
-        bodies, frames = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
+        bodies, recorded = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
         bodies = drop_short_bodies(bodies, dropped)
         bodies = order_by_motion(*drop_spread_bodies(bodies, dropped))
-        joints, pixels, present = assign_actors(bodies, frames, dropped)
+        joints, pixels, present = assign_actors(bodies, len(recorded), dropped)
         shown = present.any(0)
         dropped["frames of dropped bodies alone"] += int((~shown).sum())
         joints, pixels, present = joints[:, shown], pixels[:, shown], present[:, shown]
@@ -204,7 +230,7 @@ class Recordings:
             joints = align_view(joints, present)
         actors = 2 if present[1].any() else 1
         fields = fields_of(self.sample_id(name))
-        return Clip(
+        clip = Clip(
             sample_id=self.sample_id(name),
             label=fields["action"] - 1,
             subject=fields["subject"],
@@ -214,3 +240,18 @@ class Recordings:
             pixels=pixels[:actors],
             dropped={what: count for what, count in dropped.items() if count},
         )
+        if self.videos is None:
+            return clip
+
+        def pixels_of(width: int, height: int) -> Float32Array:
+            return clip_pixels * np.array([width / WIDTH, height / HEIGHT], dtype=np.float32)
+
+        clip_pixels = pixels[:actors]
+        timing = Timing(recorded[shown], recording.num_frames, FRAMES_A_SECOND)
+        return self.videos.attach(clip, pixels_of, timing)
+
+
+def _shown_in(path: str) -> str:
+    found = _VIDEO.fullmatch(path)
+    assert found
+    return found[1]

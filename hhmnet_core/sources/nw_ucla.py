@@ -1,7 +1,8 @@
-"""Northwestern-UCLA Multiview Action 3D (Wang et al., CVPR 2014), the skeletons.
+"""Northwestern-UCLA Multiview Action 3D (Wang et al., CVPR 2014): skeletons and colour videos.
 
 Reads the `all_sqe` files in common use: one JSON a clip, `aAA_sSS_eEE_vVV.json` (action, subject,
-episode, view), `{"file_name": ..., "skeletons": [T][20][3] in metres, "label": 1..10}`.
+episode, view), `{"file_name": ..., "skeletons": [T][20][3] in metres, "label": 1..10}`. Videos
+(`multiview_action_videos`) are found by the same numbers, in any order: `a01/v01_s01_e00.avi`.
 """
 
 import json
@@ -14,8 +15,10 @@ import numpy as np
 
 from hhmnet_core.data.clips import Clip, Float32Array, check_clip
 from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.data.video import Timing, VideoConfig, project
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.sources._videos import Videos
 from hhmnet_core.sources.archive import Archive
 
 DATASET = "nw_ucla"
@@ -44,6 +47,10 @@ PROTOCOLS = {
 }
 
 _NAME = re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json")
+_VIDEO = re.compile(r"(?=.*a\d)(?=.*s\d)(?=.*e\d)(?=.*v\d).*\.(?:avi|mp4)")
+_NUMBER = re.compile(r"(?<![a-z])([asev])(\d+)(?=[_/.])")
+WIDTH = 640
+FOCAL = 525.0  # of the Kinect v1's colour camera, in pixels of its 640
 _LABEL_OF_ACTION = {action: label for label, action in enumerate(ACTIONS)}
 
 
@@ -52,16 +59,38 @@ class Recordings:
 
     Args:
         source: URI of the zip, or of the folder that holds the JSON files (at any depth).
+        videos: URI of the videos; "": none are kept.
+        video: What is kept of them.
+        focal: The colour camera's focal length, in pixels of an image 640 wide.
 
     Raises:
         InputError: No such place, not a whole zip, or none of the files in it.
     """
 
-    def __init__(self, source: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        videos: str = "",
+        video: VideoConfig | None = None,
+        focal: float = FOCAL,
+    ) -> None:
         self._archive = Archive(
             os.fspath(source), _NAME, "NW-UCLA recordings", "a01_s01_e00_v01.json"
         )
         self.names = self._archive.names
+        self._focal, self._videos = focal, None
+        if focal <= 0:
+            raise InputError(f"focal must be above 0 pixels, but is {focal}.")
+        if videos:
+            self._videos = Videos(
+                videos,
+                _VIDEO,
+                "NW-UCLA videos",
+                "a01/v01_s01_e00.avi",
+                _shown_in,
+                video or VideoConfig(),
+            )
+            self._videos.check([Path(name).stem for name in self.names])
 
     def __enter__(self) -> "Recordings":
         return self
@@ -78,7 +107,10 @@ class Recordings:
         A folder and a zip of the same files differ; so do two zips packed differently.
         """
         kind = "zip" if self._archive.is_zip else "folder"
-        return {"reader": "nw_ucla/1", "kind": kind, "sha256": self._archive.fingerprint()}
+        made = {"reader": "nw_ucla/1", "kind": kind, "sha256": self._archive.fingerprint()}
+        if self._videos is None:
+            return made
+        return made | self._videos.fingerprint() | {"focal": str(self._focal)}
 
     def clips(self) -> Iterator[Clip]:
         """The clips in order of their names; raises as `clip` does."""
@@ -106,7 +138,13 @@ class Recordings:
             check_clip(clip, get_layout(LAYOUT), len(CLASS_NAMES))
         except InputError as error:
             raise InputError(f"{what}: {error}") from error
-        return clip
+        if self._videos is None:
+            return clip
+
+        def pixels_of(width: int, height: int) -> Float32Array:
+            return project(clip.joints, self._focal * width / WIDTH, width, height)
+
+        return self._videos.attach(clip, pixels_of, Timing.whole(clip.joints.shape[1]))
 
     def _joints(self, name: str, what: str, action: int) -> Float32Array:
         if action not in ACTIONS:
@@ -138,3 +176,9 @@ class Recordings:
                 f"{what} has skeletons of shape {joints_tvc.shape}; expected (frames, 20, 3)."
             )
         return joints_tvc
+
+
+def _shown_in(path: str) -> str:
+    """The clip of a video, by the last action, subject, episode and view in its path."""
+    number = {kind: int(digits) for kind, digits in _NUMBER.findall(path)}
+    return "_".join(f"{kind}{number.get(kind, 0):02}" for kind in "asev")

@@ -1,8 +1,10 @@
 """One's own data: a table of clips, and a file of joints for each.
 
 The table is a CSV with a head: `sample_id`, `label`, `subject` and `skeleton`, and, where they
-apply, `camera`, `setup` (whole numbers) and `split` (train or test). A skeleton file is `.npy`,
-`.npz` (of one array) or `.json` (nested lists): (T, V, C) for one body, (M, T, V, C) for several.
+apply, `camera`, `setup` (whole numbers), `split` (train or test) and `video` (a file, or empty). A
+skeleton file is `.npy`, `.npz` or `.json` (nested lists): (T, V, C) for one body, (M, T, V, C) for
+several. Where joints are 3D, a clip with video needs `.npz` with two arrays: `joints`, and
+`pixels`, (T, V, 2) or (M, T, V, 2), where they are in the video; 2D joints are its pixels.
 """
 
 import csv
@@ -11,18 +13,20 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hhmnet_core.data.clips import Clip, Float32Array, check_clip
+from hhmnet_core.data.clips import Clip, Float32Array, Int64Array, check_clip
 from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.data.video import Image, NoVideoError, Timing, VideoConfig, decode_video
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, split_uri
-from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.sources._videos import fingerprint, with_video
 
 NEEDED = ("sample_id", "label", "subject", "skeleton")
-OPTIONAL = ("camera", "setup", "split")
+OPTIONAL = ("camera", "setup", "split", "video")
 SPLITS = ("train", "test")
 
 
@@ -33,6 +37,7 @@ class _Row:
     camera: int
     setup: int
     skeleton: str
+    video: str
 
 
 class Recordings:
@@ -42,10 +47,14 @@ class Recordings:
         index: URI of the table; skeletons are found from its folder, or by a URI of their own.
         layout: The skeletons' layout.
         classes: The labels in order; empty: those of the table, sorted, as numbers if they are.
+        video: What is kept of videos, where the table has any.
+        fps: The skeletons' frames a second; None: a clip's skeleton and video begin and end
+            together.
 
     Attributes:
         names: The sample ids, sorted.
         class_names: The labels, in the order of their numbers.
+        has_video: Whether the table has a column of videos.
         protocols: "given" by the column `split`, else "cross-subject": of the sorted subjects
             every second one tests.
         notes: What the user should know of it.
@@ -55,8 +64,18 @@ class Recordings:
             a value, a label that is none of `classes`, a sample_id twice; names the line.
     """
 
-    def __init__(self, index: str, layout: str, classes: Sequence[str] = ()) -> None:
-        self.index, self.layout = index, get_layout(layout)
+    def __init__(
+        self,
+        index: str,
+        layout: Layout,
+        classes: Sequence[str] = (),
+        video: VideoConfig | None = None,
+        fps: float | None = None,
+    ) -> None:
+        self.index, self.layout = index, layout
+        self.video, self.fps = video or VideoConfig(), fps
+        if fps is not None and fps <= 0:
+            raise InputError(f"fps must be above 0 frames a second, but is {fps}.")
         self._place, name = split_uri(index)
         try:
             self._table = self._place.read(name)
@@ -77,6 +96,7 @@ class Recordings:
                 raise InputError(f"{where}: sample_id {row['sample_id']} occurs twice.")
             self._clips[row["sample_id"]] = self._row(row, where)
         self.names = sorted(self._clips)
+        self.has_video = "video" in rows[0][1]
         self.protocols, self.notes = self._protocols("split" in rows[0][1])
 
     def fingerprint(self) -> dict[str, str]:
@@ -84,12 +104,14 @@ class Recordings:
         digest = hashlib.sha256(self._table)
         digest.update(json.dumps(self.class_names).encode())
         for name in self.names:
-            place, file = self._file(self._clips[name].skeleton)
-            try:
-                digest.update(f"{name}\0{place.fs.size(place.at(file))}\n".encode())
-            except OSError:
-                digest.update(f"{name}\0missing\n".encode())
-        return {"reader": "own/1", "layout": self.layout.name, "sha256": digest.hexdigest()}
+            for path in filter(None, (self._clips[name].skeleton, self._clips[name].video)):
+                place, file = self._file(path)
+                try:
+                    digest.update(f"{name}\0{place.fs.size(place.at(file))}\n".encode())
+                except OSError:
+                    digest.update(f"{name}\0missing\n".encode())
+        made = {"reader": "own/1", "layout": self.layout.name, "sha256": digest.hexdigest()}
+        return made | (fingerprint(self.video) | {"fps": str(self.fps)} if self.has_video else {})
 
     def clip(self, name: str) -> Clip:
         """The clip of a sample id.
@@ -99,12 +121,44 @@ class Recordings:
         """
         row = self._clips[name]
         where = f"{row.skeleton} of {name} in {self.index}"
-        clip = Clip(name, row.label, row.subject, row.camera, row.setup, self._joints(row, where))
+        joints, pixels = self._joints(row, where)
+        clip = Clip(
+            name,
+            row.label,
+            row.subject,
+            row.camera,
+            row.setup,
+            joints,
+            pixels if row.video else None,
+        )
         try:
             check_clip(clip, self.layout, len(self.class_names))
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        return clip
+        return self._with_video(clip, row.video) if self.has_video else clip
+
+    def _with_video(self, clip: Clip, path: str) -> Clip:
+        if not path:
+            return replace(clip, no_video="none in the table")
+        pixels = clip.pixels if self.layout.channels == 3 else clip.joints
+        if pixels is None:
+            return replace(clip, no_video="its skeleton file has no pixels")
+        timing = Timing.whole(clip.joints.shape[1], self.fps)
+
+        def images(positions: Int64Array) -> list[Image]:
+            place, file = self._file(path)
+            try:
+                content = place.read(file)
+            except FileNotFoundError as error:
+                raise NoVideoError(f"there is no file {path}") from error
+            return decode_video(
+                content, lambda images, rate: timing.images_at(positions, images, rate)
+            )
+
+        # A store's clips all have pixels of their own, or none.
+        return replace(
+            with_video(clip, images, lambda width, height: pixels, self.video), pixels=None
+        )
 
     def _row(self, row: Mapping[str, str], where: str) -> _Row:
         if row["label"] not in self.class_names:
@@ -126,6 +180,7 @@ class Recordings:
             numbers["camera"],
             numbers["setup"],
             row["skeleton"],
+            row.get("video", ""),
         )
 
     def _protocols(self, given: bool) -> tuple[dict[str, Protocol], tuple[str, ...]]:
@@ -147,33 +202,38 @@ class Recordings:
             return split_uri(skeleton)
         return self._place, skeleton
 
-    def _joints(self, row: _Row, where: str) -> Float32Array:
-        """(M, T, V, C) of a file."""
+    def _joints(self, row: _Row, where: str) -> tuple[Float32Array, Float32Array | None]:
+        """(M, T, V, C) of a file; and (M, T, V, 2), where they are in the video, if it says so."""
         place, name = self._file(row.skeleton)
         try:
             content = place.read(name)
         except FileNotFoundError as error:
             raise InputError(f"{where}: there is no such file.") from error
         try:
-            values = _array(content, name)
-            joints: Float32Array = np.ascontiguousarray(values, dtype=np.float32)
+            arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in _arrays(content, name)]
         except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
             said = " ".join(str(error).split())
             raise InputError(
                 f"{where} cannot be read ({said}): expected .npy, .npz or .json of numbers."
             ) from error
-        return joints[None] if joints.ndim == 3 else joints
+        joints, *pixels = [array[None] if array.ndim == 3 else array for array in arrays]
+        return joints, pixels[0] if pixels else None
 
 
-def _array(content: bytes, name: str) -> object:
+def _arrays(content: bytes, name: str) -> list[object]:
+    """The joints, and their pixels where the file has them."""
     if name.endswith(".json"):
-        return json.loads(content)
+        return [json.loads(content)]
     loaded = np.load(io.BytesIO(content), allow_pickle=False)
     if isinstance(loaded, np.ndarray):
-        return loaded
+        return [loaded]
+    if set(loaded.files) == {"joints", "pixels"}:
+        return [loaded["joints"], loaded["pixels"]]
     if len(loaded.files) != 1:
-        raise ValueError(f"it holds the arrays {', '.join(loaded.files)}, expected one")
-    return loaded[loaded.files[0]]
+        raise ValueError(
+            f"it holds the arrays {', '.join(loaded.files)}, expected one, or joints and pixels"
+        )
+    return [loaded[loaded.files[0]]]
 
 
 def _rows(table: bytes, index: str) -> list[tuple[int, dict[str, str]]]:
@@ -203,7 +263,7 @@ def _rows(table: bytes, index: str) -> list[tuple[int, dict[str, str]]]:
                     f"{index}, line {reader.line_num}: more values than the {len(head)} columns."
                 )
             values = {name: (row[name] or "").strip() for name in head}
-            if lacking := [name for name, value in values.items() if not value]:
+            if lacking := [n for n, value in values.items() if not value and n != "video"]:
                 raise InputError(f"{index}, line {reader.line_num}: no {_list(lacking)}.")
             rows.append((reader.line_num, values))
     except (UnicodeDecodeError, csv.Error) as error:

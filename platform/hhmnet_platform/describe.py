@@ -8,21 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from hhmnet_core.data.clips import Clip, Int64Array
-from hhmnet_core.data.manifest import Manifest
+from hhmnet_core.data.clips import Clip, Float32Array, Int64Array
+from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import read_manifest, store_facts, verify_store
 from hhmnet_core.data.writing import LEFT_OUT
 from hhmnet_core.files import folder, split_uri
-from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.layouts import Layout
 
 Published = Mapping[str, tuple[int, int]]
 NUM_SKELETONS = 6
 NAMED_CLASSES = 40
+VIDEO_CLIPS, VIDEO_IMAGES = 8, 8
 
 
 def verify(store: str) -> None:
@@ -45,9 +46,11 @@ def verify(store: str) -> None:
 def describe(store: str, figure: str = "describe.png") -> None:
     """Prints what a store holds, and draws classes, subjects, views, lengths and skeletons.
 
+    Of a store with video it also draws images with their joints.
+
     Args:
         store: URI of the store.
-        figure: Where the PNG goes.
+        figure: Where the PNG goes; the one of images goes beside it, with -video in its name.
 
     Raises:
         InputError: No store there, a shard that cannot be read, or a place that cannot be written.
@@ -55,11 +58,16 @@ def describe(store: str, figure: str = "describe.png") -> None:
     manifest = read_manifest(store)
     console = Console()
     show_store(store, manifest, {}, console)
-    png = BytesIO()
-    FigureCanvasAgg(draw_store(store, manifest)).print_png(png)
     place, name = split_uri(figure)
-    place.write(name, png.getvalue())
-    console.print(f"Figure  {figure}", highlight=False)
+    stem, dot, kind = name.rpartition(".")
+    drawn = {name: draw_store(store, manifest)}
+    if manifest.visual and manifest.visual.clips:
+        drawn[f"{stem or kind}-video{dot}{kind if dot else ''}"] = draw_videos(store, manifest)
+    for name, picture in drawn.items():
+        png = BytesIO()
+        FigureCanvasAgg(picture).print_png(png)
+        place.write(name, png.getvalue())
+        console.print(f"Figure  {place.at(name)}", highlight=False)
 
 
 def show_store(store: str, manifest: Manifest, published: Published, console: Console) -> None:
@@ -79,6 +87,7 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
             for number in np.unique(bodies)
         ),
         "layout": manifest.layout,
+        "video": _video(manifest.visual),
         "digest": manifest.digest,
         "size": f"{manifest.num_bytes / 1e6:.1f} MB in {counted(len(manifest.shards), 'shard')}",
     }
@@ -97,7 +106,7 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
 
 def draw_store(store: str, manifest: Manifest) -> Figure:
     """Clips by class, subject and view, their lengths, and a few skeletons."""
-    facts, layout = store_facts(store), get_layout(manifest.layout)
+    facts, layout = store_facts(store), manifest.skeleton
     figure = Figure(figsize=(14, 11), layout="constrained")
     figure.suptitle(f"{manifest.dataset}: {manifest.num_clips:,} clips")
     rows = figure.subplots(3, NUM_SKELETONS, squeeze=False)
@@ -117,11 +126,37 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
     axis = figure.add_subplot(grid[1, 3:])
     axis.hist(facts["num_frames"], bins=40)
     axis.set(title="length in frames")
-    clips = _different(store, manifest)
+    clips = _different(store, manifest, NUM_SKELETONS)
     for axis, clip in zip(rows[2], clips, strict=False):
         _draw_skeleton(axis, clip, layout, manifest.class_names[clip.label])
     for axis in rows[2][len(clips) :]:
         axis.remove()
+    return figure
+
+
+def draw_videos(store: str, manifest: Manifest) -> Figure:
+    """The images of a clip each of a few classes, in rows, with their joints."""
+    clips = [clip for clip in _different(store, manifest, VIDEO_CLIPS, video=True) if clip.video]
+    visual, layout = manifest.visual, manifest.skeleton
+    assert visual
+    columns = min(visual.frames, VIDEO_IMAGES)
+    figure = Figure(figsize=(1.7 * columns, 1.95 * max(len(clips), 1)), layout="constrained")
+    for row, clip in zip(
+        figure.subplots(max(len(clips), 1), columns, squeeze=False), clips, strict=False
+    ):
+        video = clip.video
+        assert video
+        shown = np.linspace(0, len(video.images) - 1, columns).round().astype(int)
+        for axis, at in zip(row, shown, strict=True):
+            image = np.asarray(Image.open(BytesIO(video.images[at])))
+            extent = (0.0, 1.0, 1.0, 0.0)
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+            for body in video.joints[:, at]:
+                _draw_pose(axis, body, layout, 1.0)
+            axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
+            axis.set_title(f"frame {video.positions[at]}", fontsize=7)
+            axis.set_axis_off()
+        row[0].set_title(f"{manifest.class_names[clip.label]}\n{clip.sample_id}", fontsize=7)
     return figure
 
 
@@ -130,15 +165,28 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _different(store: str, manifest: Manifest) -> list[Clip]:
-    """A clip each of a few classes, of the first shard alone."""
-    place, shard = folder(store), manifest.shards[0]
+def _different(store: str, manifest: Manifest, number: int, video: bool = False) -> list[Clip]:
+    """A clip each of a few classes, of as few shards as will do."""
+    place = folder(store)
     first: dict[int, Clip] = {}
-    for clip in decode_shard(read_shard(place, shard), shard, manifest, store):
-        first.setdefault(clip.label, clip)
+    for shard in manifest.shards:
+        for clip in decode_shard(read_shard(place, shard), shard, manifest, store, video=video):
+            if clip.video or not video:
+                first.setdefault(clip.label, clip)
+        if len(first) >= number:
+            break
     labels = sorted(first)
-    step = max(1, len(labels) // NUM_SKELETONS)
-    return [first[label] for label in islice(labels, 0, None, step)][:NUM_SKELETONS]
+    step = max(1, len(labels) // number)
+    return [first[label] for label in islice(labels, 0, None, step)][:number]
+
+
+def _video(visual: Visual | None) -> str:
+    if visual is None:
+        return "none"
+    return (
+        f"{visual.stream}, {counted(visual.clips, 'clip')} of {counted(visual.frames, 'image')}, "
+        f"{visual.size} x {visual.size}; {visual.joints_inside:.1%} of the joints inside"
+    )
 
 
 def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
@@ -151,15 +199,18 @@ def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
 def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
     """The middle frame of each body, seen from the camera."""
     for body in clip.joints[:, clip.joints.shape[1] // 2]:
-        shown: NDArray[np.float32] = body[:, :2]
-        for child, parent in layout.bones:
-            axis.plot(*shown[[child, parent]].T, color="tab:blue", linewidth=2)
-        axis.plot(*shown.T, "o", color="tab:orange", markersize=3)
+        _draw_pose(axis, body[:, :2], layout, 2.0)
     axis.set(title=f"{title}\n{clip.sample_id}", aspect="equal")
     axis.title.set_fontsize(9)
     axis.set_axis_off()
     if layout.channels == 2:  # pixels count downwards
         axis.invert_yaxis()
+
+
+def _draw_pose(axis: Axes, body_v2: Float32Array, layout: Layout, width: float) -> None:
+    for child, parent in layout.bones:
+        axis.plot(*body_v2[[child, parent]].T, color="tab:blue", linewidth=width)
+    axis.plot(*body_v2.T, "o", color="tab:orange", markersize=1.5 * width)
 
 
 def _protocols(manifest: Manifest, published: Published) -> Table:

@@ -10,8 +10,8 @@ from hhmnet_core.data.protocols import protocol_name, split
 from hhmnet_core.data.store import ClipSet, load_clips
 from hhmnet_core.files import folder
 from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_platform.data_sets import prepare_synthetic
 from hhmnet_platform.environment import environment_tags
-from hhmnet_platform.prepare import prepare_synthetic
 from hhmnet_platform.tracking import TrackedRun
 from hhmnet_platform.workspace import RunFolder, Workspace, absolute, flat, run_name
 

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from matplotlib.image import imread
+from video_files import own_files
 
+from hhmnet_core.data.store import load_clips
 from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.own_layout import fields_of
+from hhmnet_platform.data_sets import prepare_own, prepare_synthetic
 from hhmnet_platform.describe import counted, describe, draw_store, verify
-from hhmnet_platform.prepare import prepare_synthetic
 
 
 @pytest.fixture
@@ -58,3 +63,33 @@ def test_figure_that_cannot_be_written_is_one_error(store: str, tmp_path: Path) 
 
 def test_numbers_are_counted_in_words() -> None:
     assert (counted(1, "clip"), counted(2000, "clip")) == ("1 clip", "2,000 clips")
+
+
+def test_images_of_a_store_with_video_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = own_files(tmp_path)
+    prepare_own(index, "kinect_v1_20", str(tmp_path / "store"), workers=1)
+    describe(str(tmp_path / "store"), str(tmp_path / "mine.png"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "rgb, 1 clip of 8 images, 112 x 112; 100.0% of the joints inside" in said
+    assert "clips without video" in said and "left_out.csv" in said
+    pixels = imread(tmp_path / "mine-video.png")
+    assert pixels.shape[1] == 1360 and np.ptp(pixels) > 0.9
+
+
+def test_layout_of_ones_own_is_kept_in_the_store(tmp_path: Path) -> None:
+    layout = fields_of(get_layout("kinect_v1_20")) | {"name": "mine"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(layout))
+    index = own_files(tmp_path)
+    made = prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
+    (tmp_path / "mine.yaml").unlink()
+    assert made.manifest.layout == "mine" and made.manifest.own_layout == layout
+    assert fields_of(load_clips(tmp_path / "store", tmp_path / "cache").manifest.skeleton) == layout
+    built_in = prepare_own(index, "kinect_v1_20", str(tmp_path / "other"), workers=1)
+    assert built_in.manifest.digest != made.manifest.digest
+    with pytest.raises(InputError, match=r"no layout at .*mine\.yaml: expected a YAML file"):
+        prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
+    (tmp_path / "mine.yaml").write_text("{")
+    with pytest.raises(InputError, match="is not YAML"):
+        prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)

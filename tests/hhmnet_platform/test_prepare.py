@@ -15,7 +15,8 @@ from rich.console import Console
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources import synthetic
-from hhmnet_platform.prepare import prepare_nw_ucla, prepare_synthetic, show
+from hhmnet_platform.data_sets import prepare_nw_ucla, prepare_synthetic
+from hhmnet_platform.prepare import show
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "prepare.py"
 

@@ -12,15 +12,16 @@ from rich.console import Console
 
 from hhmnet_core.data.store import load_clips, read_manifest
 from hhmnet_core.errors import InputError
-from hhmnet_platform import parts, prepare
-from hhmnet_platform.prepare import Prepared, prepare_ntu, show
+from hhmnet_platform import data_sets, parts
+from hhmnet_platform.data_sets import prepare_ntu
+from hhmnet_platform.prepare import Prepared, show
 
 NAMES = [name(camera=c, performer=p, action=a) for c in (1, 2) for p in (1, 3) for a in (1, 58, 60)]
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "NTU_SHARD_CLIPS", 5)
+    monkeypatch.setattr(data_sets, "NTU_SHARD_CLIPS", 5)
 
 
 def write_files(folder: Path) -> Path:
@@ -113,5 +114,5 @@ def test_ray_tasks_make_the_same_store_from_s3_to_s3(s3_bucket: str, tmp_path: P
     fsspec.filesystem("s3").pipe_file(f"{s3_bucket}/raw/{spoilt}", b"3\n1\n")
     with pytest.raises(InputError, match=rf"^{spoilt} in s3://bucket/raw, line 3: the file ends"):
         prepare_ntu(f"{s3_bucket}/raw", f"{s3_bucket}/store", workers=2, overwrite=True)
-    left = prepare_ntu(f"{s3_bucket}/raw", f"{s3_bucket}/store", None, False, "quarantine", 1)
+    left = prepare_ntu(f"{s3_bucket}/raw", f"{s3_bucket}/store", on_error="quarantine", workers=1)
     assert left.manifest.num_clips == len(NAMES) - 1

@@ -8,7 +8,7 @@ from hhmnet_core.data.store import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import Phase1Config, fit
-from hhmnet_platform.prepare import prepare_own
+from hhmnet_platform.data_sets import prepare_own
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 

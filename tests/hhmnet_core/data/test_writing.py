@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hhmnet_core.data.clips import Clip
-from hhmnet_core.data.manifest import Manifest, Protocol
+from hhmnet_core.data.clips import Clip, Video, check_clip
+from hhmnet_core.data.manifest import Manifest, Protocol, Visual
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import load_clips, read_manifest, verify_store
 from hhmnet_core.data.writing import (
@@ -27,10 +27,11 @@ from hhmnet_core.data.writing import (
 )
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.skeleton.layouts import get_layout
 
 ABOUT = About(
     "made",
-    "kinect_v1_20",
+    get_layout("kinect_v1_20"),
     ("a", "b"),
     {"xview": Protocol({"camera": [1]}, {"camera": [2]})},
     {"made": "here"},
@@ -252,3 +253,93 @@ def test_note_of_a_part_keeps_all_of_it(tmp_path: Path) -> None:
     place, recordings = folder(tmp_path), Recordings()
     made: Part = make_part(place, plan(recordings), recordings, 1, "fail")
     assert standing_parts(place, plan(recordings)) == {1: made}
+
+
+def filmed(number: int, images: int = 3) -> Clip:
+    random = np.random.default_rng(number)
+    frames = int(random.integers(4, 9))
+    video = Video(
+        tuple(b"JPEG" * int(random.integers(1, 5)) for _ in range(images)),
+        np.sort(random.integers(0, frames, images)),
+        random.uniform(-0.1, 1.1, (1, images, 20, 2)).astype(np.float32),
+    )
+    joints = random.normal(size=(1, frames, 20, 3)).astype(np.float32)
+    return Clip(f"c{number}", 0, number, 1 + number % 2, 0, joints, video=video)
+
+
+class Films:
+    """Clips with video, but for those of `without`."""
+
+    def __init__(self, without: Sequence[int] = ()) -> None:
+        self.names = [str(number) for number in range(7)]
+        self.without = set(without)
+
+    def clip(self, name: str) -> Clip:
+        clip = filmed(int(name))
+        if int(name) in self.without:
+            return replace(clip, video=None, no_video="not found")
+        return clip
+
+
+def make_films(place: Folder, source: Films) -> Manifest:
+    plan = Plan(replace(ABOUT, visual=Visual("rgb", 3, 32)), tuple(source.names), 3)
+    parts = [make_part(place, plan, source, n, "fail") for n in range(plan.num_parts)]
+    return finish(place, plan, parts, {})
+
+
+def test_videos_come_back_as_they_were_and_only_when_asked_for(tmp_path: Path) -> None:
+    place = folder(tmp_path)
+    manifest = make_films(place, Films(without=[1, 6]))  # the last shard has none at all
+    for wanted in (True, False):
+        clips = [
+            clip
+            for shard in manifest.shards
+            for clip in decode_shard(
+                read_shard(place, shard), shard, manifest, place.uri, video=wanted
+            )
+        ]
+        assert [clip.sample_id for clip in clips] == [f"c{n}" for n in range(7)]
+        for number, clip in enumerate(clips):
+            if not wanted or number in (1, 6):
+                assert clip.video is None
+                continue
+            expected = filmed(number).video
+            assert clip.video and expected and clip.video.images == expected.images
+            np.testing.assert_array_equal(clip.video.positions, expected.positions)
+            np.testing.assert_array_equal(clip.video.joints, expected.joints)
+    assert len(load_clips(tmp_path, tmp_path / "cache")) == 7
+
+
+def test_manifest_counts_videos_and_table_names_those_without(tmp_path: Path) -> None:
+    manifest = make_films(folder(tmp_path), Films(without=[1, 6]))
+    assert read_manifest(tmp_path) == manifest
+    kept = [video for n in (0, 2, 3, 4, 5) if (video := filmed(n).video)]
+    inside = np.concatenate([((v.joints >= 0) & (v.joints <= 1)).all(-1).ravel() for v in kept])
+    assert manifest.visual == Visual("rgb", 3, 32, 5, float(inside.mean()))
+    assert manifest.left_out == {"clips without video": 2}
+    rows = list(csv.reader((tmp_path / LEFT_OUT).read_text().splitlines()))
+    assert rows == [["what", "why"], ["c1 (video)", "not found"], ["c6 (video)", "not found"]]
+
+
+def test_videos_are_part_of_the_digest(tmp_path: Path) -> None:
+    one, two = (
+        make_films(folder(tmp_path / name), Films(without=without)).digest
+        for name, without in (("one", [1]), ("two", [2]))
+    )
+    assert one != two
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"images": ()}, "has 0 images"),
+        ({"positions": np.array([0, 2, 1])}, "expected rising numbers from 0"),
+        ({"positions": np.array([0, 1, 99])}, "images at frames"),
+        ({"joints": np.zeros((1, 3, 19, 2), np.float32)}, "image joints of shape"),
+    ],
+)
+def test_video_that_does_not_fit_its_clip_is_refused(spoil: dict[str, object], said: str) -> None:
+    clip = filmed(1)
+    assert clip.video
+    with pytest.raises(InputError, match=said):
+        check_clip(replace(clip, video=replace(clip.video, **spoil)), ABOUT.layout, 2)

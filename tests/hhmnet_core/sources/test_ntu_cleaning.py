@@ -42,9 +42,9 @@ def test_poses_with_nan_are_left_out() -> None:
 
 def test_frames_without_bodies_are_closed_up() -> None:
     dropped: Counter[str] = Counter()
-    bodies, frames = drop_frames_without_bodies([body(2, 3), body(7, 2)], 12, dropped)
+    bodies, recorded = drop_frames_without_bodies([body(2, 3), body(7, 2)], 12, dropped)
     assert [b.frames.tolist() for b in bodies] == [[0, 1, 2], [3, 4]]
-    assert frames == 5 and dropped == {"frames without bodies": 7}
+    assert recorded.tolist() == [2, 3, 4, 7, 8] and dropped == {"frames without bodies": 7}
 
 
 def test_short_bodies_are_left_out_but_never_all() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.own import Recordings
 
 HEAD = "sample_id,label,subject,skeleton"
@@ -33,7 +34,7 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
         "c2,clap,bob,b.npz",
         f"c3,wave,anna,{tmp_path}/c.json",
     )
-    recordings = Recordings(table(tmp_path, *rows), "coco_17")
+    recordings = Recordings(table(tmp_path, *rows), get_layout("coco_17"))
     clips = [recordings.clip(name) for name in recordings.names]
     assert recordings.class_names == ("clap", "wave")
     assert [(c.sample_id, c.label, c.subject, c.camera, c.setup) for c in clips] == [
@@ -49,7 +50,7 @@ def test_numbers_are_kept_and_columns_used(tmp_path: Path) -> None:
     head = "split,sample_id,label,subject,skeleton,camera"
     rows = ("train,a,10,7,a.npy,3", "test,b,9,12,a.npy,1")
     np.save(tmp_path / "a.npy", poses(3, 20, 3))
-    recordings = Recordings(table(tmp_path, *rows, head=head), "kinect_v1_20")
+    recordings = Recordings(table(tmp_path, *rows, head=head), get_layout("kinect_v1_20"))
     one, two = map(recordings.clip, recordings.names)
     assert recordings.class_names == ("9", "10")
     assert (one.label, one.subject, one.camera, one.setup) == (1, 7, 3, 0)
@@ -83,21 +84,19 @@ TABLES = {
 def test_mistake_in_the_table_is_named(tmp_path: Path, kind: str) -> None:
     make, changes, rows, said = TABLES[kind]
     with pytest.raises(InputError, match=said) as caught:
-        Recordings(make(tmp_path, *rows, **changes), "kinect_v1_20")
+        Recordings(make(tmp_path, *rows, **changes), get_layout("kinect_v1_20"))
     assert str(tmp_path / "clips.csv") in str(caught.value)
 
 
-def test_unknown_label_layout_and_place_are_named(tmp_path: Path) -> None:
+def test_unknown_label_and_place_are_named(tmp_path: Path) -> None:
     index = table(tmp_path, *GOOD)
     with pytest.raises(InputError, match="line 3: unknown label 'clap'; the classes are wave"):
-        Recordings(index, "kinect_v1_20", ["wave"])
-    with pytest.raises(InputError, match="Unknown skeleton layout 'coco'"):
-        Recordings(index, "coco")
+        Recordings(index, get_layout("kinect_v1_20"), ["wave"])
     with pytest.raises(InputError, match=r"no table at .*nowhere\.csv"):
-        Recordings(str(tmp_path / "nowhere.csv"), "coco_17")
+        Recordings(str(tmp_path / "nowhere.csv"), get_layout("coco_17"))
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not a CSV in UTF-8"):
-        Recordings(str(tmp_path / "x.csv"), "coco_17")
+        Recordings(str(tmp_path / "x.csv"), get_layout("coco_17"))
 
 
 def pickled(path: Path) -> None:
@@ -121,7 +120,7 @@ def test_mistake_in_a_file_is_named(tmp_path: Path, kind: str) -> None:
     spoil, said = FILES[kind]
     spoil(tmp_path / "a.npy")
     index = table(tmp_path, *GOOD)
-    recordings = Recordings(index, "kinect_v1_20")
+    recordings = Recordings(index, get_layout("kinect_v1_20"))
     with pytest.raises(InputError, match=said) as caught:
         recordings.clip("a")
     assert str(caught.value).startswith(f"a.npy of a in {index}")
@@ -131,8 +130,8 @@ def test_mistake_in_a_file_is_named(tmp_path: Path, kind: str) -> None:
 def test_fingerprint_follows_table_files_and_classes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", poses(3, 20, 3))
     index = table(tmp_path, *GOOD)
-    first = Recordings(index, "kinect_v1_20").fingerprint()
-    assert Recordings(index, "kinect_v1_20").fingerprint() == first
-    assert Recordings(index, "kinect_v1_20", ["wave", "clap"]).fingerprint() != first
+    first = Recordings(index, get_layout("kinect_v1_20")).fingerprint()
+    assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() == first
+    assert Recordings(index, get_layout("kinect_v1_20"), ["wave", "clap"]).fingerprint() != first
     np.save(tmp_path / "a.npy", poses(4, 20, 3))
-    assert Recordings(index, "kinect_v1_20").fingerprint() != first
+    assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() != first
