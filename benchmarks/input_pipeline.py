@@ -47,7 +47,7 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
         optim=OptimConfig(batch=batch),
     )
     trainer = Trainer(config, load_clips(store), Mesh(), device)
-    resident, order = trainer.resident, trainer.epoch_order(1)
+    reader, order = trainer.reader, trainer.epoch_order(1)
 
     def read(step: int) -> None:
         clips_n = order[step % len(order)]
@@ -58,12 +58,12 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
             return BatchRandom(*key, total=total, start=0, stop=total, device=device)
 
         positions = frame_positions(
-            resident.num_frames(clips_n), options.frames, config.augment.crop, random("crop")
+            reader.num_frames(clips_n), options.frames, config.augment.crop, random("crop")
         )
-        joints = resident.batch(clips_n, positions).joints_nctvm
-        joints = augment(joints, config.augment, resident.layout, random("augment"))
+        joints = reader.batch(clips_n, positions).joints_nctvm
+        joints = augment(joints, config.augment, reader.layout, random("augment"))
         for modality in MODALITIES:
-            derive(joints, modality, resident.layout)
+            derive(joints, modality, reader.layout)
 
     def train(step: int) -> None:
         trainer.train_step(1, step, order[step % len(order)])

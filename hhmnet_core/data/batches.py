@@ -1,20 +1,21 @@
-"""Clips that live on the device, and batches cut from them without a loop over samples.
+"""Batches cut from clips without a loop over samples, on the device that trains.
 
 All bodies of all clips lie end to end in one tensor; a batch is one gather at fractional frame
 positions, so clips of any length and number of bodies cost what they hold, not what the longest
 holds.
 """
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from hhmnet_core.data.normalise import chunks, measure
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.augment import rotation
-from hhmnet_core.skeleton.layouts import Layout
 
 MOST_FRAMES = 2048
 
@@ -61,14 +62,30 @@ class Batch:
     labels_n: Tensor
 
 
-class ResidentClips:
-    """A clip set on a device, centred and, as configured, aligned and scaled, once.
+class BatchReader:
+    """Cuts batches of model input from a clip set, centred and, as configured, aligned and scaled.
+
+    The clips live on the device where they fit there; else each batch is read from their file.
+    Either way gives the same batches.
+
+    Args:
+        clips: The set.
+        config: How clips become model input.
+        device: Where batches are wanted.
+        resident: Whether the clips live on the device; None: where they take at most a quarter of
+            its free memory.
 
     Raises InputError where the clips do not fit their layout or the config.
     """
 
-    def __init__(self, clips: ClipSet, config: DataConfig, device: torch.device) -> None:
-        self.layout = self.layout_of(clips)
+    def __init__(
+        self,
+        clips: ClipSet,
+        config: DataConfig,
+        device: torch.device,
+        resident: bool | None = None,
+    ) -> None:
+        self.layout = clips.manifest.skeleton
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
         self.frames = config.frames
@@ -77,53 +94,23 @@ class ResidentClips:
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
         self._first_frame = torch.from_numpy(clips.first_frame.copy())
         self._labels = torch.from_numpy(clips.labels.copy()).to(device)
-        frames_fvc = torch.from_numpy(clips.frames.copy())
-        rows = self._num_frames * self._num_bodies
-        clip_of_frame = torch.repeat_interleave(torch.arange(len(rows)), rows)
-        self._frames_fvc = self._normalised(frames_fvc, clip_of_frame, config).to(device)
+        self._normalisation = measure(clips, self.layout, config.align, config.normalise_size)
+        if resident is None:
+            resident = clips.frames.nbytes <= free_memory(device) // 4
+        self._mapped, self._frames_fvc = clips.frames, None
+        if resident:
+            self._frames_fvc = torch.empty(clips.frames.shape, device=device)
+            start = 0
+            for _, frames_fvc, clip_f in chunks(clips):
+                stop = start + len(frames_fvc)
+                self._frames_fvc[start:stop] = self._normalisation.apply(frames_fvc, clip_f)
+                start = stop
+        self._normalisation = self._normalisation.to(device)
 
-    @staticmethod
-    def layout_of(clips: ClipSet) -> Layout:
-        return clips.manifest.skeleton
-
-    def _normalised(self, frames_fvc: Tensor, clip_of_frame: Tensor, config: DataConfig) -> Tensor:
-        layout = self.layout
-        centre_nc = frames_fvc[self._first_frame, layout.centre]
-        frames_fvc = frames_fvc - centre_nc[clip_of_frame][:, None]
-        # Only the first body decides how its clip is turned and scaled, so that bodies keep
-        # their places relative to each other.
-        offset = torch.arange(len(clip_of_frame)) - self._first_frame[clip_of_frame]
-        first_body = offset < self._num_frames[clip_of_frame]
-        body_fvc, clip_of_body = frames_fvc[first_body], clip_of_frame[first_body]
-
-        def clip_mean(values_f: Tensor) -> Tensor:
-            sums = torch.zeros(len(self._num_frames), *values_f.shape[1:])
-            counts = self._num_frames.view(-1, *[1] * (values_f.dim() - 1))
-            return sums.index_add_(0, clip_of_body, values_f) / counts
-
-        if config.align:
-            if layout.channels != 3:
-                raise InputError(
-                    f"data.align turns clips about the vertical, which layout {layout.name} "
-                    f"with {layout.channels} channels does not have: set data.align to false."
-                )
-            across_f = (
-                body_fvc[:, layout.joint("left_shoulder")]
-                - body_fvc[:, layout.joint("right_shoulder")]
-            )
-            across_nc = clip_mean(across_f)
-            yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
-            turn_ncc = rotation(
-                torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1)
-            )
-            frames_fvc = torch.einsum("fdc,fvc->fvd", turn_ncc[clip_of_frame], frames_fvc)
-        if config.normalise_size:
-            bones_fvc = body_fvc - body_fvc[:, list(layout.parents)]
-            size_n = clip_mean(bones_fvc.norm(dim=2).sum(1)) / len(layout.bones)
-            # A clip without any bone length (all joints in one point) stays as it is.
-            size_n = torch.where(size_n > 0, size_n, torch.ones_like(size_n))
-            frames_fvc = frames_fvc / size_n[clip_of_frame][:, None, None]
-        return frames_fvc
+    @property
+    def resident(self) -> bool:
+        """Whether the clips live on the device."""
+        return self._frames_fvc is not None
 
     def num_frames(self, clips_n: Tensor) -> Tensor:
         """True lengths of these clips, (N,) on the device."""
@@ -154,8 +141,11 @@ class ResidentClips:
         after_rt = (before_rt + 1).clamp(max=last_r1)
         part_rt11 = (positions_rt - before_rt)[:, :, None, None]
         start_r1 = start_r.to(to)[:, None]
+        clip_r = clips_n[clip_of_body].to(to)
         x_rtvc = torch.lerp(
-            self._frames_fvc[start_r1 + before_rt], self._frames_fvc[start_r1 + after_rt], part_rt11
+            self._read(start_r1 + before_rt, clip_r),
+            self._read(start_r1 + after_rt, clip_r),
+            part_rt11,
         )
         body_rows = body_rows.to(to)
         if most == 1:
@@ -164,3 +154,22 @@ class ResidentClips:
             flat = x_rtvc.new_zeros(len(clips_n) * most, *x_rtvc.shape[1:])
             x_nmtvc = flat.index_copy(0, body_rows, x_rtvc).unflatten(0, (len(clips_n), most))
         return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), body_rows, self.labels(clips_n))
+
+    def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
+        """Normalised frames (R, T, V, C), of the clips (R,)."""
+        if self._frames_fvc is not None:
+            return self._frames_fvc[rows_rt]
+        read_fvc = torch.from_numpy(self._mapped[rows_rt.flatten().cpu().numpy()]).to(self.device)
+        clip_f = clip_r.repeat_interleave(rows_rt.shape[1])
+        frames_fvc = self._normalisation.apply(read_fvc, clip_f)
+        return frames_fvc.view(*rows_rt.shape, *frames_fvc.shape[1:])
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; of the host, those that it can give without swapping."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    with suppress(OSError, StopIteration, ValueError), open("/proc/meminfo") as facts:
+        line = next(line for line in facts if line.startswith("MemAvailable:"))
+        return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from hhmnet_core.data.batches import Batch, ResidentClips
+from hhmnet_core.data.batches import Batch, BatchReader
 from hhmnet_core.data.protocols import Split, split
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
@@ -38,7 +38,7 @@ EVALUATION_BATCH = 256
 
 def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder:
     """A new encoder, initialised from (seed, modality) alone."""
-    layout = ResidentClips.layout_of(clips)
+    layout = clips.manifest.skeleton
     with torch.random.fork_rng(devices=[]):
         torch.random.set_rng_state(keyed_generator(config.seed, modality).get_state())
         return build_encoder(
@@ -58,7 +58,7 @@ class Trainer:
     ) -> None:
         self.config, self.clips, self.mesh, self.device = config, clips, mesh, device
         self.split: Split = split(clips, config.data.protocol, config.data.selection)
-        self.resident = ResidentClips(clips, config.data, device)
+        self.reader = BatchReader(clips, config.data, device)
         self.streams = [
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
@@ -92,7 +92,7 @@ class Trainer:
     @torch.no_grad()
     def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:
         """Over the training clips: the mean (V, C) of a modality, and its deviation, a scalar."""
-        layout = self.resident.layout
+        layout = self.reader.layout
         sums = torch.zeros(2, layout.num_joints, layout.channels, dtype=torch.float64)
         count = 0
         for clips_n in torch.from_numpy(self.split.train).split(EVALUATION_BATCH):
@@ -106,8 +106,8 @@ class Trainer:
 
     def _whole_clips(self, clips_n: Tensor) -> Batch:
         """Clips from their first to their last frame, as they are scored."""
-        positions = frame_positions(self.resident.num_frames(clips_n), self.config.data.frames)
-        return self.resident.batch(clips_n, positions)
+        positions = frame_positions(self.reader.num_frames(clips_n), self.config.data.frames)
+        return self.reader.batch(clips_n, positions)
 
     def train_epoch(self, epoch: int) -> Metrics:
         sums = torch.zeros(len(self.streams), 3, dtype=torch.float64, device=self.device)
@@ -144,19 +144,17 @@ class Trainer:
             )
 
         own = clips_n[mine]
-        lengths = self.resident.num_frames(own)
+        lengths = self.reader.num_frames(own)
         positions = frame_positions(
             lengths, config.data.frames, config.augment.crop, random("crop")
         )
-        batch = self.resident.batch(own, positions)
-        joints = augment(
-            batch.joints_nctvm, config.augment, self.resident.layout, random("augment")
-        )
+        batch = self.reader.batch(own, positions)
+        joints = augment(batch.joints_nctvm, config.augment, self.reader.layout, random("augment"))
         joints = joints.to(config.optim.dtype)
 
         def encode(stream: Stream) -> tuple[Tensor, Tensor]:
             stream.model.train()
-            x_nctvm = derive(joints, stream.modality, self.resident.layout)
+            x_nctvm = derive(joints, stream.modality, self.reader.layout)
             draws = random(f"drop {stream.modality}").uniform(stream.model.num_draws)
             encoded = stream.model(x_nctvm, batch.body_rows, draws)
             return encoded.logits_nk, encoded.embedding_ne
@@ -206,7 +204,7 @@ class Trainer:
     def _contrast(self, embeddings_sne: Tensor, clips_n: Tensor) -> Tensor:
         """(4,) each modality's mean InfoNCE with the others, over the global batch."""
         by_class = self.config.contrast.positives == "class"
-        labels = self.resident.labels(clips_n) if by_class else None
+        labels = self.reader.labels(clips_n) if by_class else None
         pairs_ss = cross_modal_contrast(self.mesh.gather(embeddings_sne, len(clips_n)), labels)
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
@@ -260,7 +258,7 @@ class Trainer:
             ) -> Tensor:
                 stream.model.eval()
                 weights = (stream.best if best else {}) or stream.evaluated
-                x_nctvm = derive(joints, stream.modality, self.resident.layout)
+                x_nctvm = derive(joints, stream.modality, self.reader.layout)
                 encoded: Encoded = functional_call(stream.model, weights, (x_nctvm, body_rows))
                 return encoded.logits_nk
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hhmnet_core.data.batches import DataConfig, ResidentClips
+from hhmnet_core.data import batches, normalise
+from hhmnet_core.data.batches import BatchReader, DataConfig, free_memory
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.augment import frame_positions
@@ -27,11 +28,11 @@ def read_one(clips: ClipSet, index: int, positions: np.ndarray) -> np.ndarray:
 
 
 def test_batch_equals_clips_read_one_by_one(tiny_clips: ClipSet) -> None:
-    resident = ResidentClips(tiny_clips, DataConfig(frames=16), CPU)
+    reader = BatchReader(tiny_clips, DataConfig(frames=16), CPU)
     chosen = torch.tensor([7, 5, 0, 53, 2, 7])
-    lengths = resident.num_frames(chosen)
+    lengths = reader.num_frames(chosen)
     positions = torch.rand(len(chosen), 16) * (lengths - 1)[:, None]
-    batch = resident.batch(chosen, positions)
+    batch = reader.batch(chosen, positions)
     assert batch.joints_nctvm.shape == (6, 3, 16, 20, 2)
     assert batch.labels_n.tolist() == [int(tiny_clips.labels[i]) for i in chosen]
     rows = []
@@ -45,10 +46,35 @@ def test_batch_equals_clips_read_one_by_one(tiny_clips: ClipSet) -> None:
     assert batch.body_rows.tolist() == rows
 
 
+@pytest.mark.parametrize("placed", [False, True])
+def test_batches_are_the_same_from_the_device_and_from_the_file(
+    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch, placed: bool
+) -> None:
+    config = DataConfig(frames=16, align=placed, normalise_size=placed)
+    made = []
+    for chunk, resident in ((1 << 16, True), (50, True), (50, False)):
+        monkeypatch.setattr(normalise, "CHUNK_FRAMES", chunk)
+        reader = BatchReader(tiny_clips, config, CPU, resident)
+        assert reader.resident == resident
+        chosen = torch.tensor([7, 5, 0, 53, 2, 7])
+        positions = frame_positions(reader.num_frames(chosen), 16)
+        made.append(reader.batch(chosen, positions).joints_nctvm)
+    assert torch.equal(made[0], made[1]) and torch.equal(made[1], made[2])
+
+
+def test_clips_live_on_the_device_where_they_fit(
+    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 1 << 20 < free_memory(CPU) < 1 << 50
+    for free, resident in ((4 * tiny_clips.frames.nbytes, True), (1000, False)):
+        monkeypatch.setattr(batches, "free_memory", lambda device, free=free: free)
+        assert BatchReader(tiny_clips, DataConfig(), CPU).resident == resident
+
+
 def test_batch_of_single_bodies_has_one(tiny_clips: ClipSet) -> None:
-    resident = ResidentClips(tiny_clips, DataConfig(frames=4), CPU)
+    reader = BatchReader(tiny_clips, DataConfig(frames=4), CPU)
     chosen = torch.tensor([0, 2, 4])
-    batch = resident.batch(chosen, frame_positions(resident.num_frames(chosen), 4))
+    batch = reader.batch(chosen, frame_positions(reader.num_frames(chosen), 4))
     assert batch.joints_nctvm.shape[-1] == 1
     assert batch.body_rows.tolist() == [0, 1, 2]
 
@@ -61,13 +87,13 @@ def test_aligned_clips_face_one_way_whatever_the_camera(tiny_clips: ClipSet) -> 
     elsewhere = ClipSet(**{**vars(tiny_clips), "frames": 2 * turned + np.float32(3)})
     batches = []
     for clips in (tiny_clips, elsewhere):
-        resident = ResidentClips(clips, config, CPU)
+        reader = BatchReader(clips, config, CPU)
         everyone = torch.arange(len(clips))
-        batches.append(resident.batch(everyone, frame_positions(resident.num_frames(everyone), 8)))
+        batches.append(reader.batch(everyone, frame_positions(reader.num_frames(everyone), 8)))
     here, there = (batch.joints_nctvm for batch in batches)
     torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-4)
     first = here[..., 0]
-    layout = resident.layout
+    layout = reader.layout
     across = (
         first[:, :, :, layout.joint("left_shoulder")]
         - first[:, :, :, layout.joint("right_shoulder")]
@@ -86,13 +112,13 @@ def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
         **{**vars(tiny_clips), "manifest": manifest, "frames": tiny_clips.frames[:, :17, :2].copy()}
     )
     with pytest.raises(InputError, match=r"layout coco_17 .* set data.align to false"):
-        ResidentClips(flat, DataConfig(align=True), CPU)
+        BatchReader(flat, DataConfig(align=True), CPU)
 
 
 def test_store_of_another_layout_is_named(tiny_clips: ClipSet) -> None:
     manifest = type(tiny_clips.manifest)(**{**vars(tiny_clips.manifest), "layout": "kinect_v2_25"})
     with pytest.raises(InputError, match="20 joints of 3 channels, but layout kinect_v2_25"):
-        ResidentClips(ClipSet(**{**vars(tiny_clips), "manifest": manifest}), DataConfig(), CPU)
+        BatchReader(ClipSet(**{**vars(tiny_clips), "manifest": manifest}), DataConfig(), CPU)
 
 
 @pytest.mark.parametrize("frames", [1, 1_000_000])
