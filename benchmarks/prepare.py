@@ -26,6 +26,7 @@ from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
 from hhmnet_core.data.writing import About, Plan, make_part
 from hhmnet_core.files import folder
+from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources import ntu
 from hhmnet_core.sources._skeleton_file import parse_skeleton
 
@@ -108,7 +109,7 @@ def make_parts(source: str, store: str, first: int, step: int) -> None:
     pyarrow.set_cpu_count(1)
     recordings = ntu.Recordings(source, 60)
     facts = recordings.edition
-    about = About(facts.dataset, ntu.LAYOUT, facts.class_names, facts.protocols, {})
+    about = About(facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {})
     plan = Plan(about, tuple(recordings.names), PART_CLIPS)
     for number in range(first, plan.num_parts, step):
         make_part(folder(store), plan, recordings, number, "fail")

@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = {
     "train_step": ["--threads", "{threads}"],
     "input_pipeline": ["--threads", "{threads}"],
+    "clip_memory": [],
     "prepare": [],
     "phase1_layouts": ["--store", "{store}"],
     "ray_overhead": ["--store", "{store}"],

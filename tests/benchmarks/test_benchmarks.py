@@ -49,6 +49,14 @@ def test_input_pipeline_measures_a_tiny_store(store: Path, tmp_path: Path) -> No
     ]
 
 
+def test_memory_of_a_few_clips_is_measured(tmp_path: Path) -> None:
+    done = run("clip_memory.py", "--clips", 60, "--frames", 8, "--batch", 16, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    firsts = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "| " in line]
+    for row in ("60 clips", "padded array", "on the device", "read from their file"):
+        assert row in firsts
+
+
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
     done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
     assert done.returncode == 0, done.stderr

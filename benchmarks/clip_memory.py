@@ -1,0 +1,126 @@
+"""Memory of a large store's clips in training: on the device, or read from their file.
+
+    python benchmarks/clip_memory.py [--clips 40000] [--frames 64] [--batch 64]
+
+The clips are made up as NTU RGB+D 60's are: 25 joints, 32 to 200 frames, every eighth of two
+bodies. A process a row: it maps the store, cuts an epoch of batches, and says what it holds beyond
+its imports at the most: memory of its own, and pages of the mapped file, which the system takes
+back when it needs them. Beside it the padded array of float32 (clips, 300 frames, 2 x 25 x 3)
+that most codes load, by its size alone.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import at_least_one, machine, run, table
+
+from hhmnet_core.data.batches import BatchReader, DataConfig
+from hhmnet_core.data.clips import Clip
+from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.writing import write_store
+from hhmnet_core.skeleton.augment import frame_positions
+
+PADDED_FRAMES, BODIES, JOINTS = 300, 2, 25
+
+
+def made_up(number: int) -> Iterator[Clip]:
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(np.log(80), 0.4, number), 32, 200).astype(int)
+    noise = random.normal(size=(2 * lengths.max(), JOINTS, 3)).astype(np.float32)
+    for clip, frames in enumerate(lengths):
+        bodies = 2 if clip % 8 == 0 else 1
+        joints = noise[: bodies * frames].reshape(bodies, frames, JOINTS, 3)
+        yield Clip(f"c{clip:06}", clip % 60, clip % 40, 1 + clip % 3, 0, joints)
+
+
+def held() -> tuple[int, int]:
+    """Bytes of this process: of its own, and of mapped files."""
+    status = Path("/proc/self/status").read_text()
+    own, mapped = (
+        int(status.split(f"{name}:")[1].split()[0]) * 1024 for name in ("RssAnon", "RssFile")
+    )
+    return own, mapped
+
+
+def epoch(store: str, resident: bool, options: argparse.Namespace) -> dict[str, float]:
+    """What an epoch of batches takes: bytes at the most, and seconds."""
+    clips = load_clips(store)  # fills the node's file where nobody has
+    del clips
+    before = held()
+    most = [0, 0]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            for at, (now, start) in enumerate(zip(held(), before, strict=True)):
+                most[at] = max(most[at], now - start)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    config = DataConfig(frames=options.frames, align=True)
+    reader = BatchReader(load_clips(store), config, torch.device("cpu"), resident)
+    began = time.perf_counter()
+    order = torch.randperm(options.clips, generator=torch.Generator().manual_seed(0))
+    for clips_n in order.split(options.batch):
+        reader.batch(clips_n, frame_positions(reader.num_frames(clips_n), options.frames))
+    seconds = time.perf_counter() - began
+    done.set()
+    watcher.join()
+    return {"own": most[0], "mapped": most[1], "seconds": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=at_least_one, default=40_000)
+    parser.add_argument("--frames", type=at_least_one, default=64, help="T")
+    parser.add_argument("--batch", type=at_least_one, default=64)
+    parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        store, way = options.only
+        print(json.dumps(epoch(store, way == "resident", options)))
+        return
+    print("\n".join(machine()) + "\n")
+    padded = options.clips * PADDED_FRAMES * BODIES * JOINTS * 3 * 4
+    rows: list[list[object]] = [["padded array", f"{padded / 1e9:.2f}", "", ""]]
+    with tempfile.TemporaryDirectory() as folder:
+        store = f"{folder}/store"
+        write_store(
+            store,
+            made_up(options.clips),
+            dataset="made-up",
+            layout="kinect_v2_25",
+            class_names=[str(label) for label in range(60)],
+            protocols={"xview": Protocol({"camera": [2, 3]}, {"camera": [1]})},
+            source={"made": "up"},
+        )
+        for name, way in (("on the device", "resident"), ("read from their file", "streamed")):
+            arguments = ["--only", store, way, "--clips", options.clips, "--frames", options.frames]
+            said = subprocess.run(
+                [sys.executable, __file__, *map(str, arguments), "--batch", str(options.batch)],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "HHMNET_CACHE": f"{folder}/cache"},
+            )
+            taken = json.loads(said.stdout.splitlines()[-1])
+            speed = f"{options.clips / taken['seconds']:,.0f}"
+            rows.append([name, *(f"{taken[k] / 1e9:.2f}" for k in ("own", "mapped")), speed])
+    print(table([f"{options.clips:,} clips", "own, GB", "mapped, GB", "clips/s"], rows))
+
+
+if __name__ == "__main__":
+    run(main)
