@@ -99,13 +99,19 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
     except InputError as error:
         raise InputError(f"{error} To replace what is there: --overwrite true.") from error
     raise InputError(
-        f"The store {store} was made from something else ({_said(manifest.source)}; now "
-        f"{_said(recipe.about.source)}): give another store, or replace it with --overwrite true."
+        f"The store {store} was made from something else "
+        f"({_differing(manifest.source, recipe.about.source)}): give another store, or replace it "
+        "with --overwrite true."
     )
 
 
-def _said(source: Mapping[str, str]) -> str:
-    return ", ".join(f"{key} {value[:12]}" for key, value in source.items())
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Where two sources differ."""
+    keys = sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+    differing = (
+        f"{key} {then.get(key, 'none')[:12]}, now {now.get(key, 'none')[:12]}" for key in keys
+    )
+    return "; ".join(differing) or "another data set"
 
 
 def show(prepared: Prepared, console: Console) -> None:

@@ -54,7 +54,7 @@ def test_synthetic_is_made_once(tmp_path: Path) -> None:
 def test_store_of_something_else_is_kept_unless_told(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     first = prepare_synthetic(store, clips_per_class=1)
-    with pytest.raises(InputError, match=r"made from something else .*seed 1.*now .*seed 2"):
+    with pytest.raises(InputError, match=r"made from something else .seed 1, now 2.: give"):
         prepare_synthetic(store, seed=2, clips_per_class=1)
     assert read_manifest(store) == first.manifest
     other = prepare_synthetic(store, seed=2, clips_per_class=1, overwrite=True)
