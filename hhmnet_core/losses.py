@@ -1,8 +1,9 @@
 """Losses. Embeddings come with their temperature folded in: a product of two is a logit.
 
-Shapes: N clips, E embedding, S streams (modalities).
+Shapes: N clips, E embedding, S streams (modalities), P body parts.
 """
 
+import math
 from itertools import combinations
 
 import torch
@@ -40,3 +41,31 @@ def cross_modal_contrast(embeddings_sne: Tensor, labels_n: Tensor | None = None)
         pair = info_nce(embeddings_sne[one], embeddings_sne[other], positives_nn)
         loss_ss[one, other] = loss_ss[other, one] = pair
     return loss_ss
+
+
+def part_contrast(
+    seen_npe: Tensor, known_npe: Tensor, visible_np: Tensor, temperature: float
+) -> Tensor:
+    """Mean over body parts of symmetric InfoNCE between what is seen and what is known of a part.
+
+    Args:
+        seen_npe: (N, P, E) of norm 1, the parts in the video.
+        known_npe: (N, P, E) of norm 1, the parts of the same clips' skeletons.
+        visible_np: (N, P) bool, which parts take part; others are neither anchors nor negatives.
+        temperature: tau.
+
+    Returns:
+        A scalar; a part that is visible in no clip counts as no part.
+    """
+    logits_pnn = torch.einsum("npe,mpe->pnm", seen_npe, known_npe) / temperature
+    visible_pn = visible_np.T
+    total = logits_pnn.new_zeros(len(visible_pn))
+    for each_pnn in (logits_pnn, logits_pnn.transpose(1, 2)):
+        # A hidden part is no negative; its own row is left out below, but must stay finite.
+        own = torch.eye(each_pnn.shape[1], dtype=torch.bool, device=each_pnn.device)
+        hidden = ~visible_pn[:, None, :] & ~own
+        log_pn = each_pnn.masked_fill(hidden, -math.inf).log_softmax(2).diagonal(dim1=1, dim2=2)
+        total = total - torch.where(visible_pn, log_pn, 0).sum(1) / 2
+    counts_p = visible_pn.sum(1)
+    per_part = total / counts_p.clamp_min(1)
+    return per_part.sum() / (counts_p > 0).sum().clamp_min(1)

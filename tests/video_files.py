@@ -21,10 +21,10 @@ def number_of(image: NDArray[np.uint8]) -> int:
     return round(float(image.mean()) / STEP) - 1
 
 
-def video(images: list[NDArray[np.uint8]], rate: int = 30) -> bytes:
-    """An AVI of MPEG-4, as most data sets have."""
+def video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "avi") -> bytes:
+    """MPEG-4 in an AVI, as most data sets have."""
     file = io.BytesIO()
-    with av.open(file, "w", format="avi") as out:
+    with av.open(file, "w", format=kind) as out:
         stream = out.add_stream("mpeg4", rate=rate)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
@@ -39,7 +39,7 @@ def decoded(jpeg: bytes) -> NDArray[np.uint8]:
 
 
 def own_files(folder: Path) -> str:
-    """A table of four clips: one with video and pixels, three that lack something."""
+    """A table of clips: one with video and pixels, others that lack something."""
     random = np.random.default_rng(2)
     joints = random.normal(size=(2, 8, 20, 3)).astype(np.float32)
     pixels = random.uniform(10, 40, size=(2, 8, 20, 2))
@@ -51,6 +51,8 @@ def own_files(folder: Path) -> str:
         "b,wave,2,b.npy,a.avi",
         "c,clap,2,b.npy,",
         "d,clap,1,a.npz,no.avi",
+        "e,clap,1,a.npz,.",
+        "f,clap,1,a.npz,nobody://there/a.avi",
     )
     (folder / "clips.csv").write_text(
         "\n".join(("sample_id,label,subject,skeleton,video", *rows)) + "\n"

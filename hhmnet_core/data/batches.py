@@ -112,6 +112,11 @@ class BatchReader:
         """Whether the clips live on the device."""
         return self._frames_fvc is not None
 
+    @property
+    def most_bodies(self) -> int:
+        """Of any clip."""
+        return int(self._num_bodies.max())
+
     def num_frames(self, clips_n: Tensor) -> Tensor:
         """True lengths of these clips, (N,) on the device."""
         return self._num_frames[clips_n].to(self.device, non_blocking=True)

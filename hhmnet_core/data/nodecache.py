@@ -42,14 +42,14 @@ class NodeCache:
         """The cache in `folder`, by default `$HHMNET_CACHE` or `~/.cache/hhmnet`."""
         default = os.environ.get("HHMNET_CACHE") or Path("~/.cache/hhmnet")
         cache = NodeCache(Path(default if folder is None else folder).expanduser())
-        with cache._usable():
+        with cache.usable():
             cache.root.mkdir(parents=True, exist_ok=True)
         return cache
 
     @contextmanager
     def lock(self, digest: str) -> Iterator[None]:
         """Holds the other processes of the node off this store's file."""
-        with self._usable():
+        with self.usable():
             file = open(self.root / f"{digest}.lock", "a")
         with file:
             # Where the folder cannot be locked (some network file systems) each process writes
@@ -89,7 +89,7 @@ class NodeCache:
             self.root / f".{target.name}.{uuid.uuid4().hex}.{part}" for part in ("raw", "new")
         )
         try:
-            with self._usable():
+            with self.usable():
                 row = self._collect(clips, raw)
                 with pa.OSFile(str(done), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
                     writer.write_batch(row)
@@ -129,7 +129,7 @@ class NodeCache:
         return known if isinstance(known, dict) else {}
 
     def note_verified(self, digest: str, place: Folder, versions: dict[str, str]) -> None:
-        with self._usable():
+        with self.usable():
             write_local(self._note(digest, place), json.dumps(versions).encode())
 
     def _file(self, digest: str) -> Path:
@@ -140,7 +140,8 @@ class NodeCache:
         return self.root / f"{digest}.{address[:16]}.json"
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def usable(self) -> Iterator[None]:
+        """Turns what the system says of the folder into an InputError."""
         try:
             yield
         except OSError as error:

@@ -1,17 +1,20 @@
-"""Which clips train, which choose, which test."""
+"""Which clips train, in which order, which choose, which test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hhmnet_core.data.clips import ClipSet, Int64Array
 from hhmnet_core.data.manifest import Protocol
 from hhmnet_core.errors import InputError
+from hhmnet_core.randomness import keyed_generator
 
-__all__ = ["Protocol", "Selection", "Split", "divide", "protocol_name", "split"]
+__all__ = ["Protocol", "Selection", "Split", "divide", "epoch_order", "protocol_name", "split"]
 
 Selection = Literal["val", "literature"]
 
@@ -67,6 +70,12 @@ def split(clips: ClipSet, protocol: str, selection: str) -> Split:
             "selection literature."
         )
     return parts
+
+
+def epoch_order(clips_n: Int64Array, batch: int, seed: int, epoch: int) -> list[Tensor]:
+    """An epoch's global batches of clip indices, shuffled, of sizes that differ by one at most."""
+    shuffled = torch.randperm(len(clips_n), generator=keyed_generator(seed, epoch, "order"))
+    return list(torch.from_numpy(clips_n)[shuffled].tensor_split(-(-len(clips_n) // batch)))
 
 
 def divide(groups: dict[str, Int64Array], protocol: Protocol, carve: bool) -> Split:

@@ -16,6 +16,9 @@ from hhmnet_core.errors import InputError
 Image = NDArray[np.uint8]
 MOST_IMAGES, LEAST_SIZE, MOST_SIZE = 256, 16, 1024
 ENOUGH = 0.9  # of the skeleton's time that a video must show
+FEWEST = 1 / 8  # images for each frame of the skeleton, where nobody knows how fast either is
+INSIDE = 1 / 4  # of the joints must be in the image, or their places are not this image's
+LEAST_SIDE = 16.0  # of a crop, in pixels of the image
 
 
 class NoVideoError(Exception):
@@ -79,7 +82,7 @@ class Timing:
             rate: Images a second, where known.
 
         Raises:
-            NoVideoError: The video ends before the skeleton does.
+            NoVideoError: The video ends before the skeleton does, or must have.
         """
         frames = self.recorded[positions]
         if images == self.total:
@@ -90,6 +93,9 @@ class Timing:
                 raise NoVideoError(f"it shows {shown:.1f} s, but its skeleton {needed:.1f} s")
             at = np.floor((frames + 0.5) / self.rate * rate)
         else:
+            if images < FEWEST * self.total:
+                few = "1 image" if images == 1 else f"{images} images"
+                raise NoVideoError(f"it has {few}, but its skeleton {self.total} frames")
             at = np.floor((frames + 0.5) / self.total * images)
         shown_at: Int64Array = np.minimum(at, images - 1).astype(np.int64)
         return shown_at
@@ -120,14 +126,18 @@ def crop_box(
     Joints outside the image do not count. The square is moved into the image where it fits.
 
     Raises:
-        NoVideoError: No joint is in the image.
+        NoVideoError: Few joints or none are in the image.
     """
     x, y = (pixels[..., axis].ravel() for axis in (0, 1))
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    if not inside.any():
-        raise NoVideoError(f"no joint lies in its image of {width} x {height} pixels")
+    known = int(np.isfinite(x + y).sum())
+    if not inside.any() or inside.sum() < INSIDE * known:
+        raise NoVideoError(
+            f"{int(inside.sum())} of the {known} known joints lie in its image of {width} x "
+            f"{height} pixels"
+        )
     x, y = x[inside], y[inside]
-    side = max(float(np.ptp(x)), float(np.ptp(y)), 1.0) * (1 + 2 * margin)
+    side = max(float(np.ptp(x)), float(np.ptp(y)), LEAST_SIDE) * (1 + 2 * margin)
 
     def start(values: Float32Array, extent: int) -> float:
         first = float(values.min() + values.max() - side) / 2
@@ -158,6 +168,7 @@ def make_video(
     shown = images(positions)
     height, width = shown[0].shape[:2]
     pixels = pixels_of(width, height)
+    pixels = np.where(np.isfinite(pixels).all(-1, keepdims=True), pixels, np.float32(np.nan))
     left, top, side = crop_box(pixels, width, height, config.margin)
     box = (round(left), round(top), round(left + side), round(top + side))
     files = []
@@ -192,19 +203,33 @@ def decode_video(content: bytes, wanted: Callable[[int, float | None], Int64Arra
                 raise NoVideoError("it holds no video stream")
             stream = file.streams.video[0]
             stream.thread_type = "NONE"  # recordings are read side by side already
-            packets = sum(packet.size > 0 for packet in file.demux(stream))
-            if stream.frames > packets:
-                raise NoVideoError(f"it is cut off: {packets} of {stream.frames} images")
+            # The last packet only ends the stream; an empty one repeats the image before.
+            sizes = [packet.size for packet in file.demux(stream) if packet.dts is not None]
+            if stream.frames > len(sizes):
+                raise NoVideoError(f"it is cut off: {len(sizes)} of {stream.frames} images")
+            packets = sum(size > 0 for size in sizes)
             if not packets:
                 raise NoVideoError("it holds no images")
-            rate = stream.average_rate
-            at = wanted(packets, float(rate) if rate else None)
+            rate = float(stream.average_rate) if stream.average_rate else None
+            seconds = (file.duration or 0) / 1e6
+            if rate and len(sizes) / rate < ENOUGH * seconds - 1:
+                raise NoVideoError(
+                    f"it is cut off: {len(sizes) / rate:.1f} of {seconds:.1f} s are there"
+                )
+            at = wanted(packets, rate)
         found: dict[int, Image] = {}
         with av.open(io.BytesIO(content), "r") as file:
             stream = file.streams.video[0]
             stream.thread_type = "NONE"
             for number, frame in enumerate(file.decode(stream)):
                 if number in at:
+                    if frame.is_corrupt:
+                        raise NoVideoError(f"its image {number} is damaged")
+                    if round(frame.rotation) % 360:
+                        raise NoVideoError(
+                            f"its images are stored turned by {round(frame.rotation)} degrees: "
+                            "write it upright"
+                        )
                     found[number] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 if number >= at[-1]:
                     break

@@ -203,6 +203,12 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
         joints = sum(part.video_joints for part in parts)
         inside = sum(part.video_joints_inside for part in parts) / max(joints, 1)
         videos = sum(part.videos for part in parts)
+        if not videos:
+            name, why = next(iter(no_video.items()), ("", "there are no clips"))
+            raise InputError(
+                f"None of the {len(no_video)} clips has a video that could be used; of {name}: "
+                f"{why}. Check where the videos are, or prepare the store without."
+            )
         about = replace(about, visual=replace(about.visual, clips=videos, joints_inside=inside))
     return _tie(
         place,

@@ -196,5 +196,7 @@ LAYOUTS["kinect_v1_20_utd"] = replace(
 def get_layout(name: str) -> Layout:
     """The layout of that name. Raises InputError for an unknown one."""
     if name not in LAYOUTS:
-        raise InputError(f"Unknown skeleton layout {name!r}; known are {', '.join(LAYOUTS)}.")
+        raise InputError(
+            f"Unknown skeleton layout {name!r}; known are {', '.join(LAYOUTS)}, or a .yaml file."
+        )
     return LAYOUTS[name]

@@ -1,5 +1,6 @@
 """Skeleton layouts of one's own, as plain values: from a file, and in a store's manifest."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,32 +25,51 @@ def layout_from(fields: object, where: str) -> Layout:
         InputError: A field that is missing, unknown or spoilt, or bones that are no tree.
     """
     if not isinstance(fields, Mapping) or set(fields) != _NEEDED:
-        seen = ", ".join(sorted(map(str, fields))) if isinstance(fields, Mapping) else repr(fields)
-        raise InputError(f"{where} has {seen}; expected {', '.join(sorted(_NEEDED))}.")
-    name, channels, joints = str(fields["name"]), fields["channels"], fields["joints"]
-    if not isinstance(joints, list) or len({str(joint) for joint in joints}) != len(joints):
-        raise InputError(f"{where}: joints must be a list of different names, but is {joints!r}.")
-    joints = tuple(map(str, joints))
+        seen = ", ".join(map(str, fields)) if isinstance(fields, Mapping) else repr(fields)
+        raise InputError(f"{where} has {_short(seen)}; expected {', '.join(sorted(_NEEDED))}.")
+    name, channels = fields["name"], fields["channels"]
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{where}: name must be text, but is {_short(name)}; put it in quotes.")
     if name in LAYOUTS:
         raise InputError(f"{where} is named {name}, as a built-in layout: give it another name.")
     if channels not in (2, 3):
-        raise InputError(f"{where}: channels must be 2 or 3, but is {channels!r}.")
+        raise InputError(f"{where}: channels must be 2 or 3, but is {_short(channels)}.")
+    given = fields["joints"]
+    if not isinstance(given, list) or not given:
+        raise InputError(f"{where}: joints must be a list of names, but is {_short(given)}.")
+    joints = tuple(map(str, given))
+    if twice := [joint for joint, count in Counter(joints).items() if count > 1]:
+        raise InputError(f"{where}: joint {_short(twice[0])} occurs twice.")
+    number_of = {joint: number for number, joint in enumerate(joints)}
 
     def number(joint: object) -> int:
-        if joint not in joints:
-            raise InputError(f"{where}: {joint!r} is none of its joints ({', '.join(joints)}).")
-        return joints.index(str(joint))
+        if str(joint) not in number_of:
+            known = _short(", ".join(joints))
+            raise InputError(f"{where}: {_short(joint)} is none of its joints ({known}).")
+        return number_of[str(joint)]
 
     centre = number(fields["centre"])
-    try:
-        bones = tuple((number(child), number(parent)) for child, parent in fields["bones"])
-        parts = {str(part): tuple(map(number, of)) for part, of in fields["parts"].items()}
-    except (TypeError, ValueError, AttributeError) as error:
+    given = fields["bones"]
+    if not isinstance(given, list) or any(
+        not isinstance(pair, list) or len(pair) != 2 for pair in given
+    ):
+        raise InputError(f"{where}: bones must be a list of pairs of joints.")
+    bones = tuple((number(child), number(parent)) for child, parent in given)
+    given = fields["parts"]
+    if not isinstance(given, Mapping) or not all(isinstance(of, list) for of in given.values()):
         raise InputError(
-            f"{where}: bones must be pairs of joints, and parts lists of joints by name ({error})."
-        ) from error
-    if unknown := sorted(set(parts) - set(PARTS)):
-        raise InputError(f"{where}: unknown part {unknown[0]!r}; known are {', '.join(PARTS)}.")
+            f"{where}: parts must give a list of joints for each of those of {', '.join(PARTS)} "
+            "that there are."
+        )
+    if unknown := [part for part in given if part not in PARTS]:
+        raise InputError(
+            f"{where}: unknown part {_short(unknown[0])}; known are {', '.join(PARTS)}."
+        )
+    parts = {str(part): tuple(map(number, of)) for part, of in given.items()}
+    counts = Counter(joint for of in parts.values() for joint in of)
+    if not counts or counts.most_common(1)[0][1] > 1:
+        said = f"{joints[counts.most_common(1)[0][0]]} is in parts twice" if counts else "no part"
+        raise InputError(f"{where}: {said}; expected each joint in one part or none.")
     parent_of = dict(bones)
     for joint in range(len(joints)):
         path = [joint]
@@ -66,10 +86,13 @@ def layout_from(fields: object, where: str) -> Layout:
         )
     try:
         mirror = mirror_of(joints)
-    except ValueError as error:
+    except ValueError:
+        swap = {"left": "right", "right": "left"}
+        sides = [joint.partition("_") for joint in joints if joint.partition("_")[0] in swap]
+        lone = next(s + b + r for s, b, r in sides if f"{swap[s]}_{r}" not in joints)
         raise InputError(
-            f"{where}: a left joint has no right one, or the other way round ({error})."
-        ) from error
+            f"{where}: {lone} has no partner on the other side, to change places with in a mirror."
+        ) from None
     return Layout(
         name, joints, bones, {part: parts.get(part, ()) for part in PARTS}, mirror, centre, channels
     )
@@ -86,3 +109,9 @@ def fields_of(layout: Layout) -> dict[str, Any]:
         "bones": [[names[child], names[parent]] for child, parent in layout.bones],
         "parts": {part: [names[joint] for joint in of] for part, of in layout.parts.items()},
     }
+
+
+def _short(value: object) -> str:
+    """For messages: what a user gave may be very long."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 120 else f"{text[:120]}..."

@@ -37,7 +37,7 @@ from hhmnet_core.sources.archive import Archive
 LAYOUT = "kinect_v2_25"
 _NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
 _CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
-_VIDEO = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?:avi|mp4)")
+_VIDEO = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?i:avi|mp4)")
 FRAMES_A_SECOND = 30.0
 WIDTH, HEIGHT = 1920, 1080
 

@@ -47,7 +47,7 @@ PROTOCOLS = {
 }
 
 _NAME = re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json")
-_VIDEO = re.compile(r"(?=.*a\d)(?=.*s\d)(?=.*e\d)(?=.*v\d).*\.(?:avi|mp4)")
+_VIDEO = re.compile(r"(?=.*a\d)(?=.*s\d)(?=.*e\d)(?=.*v\d).*\.(?i:avi|mp4)")
 _NUMBER = re.compile(r"(?<![a-z])([asev])(\d+)(?=[_/.])")
 WIDTH = 640
 FOCAL = 525.0  # of the Kinect v1's colour camera, in pixels of its 640

@@ -105,10 +105,10 @@ class Recordings:
         digest.update(json.dumps(self.class_names).encode())
         for name in self.names:
             for path in filter(None, (self._clips[name].skeleton, self._clips[name].video)):
-                place, file = self._file(path)
                 try:
+                    place, file = self._file(path)
                     digest.update(f"{name}\0{place.fs.size(place.at(file))}\n".encode())
-                except OSError:
+                except (OSError, ValueError, InputError):  # `clip` says what is wrong with it
                     digest.update(f"{name}\0missing\n".encode())
         made = {"reader": "own/1", "layout": self.layout.name, "sha256": digest.hexdigest()}
         return made | (fingerprint(self.video) | {"fps": str(self.fps)} if self.has_video else {})
@@ -146,11 +146,13 @@ class Recordings:
         timing = Timing.whole(clip.joints.shape[1], self.fps)
 
         def images(positions: Int64Array) -> list[Image]:
-            place, file = self._file(path)
             try:
+                place, file = self._file(path)
                 content = place.read(file)
             except FileNotFoundError as error:
                 raise NoVideoError(f"there is no file {path}") from error
+            except (InputError, ValueError) as error:
+                raise NoVideoError(str(error)) from error
             return decode_video(
                 content, lambda images, rate: timing.images_at(positions, images, rate)
             )
@@ -209,6 +211,8 @@ class Recordings:
             content = place.read(name)
         except FileNotFoundError as error:
             raise InputError(f"{where}: there is no such file.") from error
+        except ValueError as error:
+            raise InputError(f"{where}: no file can have this name ({error}).") from error
         try:
             arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in _arrays(content, name)]
         except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:

@@ -36,7 +36,7 @@ PROTOCOLS = {
 
 _NAME = re.compile(r"(?:.*/)?(a(\d+)_s(\d+)_t(\d+))_skeleton\.mat")
 _DEPTH = re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_depth\.mat")
-_COLOUR = re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_color\.avi")
+_COLOUR = re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_color\.(?i:avi)")
 WIDTH = 320
 # In pixels of an image 320 wide; the depth camera's fits the skeletons, the colour camera's is the
 # Kinect v1's nominal one.

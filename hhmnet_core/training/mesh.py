@@ -76,6 +76,9 @@ class Mesh:
     def gather(self, local: Tensor, total: int) -> Tensor:
         """Everyone's rows of every modality: (4 / P, rows, ...) -> (4, total, ...), with gradient.
 
+        Where modalities are not split (P = 1) the first dimension may be anything else, such as
+        body parts.
+
         The caller computes the same loss from the result on every process: then the gradient of
         that one loss is, for each process, the part that belongs to its own rows. No gradient is
         summed over processes, and none is scaled by their number.
@@ -109,8 +112,9 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, mesh: Mesh, total: int) -> Tensor:
-        ctx.block = (mesh.hosted, mesh.rows(total))
-        whole = local.new_zeros(len(MODALITIES), total, *local.shape[2:])
+        first = mesh.modality_rank * len(local)
+        ctx.block = (slice(first, first + len(local)), mesh.rows(total))
+        whole = local.new_zeros(mesh.modality * len(local), total, *local.shape[2:])
         whole[ctx.block] = local
         dist.all_reduce(whole)
         return whole

@@ -11,9 +11,10 @@ from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.reports import EpochRecord, EpochReport
-from hhmnet_core.training.trainer import Trainer, make_encoder, table_metrics
+from hhmnet_core.training.trainer import Trainer, make_encoder
 
 __all__ = [
     "ContrastConfig",

@@ -1,9 +1,12 @@
 """What training says after each epoch, and what a checkpoint of it holds."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.stream import Stream
@@ -24,7 +27,7 @@ class EpochRecord:
 class TrainingState:
     """What a checkpoint holds of this process; valid until the generator goes on."""
 
-    streams: list[Stream]
+    streams: Sequence[Stream[Any]]
     mesh: Mesh
     summary: dict[str, object]
 
@@ -59,3 +62,46 @@ class EpochReport:
     history: list[EpochRecord]
     state: TrainingState
     scores: list[ScoreTable]
+
+
+def summarise(
+    phase: str, history: list[EpochRecord], config: dict[str, object], digest: str
+) -> dict[str, object]:
+    """What a checkpoint's `state.json` says."""
+    return {
+        "phase": phase,
+        "epoch": history[-1].epoch,
+        "config": config,
+        "digest": digest,
+        "history": [asdict(record) for record in history],
+    }
+
+
+def read_summary(
+    folder: Path, phase: str, config: dict[str, object], digest: str
+) -> list[EpochRecord]:
+    """The history of a checkpoint.
+
+    Raises InputError where it is none of the phase, or was trained with another config or data.
+    """
+    summary = read_state(folder, phase)
+    for what, ours in (("config", config), ("digest", digest)):
+        if summary.get(what) != ours:
+            raise InputError(
+                f"Checkpoint {folder} was trained with another {what}: give the one it was "
+                f"trained with, or start a new run."
+            )
+    return [EpochRecord(**record) for record in summary["history"]]
+
+
+def read_state(folder: Path, phase: str) -> dict[str, Any]:
+    """A checkpoint's `state.json`. Raises InputError where it is none of the phase."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder} is not a checkpoint of {phase}: {error}.") from error
+    if summary.get("phase") != phase:
+        raise InputError(
+            f"{folder} is a checkpoint of {summary.get('phase')}, expected one of {phase}."
+        )
+    return summary

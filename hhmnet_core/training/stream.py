@@ -1,26 +1,28 @@
-"""One modality's encoder with all that training it needs, and its file in a checkpoint."""
+"""One modality's network with all that training it needs, and its file in a checkpoint."""
 
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class Stream:
-    """An encoder, its optimiser, its averaged weights and the best of them so far.
+
+class Stream(Generic[Model]):
+    """A network, its optimiser, its averaged weights and the best of them so far.
 
     Args:
         modality: Its name.
-        model: Its encoder, on the device and in the precision that it is trained in.
+        model: The network, on the device and in the precision that it is trained in.
         config: How it is trained.
     """
 
-    def __init__(self, modality: str, model: Encoder, config: OptimConfig) -> None:
+    def __init__(self, modality: str, model: Model, config: OptimConfig) -> None:
         self.modality, self.model, self.config = modality, model, config
         self.parameters = list(model.parameters())
         # What scores depend on: weights, and the statistics of batch normalisation.

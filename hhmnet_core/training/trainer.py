@@ -5,8 +5,6 @@ mean over the six pairs of modalities of symmetric InfoNCE. It is computed so th
 the mesh computes the same one.
 """
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.batches import Batch, BatchReader
-from hhmnet_core.data.protocols import Split, split
+from hhmnet_core.data.protocols import Split, epoch_order, split
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
+from hhmnet_core.fusion.scores import ScoreTable, fuse
 from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder
@@ -27,9 +25,17 @@ from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.augment import augment, frame_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.config import Phase1Config, comparable
+from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import learning_rate
-from hhmnet_core.training.reports import EpochRecord, EpochReport, Metrics, TrainingState
+from hhmnet_core.training.reports import (
+    EpochRecord,
+    EpochReport,
+    Metrics,
+    TrainingState,
+    read_summary,
+    summarise,
+)
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.together import Together
 
@@ -84,10 +90,8 @@ class Trainer:
         return -(-len(self.split.train) // self.config.optim.batch)
 
     def epoch_order(self, epoch: int) -> list[Tensor]:
-        """The epoch's global batches as clip indices, shuffled, sizes differing by one at most."""
-        generator = keyed_generator(self.config.seed, epoch, "order")
-        shuffled = torch.randperm(len(self.split.train), generator=generator)
-        return list(torch.from_numpy(self.split.train)[shuffled].tensor_split(self.steps_per_epoch))
+        """The epoch's global batches as clip indices."""
+        return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
 
     @torch.no_grad()
     def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:
@@ -152,7 +156,7 @@ class Trainer:
         joints = augment(batch.joints_nctvm, config.augment, self.reader.layout, random("augment"))
         joints = joints.to(config.optim.dtype)
 
-        def encode(stream: Stream) -> tuple[Tensor, Tensor]:
+        def encode(stream: Stream[Encoder]) -> tuple[Tensor, Tensor]:
             stream.model.train()
             x_nctvm = derive(joints, stream.modality, self.reader.layout)
             draws = random(f"drop {stream.modality}").uniform(stream.model.num_draws)
@@ -209,10 +213,7 @@ class Trainer:
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
     def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
-        """Adds the val metrics, and keeps the weights of a stream's best epoch so far.
-
-        Best is the highest val top-1; among equals the lowest val loss.
-        """
+        """Adds the val metrics, and keeps the weights of a stream's best epoch so far."""
         if not len(self.split.val):
             return
         tables = self._tables(self.logits(self.split.val), "val", self.split.val)
@@ -220,19 +221,10 @@ class Trainer:
             metrics.setdefault(table.modality, {}).update(table_metrics(table))
         before = history[-1].metrics if history else {}
         for name in MODALITIES[: len(tables) - 1]:  # the fusion takes what each of them chose
-            ours, best = metrics[name], before.get(name, {})
-            candidate = (ours["val/top1"], -ours["val/loss"])
-            if not best or candidate > (best["best/val_top1"], -best["best/val_loss"]):
-                ours |= {
-                    "best/val_top1": candidate[0],
-                    "best/val_loss": -candidate[1],
-                    "best/epoch": epoch,
-                }
+            if choose(metrics[name], before.get(name, {}), epoch):
                 for stream in self.streams:
                     if stream.modality == name:
                         stream.keep_best()
-            else:
-                ours |= {key: value for key, value in best.items() if key.startswith("best/")}
 
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test, each modality with its best epoch's weights where val chose."""
@@ -254,7 +246,9 @@ class Trainer:
 
             @torch.no_grad()
             def score(
-                stream: Stream, joints: Tensor = joints, body_rows: Tensor = batch.body_rows
+                stream: Stream[Encoder],
+                joints: Tensor = joints,
+                body_rows: Tensor = batch.body_rows,
             ) -> Tensor:
                 stream.model.eval()
                 weights = (stream.best if best else {}) or stream.evaluated
@@ -268,57 +262,23 @@ class Trainer:
 
     def _tables(self, logits_snk: Tensor, part: str, indices: np.ndarray) -> list[ScoreTable]:
         """A table a modality, and their equal-weight fusion."""
-        manifest = self.clips.manifest
         tables = [
-            ScoreTable(
-                sample_ids=tuple(str(self.clips.sample_ids[i]) for i in indices),
-                labels=self.clips.labels[indices],
-                logits=logits.numpy(),
-                run="",
-                modality=modality,
-                split=part,
-                digest=manifest.digest,
-                class_names=manifest.class_names,
-            )
-            for modality, logits in zip(MODALITIES, logits_snk, strict=False)
+            score_table(self.clips, indices, logits_nk, modality, part)
+            for modality, logits_nk in zip(MODALITIES, logits_snk, strict=False)
         ]
         return [*tables, fuse(tables)]
 
     def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
-        last = history[-1]
-        summary: dict[str, object] = {
-            "phase": "phase1",
-            "epoch": last.epoch,
-            "config": comparable(self.config),
-            "digest": self.clips.manifest.digest,
-            "history": [asdict(record) for record in history],
-        }
+        summary = summarise("phase1", history, comparable(self.config), self.clips.manifest.digest)
         state = TrainingState(self.streams, self.mesh, summary)
+        last = history[-1]
         return EpochReport(last.epoch, last.metrics, list(history), state, scores)
 
     def load(self, folder: Path) -> list[EpochRecord]:
         """Restores the streams that this process hosts, and returns the history."""
-        try:
-            summary = json.loads((folder / "state.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{folder} is not a checkpoint of phase 1: {error}.") from error
-        for what, ours in (
-            ("config", comparable(self.config)),
-            ("digest", self.clips.manifest.digest),
-        ):
-            if summary.get(what) != ours:
-                raise InputError(
-                    f"Checkpoint {folder} was trained with another {what}: give the one it was "
-                    f"trained with, or start a new run."
-                )
+        history = read_summary(
+            folder, "phase1", comparable(self.config), self.clips.manifest.digest
+        )
         for stream in self.streams:
             stream.load(folder)
-        return [EpochRecord(**record) for record in summary["history"]]
-
-
-def table_metrics(table: ScoreTable) -> dict[str, float]:
-    logits, labels = torch.from_numpy(table.logits), torch.from_numpy(table.labels)
-    return {
-        f"{table.split}/top1": top1(table),
-        f"{table.split}/loss": float(F.cross_entropy(logits, labels)),
-    }
+        return history

@@ -251,13 +251,15 @@ def _visual(stream: str, video: VideoConfig) -> Visual:
 
 def _layout(name: str) -> Layout:
     """A built-in layout, or one of a YAML file."""
-    if not name.endswith((".yaml", ".yml")):
+    if not name.lower().endswith((".yaml", ".yml")):
         return get_layout(name)
     place, file = split_uri(name)
     try:
         fields = yaml.safe_load(place.read(file))
     except FileNotFoundError as error:
         raise InputError(f"There is no layout at {name}: expected a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} is not YAML ({error}).") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
+    if fields is None:
+        raise InputError(f"{name} is empty: expected a layout, as docs/data.md shows one.")
     return layout_from(fields, name)

@@ -67,7 +67,7 @@ def describe(store: str, figure: str = "describe.png") -> None:
         png = BytesIO()
         FigureCanvasAgg(picture).print_png(png)
         place.write(name, png.getvalue())
-        console.print(f"Figure  {place.at(name)}", highlight=False)
+        console.print(f"Figure  {place.at(name)}", highlight=False, soft_wrap=True)
 
 
 def show_store(store: str, manifest: Manifest, published: Published, console: Console) -> None:
@@ -101,7 +101,7 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
             left_out.add_row(what, f"{count:,}")
         console.print(left_out)
     if any(what.startswith("clips ") for what in manifest.left_out):
-        console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False)
+        console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
 
 
 def draw_store(store: str, manifest: Manifest) -> Figure:
@@ -156,7 +156,8 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
             axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
             axis.set_title(f"frame {video.positions[at]}", fontsize=7)
             axis.set_axis_off()
-        row[0].set_title(f"{manifest.class_names[clip.label]}\n{clip.sample_id}", fontsize=7)
+        title = f"{manifest.class_names[clip.label]}\n{clip.sample_id}, frame {video.positions[0]}"
+        row[0].set_title(title, fontsize=7)
     return figure
 
 

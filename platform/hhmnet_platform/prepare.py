@@ -118,11 +118,12 @@ def show(prepared: Prepared, console: Console) -> None:
     """Prints what was prepared."""
     show_store(prepared.store, prepared.manifest, prepared.recipe.published, console)
     for note in prepared.recipe.notes:
-        console.print(f"note: {note}", style="yellow", highlight=False)
+        console.print(f"note: {note}", style="yellow", highlight=False, soft_wrap=True)
     if prepared.written:
         console.print(f"Written in {prepared.seconds:.1f} s.", highlight=False)
     else:
         console.print(
             f"Nothing to do: {prepared.store} was made from the same source and is whole.",
             highlight=False,
+            soft_wrap=True,
         )

@@ -44,6 +44,12 @@ def test_without_a_clock_both_begin_and_end_together() -> None:
     assert timing.images_at(np.array([0, 30, 59]), 20, 10.0).tolist() == [0, 10, 19]
 
 
+def test_far_too_few_images_are_refused_without_a_clock() -> None:
+    with pytest.raises(NoVideoError, match="it has 1 image, but its skeleton 16 frames"):
+        Timing.whole(16).images_at(np.array([3]), 1, None)
+    assert Timing.whole(16).images_at(np.array([3]), 2, None).tolist() == [0]
+
+
 def test_video_that_ends_before_the_skeleton_is_refused() -> None:
     with pytest.raises(NoVideoError, match=r"it shows 1\.0 s, but its skeleton 2\.0 s"):
         Timing.whole(60, rate=30.0).images_at(np.array([3]), 20, 20.0)
@@ -77,8 +83,16 @@ def test_crop_forgets_joints_outside_the_image_and_unknown_ones() -> None:
     assert crop_box(pixels[None, None], 320, 240, 0.0) == crop_box(
         pixels[None, None, :2], 320, 240, 0.0
     )
-    with pytest.raises(NoVideoError, match="no joint lies in its image of 320 x 240 pixels"):
+    with pytest.raises(NoVideoError, match="0 of the 2 known joints lie in its image of 320 x 240"):
         crop_box(pixels[None, None, 2:], 320, 240, 0.0)
+    mostly_outside = np.full((1, 9, 1, 2), -500, np.float32)
+    mostly_outside[0, :2] = 7
+    with pytest.raises(NoVideoError, match="2 of the 9 known joints"):
+        crop_box(mostly_outside, 320, 240, 0.0)
+
+
+def test_crop_of_one_point_is_not_empty() -> None:
+    assert crop_box(np.full((1, 3, 4, 2), 9, np.float32), 320, 240, 0.0) == (1.0, 1.0, 16.0)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -135,10 +149,11 @@ def spoilt(kind: str) -> bytes:
         "empty": b"",
         "cut off": whole[: len(whole) // 2],
         "header alone": whole[:2000],
+        "mkv, cut off": (mkv := video(10 * numbered(24), kind="matroska"))[: len(mkv) // 2],
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "cut off", "header alone"])
+@pytest.mark.parametrize("kind", ["text", "empty", "cut off", "header alone", "mkv, cut off"])
 def test_what_is_no_whole_video_is_refused(kind: str) -> None:
     with pytest.raises(NoVideoError) as caught:
         decode_video(spoilt(kind), lambda images, rate: even_positions(images, 4))

@@ -321,6 +321,12 @@ def test_manifest_counts_videos_and_table_names_those_without(tmp_path: Path) ->
     assert rows == [["what", "why"], ["c1 (video)", "not found"], ["c6 (video)", "not found"]]
 
 
+def test_store_in_which_no_video_could_be_used_is_refused(tmp_path: Path) -> None:
+    said = "None of the 7 clips has a video that could be used; of c0: not found"
+    with pytest.raises(InputError, match=said):
+        make_films(folder(tmp_path), Films(without=range(7)))
+
+
 def test_videos_are_part_of_the_digest(tmp_path: Path) -> None:
     one, two = (
         make_films(folder(tmp_path / name), Films(without=without)).digest

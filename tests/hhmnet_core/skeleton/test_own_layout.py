@@ -39,16 +39,20 @@ def test_hands_change_in_the_mirror_and_absent_parts_are_empty() -> None:
 
 MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "missing": (lambda f: f.pop("bones"), "expected bones, centre, channels, joints, name, parts"),
-    "unknown": (lambda f: f.update(color="red"), "has bones, .*color"),
+    "unknown": (lambda f: f.update(color="red"), "has name, .*color; expected bones"),
     "built in": (lambda f: f.update(name="coco_17"), "as a built-in layout"),
     "channels": (lambda f: f.update(channels=4), "channels must be 2 or 3, but is 4"),
-    "twice": (lambda f: f["joints"].append("hip"), "a list of different names"),
-    "no list": (lambda f: f.update(joints="hip"), "a list of different names"),
-    "centre": (lambda f: f.update(centre="heart"), "'heart' is none of its joints"),
-    "bone": (lambda f: f["bones"].append(["foot", "hip"]), "'foot' is none of its joints"),
-    "pair": (lambda f: f["bones"].append(["head"]), "bones must be pairs"),
-    "part": (lambda f: f["parts"].update(tail=["hip"]), "unknown part 'tail'; known are head"),
-    "no parts": (lambda f: f.update(parts=["hip"]), "parts lists of joints"),
+    "twice": (lambda f: f["joints"].append("hip"), "joint hip occurs twice"),
+    "no list": (lambda f: f.update(joints="hip"), "joints must be a list of names, but is hip"),
+    "centre": (lambda f: f.update(centre="heart"), "heart is none of its joints"),
+    "bone": (lambda f: f["bones"].append(["foot", "hip"]), "foot is none of its joints"),
+    "pair": (lambda f: f["bones"].append(["head"]), "bones must be a list of pairs"),
+    "part": (lambda f: f["parts"].update(tail=["hip"]), "unknown part tail; known are head"),
+    "no parts": (lambda f: f.update(parts=["hip"]), "parts must give a list of joints"),
+    "no name": (lambda f: f.update(name=None), "name must be text, but is None"),
+    "part twice": (lambda f: f["parts"]["head"].append("hip"), "hip is in parts twice"),
+    "no part": (lambda f: f.update(parts={}), "no part; expected each joint in one"),
+    "huge": (lambda f: f.update(centre="x" * 9999), "x{120}... is none of its joints"),
     "lost": (lambda f: f["bones"].pop(), "do not lead from right_hand to hip"),
     "circle": (
         lambda f: f["bones"].__setitem__(0, ["head", "left_hand"]),
@@ -69,10 +73,16 @@ def test_mistake_is_named(kind: str) -> None:
     assert str(caught.value).startswith("stick.yaml")
 
 
+def test_joints_may_be_numbers() -> None:
+    fields = stick() | {"joints": [1, 2, 3, 4], "centre": 1, "bones": [[2, 1], [3, 2], [4, 2]]}
+    layout = layout_from(fields | {"parts": {"torso": [1, 2]}}, "here")
+    assert layout.joints == ("1", "2", "3", "4") and layout.bones == ((1, 0), (2, 1), (3, 1))
+
+
 def test_left_without_right_and_no_mapping_are_refused() -> None:
     fields = stick() | {"joints": ["hip", "head", "left_hand", "hand"]}
     fields["bones"] = [["head", "hip"], ["left_hand", "head"], ["hand", "head"]]
-    with pytest.raises(InputError, match="a left joint has no right one"):
+    with pytest.raises(InputError, match="left_hand has no partner on the other side"):
         layout_from(fields, "here")
     with pytest.raises(InputError, match=r"here has \[1\]; expected bones"):
         layout_from([1], "here")

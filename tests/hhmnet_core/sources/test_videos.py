@@ -165,13 +165,14 @@ def test_utd_mhad_depth_that_does_not_fit_is_said(tmp_path: Path) -> None:
 
 def test_own_videos_with_pixels_without_and_without_a_file(tmp_path: Path) -> None:
     recordings = own.Recordings(own_files(tmp_path), get_layout("kinect_v1_20"), (), CONFIG)
-    a, b, c, d = (recordings.clip(sample_id) for sample_id in "abcd")
+    a, b, c, d, e, f = (recordings.clip(sample_id) for sample_id in "abcdef")
     assert shown(a) == [3, 7, 11, 15]
     assert a.video is not None and a.video.joints.shape == (2, 4, 20, 2)
     assert b.no_video == "its skeleton file has no pixels"
     assert c.no_video == "none in the table"
     assert d.no_video == "there is no file no.avi"
-    assert not any((b.video, c.video, d.video))
+    assert e.no_video.startswith("Cannot read . in") and "Protocol not known" in f.no_video
+    assert not any(clip.video for clip in (b, c, d, e, f))
 
 
 def test_own_2d_joints_are_the_videos_pixels(tmp_path: Path) -> None:

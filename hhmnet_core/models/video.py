@@ -1,0 +1,130 @@
+"""The video network: a backbone of Hugging Face `transformers`, guided by the skeleton.
+
+Backbones give one thing, a grid of features in time and space; what follows is this project's:
+a temporal module over the frames of each place, reweighting by the skeleton's heat map (the model
+level of HHMNet's fusion), and pooling under each body part (its feature level).
+
+Shapes: N clips, F images, H' x W' the grid, T' its frames, D channels, P parts, K classes,
+E embedding.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
+from hhmnet_core.models.temporal import SkTc
+
+# What pretrained backbones were trained on: ImageNet's statistics, RGB in [0, 1].
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class VideoEncoded:
+    """What the network makes of a batch.
+
+    Attributes:
+        logits_nk: Class logits (N, K).
+        parts_npe: A feature of each part (N, P, E), of norm 1; None where no masks were given.
+    """
+
+    logits_nk: Tensor
+    parts_npe: Tensor | None
+
+
+class VideoNetwork(nn.Module):
+    """Images and a heat map to classes, and to a feature of each body part.
+
+    Args:
+        config: Its size.
+        images: F, images of a clip.
+        size: Their width and height in pixels.
+        num_classes: K.
+
+    Raises InputError where the backbone cannot be had or does not fit the images.
+    """
+
+    def __init__(self, config: VideoModelConfig, images: int, size: int, num_classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = make_backbone(config, images, size)
+        with torch.no_grad():
+            grid = self.backbone(torch.zeros(1, images, 3, size, size))
+        self.grid_shape: tuple[int, int, int] = tuple(grid.shape[1:4])
+        width = grid.shape[-1]
+        self.temporal = SkTc(width, [(3, 1), (3, 2)], True) if config.temporal == "select" else None
+        # Starts halfway between features as they are and features weighted by the heat map.
+        self.strength_logit = nn.Parameter(torch.zeros(()))
+        self.norm = nn.LayerNorm(width)
+        self.classifier = nn.Linear(width, num_classes)
+        self.projector = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.embedding)
+        )
+
+    @property
+    def num_draws(self) -> int:
+        """Uniform draws that a clip needs in training."""
+        return self.classifier.in_features
+
+    @property
+    def strength(self) -> Tensor:
+        """How far features follow the heat map, in (0, 1)."""
+        return torch.sigmoid(self.strength_logit)
+
+    def features(self, images_nfchw: Tensor) -> Tensor:
+        """The grid (N, T', H', W', D) of images in [0, 1], (N, F, 3, H, W)."""
+        mean, deviation = (
+            images_nfchw.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION)
+        )
+        grid_nthwd: Tensor = self.backbone((images_nfchw - mean) / deviation)
+        if self.config.temporal == "shift":
+            return shift_frames(grid_nthwd)
+        if self.temporal is None:
+            return grid_nthwd
+        grid_ntvd = grid_nthwd.flatten(2, 3)
+        tied: Tensor = grid_ntvd + self.temporal(grid_ntvd)
+        return tied.view_as(grid_nthwd)
+
+    def forward(
+        self,
+        images_nfchw: Tensor,
+        heat_nthw: Tensor | None = None,
+        masks_npthw: Tensor | None = None,
+        draws_nd: Tensor | None = None,
+    ) -> VideoEncoded:
+        """Encodes clips; what is made of a clip depends on that clip alone.
+
+        Args:
+            images_nfchw: (N, F, 3, H, W) in [0, 1].
+            heat_nthw: (N, T', H', W') of mean 1 in each clip, what features are weighted by; None:
+                all alike.
+            masks_npthw: (N, P, T', H', W') where each part is; None: no parts are wanted.
+            draws_nd: (N, num_draws) uniform draws, in training; None: nothing is dropped.
+        """
+        grid_nthwd = self.norm(self.features(images_nfchw))
+        weighted = grid_nthwd
+        if heat_nthw is not None:
+            weighted = grid_nthwd * (1 + self.strength * (heat_nthw - 1))[..., None]
+        pooled_nd = weighted.mean((1, 2, 3))
+        if draws_nd is not None and self.config.dropout:
+            kept = 1 - self.config.dropout
+            pooled_nd = pooled_nd * ((draws_nd < kept) / kept)
+        parts = None
+        if masks_npthw is not None:
+            total_np1 = masks_npthw.sum((2, 3, 4))[..., None].clamp_min(1e-6)
+            summed = torch.einsum("npthw,nthwd->npd", masks_npthw, grid_nthwd)
+            parts = F.normalize(self.projector(summed / total_np1), dim=-1)
+        return VideoEncoded(self.classifier(pooled_nd), parts)
+
+
+def shift_frames(grid_nthwd: Tensor) -> Tensor:
+    """An eighth of the channels comes from the frame before, an eighth from the one behind."""
+    eighth = grid_nthwd.shape[-1] // 8
+    before, behind, rest = grid_nthwd.split(
+        [eighth, eighth, grid_nthwd.shape[-1] - 2 * eighth], dim=-1
+    )
+    before = torch.cat([torch.zeros_like(before[:, :1]), before[:, :-1]], 1)
+    behind = torch.cat([behind[:, 1:], torch.zeros_like(behind[:, :1])], 1)
+    return torch.cat([before, behind, rest], -1)

@@ -1,0 +1,59 @@
+"""What is made of logits: score tables, metrics, and the choice of the best epoch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.fusion.scores import ScoreTable, top1
+
+
+def score_table(
+    clips: ClipSet, indices: np.ndarray, logits_nk: Tensor, modality: str, part: str
+) -> ScoreTable:
+    """The table of these clips' logits (n, K)."""
+    manifest = clips.manifest
+    return ScoreTable(
+        sample_ids=tuple(str(clips.sample_ids[i]) for i in indices),
+        labels=clips.labels[indices],
+        logits=logits_nk.numpy(),
+        run="",
+        modality=modality,
+        split=part,
+        digest=manifest.digest,
+        class_names=manifest.class_names,
+    )
+
+
+def table_metrics(table: ScoreTable) -> dict[str, float]:
+    """Top-1 and loss of a table, named by its split."""
+    logits, labels = torch.from_numpy(table.logits), torch.from_numpy(table.labels)
+    return {
+        f"{table.split}/top1": top1(table),
+        f"{table.split}/loss": float(F.cross_entropy(logits, labels)),
+    }
+
+
+def choose(metrics: dict[str, float], before: Mapping[str, float], epoch: int) -> bool:
+    """Whether this epoch is the best so far; notes the best in its metrics either way.
+
+    Best is the highest val top-1; among equals the lowest val loss.
+
+    Args:
+        metrics: Of this epoch and modality, with those of val.
+        before: Of the epoch before; empty for none.
+        epoch: Its number.
+    """
+    candidate = (metrics["val/top1"], -metrics["val/loss"])
+    if before and candidate <= (before["best/val_top1"], -before["best/val_loss"]):
+        metrics |= {key: value for key, value in before.items() if key.startswith("best/")}
+        return False
+    metrics |= {
+        "best/val_top1": candidate[0],
+        "best/val_loss": -candidate[1],
+        "best/epoch": epoch,
+    }
+    return True

@@ -1,0 +1,124 @@
+"""The phase-1 encoder that guides phase 2: read from a checkpoint, frozen, asked once a clip."""
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hhmnet_core.data.batches import BatchReader, DataConfig
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.errors import InputError
+from hhmnet_core.models.encoder import Encoder
+from hhmnet_core.models.guidance import Insight, look
+from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig, frame_positions
+from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.training.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.reports import read_state
+from hhmnet_core.training.trainer import make_encoder
+
+ASKED_AT_ONCE = 256
+
+
+class Guide:
+    """A frozen encoder of a finished phase-1 run.
+
+    Args:
+        checkpoint: Folder of the run's last checkpoint.
+        modality: Which of its encoders.
+        clips: The clip set that phase 2 trains on.
+        device: Where it is asked.
+
+    Attributes:
+        digest: Of its weights: another guide makes another run.
+        config: Of its run.
+        encoder: The encoder, in evaluation mode, without gradients.
+
+    Raises:
+        InputError: No checkpoint of phase 1, an unfinished run, or one of another data set.
+    """
+
+    def __init__(
+        self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
+    ) -> None:
+        state = read_state(checkpoint, "phase1")
+        self.modality, self.config = modality, phase1_config(state["config"])
+        manifest = clips.manifest
+        if state["digest"] != manifest.digest:
+            raise InputError(
+                f"The phase-1 run of {checkpoint} was trained on another store (digest "
+                f"{state['digest'][:12]}, here {manifest.digest[:12]}, {manifest.dataset}, layout "
+                f"{manifest.layout}): train phase 1 on the store that phase 2 reads."
+            )
+        done, epochs = len(state["history"]), self.config.optim.epochs
+        if done < epochs:
+            raise InputError(
+                f"The phase-1 run of {checkpoint} is unfinished ({done} of {epochs} epochs): start "
+                "it again with the same command, it goes on."
+            )
+        file = checkpoint / f"{modality}.safetensors"
+        try:
+            tensors = load_file(file)
+            self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
+            ) from error
+        self.device = device
+        self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
+        # What the run was scored with: the best epoch's weights, or the averaged ones.
+        state_dict = _part(tensors, "model/")
+        state_dict |= _part(tensors, "best/") or _part(tensors, "average/")
+        self.encoder.load_state_dict(state_dict)
+        self.encoder.to(torch.float32).eval().requires_grad_(False)
+        self.reader = BatchReader(clips, self.config.data, device)
+
+    @torch.no_grad()
+    def ask(self, clips_n: Tensor, mirrored: bool = False) -> Insight:
+        """What it says of whole clips (n,), on the host; `mirrored` as in a mirror."""
+        importance, parts = [], []
+        layout = self.reader.layout
+        most = self.reader.most_bodies
+        for asked_n in clips_n.split(ASKED_AT_ONCE):
+            positions = frame_positions(self.reader.num_frames(asked_n), self.config.data.frames)
+            batch = self.reader.batch(asked_n, positions)
+            joints = batch.joints_nctvm
+            if mirrored:
+                joints = joints[:, :, :, list(layout.mirror)].clone()
+                joints[:, 0].neg_()
+            x_nctvm = derive(joints, self.modality, layout)
+            said = look(self.encoder, x_nctvm, batch.body_rows)
+            padded = said.importance_nmtv.new_zeros(
+                len(asked_n), most, *said.importance_nmtv.shape[2:]
+            )
+            padded[:, : said.importance_nmtv.shape[1]] = said.importance_nmtv
+            importance.append(padded.cpu())
+            parts.append(said.parts_npc.cpu())
+        return Insight(torch.cat(importance), torch.cat(parts))
+
+
+def phase1_config(plain: dict[str, Any]) -> Phase1Config:
+    """A phase-1 config of a checkpoint's plain values."""
+    kinds: dict[str, Any] = {
+        "data": DataConfig,
+        "model": ModelConfig,
+        "augment": AugmentConfig,
+        "contrast": ContrastConfig,
+        "optim": OptimConfig,
+    }
+    known = {field.name for field in fields(Phase1Config)}
+    values = {name: value for name, value in plain.items() if name in known}
+    for name, kind in kinds.items():
+        values[name] = kind(**values[name])
+    values["model"].branches = [tuple(branch) for branch in values["model"].branches]
+    return Phase1Config(**values)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

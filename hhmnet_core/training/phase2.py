@@ -1,0 +1,62 @@
+"""Phase 2: a video network guided by a frozen skeleton encoder, and fused with the skeleton."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.footage import Footage
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.training.evaluation import table_metrics
+from hhmnet_core.training.guide import Guide
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_core.training.reports import EpochRecord, EpochReport
+from hhmnet_core.training.video_trainer import VideoTrainer
+
+
+def fit(
+    config: Phase2Config,
+    clips: ClipSet,
+    footage: Footage,
+    phase1: Path,
+    mesh: Mesh,
+    *,
+    device: torch.device | None = None,
+    resume: Path | None = None,
+) -> Iterator[EpochReport]:
+    """Trains phase 2, yielding a report after each epoch.
+
+    Args:
+        config: All that decides the result, beside the guide.
+        clips: The clip set of `config.data.store`.
+        footage: Its videos.
+        phase1: Folder of the last checkpoint of the phase-1 run that guides.
+        mesh: This process among the others, not split by modality.
+        device: Where to train.
+        resume: Folder of a checkpoint to go on from; one of the last epoch is only scored.
+
+    Raises InputError where config, clips, guide, mesh or checkpoint do not fit each other, or the
+    training diverges.
+    """
+    device = device or torch.device("cpu")
+    guide = Guide(phase1, config.guidance.modality, clips, device)
+    trainer = VideoTrainer(config, clips, footage, guide, mesh, device)
+    history = trainer.load(resume) if resume is not None else []
+    epochs = config.optim.epochs
+    if len(history) == epochs:
+        yield trainer.report(history, trainer.final_scores())
+    for epoch in range(len(history) + 1, epochs + 1):
+        started = time.perf_counter()
+        metrics = trainer.train_epoch(epoch)
+        trainer.validate(epoch, metrics, history)
+        scores: list[ScoreTable] = []
+        if epoch == epochs:
+            scores = trainer.final_scores()
+            for table in scores:
+                if table.split == "test":
+                    metrics[table.modality].update(table_metrics(table))
+        history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
+        yield trainer.report(history, scores)

@@ -1,0 +1,330 @@
+"""The pieces of phase 2 on one process: the video network under the guidance of the skeleton.
+
+The loss of a global batch is the cross-entropy plus a weight times the part contrast over all of
+its clips; like phase 1's it is the same in every layout of the mesh.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hhmnet_core.data.clips import ClipSet, Int64Array
+from hhmnet_core.data.footage import Footage, FootageReader
+from hhmnet_core.data.protocols import Split, epoch_order, split
+from hhmnet_core.data.video_augment import augment_video
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.losses import part_contrast
+from hhmnet_core.models.guidance import Insight, at_images, gaussians, heat_map, part_masks
+from hhmnet_core.models.video import VideoEncoded, VideoNetwork
+from hhmnet_core.randomness import BatchRandom, keyed_generator
+from hhmnet_core.training.evaluation import choose, score_table, table_metrics
+from hhmnet_core.training.guide import Guide
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import learning_rate
+from hhmnet_core.training.phase2_config import Phase2Config, comparable
+from hhmnet_core.training.reports import (
+    EpochRecord,
+    EpochReport,
+    Metrics,
+    TrainingState,
+    read_summary,
+    summarise,
+)
+from hhmnet_core.training.stream import Stream
+
+VIDEO = "video"
+EVALUATION_BATCH = 32
+VISIBLE = 1e-3  # of a part's mask, summed
+
+
+class GuidedVideo(nn.Module):
+    """The video network, and what makes the skeleton's part features comparable with its own."""
+
+    def __init__(self, network: VideoNetwork, width: int) -> None:
+        super().__init__()
+        self.network = network
+        embedding = network.config.embedding
+        self.projector = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
+        )
+
+    def forward(
+        self,
+        images_nfchw: Tensor,
+        heat_nthw: Tensor | None,
+        masks_npthw: Tensor | None = None,
+        draws_nd: Tensor | None = None,
+    ) -> VideoEncoded:
+        encoded: VideoEncoded = self.network(images_nfchw, heat_nthw, masks_npthw, draws_nd)
+        return encoded
+
+    def known(self, tokens_npc: Tensor) -> Tensor:
+        """The skeleton's part features (N, P, C) among the video's: (N, P, E) of norm 1."""
+        return F.normalize(self.projector(tokens_npc), dim=-1)
+
+
+class VideoTrainer:
+    """Trains and scores the video network of phase 2.
+
+    Attributes:
+        split: The clips of the protocol that have a video.
+        without: How many clips of the protocol have none.
+    """
+
+    def __init__(
+        self,
+        config: Phase2Config,
+        clips: ClipSet,
+        footage: Footage,
+        guide: Guide,
+        mesh: Mesh,
+        device: torch.device,
+    ) -> None:
+        self.config, self.clips, self.guide, self.mesh = config, clips, guide, mesh
+        self.device, self.layout = device, clips.manifest.skeleton
+        everyone = split(clips, config.data.protocol, config.data.selection)
+        self.split = Split(*(part[footage.there_n[part]] for part in _parts(everyone)))
+        self.without = sum(map(len, _parts(everyone))) - sum(map(len, _parts(self.split)))
+        if not len(self.split.train) or not len(self.split.test):
+            raise InputError(
+                f"Of the clips that train {len(self.split.train)} have a video, of those that test "
+                f"{len(self.split.test)}: prepare the store with the videos of both."
+            )
+        if len(self.split.train) // self.steps_per_epoch < mesh.data:
+            raise InputError(
+                f"optim.batch ({config.optim.batch}) cannot be split over {mesh.data} workers: "
+                "raise it or use fewer workers."
+            )
+        self.reader = FootageReader(footage, device)
+        self.labels = torch.from_numpy(clips.labels.copy()).to(device)
+        self.num_frames = torch.from_numpy(clips.num_frames.copy())
+        self.positions = torch.from_numpy(footage.positions_nf.copy())
+        self.joints = torch.from_numpy(footage.joints_nmfv2)
+        (there,) = np.nonzero(footage.there_n)
+        self.insight = self._ask(there, mirrored=False)
+        self.mirrored = self._ask(there, mirrored=True) if config.augment.mirror else self.insight
+        visual = footage.visual
+        with torch.random.fork_rng(devices=[]):
+            torch.random.set_rng_state(keyed_generator(config.seed, VIDEO).get_state())
+            network = VideoNetwork(
+                config.video, visual.frames, visual.size, len(clips.manifest.class_names)
+            )
+            model = GuidedVideo(network, self.insight.parts_npc.shape[-1])
+        self.grid = network.grid_shape
+        self.stream = Stream(VIDEO, model.to(device, config.optim.dtype), config.optim)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.split.train) // self.config.optim.batch)
+
+    def _ask(self, there: Int64Array, mirrored: bool) -> Insight:
+        """What the guide says of every clip with a video, as configured; others are zero."""
+        said = self.guide.ask(torch.from_numpy(there), mirrored)
+        present = said.importance_nmtv.amax((2, 3), keepdim=True) > 0
+        if self.config.guidance.mode == "uniform":
+            said = Insight(present.expand_as(said.importance_nmtv).float(), said.parts_npc)
+        elif self.config.guidance.mode == "random":
+            drawn = torch.stack(
+                [
+                    torch.rand(
+                        said.importance_nmtv.shape[1:],
+                        generator=keyed_generator(self.config.seed, "guidance", int(clip)),
+                    )
+                    for clip in there
+                ]
+            )
+            said = Insight(drawn * present, said.parts_npc)
+        importance = torch.zeros(len(self.clips), *said.importance_nmtv.shape[1:])
+        parts = torch.zeros(len(self.clips), *said.parts_npc.shape[1:])
+        importance[there], parts[there] = said.importance_nmtv, said.parts_npc
+        return Insight(importance, parts)
+
+    def _heat(
+        self, clips_n: Tensor, joints_nmfv2: Tensor, mirrored_n: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
+        """The heat map, as configured, and the Gaussians that it is made of."""
+        spots = gaussians(joints_nmfv2, self.grid)
+        if self.config.guidance.mode == "off":
+            return None, spots
+        importance = torch.where(
+            mirrored_n.cpu().view(-1, 1, 1, 1),
+            self.mirrored.importance_nmtv[clips_n],
+            self.insight.importance_nmtv[clips_n],
+        )
+        at = at_images(importance, self.positions[clips_n], self.num_frames[clips_n])
+        return heat_map(at.to(self.device), spots), spots
+
+    def train_epoch(self, epoch: int) -> Metrics:
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        config = self.config
+        order = epoch_order(self.split.train, config.optim.batch, config.seed, epoch)
+        for step, clips_n in enumerate(order):
+            sums += self.train_step(epoch, step, clips_n)
+        self.mesh.sum_over_data([sums])
+        loss, correct, contrast = (sums / len(self.split.train)).tolist()
+        if not np.isfinite([loss, contrast]).all():
+            raise InputError(
+                f"Training diverged in epoch {epoch} (loss {loss}): lower optim.lr "
+                f"({config.optim.lr}) or raise optim.warmup ({config.optim.warmup})."
+            )
+        rate = learning_rate(config.optim, epoch * self.steps_per_epoch - 1, self.steps_per_epoch)
+        return {
+            VIDEO: {
+                "train/loss": loss,
+                "train/contrast": contrast,
+                "train/top1": correct,
+                "train/lr": rate,
+                "train/guidance": float(self._network.strength),
+            }
+        }
+
+    @property
+    def _network(self) -> VideoNetwork:
+        return self.stream.model.network
+
+    def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
+        """One step on a global batch of clip indices: (3,) loss, correct, contrast sums."""
+        config, total = self.config, len(clips_n)
+        mine = self.mesh.rows(total)
+        own = clips_n[mine]
+
+        def random(purpose: str) -> BatchRandom:
+            key = (config.seed, epoch, step, purpose)
+            return BatchRandom(
+                *key, total=total, start=mine.start, stop=mine.stop, device=self.device
+            )
+
+        batch = augment_video(
+            self.reader.images(own),
+            self.joints[own].to(self.device),
+            config.augment,
+            self.layout,
+            random("augment"),
+        )
+        heat, spots = self._heat(own, batch.joints_nmfv2, batch.mirrored_n)
+        masks = self._masks(spots)
+        model = self.stream.model
+        model.train()
+        dtype = config.optim.dtype
+        encoded = model(
+            batch.images_nfchw.to(dtype),
+            None if heat is None else heat.to(dtype),
+            None if masks is None else masks.to(dtype),
+            random("drop").uniform(model.network.num_draws),
+        )
+        labels_n = self.labels[own.to(self.device)]
+        cross_entropy = F.cross_entropy(
+            encoded.logits_nk,
+            labels_n,
+            reduction="sum",
+            label_smoothing=config.optim.label_smoothing,
+        )
+        loss = cross_entropy / total
+        contrast = loss.new_zeros(())
+        if masks is not None:
+            contrast = self._contrast(model, encoded, masks, own, batch.mirrored_n, total)
+            loss = loss + config.parts.weight * contrast
+        loss.backward()
+        self.mesh.sum_over_data(self.stream.gradients())
+        done = (epoch - 1) * self.steps_per_epoch + step
+        self.stream.update(learning_rate(config.optim, done, self.steps_per_epoch), done)
+        correct = (encoded.logits_nk.argmax(1) == labels_n).sum()
+        once = total if self.mesh.data_rank == 0 else 0  # the same on all of them
+        return torch.stack([cross_entropy.detach(), correct, contrast.detach() * once]).double()
+
+    def _masks(self, spots_nmtvhw: Tensor) -> Tensor | None:
+        mode = self.config.parts.mode
+        if mode == "off" or not self.config.parts.weight:
+            return None
+        masks = part_masks(spots_nmtvhw, self.layout)
+        return masks if mode == "parts" else masks.amax(1, keepdim=True)
+
+    def _contrast(
+        self,
+        model: GuidedVideo,
+        encoded: VideoEncoded,
+        masks_npthw: Tensor,
+        clips_n: Tensor,
+        mirrored_n: Tensor,
+        total: int,
+    ) -> Tensor:
+        """Over the global batch, equal on all processes."""
+        tokens = torch.where(
+            mirrored_n.cpu().view(-1, 1, 1),
+            self.mirrored.parts_npc[clips_n],
+            self.insight.parts_npc[clips_n],
+        )
+        if self.config.parts.mode == "body":
+            tokens = tokens.mean(1, keepdim=True)
+        known = model.known(tokens.to(self.device, self.config.optim.dtype))
+        visible = (masks_npthw.sum((2, 3, 4)) > VISIBLE) & tokens.any(-1).to(self.device)
+        assert encoded.parts_npe is not None
+        gathered = [
+            self.mesh.gather(each.transpose(0, 1).contiguous(), total).transpose(0, 1)
+            for each in (encoded.parts_npe, known, visible.to(known)[..., None])
+        ]
+        seen, known, shown = gathered
+        return part_contrast(seen, known, shown[..., 0] > 0.5, self.config.parts.temperature)
+
+    def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
+        """Adds the val metrics, and keeps the weights of the best epoch so far."""
+        if not len(self.split.val):
+            return
+        table = self._table(self.logits(self.split.val), self.split.val, "val")
+        metrics[VIDEO].update(table_metrics(table))
+        before = history[-1].metrics[VIDEO] if history else {}
+        if choose(metrics[VIDEO], before, epoch):
+            self.stream.keep_best()
+
+    def final_scores(self) -> list[ScoreTable]:
+        """Tables of val and test, with the best epoch's weights where val chose."""
+        return [
+            self._table(self.logits(indices, best=True), indices, name)
+            for name, indices in (("val", self.split.val), ("test", self.split.test))
+            if len(indices)
+        ]
+
+    @torch.no_grad()
+    def logits(self, indices: Int64Array, best: bool = False) -> Tensor:
+        """(len(indices), K) float32 on the host, from the evaluated or the best weights."""
+        everyone = torch.from_numpy(indices)
+        own = everyone[self.mesh.rows(len(everyone))]
+        local = torch.zeros(1, len(own), len(self.clips.manifest.class_names), device=self.device)
+        model, dtype = self.stream.model, self.config.optim.dtype
+        model.eval()
+        weights = (self.stream.best if best else {}) or self.stream.evaluated
+        for start in range(0, len(own), EVALUATION_BATCH):
+            clips_n = own[start : start + EVALUATION_BATCH]
+            images = self.reader.images(clips_n).to(dtype) / 255
+            nobody = torch.zeros(len(clips_n), dtype=torch.bool)
+            heat, _ = self._heat(clips_n, self.joints[clips_n].to(self.device), nobody)
+            given = (images, None if heat is None else heat.to(dtype))
+            encoded: VideoEncoded = functional_call(model, weights, given)
+            local[0, start : start + len(clips_n)] = encoded.logits_nk
+        return self.mesh.gather(local, len(everyone))[0].cpu()
+
+    def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
+        return score_table(self.clips, indices, logits_nk, VIDEO, part)
+
+    def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
+        config = comparable(self.config, self.guide.digest)
+        summary = summarise("phase2", history, config, self.clips.manifest.digest)
+        state = TrainingState([self.stream], self.mesh, summary)
+        last = history[-1]
+        return EpochReport(last.epoch, last.metrics, list(history), state, scores)
+
+    def load(self, folder: Path) -> list[EpochRecord]:
+        """Restores the stream, and returns the history."""
+        config = comparable(self.config, self.guide.digest)
+        history = read_summary(folder, "phase2", config, self.clips.manifest.digest)
+        self.stream.load(folder)
+        return history
+
+
+def _parts(divided: Split) -> tuple[Int64Array, Int64Array, Int64Array]:
+    return divided.train, divided.val, divided.test
