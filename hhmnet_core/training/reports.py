@@ -96,12 +96,13 @@ def read_summary(
 
 def read_state(folder: Path, phase: str) -> dict[str, Any]:
     """A checkpoint's `state.json`. Raises InputError where it is none of the phase."""
+    said = phase.replace("phase", "phase ")
     try:
         summary: dict[str, Any] = json.loads((folder / "state.json").read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{folder} is not a checkpoint of {phase}: {error}.") from error
+        raise InputError(f"{folder} is not a checkpoint of {said}: {error}.") from error
     if summary.get("phase") != phase:
         raise InputError(
-            f"{folder} is a checkpoint of {summary.get('phase')}, expected one of {phase}."
+            f"{folder} is a checkpoint of {summary.get('phase')}, expected one of {said}."
         )
     return summary
