@@ -1,11 +1,12 @@
 """What Ray costs: training speed beside plain processes, and the start-up in its parts.
 
     python benchmarks/ray_overhead.py [steady] [start] [--layout 1x2] [--store URI]
-        [--pairs 3] [--epochs 6] [--starts 3] [--also CHECKOUT]
+        [--threads N] [--pairs 3] [--epochs 6] [--starts 3] [--also CHECKOUT]
 
 steady: phase 1 by experiments/phase1.py, with its checkpoints, reports and MLflow, and the plain
 generator `fit` in as many processes over gloo, with as many threads, take turns. Epochs after the
-first are timed by the clock on the wall, all that lies between them too. 1.00 is no cost.
+first are timed by the clock on the wall, all that lies between them too. 1.00 is no cost. With
+--threads 1 and one worker, a machine of two cores has one for Ray's own processes.
 
 start: the time from the command to the first training step, by the time stamps that the platform
 itself takes and shows; the run is interrupted behind its first epoch. With --also, another checkout
@@ -49,9 +50,10 @@ print(time.perf_counter() - began)
 """
 
 
-def threads_of(workers: int) -> int:
-    """The platform's equal share of the cores."""
-    return max(1, (os.cpu_count() or 1) // workers)
+def threads_of(options: argparse.Namespace) -> int:
+    """Of a worker: as asked for, else the platform's equal share of the cores."""
+    workers = options.layout[0] * options.layout[1]
+    return int(options.threads or max(1, (os.cpu_count() or 1) // workers))
 
 
 def config(store: str, epochs: int, options: argparse.Namespace) -> Phase1Config:
@@ -63,7 +65,7 @@ def config(store: str, epochs: int, options: argparse.Namespace) -> Phase1Config
 def train_plainly(rank: int, folder: str, store: str, options: argparse.Namespace) -> None:
     """One process without Ray; rank 0 leaves when each epoch was done."""
     data, modality = options.layout
-    torch.set_num_threads(threads_of(data * modality))
+    torch.set_num_threads(threads_of(options))
     if data * modality > 1:
         meet = f"file://{folder}/meet"
         dist.init_process_group("gloo", meet, rank=rank, world_size=data * modality)
@@ -97,7 +99,7 @@ class Phase1:
             "optim.batch": options.batch,
             "workers": data * modality,
             "modality_parallel": modality,
-            "cpus_per_worker": threads_of(data * modality),
+            "cpus_per_worker": threads_of(options),
             "gpu": "false",
             "workspace": self.folder.name,
         }
@@ -207,6 +209,7 @@ def main() -> None:
     parser.add_argument("--store", default="", help="URI of a clip store; default: a synthetic one")
     parser.add_argument("--layout", type=layout, default=(1, 2), help="D x P, by default 1x2")
     parser.add_argument("--batch", type=at_least_one, default=16)
+    parser.add_argument("--threads", type=at_least_one, help="of a worker; default: its share")
     parser.add_argument("--pairs", type=at_least_one, default=3, help="of steady runs")
     parser.add_argument("--epochs", type=at_least_one, default=6, help="epochs that count")
     parser.add_argument("--starts", type=at_least_one, default=3)
@@ -223,7 +226,7 @@ def main() -> None:
         store = str(Path(store).absolute()) if "://" not in store else store
         print("\n".join(machine()))
         print(
-            f"layout {data}x{modality}, {threads_of(data * modality)} threads a worker, "
+            f"layout {data}x{modality}, {threads_of(options)} threads a worker, "
             f"batch {options.batch}\n",
             flush=True,
         )

@@ -1,12 +1,20 @@
 """Writes small videos; their images say by their grey which they are."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from hhmnet_core.data.clips import Clip, Video
+from hhmnet_core.data.manifest import Protocol, Visual
+from hhmnet_core.data.video import even_positions
+from hhmnet_core.data.writing import About, Plan, finish, make_part
+from hhmnet_core.files import folder
+from hhmnet_core.skeleton.layouts import get_layout
 
 STEP = 8  # of grey, from one image to the next: more than the codec loses
 
@@ -58,3 +66,52 @@ def own_files(folder: Path) -> str:
         "\n".join(("sample_id,label,subject,skeleton,video", *rows)) + "\n"
     )
     return str(folder / "clips.csv")
+
+
+class Films:
+    """54 clips of three classes that skeletons tell apart little, and images by their colour.
+
+    Every ninth clip has no video.
+    """
+
+    names = tuple(f"{number:02d}" for number in range(54))
+
+    def clip(self, name: str) -> Clip:
+        number = int(name)
+        random = np.random.default_rng(number)
+        label, bodies, frames = number % 3, 1 + number % 2, int(random.integers(8, 30))
+        joints = np.tile(random.normal(size=(bodies, 1, 20, 3)), (1, frames, 1, 1))
+        joints[:, :, 4:12, 1] += 2 * label * np.linspace(0, 1, frames)[:, None]
+        clip = Clip(
+            f"clip{name}", label, 1 + number // 3 % 3, 1 + number // 36, 0,
+            joints.astype(np.float32),
+        )  # fmt: skip
+        if number % 9 == 8:
+            return replace(clip, no_video="not found")
+        places = random.uniform(0.1, 0.9, (bodies, 4, 20, 2)).astype(np.float32)
+        files = []
+        for at in range(4):
+            image = random.integers(0, 80, (32, 32, 3)).astype(np.uint8)
+            for x, y in (32 * places[:, at].reshape(-1, 2)).astype(int):
+                image[y, x, label] = 255
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "JPEG", quality=95)
+            files.append(file.getvalue())
+        positions = even_positions(frames, 4)
+        return replace(clip, video=Video(tuple(files), positions, places))
+
+
+def film_store(folder_: Path) -> Path:
+    """A store of `Films`: 36 clips of camera 1 to train on, 18 of camera 2 to test on."""
+    about = About(
+        "films",
+        get_layout("kinect_v1_20"),
+        ("red", "green", "blue"),
+        {"cross-view": Protocol(train={"camera": [1]}, test={"camera": [2]})},
+        {"made": "by the tests"},
+        Visual("rgb", 4, 32),
+    )
+    place, plan = folder(folder_), Plan(about, Films.names, 20)
+    parts = [make_part(place, plan, Films(), number, "fail") for number in range(plan.num_parts)]
+    finish(place, plan, parts, {})
+    return folder_

@@ -1,0 +1,59 @@
+"""Videos of a store in training: mapped, decoded on demand or at once, alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from video_files import Films, decoded, film_store
+
+from hhmnet_core.data.footage import FootageReader, load_footage
+from hhmnet_core.errors import InputError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film_store(tmp_path_factory.mktemp("films"))
+
+
+def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
+    footage = load_footage(store, tmp_path)
+    again = load_footage(store, tmp_path)  # from the node's file
+    assert len(footage) == 54 and footage.joints_nmfv2.shape == (54, 2, 4, 20, 2)
+    for number, name in enumerate(Films.names):
+        clip = Films().clip(name)
+        assert footage.there_n[number] == (clip.video is not None)
+        if clip.video is None:
+            assert np.isnan(footage.joints_nmfv2[number]).all()
+            continue
+        bodies = len(clip.joints)
+        np.testing.assert_array_equal(footage.positions_nf[number], clip.video.positions)
+        np.testing.assert_array_equal(footage.joints_nmfv2[number, :bodies], clip.video.joints)
+        assert np.isnan(footage.joints_nmfv2[number, bodies:]).all()
+        for each in (footage, again):
+            expected = np.stack([decoded(file) for file in clip.video.images])
+            np.testing.assert_array_equal(each.decode(number), expected)
+
+
+def test_images_are_the_same_from_the_device_and_from_the_file(store: Path, tmp_path: Path) -> None:
+    footage = load_footage(store, tmp_path)
+    chosen = torch.tensor([7, 0, 53 - 1, 7])
+    kept, read = (FootageReader(footage, CPU, 2, resident).images(chosen) for resident in (1, 0))
+    assert kept.shape == (4, 4, 3, 32, 32) and kept.dtype == torch.uint8
+    assert torch.equal(kept, read)
+    expected = torch.from_numpy(footage.decode(52)).permute(0, 3, 1, 2)
+    assert torch.equal(read[2], expected)
+
+
+def test_store_without_video_and_damaged_cache_are_named(
+    tiny_store: Path, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no video: prepare the data set again with video"):
+        load_footage(tiny_store, tmp_path)
+    load_footage(store, tmp_path)
+    (file,) = tmp_path.glob("*.video.v1.arrow")
+    file.write_bytes(b"spoilt")
+    with pytest.raises(InputError, match=r"is damaged .*: delete it"):
+        load_footage(store, tmp_path)

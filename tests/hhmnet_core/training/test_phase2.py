@@ -1,0 +1,166 @@
+"""Phase 2: a frozen guide, exact resume, every control of guidance and parts, bad input."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from video_files import film_store
+
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.footage import Footage, load_footage
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.video_augment import VideoAugmentConfig
+from hhmnet_core.errors import InputError
+from hhmnet_core.models.backbones import VideoModelConfig
+from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.training.guide import Guide
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1 import DataConfig, Phase1Config
+from hhmnet_core.training.phase1 import fit as fit_phase1
+from hhmnet_core.training.phase2 import fit
+from hhmnet_core.training.phase2_config import GuidanceConfig, PartsConfig, Phase2Config
+from hhmnet_core.training.reports import EpochReport
+from hhmnet_core.training.video_trainer import VideoTrainer
+
+CPU = torch.device("cpu")
+
+
+def config(epochs: int = 2) -> Phase2Config:
+    return Phase2Config(
+        video=VideoModelConfig(widths=[8, 16], depths=[1, 1], embedding=8),
+        augment=VideoAugmentConfig(mirror=0.5),
+        optim=OptimConfig(epochs=epochs, batch=8, lr=3e-3, warmup=1, ema=0.9),
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClipSet, Footage, Path]:
+    """A store with video, and a finished phase-1 run on it."""
+    folder = tmp_path_factory.mktemp("phase2")
+    store = film_store(folder / "store")
+    clips, footage = (load(store, folder / "cache") for load in (load_clips, load_footage))
+    first = Phase1Config(
+        data=DataConfig(frames=16),
+        model=ModelConfig(widths=[16, 32], heads=2, embedding=8),
+        optim=OptimConfig(epochs=2, batch=8),
+    )
+    for report in fit_phase1(first, clips, Mesh()):
+        report.state.save(folder / f"epoch{report.epoch}")
+    return clips, footage, folder
+
+
+def run(world: tuple[ClipSet, Footage, Path], config: Phase2Config, **more: Path) -> EpochReport:
+    clips, footage, folder = world
+    for report in fit(config, clips, footage, folder / "epoch2", Mesh(), **more):  # noqa: B007
+        pass
+    return report
+
+
+def test_video_learns_what_it_sees(world: tuple[ClipSet, Footage, Path]) -> None:
+    report = run(world, config(epochs=25))
+    table = {t.split: t for t in report.scores}["test"]
+    assert table.modality == "video" and len(table) == 16  # two of 18 have no video
+    assert report.metrics["video"]["test/top1"] > 0.8
+    assert {"train/loss", "train/contrast", "train/guidance", "best/epoch"} <= set(
+        report.metrics["video"]
+    )
+
+
+def test_guide_is_frozen_to_the_last_bit(world: tuple[ClipSet, Footage, Path]) -> None:
+    clips, footage, folder = world
+    guide = Guide(folder / "epoch2", "joint", clips, CPU)
+    before = {name: t.clone() for name, t in guide.encoder.state_dict().items()}
+    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    trainer.train_epoch(1)
+    after = guide.encoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(p.requires_grad or p.grad is not None for p in guide.encoder.parameters())
+    saved = load_file(folder / "epoch2" / "joint.safetensors")
+    for name, weight in saved.items():
+        if name.startswith("best/"):
+            assert torch.equal(weight, after[name.removeprefix("best/")])
+
+
+@pytest.mark.parametrize("guidance", ["learned", "uniform", "random", "off"])
+@pytest.mark.parametrize("parts", ["parts", "body", "off"])
+def test_every_control_trains_and_differs(
+    world: tuple[ClipSet, Footage, Path], guidance: str, parts: str
+) -> None:
+    ours = replace(
+        config(epochs=1),
+        guidance=GuidanceConfig(mode=guidance),
+        parts=PartsConfig(mode=parts),
+    )
+    report = run(world, ours)
+    assert (report.metrics["video"]["train/contrast"] > 0) == (parts != "off")
+    again = run(world, ours)
+    assert again.metrics == report.metrics
+    if guidance != "learned":
+        assert report.metrics != run(world, replace(ours, guidance=GuidanceConfig())).metrics
+
+
+def test_resumed_training_is_the_uninterrupted_one(
+    world: tuple[ClipSet, Footage, Path], tmp_path: Path
+) -> None:
+    clips, footage, folder = world
+    for report in fit(config(epochs=3), clips, footage, folder / "epoch2", Mesh()):
+        report.state.save(tmp_path / f"whole{report.epoch}")
+    resumed = run(world, config(epochs=3), resume=tmp_path / "whole1")
+    resumed.state.save(tmp_path / "resumed")
+    names = "video.safetensors"
+    a, b = (load_file(tmp_path / at / names) for at in ("whole3", "resumed"))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    for one, other in zip(report.scores, resumed.scores, strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
+    last = run(world, config(epochs=3), resume=tmp_path / "whole3")
+    np.testing.assert_array_equal(last.scores[-1].logits, report.scores[-1].logits)
+
+
+def test_clips_without_video_are_counted(world: tuple[ClipSet, Footage, Path]) -> None:
+    clips, footage, folder = world
+    guide = Guide(folder / "epoch2", "joint", clips, CPU)
+    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    assert trainer.without == 6
+    for part in (trainer.split.train, trainer.split.val, trainer.split.test):
+        assert footage.there_n[part].all()
+
+
+def test_guide_of_another_store_unfinished_or_none_is_refused(
+    world: tuple[ClipSet, Footage, Path], tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    clips, _, folder = world
+    with pytest.raises(InputError, match=r"was trained on another store .*layout kinect_v1_20"):
+        Guide(folder / "epoch2", "joint", tiny_clips, CPU)
+    with pytest.raises(InputError, match=r"is unfinished \(1 of 2 epochs\)"):
+        Guide(folder / "epoch1", "joint", clips, CPU)
+    with pytest.raises(InputError, match="is not a checkpoint of phase 1"):
+        Guide(tmp_path, "joint", clips, CPU)
+    shutil.copytree(folder / "epoch2", tmp_path / "copy")
+    state = json.loads((tmp_path / "copy" / "state.json").read_text())
+    (tmp_path / "copy" / "state.json").write_text(json.dumps(state | {"phase": "phase2"}))
+    with pytest.raises(InputError, match="is a checkpoint of phase2, expected one of phase 1"):
+        Guide(tmp_path / "copy", "joint", clips, CPU)
+    (tmp_path / "copy" / "state.json").write_text(json.dumps(state))
+    (tmp_path / "copy" / "joint.safetensors").write_bytes(b"spoilt")
+    with pytest.raises(InputError, match=r"cannot be read .* train it again"):
+        Guide(tmp_path / "copy", "joint", clips, CPU)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GuidanceConfig(modality="video"), "guidance.modality must be one of joint"),
+        (lambda: PartsConfig(weight=-1), "parts.weight"),
+        (lambda: PartsConfig(temperature=0), "parts.temperature"),
+        (lambda: Phase2Config(seed=-1), "seed must be"),
+    ],
+)
+def test_bad_settings_are_named(make, said: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=said):
+        make()
