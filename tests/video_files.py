@@ -93,7 +93,7 @@ class Films:
         for at in range(4):
             image = random.integers(0, 80, (32, 32, 3)).astype(np.uint8)
             for x, y in (32 * places[:, at].reshape(-1, 2)).astype(int):
-                image[y, x, label] = 255
+                image[y - 1 : y + 2, x - 1 : x + 2, label] = 255
             file = io.BytesIO()
             Image.fromarray(image).save(file, "JPEG", quality=95)
             files.append(file.getvalue())

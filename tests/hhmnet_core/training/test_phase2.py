@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,3 +167,42 @@ def test_guide_of_another_store_unfinished_or_none_is_refused(
 def test_bad_settings_are_named(make, said: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=said):
         make()
+
+
+def in_processes(out: Path, world: tuple[ClipSet, Footage, Path], number: int) -> dict[str, Any]:
+    """Trains by so many processes; what each of them reports must be the same."""
+    out.mkdir()
+    _, _, folder = world
+    paths = [out / "meet", folder / "store", folder / "epoch2", out]
+    worker = Path(__file__).with_name("phase2_worker.py")
+    workers = [
+        subprocess.Popen([sys.executable, worker, str(rank), str(number), *map(str, paths)])
+        for rank in range(number)
+    ]
+    try:
+        assert [worker.wait(timeout=200) for worker in workers] == [0] * number
+    finally:
+        for each in workers:
+            each.kill()
+    reports = [json.loads((out / f"rank{rank}.json").read_text()) for rank in range(number)]
+    for report in reports:
+        for record in report["history"]:
+            record.pop("seconds")
+    assert all(report == reports[0] for report in reports)
+    return dict(reports[0])
+
+
+@pytest.mark.integration
+def test_two_processes_are_one_computation(
+    world: tuple[ClipSet, Footage, Path], tmp_path: Path
+) -> None:
+    one, two = (in_processes(tmp_path / str(number), world, number) for number in (1, 2))
+    a, b = (load_file(tmp_path / n / "epoch2" / "video.safetensors") for n in ("1", "2"))
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], atol=1e-5, rtol=0, err_msg=name)
+    for first, second in zip(one["history"], two["history"], strict=True):
+        for metric, value in first["metrics"]["video"].items():
+            assert second["metrics"]["video"][metric] == pytest.approx(value, abs=1e-6), metric
+    for name in one["scores"]:
+        np.testing.assert_allclose(one["scores"][name], two["scores"][name], atol=1e-5)

@@ -1,0 +1,48 @@
+"""One process of phase 2: `phase2_worker.py RANK WORLD RENDEZVOUS STORE PHASE1 OUT`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from hhmnet_core.data.footage import load_footage
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.video_augment import VideoAugmentConfig
+from hhmnet_core.models.backbones import VideoModelConfig
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase2 import fit
+from hhmnet_core.training.phase2_config import PartsConfig, Phase2Config
+
+
+def config() -> Phase2Config:
+    """Small, in double precision, with everything random on; batches are uneven."""
+    return Phase2Config(
+        video=VideoModelConfig(widths=[8, 16], depths=[1, 1], embedding=8),
+        parts=PartsConfig(weight=1.0),
+        augment=VideoAugmentConfig(mirror=0.5),
+        optim=OptimConfig(epochs=2, batch=5, warmup=1, precision="float64"),
+    )
+
+
+def main(rank: int, world: int, rendezvous: str, store: str, phase1: str, out: str) -> None:
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=world)
+    cache = Path(out) / "cache"
+    clips, footage = load_clips(store, cache), load_footage(store, cache)
+    for report in fit(config(), clips, footage, Path(phase1), Mesh()):
+        report.state.save(Path(out) / f"epoch{report.epoch}")
+    tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}
+    said = {"history": [asdict(record) for record in report.history], "scores": tables}
+    (Path(out) / f"rank{rank}.json").write_text(json.dumps(said))
+    if world > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    rank, world, *paths = sys.argv[1:]
+    main(int(rank), int(world), *paths)
