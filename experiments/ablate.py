@@ -11,7 +11,8 @@ from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_platform.ablation import VARIANTS, run_ablation, summary
+from hhmnet_platform.ablated import PHASE1, of_phase1
+from hhmnet_platform.ablation import run_ablation, summary
 from hhmnet_platform.scripts import parse, run_script
 
 
@@ -26,7 +27,7 @@ class Ablation(Phase1Config):
         out: File that finished runs are appended to, a line each.
     """
 
-    variants: list[str] = field(default_factory=lambda: list(VARIANTS))
+    variants: list[str] = field(default_factory=lambda: list(PHASE1))
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     processes: int | None = None
     out: str = "ablation.jsonl"
@@ -43,11 +44,12 @@ def main() -> None:
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
     outcomes = []
     processes = (os.cpu_count() or 1) if job.processes is None else job.processes
-    for outcome in run_ablation(config, job.variants, job.seeds, processes, Path(job.out)):
+    subject = of_phase1(config)
+    for outcome in run_ablation(subject, config, job.variants, job.seeds, processes, Path(job.out)):
         outcomes.append(outcome)
         shares = "  ".join(f"{name} {100 * share:.1f}" for name, share in outcome.top1.items())
         print(f"{outcome.variant}, seed {outcome.seed}: {shares}", flush=True)
-    print("\n" + summary(outcomes))
+    print("\n" + summary(subject, outcomes))
 
 
 if __name__ == "__main__":

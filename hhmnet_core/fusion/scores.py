@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -175,6 +175,22 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -
         digest=first.digest,
         class_names=first.class_names,
     )
+
+
+def shared(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
+    """The tables with those clips alone that all of them have, in the first one's order."""
+    everywhere = set.intersection(*(set(table.sample_ids) for table in tables))
+    kept = [sample_id for sample_id in tables[0].sample_ids if sample_id in everywhere]
+    selected = []
+    for table in tables:
+        row_of = {sample_id: row for row, sample_id in enumerate(table.sample_ids)}
+        rows = np.array([row_of[sample_id] for sample_id in kept], dtype=np.int64)
+        selected.append(
+            replace(
+                table, sample_ids=tuple(kept), labels=table.labels[rows], logits=table.logits[rows]
+            )
+        )
+    return selected
 
 
 def top1(table: ScoreTable) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hhmnet_core.data.batches import BatchReader, DataConfig
 from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.manifest import Manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.guidance import Insight, look
@@ -47,29 +48,9 @@ class Guide:
     def __init__(
         self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
     ) -> None:
-        state = read_state(checkpoint, "phase1")
-        self.modality, self.config = modality, phase1_config(state["config"])
-        manifest = clips.manifest
-        if state["digest"] != manifest.digest:
-            raise InputError(
-                f"The phase-1 run of {checkpoint} was trained on another store (digest "
-                f"{state['digest'][:12]}, here {manifest.digest[:12]}, {manifest.dataset}, layout "
-                f"{manifest.layout}): train phase 1 on the store that phase 2 reads."
-            )
-        done, epochs = len(state["history"]), self.config.optim.epochs
-        if done < epochs:
-            raise InputError(
-                f"The phase-1 run of {checkpoint} is unfinished ({done} of {epochs} epochs): start "
-                "it again with the same command, it goes on."
-            )
-        file = checkpoint / f"{modality}.safetensors"
-        try:
-            tensors = load_file(file)
-            self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
-            ) from error
+        self.modality = modality
+        self.config, self.digest = read_phase1(checkpoint, clips.manifest, modality)
+        tensors = load_file(checkpoint / f"{modality}.safetensors")
         self.device = device
         self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
         # What the run was scored with: the best epoch's weights, or the averaged ones.
@@ -101,6 +82,39 @@ class Guide:
             importance.append(padded.cpu())
             parts.append(said.parts_npc.cpu())
         return Insight(torch.cat(importance), torch.cat(parts))
+
+
+def read_phase1(
+    checkpoint: Path, manifest: Manifest, modality: str = "joint"
+) -> tuple[Phase1Config, str]:
+    """The config of a finished phase-1 run on a store, and the digest of one of its encoders.
+
+    Raises:
+        InputError: No checkpoint of phase 1, an unfinished run, a damaged one, or one of another
+            data set.
+    """
+    state = read_state(checkpoint, "phase1")
+    if state["digest"] != manifest.digest:
+        raise InputError(
+            f"The phase-1 run of {checkpoint} was trained on another store (digest "
+            f"{state['digest'][:12]}, here {manifest.digest[:12]}, {manifest.dataset}, layout "
+            f"{manifest.layout}): train phase 1 on the store that phase 2 reads."
+        )
+    config = phase1_config(state["config"])
+    done, epochs = len(state["history"]), config.optim.epochs
+    if done < epochs:
+        raise InputError(
+            f"The phase-1 run of {checkpoint} is unfinished ({done} of {epochs} epochs): start it "
+            "again with the same command, it goes on."
+        )
+    file = checkpoint / f"{modality}.safetensors"
+    try:
+        load_file(file)
+        return config, hashlib.sha256(file.read_bytes()).hexdigest()
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
+        ) from error
 
 
 def phase1_config(plain: dict[str, Any]) -> Phase1Config:

@@ -179,7 +179,7 @@ class VideoTrainer:
                 "train/contrast": contrast,
                 "train/top1": correct,
                 "train/lr": rate,
-                "train/guidance": float(self._network.strength),
+                "train/guidance": float(self._network.strength.detach()),
             }
         }
 

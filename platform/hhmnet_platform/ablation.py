@@ -1,4 +1,4 @@
-"""An ablation of phase 1: the config, and what is left when one of its parts is taken away.
+"""An ablation: a config, and what is left when one of its parts is taken away or exchanged.
 
 Every variant is trained with every seed, each run in a process of its own on one thread, so that
 a machine's cores are all used and runs do not depend on each other. Finished runs are lines of a
@@ -9,30 +9,22 @@ import json
 import os
 import statistics
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import torch
-
-from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
-from hhmnet_core.training.config import comparable
-from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import Phase1Config, fit
+from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_core.training.phase2_config import Phase2Config
 
-VARIANTS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
-    "all": {},
-    "no mask": {"model": {"mask": False}},
-    "no re-ranking": {"model": {"rerank": False}},
-    "no selection": {"model": {"select": False}},
-    "plain temporal convolution": {"model": {"select": False, "branches": [(5, 1)]}},
-    "no contrast": {"contrast": {"weight": 0.0}},
-}
+WHOLE = "all"
+Config = TypeVar("Config", Phase1Config, Phase2Config)
+Changes = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -46,35 +38,36 @@ class Outcome:
     top1: dict[str, float]
 
 
-def variant_of(config: Phase1Config, name: str, seed: int) -> Phase1Config:
-    """The config without what the named variant leaves out.
+@dataclass(frozen=True)
+class Subject(Generic[Config]):
+    """What is ablated.
 
-    Raises InputError for an unknown variant, and for one of ST&ST where another model is named.
+    Attributes:
+        variants: By name, the fields of the config that differ, room by room; "all" has none.
+        compared: The column whose difference to "all" is shown.
+        said: All that decides a run's result, as JSON knows it.
+        train: Trains a run of a variant on this process; travels to another one.
     """
-    if name not in VARIANTS:
-        raise InputError(f"Unknown variant {name!r}; known are {', '.join(VARIANTS)}.")
-    if config.model.name != "stst" and "model" in VARIANTS[name]:
-        raise InputError(
-            f"Variant {name!r} takes a part of ST&ST away, which model.name {config.model.name} "
-            f"does not have: give --variants '[all, no contrast]'."
-        )
-    rooms: dict[str, Any] = {
-        room: replace(getattr(config, room), **changes) for room, changes in VARIANTS[name].items()
-    }
-    return replace(config, seed=seed, **rooms)
 
+    variants: Mapping[str, Changes]
+    compared: str
+    said: Callable[[Config], dict[str, object]]
+    train: Callable[[Config, str], Outcome]
 
-def train_variant(config: Phase1Config, name: str) -> Outcome:
-    """Trains one run on this process."""
-    torch.set_num_threads(1)
-    clips = load_clips(config.data.store)
-    *_, last = fit(config, clips, Mesh())
-    top1 = {modality: values["test/top1"] for modality, values in last.metrics.items()}
-    return Outcome(name, config.seed, comparable(config), clips.manifest.digest, top1)
+    def variant(self, config: Config, name: str, seed: int) -> Config:
+        """The config of a variant. Raises InputError for an unknown one."""
+        if name not in self.variants:
+            raise InputError(f"Unknown variant {name!r}; known are {', '.join(self.variants)}.")
+        rooms: dict[str, Any] = {
+            room: replace(getattr(config, room), **changes)
+            for room, changes in self.variants[name].items()
+        }
+        return replace(config, seed=seed, **rooms)
 
 
 def run_ablation(
-    config: Phase1Config,
+    subject: Subject[Config],
+    config: Config,
     variants: Sequence[str],
     seeds: Sequence[int],
     processes: int,
@@ -82,8 +75,8 @@ def run_ablation(
 ) -> Iterator[Outcome]:
     """Yields every run's outcome: first those that the file holds, then each as it ends.
 
-    Raises InputError where a variant is unknown or takes away what the model does not have, no
-    seed is given, or the file is not one of outcomes or has no folder.
+    Raises InputError where a variant is unknown, no seed is given, or the file is not one of
+    outcomes or has no folder.
     """
     if not seeds or processes < 1:
         raise InputError(
@@ -92,20 +85,22 @@ def run_ablation(
         )
     if not file.absolute().parent.is_dir():
         raise InputError(f"There is no folder {file.absolute().parent} for {file}: make it first.")
-    wanted = {(name, seed): variant_of(config, name, seed) for seed in seeds for name in variants}
-    digest = load_clips(config.data.store).manifest.digest
+    wanted = {
+        (name, seed): subject.variant(config, name, seed) for seed in seeds for name in variants
+    }
+    digest = read_manifest(config.data.store).digest
     done = [
         outcome
         for outcome in read_outcomes(file)
         if outcome.digest == digest
         and (one := wanted.get((outcome.variant, outcome.seed))) is not None
-        and outcome.config == comparable(one)
+        and outcome.config == subject.said(one)
     ]
     yield from done
     missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
         futures = [
-            pool.submit(train_variant, one, name)
+            pool.submit(subject.train, one, name)
             for (name, seed), one in wanted.items()
             if (name, seed) in missing
         ]
@@ -143,26 +138,26 @@ def read_outcomes(file: Path) -> list[Outcome]:
         ) from error
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """A Markdown table: mean and range over seeds, and the paired difference of fusion to "all".
+def summary(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
+    """A Markdown table: mean and range over seeds, and the paired difference to "all".
 
     The difference stands with its standard error over the seeds that both have.
     """
     by_variant = {
         name: {o.seed: o.top1 for o in outcomes if o.variant == name}
-        for name in VARIANTS
+        for name in subject.variants
         if any(o.variant == name for o in outcomes)
     }
-    columns = list(next(iter(outcomes)).top1)
+    columns, compared = list(next(iter(outcomes)).top1), subject.compared
     lines = [
-        "| variant | seeds | " + " | ".join(columns) + " | fusion - all |",
+        "| variant | seeds | " + " | ".join(columns) + f" | {compared} - {WHOLE} |",
         "|---" * (len(columns) + 3) + "|",
     ]
     for name, runs in by_variant.items():
         cells = [_mean_and_range([run[column] for run in runs.values()]) for column in columns]
-        whole = by_variant.get("all", {})
-        paired = [runs[seed]["fusion"] - whole[seed]["fusion"] for seed in runs if seed in whole]
-        change = "" if name == "all" or not paired else _mean_and_error(paired)
+        whole = by_variant.get(WHOLE, {})
+        paired = [runs[seed][compared] - whole[seed][compared] for seed in runs if seed in whole]
+        change = "" if name == WHOLE or not paired else _mean_and_error(paired)
         lines.append(f"| {name} | {len(runs)} | " + " | ".join(cells) + f" | {change} |")
     return "\n".join(lines)
 

@@ -7,23 +7,24 @@ import pytest
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.registry import ModelConfig
-from hhmnet_core.training.config import comparable
 from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_platform.ablated import PHASE1, last_checkpoint, of_phase1, of_phase2
 from hhmnet_platform.ablation import (
-    VARIANTS,
     Outcome,
     read_outcomes,
     run_ablation,
     summary,
-    variant_of,
 )
 
 
 def test_a_variant_differs_in_its_part_alone() -> None:
     whole = Phase1Config()
-    assert variant_of(whole, "all", 7) == replace(whole, seed=7)
-    assert variant_of(whole, "no mask", 1) == replace(whole, model=replace(whole.model, mask=False))
-    assert len({str(comparable(variant_of(whole, name, 1))) for name in VARIANTS}) == len(VARIANTS)
+    subject = of_phase1(whole)
+    assert subject.variant(whole, "all", 7) == replace(whole, seed=7)
+    no_mask = replace(whole, model=replace(whole.model, mask=False))
+    assert subject.variant(whole, "no mask", 1) == no_mask
+    said = {str(subject.said(subject.variant(whole, name, 1))) for name in PHASE1}
+    assert len(said) == len(PHASE1)
 
 
 def outcome(variant: str, seed: int, fusion: float) -> Outcome:
@@ -38,7 +39,7 @@ def test_differences_are_paired_by_seed() -> None:
         outcome("no mask", 1, 0.76),
         outcome("no contrast", 3, 0.9),
     ]
-    lines = summary(outcomes).splitlines()
+    lines = summary(of_phase1(Phase1Config()), outcomes).splitlines()
     assert lines[2] == "| all | 2 | 50.0 (50.0 to 50.0) | 70.0 (60.0 to 80.0) |  |"
     # -4 and -10: mean -7, standard error 3
     assert lines[3].endswith("| 63.0 (50.0 to 76.0) | -7.0 ± 3.0 |")
@@ -58,19 +59,37 @@ def test_what_cannot_be_run_is_named(
 ) -> None:
     arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
     with pytest.raises(InputError, match=message):
-        list(run_ablation(Phase1Config(), **{**arguments, **changes}))
+        list(run_ablation(of_phase1(Phase1Config()), Phase1Config(), **{**arguments, **changes}))
 
 
 def test_a_part_that_a_baseline_does_not_have_cannot_be_taken_away() -> None:
     baseline = Phase1Config(model=ModelConfig(name="ctr_gcn"))
-    assert variant_of(baseline, "no contrast", 1).contrast.weight == 0
-    with pytest.raises(InputError, match="'no mask' takes a part of ST&ST away"):
-        variant_of(baseline, "no mask", 1)
+    subject = of_phase1(baseline)
+    assert subject.variant(baseline, "no contrast", 1).contrast.weight == 0
+    with pytest.raises(InputError, match="Unknown variant 'no mask'; known are all, no contrast"):
+        subject.variant(baseline, "no mask", 1)
+
+
+def test_phase_2_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is neither a run's folder nor a checkpoint"):
+        of_phase2(str(tmp_path))
+    for epoch in (2, 10):
+        (tmp_path / f"epoch-{epoch:05d}").mkdir()
+    assert last_checkpoint(tmp_path).name == "epoch-00010"
 
 
 def test_a_file_without_a_folder_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
-        list(run_ablation(Phase1Config(), ["all"], [1], 1, tmp_path / "nowhere" / "out"))
+        list(
+            run_ablation(
+                of_phase1(Phase1Config()),
+                Phase1Config(),
+                ["all"],
+                [1],
+                1,
+                tmp_path / "nowhere" / "out",
+            )
+        )
 
 
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:

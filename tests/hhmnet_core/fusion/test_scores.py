@@ -19,6 +19,7 @@ from hhmnet_core.fusion.scores import (
     fuse,
     per_class_accuracy,
     read_scores,
+    shared,
     top1,
     write_scores,
 )
@@ -170,3 +171,19 @@ def test_accuracies_count_what_they_should() -> None:
     assert confusion(table).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
     np.testing.assert_allclose(per_class_accuracy(table), [1.0, 2 / 3, np.nan])
     assert np.isnan(top1(make_table(num_clips=0)))
+
+
+def test_shared_keeps_the_clips_that_all_tables_have() -> None:
+    ids, labels = ("a", "b", "c", "d"), np.array([0, 1, 0, 1])
+    logits = np.arange(8, dtype=np.float32).reshape(4, 2)
+    one = ScoreTable(ids, labels, logits, "", "joint", "test", "d", ("x", "y"))
+    rows = [3, 1, 0]
+    other = ScoreTable(
+        tuple(ids[r] for r in rows), labels[rows], -logits[rows], "", "video", "test", "d",
+        ("x", "y"),
+    )  # fmt: skip
+    first, second = shared([one, other])
+    assert first.sample_ids == second.sample_ids == ("a", "b", "d")
+    np.testing.assert_array_equal(first.logits, logits[[0, 1, 3]])
+    np.testing.assert_array_equal(second.logits, -logits[[0, 1, 3]])
+    assert (fuse([first, second]).logits == 0).all()
