@@ -30,6 +30,8 @@ class VideoModelConfig:
         depths: Blocks of each stage; of VideoMAE their sum is its depth.
         temporal: What ties the images of a backbone that sees them one by one: "select" (SK-TC),
             "shift" (TSM: Lin et al., ICCV 2019), or "none".
+        changes: Whether, in the place of three colours, the backbone sees the grey image, its change
+            from the image before and its change to the next one; for depth, and for little data.
         dropout: Dropout before the classifier.
         embedding: E, size of the embeddings that the parts' contrast compares.
     """
@@ -39,6 +41,7 @@ class VideoModelConfig:
     widths: list[int] = field(default_factory=lambda: [24, 48, 96])
     depths: list[int] = field(default_factory=lambda: [1, 1, 2])
     temporal: Literal["select", "shift", "none"] = "select"
+    changes: bool = False
     dropout: float = 0.2
     embedding: int = 64
 
@@ -147,7 +150,11 @@ def make_backbone(config: VideoModelConfig, images: int, size: int) -> nn.Module
     return ImageBackbone(
         transformers.ConvNextModel(
             transformers.ConvNextConfig(
-                num_stages=len(config.widths), hidden_sizes=config.widths, depths=config.depths
+                num_stages=len(config.widths),
+                hidden_sizes=config.widths,
+                depths=config.depths,
+                # Made for very deep networks; at its 1e-6 a few hundred steps train nothing.
+                layer_scale_init_value=1.0,
             )
         )
     )

@@ -54,6 +54,9 @@ class VideoNetwork(nn.Module):
             grid = self.backbone(torch.zeros(1, images, 3, size, size))
         self.grid_shape: tuple[int, int, int] = tuple(grid.shape[1:4])
         width = grid.shape[-1]
+        # Pooling forgets where and when; what is pooled has to know.
+        self.when_td = nn.Parameter(0.02 * torch.randn(self.grid_shape[0], width))
+        self.where_hwd = nn.Parameter(0.02 * torch.randn(*self.grid_shape[1:], width))
         self.temporal = SkTc(width, [(3, 1), (3, 2)], True) if config.temporal == "select" else None
         # Starts halfway between features as they are and features weighted by the heat map.
         self.strength_logit = nn.Parameter(torch.zeros(()))
@@ -75,10 +78,13 @@ class VideoNetwork(nn.Module):
 
     def features(self, images_nfchw: Tensor) -> Tensor:
         """The grid (N, T', H', W', D) of images in [0, 1], (N, F, 3, H, W)."""
+        if self.config.changes:
+            images_nfchw = grey_and_changes(images_nfchw)
         mean, deviation = (
             images_nfchw.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION)
         )
         grid_nthwd: Tensor = self.backbone((images_nfchw - mean) / deviation)
+        grid_nthwd = grid_nthwd + self.when_td[:, None, None] + self.where_hwd
         if self.config.temporal == "shift":
             return shift_frames(grid_nthwd)
         if self.temporal is None:
@@ -117,6 +123,18 @@ class VideoNetwork(nn.Module):
             summed = torch.einsum("npthw,nthwd->npd", masks_npthw, grid_nthwd)
             parts = F.normalize(self.projector(summed / total_np1), dim=-1)
         return VideoEncoded(self.classifier(pooled_nd), parts)
+
+
+def grey_and_changes(images_nfchw: Tensor) -> Tensor:
+    """The grey image, its change from the one before, its change to the next: (N, F, 3, H, W).
+
+    Changes are laid around 0.5, so that all three are in [0, 1]; at the ends they are none.
+    """
+    grey_nfhw = images_nfchw.mean(2)
+    change_nfhw = (grey_nfhw[:, 1:] - grey_nfhw[:, :-1] + 1) / 2
+    none = torch.full_like(grey_nfhw[:, :1], 0.5)
+    before, behind = torch.cat([none, change_nfhw], 1), torch.cat([change_nfhw, none], 1)
+    return torch.stack([grey_nfhw, before, behind], 2)
 
 
 def shift_frames(grid_nthwd: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from transformers import ConvNextConfig, ConvNextModel, ResNetConfig, ResNetMode
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
-from hhmnet_core.models.video import VideoNetwork, shift_frames
+from hhmnet_core.models.video import VideoNetwork, grey_and_changes, shift_frames
 
 GRIDS = {"convnext": (4, 8, 8), "resnet": (4, 8, 8), "videomae": (2, 4, 4)}
 
@@ -137,3 +137,22 @@ def test_videomae_says_which_images_it_takes(images: int, size: int) -> None:
     config = VideoModelConfig(backbone="videomae", widths=[32], depths=[1])
     with pytest.raises(InputError, match=f"the store has {images} of {size} x {size}"):
         make_backbone(config, images, size)
+
+
+def test_changes_stand_around_the_middle_and_end_in_none() -> None:
+    images = torch.rand(2, 3, 3, 4, 4)
+    made = grey_and_changes(images)
+    grey = images.mean(2)
+    torch.testing.assert_close(made[:, :, 0], grey)
+    torch.testing.assert_close(made[:, 1, 1], (grey[:, 1] - grey[:, 0] + 1) / 2)
+    torch.testing.assert_close(made[:, 1, 2], (grey[:, 2] - grey[:, 1] + 1) / 2)
+    assert (made[:, 0, 1] == 0.5).all() and (made[:, 2, 2] == 0.5).all()
+    assert made.min() >= 0 and made.max() <= 1
+
+
+def test_what_is_pooled_knows_where_it_was() -> None:
+    model = network("convnext", temporal="none")
+    grid = model.features(torch.full((1, 4, 3, 64, 64), 0.3))[0]
+    nn.init.zeros_(model.where_hwd), nn.init.zeros_(model.when_td)
+    same = model.features(torch.full((1, 4, 3, 64, 64), 0.3))[0]
+    assert (grid[0] - same[0]).std() > 0.01 and (same[0] - same[3]).abs().max() < 1e-5
