@@ -30,8 +30,8 @@ class VideoModelConfig:
         depths: Blocks of each stage; of VideoMAE their sum is its depth.
         temporal: What ties the images of a backbone that sees them one by one: "select" (SK-TC),
             "shift" (TSM: Lin et al., ICCV 2019), or "none".
-        changes: Whether, in the place of three colours, the backbone sees the grey image, its change
-            from the image before and its change to the next one; for depth, and for little data.
+        changes: Whether, in the place of three colours, the backbone sees the grey image, its
+            change from the image before and its change to the next; for depth, and little data.
         dropout: Dropout before the classifier.
         embedding: E, size of the embeddings that the parts' contrast compares.
     """
