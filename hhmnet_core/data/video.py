@@ -204,7 +204,7 @@ def decode_video(content: bytes, wanted: Callable[[int, float | None], Int64Arra
             stream = file.streams.video[0]
             stream.thread_type = "NONE"  # recordings are read side by side already
             # The last packet only ends the stream; an empty one repeats the image before.
-            sizes = [packet.size for packet in file.demux(stream) if packet.dts is not None]
+            sizes = [p.size for p in file.demux(stream) if p.size or p.dts is not None]
             if stream.frames > len(sizes):
                 raise NoVideoError(f"it is cut off: {len(sizes)} of {stream.frames} images")
             packets = sum(size > 0 for size in sizes)
