@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from hhmnet_platform.scripts import parse, run_script
 from hhmnet_platform.startup import process_began
-from hhmnet_platform.train import Phase1Job, run_phase1
+from hhmnet_platform.train import Phase1Job, run_phase
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_class_arguments(Phase1Job)
     values = parser.instantiate(parse(parser))
     job = Phase1Job(**{field.name: values[field.name] for field in fields(Phase1Job)})
-    run_phase1(job, began=process_began())
+    run_phase(job, began=process_began())
 
 
 if __name__ == "__main__":

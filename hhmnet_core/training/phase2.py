@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.data.footage import Footage
+from hhmnet_core.data.protocols import epoch_order
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.guide import Guide
@@ -60,3 +62,30 @@ def fit(
                     metrics[table.modality].update(table_metrics(table))
         history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
         yield trainer.report(history, scores)
+
+
+def measure_step_seconds(
+    config: Phase2Config,
+    clips: ClipSet,
+    footage: Footage,
+    phase1: Path,
+    device: torch.device,
+    *,
+    data_parallel: int = 1,
+    steps: int = 3,
+) -> tuple[float, int]:
+    """Seconds that one of D processes takes for a training step, and the network's parameters."""
+    batch = max(1, config.optim.batch // data_parallel)
+    config = replace(config, optim=replace(config.optim, batch=batch))
+    guide = Guide(phase1, config.guidance.modality, clips, device)
+    trainer = VideoTrainer(config, clips, footage, guide, Mesh(), device)
+    order = epoch_order(trainer.split.train, batch, config.seed, 1)
+    started = 0.0
+    for step in range(steps + 1):
+        if step == 1:  # the first step also pays for what is done once
+            started = time.perf_counter()
+        trainer.train_step(1, step, order[step % len(order)])
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    parameters = sum(p.numel() for p in trainer.stream.model.parameters())
+    return (time.perf_counter() - started) / steps, parameters

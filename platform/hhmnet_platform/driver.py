@@ -100,6 +100,7 @@ class Training:
         resources = {"CPU": float(plan.cpus_per_worker)} | ({"GPU": 1.0} if plan.gpu else {})
         task = Assignment(
             config=run.config,
+            guide=run.guide_checkpoint,
             digest=run.clips.manifest.digest,
             plan=plan,
             run=run.folder.name,

@@ -1,15 +1,20 @@
 """What a run will take, said before it starts."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 
+from hhmnet_core.data.footage import load_footage
 from hhmnet_core.data.protocols import split
-from hhmnet_core.data.store import ClipSet
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.training.phase1 import Phase1Config, make_encoder, measure_step_seconds
+from hhmnet_core.training import phase1
+from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_platform.cluster import Plan
+from hhmnet_platform.job import Run
+from hhmnet_platform.members import VIDEO
 from hhmnet_platform.progress import clock
+from hhmnet_platform.workspace import fetched
 
 START_SECONDS = 25  # Ray, the workers' imports, the process group; measured on two cores
 EVALUATION_SHARE = 0.35  # of a training step's time: forward alone
@@ -68,22 +73,37 @@ class Estimate:
         ]
 
 
-def estimate(config: Phase1Config, clips: ClipSet, plan: Plan) -> Estimate:
+def estimate(run: Run, plan: Plan) -> Estimate:
     """Measures a few training steps in this process; starts nothing, keeps nothing."""
+    config, clips = run.config, run.clips
     parts = split(clips, config.data.protocol, config.data.selection)
     device = torch.device("cuda" if plan.gpu and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(plan.cpus_per_worker)
-    seconds = measure_step_seconds(
-        config,
-        clips,
-        device,
-        data_parallel=plan.data_parallel,
-        modality_parallel=plan.modality_parallel,
-    )
-    parameters = {
-        modality: sum(p.numel() for p in make_encoder(config, modality, clips).parameters())
-        for modality in MODALITIES
-    }
+    if isinstance(config, Phase1Config):
+        seconds = phase1.measure_step_seconds(
+            config,
+            clips,
+            device,
+            data_parallel=plan.data_parallel,
+            modality_parallel=plan.modality_parallel,
+        )
+        parameters = {
+            m: sum(p.numel() for p in phase1.make_encoder(config, m, clips).parameters())
+            for m in MODALITIES
+        }
+    else:
+        from hhmnet_core.training import phase2
+
+        with ExitStack() as stack:
+            seconds, number = phase2.measure_step_seconds(
+                config,
+                clips,
+                load_footage(config.data.store),
+                fetched(run.guide_checkpoint, stack),
+                device,
+                data_parallel=plan.data_parallel,
+            )
+        parameters = {VIDEO: number}
     return Estimate(
         plan=plan,
         clips=(len(parts.train), len(parts.val), len(parts.test)),

@@ -1,19 +1,26 @@
-"""A job of phase 1: what the user asks for, and what follows from it before anything starts."""
+"""A job: what the user asks for, and what follows from it before anything starts."""
 
+import hashlib
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.footage import load_footage
 from hhmnet_core.data.protocols import protocol_name, split
 from hhmnet_core.data.store import ClipSet, load_clips
+from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.data_sets import prepare_synthetic
 from hhmnet_platform.environment import environment_tags
-from hhmnet_platform.tracking import TrackedRun
-from hhmnet_platform.workspace import RunFolder, Workspace, absolute, flat, run_name
+from hhmnet_platform.members import MEMBERS
+from hhmnet_platform.tracking import TrackedRun, quieten
+from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, absolute, flat, run_name
 
 
 @dataclass
@@ -43,31 +50,81 @@ class Phase1Job(Phase1Config):
     dry_run: bool = False
 
 
+@dataclass
+class Phase2Job(Phase2Config):
+    """Phase 2: what is trained, under whose guidance, where, and on how much of the cluster.
+
+    Attributes:
+        phase1: The finished phase-1 run that guides: its name in the workspace, its folder, or the
+            id of one of its runs in MLflow.
+        workspace: Folder or URI that holds everything the run makes.
+        name: Of the run; empty: from the data set and a hash of the config.
+        workers: W, processes that train; null: one a GPU, else one.
+        cpus_per_worker: CPU cores of a worker; null: an equal share.
+        gpu: Train on GPUs; null: where there are any.
+        tracking_uri: Of MLflow; empty: a database in the workspace.
+        max_failures: How often workers may die before the run gives up.
+        dry_run: Only say what the run would take.
+    """
+
+    phase1: str = ""
+    workspace: str = "workspace"
+    name: str = ""
+    workers: int | None = None
+    cpus_per_worker: int | None = None
+    gpu: bool | None = None
+    tracking_uri: str = ""
+    max_failures: int = 3
+    dry_run: bool = False
+
+
+Job = Phase1Job | Phase2Job
+
+
 @dataclass(frozen=True)
 class Run:
     """All that is known of a run before anything starts.
 
     Attributes:
+        phase: "phase1" or "phase2".
         config: What decides the result; the store absolute, the protocol named.
         clips: Its data.
         folder: Its folder.
         science: The flat config and the data's digest: equal science, equal run.
         tracked: What MLflow is told.
+        guide: The phase-1 run that guides phase 2.
     """
 
-    config: Phase1Config
+    phase: str
+    config: Phase1Config | Phase2Config
     clips: ClipSet
     folder: RunFolder
     science: dict[str, Any]
     tracked: TrackedRun
+    guide: RunFolder | None = None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """What it reports on, the fusion last."""
+        return MEMBERS[self.phase]
+
+    @property
+    def guide_checkpoint(self) -> str:
+        """URI of the checkpoint that guides phase 2; "" in phase 1."""
+        return f"{self.guide.uri}/{self.guide.result()['checkpoint']}" if self.guide else ""
 
 
 @contextmanager
-def store_of(job: Phase1Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
+def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
     """The store's URI; where none is given, of a synthetic one that is made if need be."""
     if job.data.store:
         yield absolute(job.data.store)
         return
+    if isinstance(job, Phase2Job):
+        raise InputError(
+            "--data.store is missing: give the store, with video, that the phase-1 run was trained "
+            "on; experiments/prepare.py makes one."
+        )
     uri = workspace.at("data/synthetic")
     if keep or "manifest.json" in folder(uri).names():
         prepare_synthetic(uri)
@@ -78,36 +135,104 @@ def store_of(job: Phase1Job, workspace: Workspace, *, keep: bool) -> Iterator[st
         yield elsewhere
 
 
-def prepare_run(job: Phase1Job, workspace: Workspace, store: str) -> Run:
+def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
+    """What the job comes to. Raises InputError where its parts do not fit each other."""
     clips = load_clips(store)
     manifest = clips.manifest
     data = replace(
         job.data, store=store, protocol=protocol_name(manifest.protocols, job.data.protocol)
     )
     split(clips, data.protocol, data.selection)
-    config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
+    config: Phase1Config | Phase2Config
+    guide = None
+    if isinstance(job, Phase1Job):
+        phase = "phase1"
+        config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
+    else:
+        phase = "phase2"
+        config = Phase2Config(
+            data, job.video, job.guidance, job.parts, job.augment, job.optim, job.seed
+        )
+        load_footage(store)  # raises where there is none
+        guide = finished_phase1(job, workspace, data, manifest.digest)
     science = flat(config)
     del science["data.store"]
     science["data.digest"] = manifest.digest
-    name = job.name or run_name(manifest.dataset, "phase1", science)
+    if guide is not None:
+        weights = guide.sub(guide.result()["checkpoint"]).read(
+            f"{config.guidance.modality}.safetensors"  # type: ignore[union-attr]
+        )
+        science["guide"] = hashlib.sha256(weights).hexdigest()
+    name = job.name or run_name(manifest.dataset, phase, science)
     literature = " (literature)" if data.selection == "literature" else ""
     tracked = TrackedRun(
         uri=job.tracking_uri or (workspace.tracking_uri("") if workspace.is_local else ""),
         experiment=f"{manifest.dataset}/{data.protocol}{literature}",
         artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
         name=name,
+        members=MEMBERS[phase],
         params=science,
         tags={
-            "hhmnet.phase": "phase1",
+            "hhmnet.phase": phase,
             "hhmnet.dataset": manifest.dataset,
             "hhmnet.protocol": data.protocol,
             "hhmnet.selection": data.selection,
             "hhmnet.data_digest": manifest.digest,
             "hhmnet.store": store,
+            **({"hhmnet.phase1": guide.name} if guide else {}),
             **environment_tags(),
         },
         dataset=manifest.dataset,
         digest=manifest.digest,
         store=store,
     )
-    return Run(config, clips, workspace.run(name), science, tracked)
+    return Run(phase, config, clips, workspace.run(name), science, tracked, guide)
+
+
+def finished_phase1(
+    job: Phase2Job, workspace: Workspace, data: DataConfig, digest: str
+) -> RunFolder:
+    """The phase-1 run that a job names.
+
+    Raises InputError where there is none, or it is unfinished, of another store, or of another
+    protocol or selection.
+    """
+    if not job.phase1:
+        raise InputError(
+            "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
+        )
+    name = job.phase1
+    if re.fullmatch("[0-9a-f]{32}", name):
+        name = _name_in_mlflow(name, workspace.tracking_uri(job.tracking_uri))
+    run = RunFolder(name, absolute(name)) if "/" in name else workspace.run(name)
+    if not run.place.names():
+        raise InputError(f"There is no phase-1 run at {run.uri}: check its name and --workspace.")
+    result = run.read_json(RESULT)
+    if result is None:
+        raise InputError(
+            f"The phase-1 run {run.uri} is unfinished: start it again with its own command, it "
+            "goes on."
+        )
+    for what, seen, wanted in (
+        ("is a run of", result["phase"], "phase1"),
+        ("was trained on a store of digest", result["digest"][:12], digest[:12]),
+        ("was trained by protocol", result["protocol"], data.protocol),
+        ("was trained with selection", result["selection"], data.selection),
+    ):
+        if seen != wanted:
+            raise InputError(
+                f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
+                "train one to match."
+            )
+    return run
+
+
+def _name_in_mlflow(run_id: str, uri: str) -> str:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    quieten()
+    try:
+        return str(MlflowClient(uri).get_run(run_id).data.tags["hhmnet.run"])
+    except (MlflowException, KeyError) as error:
+        raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error

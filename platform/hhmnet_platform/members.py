@@ -1,10 +1,15 @@
-"""The five that a phase reports on: each modality, and their fusion."""
+"""What a phase reports on: what it trains, and the fusion."""
 
 from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.skeleton.modalities import MODALITIES
 
-__all__ = ["COLOURS", "FUSION", "MEMBERS"]
+__all__ = ["ALL", "COLOURS", "FUSION", "MEMBERS", "TRAINED", "VIDEO"]
 
-MEMBERS = (*MODALITIES, FUSION)
+VIDEO = "video"
+TRAINED = {"phase1": MODALITIES, "phase2": (VIDEO,)}
+MEMBERS = {phase: (*trained, FUSION) for phase, trained in TRAINED.items()}
+ALL = (*MODALITIES, VIDEO, FUSION)
 # The same in our figures and in MLflow's charts.
-COLOURS = dict(zip(MEMBERS, ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#000000"), strict=True))
+COLOURS = dict(
+    zip(ALL, ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#000000"), strict=True)
+)

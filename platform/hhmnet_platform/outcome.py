@@ -6,10 +6,18 @@ from typing import Any
 
 from rich.console import Console
 
-from hhmnet_core.fusion.scores import ScoreTable, read_scores, top1
+from hhmnet_core.fusion.scores import (
+    ScoreTable,
+    fuse,
+    read_scores,
+    shared,
+    top1,
+    write_scores,
+)
+from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
-from hhmnet_platform.members import FUSION, MEMBERS
+from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder
 
@@ -19,8 +27,12 @@ CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves be
 def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The run's result, as it goes to result.json."""
     last = history[-1]["metrics"]
-    members = {}
-    for member in MEMBERS:
+    members: dict[str, Any] = {}
+    if run.guide:
+        fuse_with_skeleton(run)
+        skeleton = run.guide.result()["members"]
+        members |= {modality: skeleton[modality] for modality in MODALITIES}
+    for member in run.members:
         tables = _tables(run.folder, member)
         epoch = int(last[member].get("best/epoch", len(history))) if member != FUSION else None
         members[member] = {
@@ -30,7 +42,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         }
     return {
         "run": run.folder.name,
-        "phase": "phase1",
+        "phase": run.phase,
         "dataset": run.clips.manifest.dataset,
         "protocol": run.config.data.protocol,
         "selection": run.config.data.selection,
@@ -52,7 +64,7 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
     history = result["history"]
     tracker.update(history)
     files: dict[str, dict[str, bytes]] = {}
-    for member in MEMBERS:
+    for member in run.members:
         tables = _tables(run.folder, member)
         shown = tables.get("test") or tables.get("val")
         figures = figures_of(member, history, shown)
@@ -68,6 +80,19 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
         files[FUSION][name] = run.folder.place.read(name)
     if tracker.finish(Ending("FINISHED", files)):
         run.folder.write_json("tracked.json", {"uri": run.tracked.uri, "page": tracker.page})
+
+
+def fuse_with_skeleton(run: Run) -> None:
+    """Writes the fusion of the four skeletal modalities and video, with equal weights.
+
+    Of the clips that have a video; each modality as its own run chose it.
+    """
+    assert run.guide
+    video = _tables(run.folder, VIDEO)
+    skeleton = [_tables(run.guide, modality) for modality in MODALITIES]
+    for split, table in video.items():
+        fused = fuse(shared([table, *(tables[split] for tables in skeleton)]))
+        write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{split}.parquet")
 
 
 def show(run: Run, result: Mapping[str, Any]) -> None:

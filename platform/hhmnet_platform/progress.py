@@ -8,7 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from hhmnet_platform.members import MEMBERS
+from hhmnet_platform.members import ALL
 
 
 class Display:
@@ -116,7 +116,7 @@ def _shown(record: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     metrics = record["metrics"]
     part = "val" if any("val/top1" in values for values in metrics.values()) else "train"
     name = f"{part}/top1"
-    return part, {m: metrics[m][name] for m in MEMBERS if name in metrics.get(m, {})}
+    return part, {m: metrics[m][name] for m in ALL if name in metrics.get(m, {})}
 
 
 def clock(seconds: float) -> str:

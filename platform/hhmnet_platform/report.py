@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
-from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.members import COLOURS, FUSION, MEMBERS
+from hhmnet_platform.members import ALL, COLOURS, FUSION
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -48,8 +47,8 @@ def compared_curves(records: Records) -> Figure:
     """Top-1 of all modalities and their fusion in one figure: val, or train where nothing chose."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis: Axes = figure.subplots()
-    part = "val" if series(records, MODALITIES[0], "val/top1")[0] else "train"
-    for member in MEMBERS:
+    part = "val" if any(series(records, member, "val/top1")[0] for member in ALL) else "train"
+    for member in ALL:
         epochs, values = series(records, member, f"{part}/top1")
         if epochs:
             axis.plot(epochs, values, color=COLOURS[member], label=f"{member} ({values[-1]:.1%})")
@@ -130,11 +129,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
     table.add_column("best epoch" if chosen else "last epoch", justify="right")
     for name in ("val top-1", "test top-1") if chosen else ("test top-1",):
         table.add_column(name, justify="right")
-    for member in MEMBERS:
-        row = result["members"].get(member)
-        if row is None:
-            continue
-        last = member == MODALITIES[-1]
+    shown = [member for member in ALL if member in result["members"]]
+    for member in shown:
+        row = result["members"][member]
+        last = member == shown[-2]
         cells = [member if member != FUSION else "fusion, equal weights"]
         cells.append(str(row["epoch"]) if row["epoch"] else "")
         cells += [_percent(row["val_top1"])] if chosen else []

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from hhmnet_platform.members import COLOURS, FUSION, MEMBERS
+from hhmnet_platform.members import COLOURS, FUSION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 Records = Sequence[Mapping[str, Any]]
-AS_MADE = tuple(reversed(MEMBERS))  # the parent first; and MLflow lists the newest on top
 RETRY_SECONDS = 10.0
 SQLITE_WAIT_SECONDS = 60
 MOST_METRICS, MOST_PARAMS = 1000, 100
@@ -40,6 +39,7 @@ class TrackedRun:
         experiment: Its name.
         artifacts: Where a new experiment keeps its artifacts; "" leaves it to the server.
         name: The run's name.
+        members: What it reports on, their fusion last: the parent, the others its children.
         params: The flat config.
         tags: On the parent and on every child.
         dataset: Its name.
@@ -51,6 +51,7 @@ class TrackedRun:
     experiment: str
     artifacts: str
     name: str
+    members: tuple[str, ...]
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     dataset: str
@@ -76,6 +77,8 @@ class MlflowWriter:
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
+        # The parent first; and MLflow lists the newest on top.
+        self._as_made = tuple(reversed(run.members))
         self.run_ids: dict[str, str] = {}
         self.experiment_id = ""
         self._client: MlflowClient | None = None
@@ -94,7 +97,7 @@ class MlflowWriter:
             client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment(client)
             found = self._find(client)
-            for member in AS_MADE:
+            for member in self._as_made:
                 known = found.get(member) or self._create(client, member)
                 run_id = known.info.run_id
                 self.run_ids[member] = run_id
@@ -122,7 +125,7 @@ class MlflowWriter:
         from mlflow.entities import Metric
 
         assert self._client is not None
-        for member in AS_MADE:
+        for member in self._as_made:
             missing: list[Metric] = []
             after = 0.0
             for record in history:

@@ -1,4 +1,4 @@
-"""Phase 1 on Ray Train: from a job to a tracked, resumable run."""
+"""A phase on Ray Train: from a job to a tracked, resumable run."""
 
 import signal
 import time
@@ -16,18 +16,18 @@ from hhmnet_platform.cluster import (
     this_machine,
 )
 from hhmnet_platform.estimate import estimate
-from hhmnet_platform.job import Phase1Job, Run, prepare_run, store_of
+from hhmnet_platform.job import Job, Phase1Job, Phase2Job, Run, prepare_run, store_of
 from hhmnet_platform.outcome import publish, show, summarise
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
 from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 
-__all__ = ["Phase1Job", "run_phase1"]
+__all__ = ["Phase1Job", "Phase2Job", "run_phase"]
 
 
-def run_phase1(job: Phase1Job, began: float | None = None) -> None:
-    """Trains phase 1, resumes it, or says that it is complete.
+def run_phase(job: Job, began: float | None = None) -> None:
+    """Trains a phase, resumes it, or says that it is complete.
 
     Args:
         job: What the user asks for.
@@ -48,7 +48,7 @@ def run_phase1(job: Phase1Job, began: float | None = None) -> None:
                 with ray_session() as resources:
                     plan = _plan(job, resources)
             print(f"run         {run.folder.name}\nmesh        {plan}", flush=True)
-            for line in estimate(run.config, run.clips, plan).lines():
+            for line in estimate(run, plan).lines():
                 print(line)
         return
     workspace.tracking_uri(job.tracking_uri)
@@ -74,17 +74,23 @@ def run_phase1(job: Phase1Job, began: float | None = None) -> None:
         _train(job, run, plan, startup)
 
 
-def _plan(job: Phase1Job, resources: Resources) -> Plan:
+def _plan(job: Job, resources: Resources) -> Plan:
+    workers, modality_parallel = job.workers, None
+    if isinstance(job, Phase1Job):
+        modality_parallel = job.modality_parallel
+    else:  # one modality; a single process uses all the cores of a machine without GPUs
+        modality_parallel = 1
+        workers = workers if workers or resources.gpus else 1
     return make_plan(
         resources,
-        workers=job.workers,
-        modality_parallel=job.modality_parallel,
+        workers=workers,
+        modality_parallel=modality_parallel,
         gpu=job.gpu,
         cpus_per_worker=job.cpus_per_worker,
     )
 
 
-def _train(job: Phase1Job, run: Run, plan: Plan | None, startup: Startup) -> None:
+def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
     with Display(run.config.optim.epochs) as display, _stoppable():
         display.say(f"run     {run.folder.name}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")

@@ -4,7 +4,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,16 +16,18 @@ from ray.train import Checkpoint, UserCallback
 from ray.train.torch import get_device
 from ray.util.queue import Queue
 
-from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.footage import load_footage
+from hhmnet_core.data.store import ClipSet, load_clips
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import write_scores
+from hhmnet_core.training import phase1
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import EpochReport, Phase1Config, fit
+from hhmnet_core.training.phase1 import EpochReport, Phase1Config
+from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.messages import EpochsDone, Failed, FirstStep, WorkerStarted
 from hhmnet_platform.startup import Startup, process_began
-from hhmnet_platform.workspace import checkpoint_name, epoch_of
+from hhmnet_platform.workspace import checkpoint_name, epoch_of, fetched
 
 IMPORTED = time.time()
 
@@ -36,6 +38,7 @@ class Assignment:
 
     Attributes:
         config: All that decides the result; `config.data.store` is absolute.
+        guide: URI of the checkpoint that guides phase 2; "" in phase 1.
         digest: Of the store, as the driver saw it.
         plan: The layout.
         run: The run's name.
@@ -44,7 +47,8 @@ class Assignment:
         outbox: Where messages to the driver go.
     """
 
-    config: Phase1Config
+    config: Phase1Config | Phase2Config
+    guide: str
     digest: str
     plan: Plan
     run: str
@@ -79,13 +83,10 @@ def train_worker(settings: Mapping[str, Any]) -> None:
             resume = Path(stack.enter_context(checkpoint.as_directory()))
             saved = epoch_of(checkpoint.path)
         elif task.start_from:
-            resume = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             saved = epoch_of(task.start_from)
-            place = folder(f"{task.run_uri}/{task.start_from}")
-            for name in place.names():
-                (resume / name).write_bytes(place.read(name))
+            resume = fetched(f"{task.run_uri}/{task.start_from}", stack)
         known = 0
-        for report in fit(task.config, clips, mesh, device=device, resume=resume):
+        for report in _training(task, clips, mesh, device, resume, stack):
             metrics = _message(report, known, task) if rank == 0 else {}
             known = len(report.history)
             if rank == 0 and report.epoch == saved + 1:
@@ -102,6 +103,25 @@ def train_worker(settings: Mapping[str, Any]) -> None:
                     checkpoint=Checkpoint.from_directory(written),
                     checkpoint_dir_name=checkpoint_name(report.epoch),
                 )
+
+
+def _training(
+    task: Assignment,
+    clips: ClipSet,
+    mesh: Mesh,
+    device: torch.device,
+    resume: Path | None,
+    stack: ExitStack,
+) -> Iterator[EpochReport]:
+    """The generator of the phase."""
+    if isinstance(task.config, Phase1Config):
+        return phase1.fit(task.config, clips, mesh, device=device, resume=resume)
+    # Not on top: its backbones' library takes seconds that phase 1 should not wait for.
+    from hhmnet_core.training import phase2
+
+    footage = load_footage(task.config.data.store)
+    guide = fetched(task.guide, stack)
+    return phase2.fit(task.config, clips, footage, guide, mesh, device=device, resume=resume)
 
 
 def _message(report: EpochReport, known: int, task: Assignment) -> dict[str, Any]:

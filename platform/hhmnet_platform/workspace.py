@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors import SafetensorError, deserialize
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.members import TRAINED
 
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
@@ -118,6 +119,13 @@ class RunFolder:
             ) from error
         return dict(content)
 
+    def result(self) -> dict[str, Any]:
+        """Of a finished run. Raises InputError for another."""
+        result = self.read_json(RESULT)
+        if result is None:
+            raise InputError(f"Run {self.uri} is unfinished: it has no {RESULT}.")
+        return result
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         self.place.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
@@ -192,12 +200,21 @@ class RunFolder:
     def _is_whole(self, checkpoint: str) -> bool:
         place = self.sub(checkpoint)
         try:
-            json.loads(place.read("state.json"))
-            for modality in MODALITIES:
+            state = json.loads(place.read("state.json"))
+            for modality in TRAINED[state["phase"]]:
                 deserialize(place.read(f"{modality}.safetensors"))
-        except (FileNotFoundError, ValueError, SafetensorError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
             return False
         return True
+
+
+def fetched(uri: str, stack: ExitStack) -> Path:
+    """A local copy of the files of a folder, until the stack closes."""
+    local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    place = folder(uri)
+    for name in place.names():
+        (local / name).write_bytes(place.read(name))
+    return local
 
 
 def checkpoint_name(epoch: int) -> str:
