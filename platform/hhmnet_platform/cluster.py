@@ -55,24 +55,26 @@ class Plan:
         modality_parallel: P.
         gpu: Whether each worker has a GPU.
         cpus_per_worker: CPU cores, and torch threads, of a worker.
+        networks: That are trained in all: one a modality in phase 1, one in phase 2.
     """
 
     workers: int
     modality_parallel: int
     gpu: bool
     cpus_per_worker: int
+    networks: int = len(MODALITIES)
 
     @property
     def data_parallel(self) -> int:
         return self.workers // self.modality_parallel
 
     def __str__(self) -> str:
-        hosted = len(MODALITIES) // self.modality_parallel
+        hosted = self.networks // self.modality_parallel
         device = "GPU" if self.gpu else "CPU"
         return (
             f"{self.workers} {device} worker{'s' if self.workers > 1 else ''} = "
             f"{self.data_parallel} (data) x {self.modality_parallel} (modality), "
-            f"{hosted} encoder{'s' if hosted > 1 else ''} each, "
+            f"{hosted} network{'s' if hosted > 1 else ''} each, "
             f"{self.cpus_per_worker} CPU{'s' if self.cpus_per_worker > 1 else ''} each"
         )
 
@@ -84,6 +86,7 @@ def make_plan(
     modality_parallel: int | None = None,
     gpu: bool | None = None,
     cpus_per_worker: int | None = None,
+    networks: int = len(MODALITIES),
 ) -> Plan:
     """Fills in what the user left open.
 
@@ -93,6 +96,7 @@ def make_plan(
         modality_parallel: P; by default the largest of 4, 2, 1 that divides W.
         gpu: Whether to use GPUs; by default where there are any.
         cpus_per_worker: By default an equal share of each node.
+        networks: That are trained in all.
 
     Raises InputError where the parts do not fit each other, or the cluster.
     """
@@ -123,7 +127,7 @@ def make_plan(
         cpus_per_worker = next(
             cpus for cpus in range(most, 0, -1) if resources.room(cpus, use_gpu) >= workers
         )
-    return Plan(workers, modality_parallel, use_gpu, cpus_per_worker)
+    return Plan(workers, modality_parallel, use_gpu, cpus_per_worker, networks)
 
 
 def cluster_address() -> str | None:

@@ -81,6 +81,11 @@ class Phase2Job(Phase2Config):
 Job = Phase1Job | Phase2Job
 
 
+def phase_of(job: Job) -> str:
+    """Its name, as in runs and tags."""
+    return "phase1" if isinstance(job, Phase1Job) else "phase2"
+
+
 @dataclass(frozen=True)
 class Run:
     """All that is known of a run before anything starts.
@@ -144,12 +149,10 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     )
     split(clips, data.protocol, data.selection)
     config: Phase1Config | Phase2Config
-    guide = None
+    phase, guide = phase_of(job), None
     if isinstance(job, Phase1Job):
-        phase = "phase1"
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
     else:
-        phase = "phase2"
         config = Phase2Config(
             data, job.video, job.guidance, job.parts, job.augment, job.optim, job.seed
         )

@@ -29,7 +29,8 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
     last = history[-1]["metrics"]
     members: dict[str, Any] = {}
     if run.guide:
-        fuse_with_skeleton(run)
+        fused = fuse_with_skeleton(run)
+        history = [*history[:-1], {**history[-1], "metrics": last | {FUSION: fused}}]
         skeleton = run.guide.result()["members"]
         members |= {modality: skeleton[modality] for modality in MODALITIES}
     for member in run.members:
@@ -82,17 +83,21 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
         run.folder.write_json("tracked.json", {"uri": run.tracked.uri, "page": tracker.page})
 
 
-def fuse_with_skeleton(run: Run) -> None:
+def fuse_with_skeleton(run: Run) -> dict[str, float]:
     """Writes the fusion of the four skeletal modalities and video, with equal weights.
 
-    Of the clips that have a video; each modality as its own run chose it.
+    Of the clips that have a video; each modality as its own run chose it. Returns its metrics, as
+    phase 1 names those of its own fusion.
     """
     assert run.guide
+    metrics = {}
     video = _tables(run.folder, VIDEO)
     skeleton = [_tables(run.guide, modality) for modality in MODALITIES]
     for split, table in video.items():
         fused = fuse(shared([table, *(tables[split] for tables in skeleton)]))
         write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{split}.parquet")
+        metrics["best/val_top1" if split == "val" else f"{split}/top1"] = top1(fused)
+    return metrics
 
 
 def show(run: Run, result: Mapping[str, Any]) -> None:

@@ -16,7 +16,8 @@ from hhmnet_platform.cluster import (
     this_machine,
 )
 from hhmnet_platform.estimate import estimate
-from hhmnet_platform.job import Job, Phase1Job, Phase2Job, Run, prepare_run, store_of
+from hhmnet_platform.job import Job, Phase1Job, Phase2Job, Run, phase_of, prepare_run, store_of
+from hhmnet_platform.members import TRAINED
 from hhmnet_platform.outcome import publish, show, summarise
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
@@ -85,6 +86,7 @@ def _plan(job: Job, resources: Resources) -> Plan:
         resources,
         workers=workers,
         modality_parallel=modality_parallel,
+        networks=len(TRAINED[phase_of(job)]),
         gpu=job.gpu,
         cpus_per_worker=job.cpus_per_worker,
     )

@@ -62,7 +62,7 @@ def test_plan_that_does_not_fit_says_what_there_is(
 
 def test_plan_reads_as_a_mesh() -> None:
     assert str(make_plan(LAPTOP)) == (
-        "2 CPU workers = 1 (data) x 2 (modality), 2 encoders each, 1 CPU each"
+        "2 CPU workers = 1 (data) x 2 (modality), 2 networks each, 1 CPU each"
     )
 
 

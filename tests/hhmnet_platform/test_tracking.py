@@ -20,6 +20,7 @@ def tracked_run(folder: Path, name: str = "toy-phase1-1", **changed: Any) -> Tra
         "experiment": "toy/cross-view",
         "artifacts": str(folder / "mlartifacts"),
         "name": name,
+        "members": MEMBERS,
         "params": {"optim.lr": 0.1, "model.widths": [1, 2], "note": "x" * 500},
         "tags": {"hhmnet.phase": "phase1", "hhmnet.data_digest": "d" * 64},
         "dataset": "toy",

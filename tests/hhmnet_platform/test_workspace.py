@@ -111,7 +111,7 @@ def save(run: RunFolder, epoch: int) -> None:
     place = run.sub(checkpoint_name(epoch))
     for modality in MODALITIES:
         place.write(f"{modality}.safetensors", safetensors.numpy.save({"w": np.zeros(3)}))
-    place.write("state.json", b"{}")
+    place.write("state.json", b'{"phase": "phase1"}')
 
 
 def test_heal_leaves_a_sound_run_alone(run: RunFolder) -> None:

@@ -1,0 +1,91 @@
+"""What a phase-2 job needs before anything starts, and what it says where that is missing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from video_files import film_store
+
+from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.store import read_manifest
+from hhmnet_core.errors import InputError
+from hhmnet_platform.job import Phase2Job, prepare_run, store_of
+from hhmnet_platform.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film_store(tmp_path_factory.mktemp("films"))
+
+
+def phase1_run(workspace: Path, store: Path, **changes: Any) -> Path:
+    """What a finished phase-1 run leaves of itself, as far as a job looks at it."""
+    folder = workspace / "runs" / "first"
+    (folder / "epoch-00002").mkdir(parents=True)
+    (folder / "epoch-00002" / "joint.safetensors").write_bytes(b"weights")
+    result = {
+        "phase": "phase1",
+        "digest": read_manifest(store).digest,
+        "protocol": "cross-view",
+        "selection": "val",
+        "checkpoint": "epoch-00002",
+    }
+    (folder / "result.json").write_text(json.dumps(result | changes))
+    return folder
+
+
+def job(store: Path, **changes: Any) -> Phase2Job:
+    return Phase2Job(**{"data": DataConfig(store=str(store)), "phase1": "first"} | changes)
+
+
+def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -> None:
+    folder = phase1_run(tmp_path, store)
+    workspace = Workspace(str(tmp_path))
+    run = prepare_run(job(store), workspace, str(store))
+    assert run.members == ("video", "fusion") and run.folder.name.startswith("films-phase2-")
+    assert run.guide_checkpoint == str(folder / "epoch-00002")
+    by_path = prepare_run(job(store, phase1=str(folder)), workspace, str(store))
+    assert by_path.folder.name == run.folder.name
+    (folder / "epoch-00002" / "joint.safetensors").write_bytes(b"others")
+    other = prepare_run(job(store), workspace, str(store))
+    assert other.folder.name != run.folder.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"digest": "0" * 64}, "was trained on a store of digest 000000000000, but"),
+        ({"protocol": "other"}, "was trained by protocol other, but cross-view is needed"),
+        ({"selection": "literature"}, "was trained with selection literature, but val"),
+        ({"phase": "phase2"}, "is a run of phase2, but phase1 is needed here"),
+    ],
+)
+def test_run_that_cannot_guide_is_refused(
+    store: Path, tmp_path: Path, changes: dict[str, str], said: str
+) -> None:
+    phase1_run(tmp_path, store, **changes)
+    with pytest.raises(InputError, match=said):
+        prepare_run(job(store), Workspace(str(tmp_path)), str(store))
+
+
+def test_missing_and_unfinished_runs_are_named(store: Path, tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    with pytest.raises(InputError, match="--phase1 is missing"):
+        prepare_run(job(store, phase1=""), workspace, str(store))
+    with pytest.raises(InputError, match=r"There is no phase-1 run at .*runs/first"):
+        prepare_run(job(store), workspace, str(store))
+    with pytest.raises(InputError, match=r"holds no run 0{32} of this platform"):
+        prepare_run(job(store, phase1="0" * 32), workspace, str(store))
+    folder = phase1_run(tmp_path, store)
+    (folder / "result.json").unlink()
+    with pytest.raises(InputError, match="is unfinished: start it again"):
+        prepare_run(job(store), workspace, str(store))
+
+
+def test_store_has_to_be_given(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"--data\.store is missing: give the store, with video"),
+        store_of(Phase2Job(), Workspace(str(tmp_path)), keep=True),
+    ):
+        pass

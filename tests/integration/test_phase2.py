@@ -1,0 +1,120 @@
+"""Phase 2 from the command line: a whole run, an interrupted one, and what MLflow holds of it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from video_files import film_store
+
+from hhmnet_core.fusion.scores import fuse, read_scores, shared, top1
+from hhmnet_core.skeleton.modalities import MODALITIES
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+Start = Callable[..., Any]
+PHASE2 = Path(__file__).parents[2] / "experiments" / "phase2.py"
+TINY = ("--video.widths=[8,16]", "--video.depths=[1,1]", "--optim.epochs=3", "--optim.batch=8")
+
+
+def runs(workspace: Path) -> dict[str, Path]:
+    return {folder.name.split("-")[1]: folder for folder in (workspace / "runs").iterdir()}
+
+
+def weights(workspace: Path) -> bytes:
+    return (runs(workspace)["phase2"] / "epoch-00003" / "video.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def workspace(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a finished phase-1 run."""
+    folder = tmp_path_factory.mktemp("phase2")
+    process = phase1(folder, f"--data.store={film_store(folder / 'store')}", "--optim.epochs=2")
+    assert process.finish() == 0, process.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def phase2(start: Start, workspace: Path) -> Start:
+    """Starts `experiments/phase2.py` under the guidance of that run, in any workspace."""
+
+    def run(into: Path, *arguments: str) -> Any:
+        given = (f"--data.store={workspace / 'store'}", f"--phase1={runs(workspace)['phase1']}")
+        return start(sys.executable, PHASE2, *TINY, *given, f"--workspace={into}", *arguments)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(phase2: Start, workspace: Path) -> Path:
+    process = phase2(workspace)
+    assert process.finish() == 0, process.output
+    assert "1 network each" in process.output
+    return workspace
+
+
+def test_run_leaves_video_and_its_fusion_with_the_skeleton(finished: Path) -> None:
+    folder = runs(finished)["phase2"]
+    result = json.loads((folder / "result.json").read_text())
+    assert result["phase"] == "phase2"
+    assert list(result["members"]) == [*MODALITIES, "video", "fusion"]
+    skeleton = runs(finished)["phase1"] / "scores"
+    tables = shared(
+        [
+            read_scores(folder / "scores" / "video-test.parquet"),
+            *(read_scores(skeleton / f"{m}-test.parquet") for m in MODALITIES),
+        ]
+    )
+    assert len(tables[0]) == 16  # two clips have no video
+    assert result["members"]["fusion"]["test_top1"] == pytest.approx(top1(fuse(tables)))
+    assert result["members"]["video"]["test_top1"] == pytest.approx(top1(tables[0]))
+    assert (folder / "figures" / "video-confusion-test.png").stat().st_size > 10_000
+
+
+def test_mlflow_holds_video_under_its_phase(finished: Path) -> None:
+    client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    (experiment,) = (e for e in client.search_experiments() if e.name.startswith("films"))
+    found = client.search_runs(
+        [experiment.experiment_id], filter_string="tags.`hhmnet.phase` = 'phase2'"
+    )
+    by_member = {run.data.tags["hhmnet.modality"]: run for run in found}
+    assert len(found) == 2 and set(by_member) == {"video", "fusion"}
+    video, parent = by_member["video"], by_member["fusion"]
+    assert video.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.data.tags["hhmnet.phase1"] == str(runs(finished)["phase1"])
+    assert video.info.status == parent.info.status == "FINISHED"
+    assert {"train/loss", "val/top1", "test/top1", "train/guidance"} <= set(video.data.metrics)
+    assert set(parent.data.metrics) == {"best/val_top1", "test/top1"}
+    assert video.data.params["video.backbone"] == "convnext"
+
+
+def test_same_command_again_says_complete(finished: Path, phase2: Start) -> None:
+    again = phase2(finished)
+    assert again.finish() == 0, again.output
+    assert "is complete" in again.output and "video" in again.output
+    assert "starting Ray" not in again.output
+
+
+def test_dry_run_says_what_it_would_take(phase2: Start, finished: Path, tmp_path: Path) -> None:
+    process = phase2(tmp_path, "--dry_run=true")
+    assert process.finish() == 0, process.output
+    for said in ("films-phase2-", "parameters  video", "clips       24 train"):
+        assert said in process.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_driver_killed_and_command_repeated_ends_with_equal_weights(
+    finished: Path, phase2: Start, tmp_path: Path
+) -> None:
+    process = phase2(tmp_path)
+    seconds = float(process.wait_for(r"^ *1/3 .* ([0-9.]+) s ")[1])
+    time.sleep(seconds / 2)
+    process.popen.kill()
+    process.finish()
+    again = phase2(tmp_path)
+    assert again.finish() == 0, again.output
+    assert "resuming after epoch" in again.output
+    assert weights(tmp_path) == weights(finished)
