@@ -21,23 +21,32 @@ MOST_FRAMES = 2048
 
 
 @dataclass
-class DataConfig:
-    """What is trained on, and how clips become model input.
+class StoreConfig:
+    """What is trained on.
 
     Attributes:
         store: URI of the clip store (any fsspec URI).
         protocol: One of the store's protocols; empty: its first.
         selection: "val": whole subjects are carved from train and choose the epoch;
             "literature": train on everything, the last epoch counts.
+    """
+
+    store: str = ""
+    protocol: str = ""
+    selection: Literal["val", "literature"] = "val"
+
+
+@dataclass
+class DataConfig(StoreConfig):
+    """What is trained on, and how clips become model input.
+
+    Attributes:
         frames: T, the frames that a clip is resampled to.
         align: Turn each clip about the vertical so that the shoulders of its first body lie
             along x on average: removes the camera's view (3D layouts only).
         normalise_size: Divide each clip by the mean bone length of its first body.
     """
 
-    store: str = ""
-    protocol: str = ""
-    selection: Literal["val", "literature"] = "val"
     frames: int = 48
     align: bool = False
     normalise_size: bool = False

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.video_augment import VideoAugmentConfig
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.backbones import VideoModelConfig
@@ -60,7 +60,7 @@ class Phase2Config:
     """All that decides a result of phase 2, beside the phase-1 run that guides it.
 
     Attributes:
-        data: What is trained on; `frames`, `align` and `normalise_size` are the phase-1 run's.
+        data: What is trained on; how skeletons become model input, the phase-1 run says.
         video: The video network.
         guidance: The model level of fusion.
         parts: The feature level of fusion.
@@ -69,7 +69,7 @@ class Phase2Config:
         seed: Of everything random.
     """
 
-    data: DataConfig = field(default_factory=DataConfig)
+    data: StoreConfig = field(default_factory=StoreConfig)
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     parts: PartsConfig = field(default_factory=PartsConfig)

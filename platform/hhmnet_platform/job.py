@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.footage import load_footage
 from hhmnet_core.data.protocols import protocol_name, split
 from hhmnet_core.data.store import ClipSet, load_clips
@@ -144,33 +144,35 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     """What the job comes to. Raises InputError where its parts do not fit each other."""
     clips = load_clips(store)
     manifest = clips.manifest
-    data = replace(
-        job.data, store=store, protocol=protocol_name(manifest.protocols, job.data.protocol)
-    )
-    split(clips, data.protocol, data.selection)
+    protocol = protocol_name(manifest.protocols, job.data.protocol)
+    split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
     if isinstance(job, Phase1Job):
+        data = replace(job.data, store=store, protocol=protocol)
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
     else:
         config = Phase2Config(
-            data, job.video, job.guidance, job.parts, job.augment, job.optim, job.seed
+            replace(job.data, store=store, protocol=protocol),
+            job.video,
+            job.guidance,
+            job.parts,
+            job.augment,
+            job.optim,
+            job.seed,
         )
         load_footage(store)  # raises where there is none
-        guide = finished_phase1(job, workspace, data, manifest.digest)
+        guide = finished_phase1(job, workspace, config.data, manifest.digest)
     science = flat(config)
     del science["data.store"]
     science["data.digest"] = manifest.digest
     if guide is not None:
-        weights = guide.sub(guide.result()["checkpoint"]).read(
-            f"{config.guidance.modality}.safetensors"  # type: ignore[union-attr]
-        )
-        science["guide"] = hashlib.sha256(weights).hexdigest()
+        science["guide"] = _weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
-    literature = " (literature)" if data.selection == "literature" else ""
+    literature = " (literature)" if config.data.selection == "literature" else ""
     tracked = TrackedRun(
         uri=job.tracking_uri or (workspace.tracking_uri("") if workspace.is_local else ""),
-        experiment=f"{manifest.dataset}/{data.protocol}{literature}",
+        experiment=f"{manifest.dataset}/{protocol}{literature}",
         artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
         name=name,
         members=MEMBERS[phase],
@@ -178,8 +180,8 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         tags={
             "hhmnet.phase": phase,
             "hhmnet.dataset": manifest.dataset,
-            "hhmnet.protocol": data.protocol,
-            "hhmnet.selection": data.selection,
+            "hhmnet.protocol": protocol,
+            "hhmnet.selection": config.data.selection,
             "hhmnet.data_digest": manifest.digest,
             "hhmnet.store": store,
             **({"hhmnet.phase1": guide.name} if guide else {}),
@@ -193,7 +195,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
 
 
 def finished_phase1(
-    job: Phase2Job, workspace: Workspace, data: DataConfig, digest: str
+    job: Phase2Job, workspace: Workspace, data: StoreConfig, digest: str
 ) -> RunFolder:
     """The phase-1 run that a job names.
 
@@ -207,7 +209,9 @@ def finished_phase1(
     name = job.phase1
     if re.fullmatch("[0-9a-f]{32}", name):
         name = _name_in_mlflow(name, workspace.tracking_uri(job.tracking_uri))
-    run = RunFolder(name, absolute(name)) if "/" in name else workspace.run(name)
+    run = workspace.run(name)
+    if "/" in name:
+        run = RunFolder(name.rstrip("/").rpartition("/")[2], absolute(name))
     if not run.place.names():
         raise InputError(f"There is no phase-1 run at {run.uri}: check its name and --workspace.")
     result = run.read_json(RESULT)
@@ -228,6 +232,18 @@ def finished_phase1(
                 "train one to match."
             )
     return run
+
+
+def _weights_digest(guide: RunFolder, modality: str) -> str:
+    checkpoint = guide.result()["checkpoint"]
+    try:
+        weights = guide.sub(checkpoint).read(f"{modality}.safetensors")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"The phase-1 run {guide.uri} has lost the {modality} weights of {checkpoint}: train it "
+            "again."
+        ) from error
+    return hashlib.sha256(weights).hexdigest()
 
 
 def _name_in_mlflow(run_id: str, uri: str) -> str:

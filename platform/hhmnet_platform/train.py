@@ -70,7 +70,7 @@ def run_phase(job: Job, began: float | None = None) -> None:
                 publish(run, result, Tracker(MlflowWriter(run.tracked), print))
             show(run, result)
             return
-        run.folder.write_yaml("config.yaml", asdict(replace(job, data=run.config.data)))
+        run.folder.write_yaml("config.yaml", asdict(job) | {"data": asdict(run.config.data)})
         startup.mark("checks")
         _train(job, run, plan, startup)
 

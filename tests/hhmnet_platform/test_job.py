@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from video_files import film_store
 
-from hhmnet_core.data.batches import DataConfig
+from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 from hhmnet_platform.job import Phase2Job, prepare_run, store_of
@@ -36,7 +36,7 @@ def phase1_run(workspace: Path, store: Path, **changes: Any) -> Path:
 
 
 def job(store: Path, **changes: Any) -> Phase2Job:
-    return Phase2Job(**{"data": DataConfig(store=str(store)), "phase1": "first"} | changes)
+    return Phase2Job(**{"data": StoreConfig(store=str(store)), "phase1": "first"} | changes)
 
 
 def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -> None:
@@ -50,6 +50,9 @@ def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -
     (folder / "epoch-00002" / "joint.safetensors").write_bytes(b"others")
     other = prepare_run(job(store), workspace, str(store))
     assert other.folder.name != run.folder.name
+    (folder / "epoch-00002" / "joint.safetensors").unlink()
+    with pytest.raises(InputError, match="has lost the joint weights of epoch-00002"):
+        prepare_run(job(store), workspace, str(store))
 
 
 @pytest.mark.parametrize(

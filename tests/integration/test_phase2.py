@@ -84,7 +84,7 @@ def test_mlflow_holds_video_under_its_phase(finished: Path) -> None:
     assert len(found) == 2 and set(by_member) == {"video", "fusion"}
     video, parent = by_member["video"], by_member["fusion"]
     assert video.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert parent.data.tags["hhmnet.phase1"] == str(runs(finished)["phase1"])
+    assert parent.data.tags["hhmnet.phase1"] == runs(finished)["phase1"].name
     assert video.info.status == parent.info.status == "FINISHED"
     assert {"train/loss", "val/top1", "test/top1", "train/guidance"} <= set(video.data.metrics)
     assert set(parent.data.metrics) == {"best/val_top1", "test/top1"}
