@@ -240,8 +240,8 @@ def _weights_digest(guide: RunFolder, modality: str) -> str:
         weights = guide.sub(checkpoint).read(f"{modality}.safetensors")
     except FileNotFoundError as error:
         raise InputError(
-            f"The phase-1 run {guide.uri} has lost the {modality} weights of {checkpoint}: train it "
-            "again."
+            f"The phase-1 run {guide.uri} has lost the {modality} weights of {checkpoint}: train "
+            "it again."
         ) from error
     return hashlib.sha256(weights).hexdigest()
 

@@ -1,11 +1,14 @@
 """What a finished run leaves behind: result.json, figures, MLflow, a table in the terminal."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from hhmnet_core.data.footage import load_footage
+from hhmnet_core.data.protocols import split
 from hhmnet_core.fusion.scores import (
     ScoreTable,
     fuse,
@@ -15,11 +18,12 @@ from hhmnet_core.fusion.scores import (
     write_scores,
 )
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.tracking import Ending, Tracker
-from hhmnet_platform.workspace import RESULT, RunFolder
+from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
@@ -75,6 +79,10 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
             f"scores/{split}.parquet": run.folder.place.read(f"scores/{member}-{split}.parquet")
             for split in tables
         }
+    if run.guide:
+        drawn = _guidance(run)
+        run.folder.place.write("figures/guidance.png", drawn)
+        files[FUSION]["figures/guidance.png"] = drawn
     if run.folder.read_json(RESULT) is None:
         run.folder.write_json(RESULT, result)
     for name in ("config.yaml", RESULT):
@@ -93,11 +101,25 @@ def fuse_with_skeleton(run: Run) -> dict[str, float]:
     metrics = {}
     video = _tables(run.folder, VIDEO)
     skeleton = [_tables(run.guide, modality) for modality in MODALITIES]
-    for split, table in video.items():
-        fused = fuse(shared([table, *(tables[split] for tables in skeleton)]))
-        write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{split}.parquet")
-        metrics["best/val_top1" if split == "val" else f"{split}/top1"] = top1(fused)
+    for part, table in video.items():
+        fused = fuse(shared([table, *(tables[part] for tables in skeleton)]))
+        write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{part}.parquet")
+        metrics["best/val_top1" if part == "val" else f"{part}/top1"] = top1(fused)
     return metrics
+
+
+def _guidance(run: Run) -> bytes:
+    """A picture of where the guide of phase 2 looks in test clips."""
+    from hhmnet_platform.overlays import guidance_figure
+    from hhmnet_platform.report import to_png
+
+    data = run.config.data
+    assert isinstance(run.config, Phase2Config)
+    test = split(run.clips, data.protocol, data.selection).test.tolist()
+    with ExitStack() as stack:
+        checkpoint = fetched(run.guide_checkpoint, stack)
+        modality, footage = run.config.guidance.modality, load_footage(data.store)
+        return to_png(guidance_figure(checkpoint, modality, run.clips, footage, test))
 
 
 def show(run: Run, result: Mapping[str, Any]) -> None:

@@ -71,7 +71,8 @@ def test_run_leaves_video_and_its_fusion_with_the_skeleton(finished: Path) -> No
     assert len(tables[0]) == 16  # two clips have no video
     assert result["members"]["fusion"]["test_top1"] == pytest.approx(top1(fuse(tables)))
     assert result["members"]["video"]["test_top1"] == pytest.approx(top1(tables[0]))
-    assert (folder / "figures" / "video-confusion-test.png").stat().st_size > 10_000
+    for figure in ("video-confusion-test.png", "guidance.png"):
+        assert (folder / "figures" / figure).stat().st_size > 10_000
 
 
 def test_mlflow_holds_video_under_its_phase(finished: Path) -> None:
