@@ -60,7 +60,6 @@ class Guide:
         self.encoder.to(torch.float32).eval().requires_grad_(False)
         self.reader = BatchReader(clips, self.config.data, device)
 
-    @torch.no_grad()
     def ask(self, clips_n: Tensor, mirrored: bool = False) -> Insight:
         """What it says of whole clips (n,), on the host; `mirrored` as in a mirror."""
         importance, parts = [], []

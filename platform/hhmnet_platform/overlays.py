@@ -45,7 +45,9 @@ def guidance_figure(
     heat = heat_map(importance, gaussians(joints, (frames, CELLS, CELLS))).numpy()
     layout = clips.manifest.skeleton
     figure = Figure(figsize=(1.6 * frames, 1.8 * len(chosen)), layout="constrained")
-    figure.suptitle(f"where the {modality} encoder looks: its evidence, red is most of the clip")
+    figure.suptitle(
+        f"where the {modality} encoder's decision hangs on the skeleton: bright is most"
+    )
     rows = figure.subplots(len(chosen), frames, squeeze=False)
     for row, clip, heat_fhw, joints_mfv2 in zip(rows, chosen, heat, joints.numpy(), strict=True):
         for at, axis in enumerate(row):
