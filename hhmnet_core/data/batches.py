@@ -6,6 +6,7 @@ holds.
 """
 
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -186,4 +187,6 @@ def free_memory(device: torch.device) -> int:
     with suppress(OSError, StopIteration, ValueError), open("/proc/meminfo") as facts:
         line = next(line for line in facts if line.startswith("MemAvailable:"))
         return int(line.split()[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return sys.maxsize  # where the system does not tell

@@ -20,6 +20,7 @@ from hhmnet_core.data.batches import free_memory
 from hhmnet_core.data.clips import Clip, Int64Array, Video
 from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.nodecache import NodeCache
+from hhmnet_core.data.protocols import Split
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import Uri, read_manifest
 from hhmnet_core.errors import InputError
@@ -78,8 +79,8 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
         cache: A local folder; by default `$HHMNET_CACHE`, or `~/.cache/hhmnet`.
 
     Raises:
-        InputError: No store, none with video, a missing or damaged shard, or a cache that cannot be
-            written.
+        InputError: No store, none with video, a missing or damaged shard, a clip with another
+            number of images than the manifest says, or a cache that cannot be written.
     """
     manifest = read_manifest(uri)
     if manifest.visual is None or not manifest.visual.clips:
@@ -90,26 +91,47 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
     node = NodeCache.at(cache)
     file = node.root / f"{manifest.digest}.video.v1.arrow"
     with node.lock(f"{manifest.digest}.video"):
-        if not file.exists():
+        table = _map(file)
+        if table is None:
             with node.usable():
                 _write(file, uri, manifest)
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"The cache file {file} is damaged ({error}): delete it.") from error
+            table = _map(file)
+            assert table is not None
     return _footage(table, manifest.visual, manifest.skeleton.num_joints)
+
+
+def with_video(divided: Split, footage: Footage) -> Split:
+    """Those of the clips that have a video."""
+    there_n = footage.there_n
+    train, val, test = (part[there_n[part]] for part in (divided.train, divided.val, divided.test))
+    return Split(train, val, test)
+
+
+def _map(file: Path) -> pa.Table | None:
+    """The table mapped from its file; None where there is no whole file."""
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
     """The file appears under its name only when whole."""
+    assert manifest.visual
     place = folder(uri)
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
             for shard in manifest.shards:
                 content = read_shard(place, shard)
-                clips = decode_shard(content, shard, manifest, place.uri, video=True)
-                writer.write_batch(_rows(list(clips)))
+                clips = list(decode_shard(content, shard, manifest, place.uri, video=True))
+                for clip in clips:
+                    if clip.video and len(clip.video.images) != manifest.visual.frames:
+                        raise InputError(
+                            f"Clip {clip.sample_id} has {len(clip.video.images)} images, but the "
+                            f"manifest of {uri} says {manifest.visual.frames}: prepare it again."
+                        )
+                writer.write_batch(_rows(clips))
         os.replace(new, file)
     finally:
         new.unlink(missing_ok=True)
@@ -153,7 +175,6 @@ class FootageReader:
     Args:
         footage: The videos.
         device: Where images are wanted.
-        threads: That decode.
         resident: Whether images live on the device; None: where they fit.
     """
 
@@ -161,11 +182,10 @@ class FootageReader:
         self,
         footage: Footage,
         device: torch.device,
-        threads: int | None = None,
         resident: bool | None = None,
     ) -> None:
         self.footage, self.device = footage, device
-        self._pool = ThreadPoolExecutor(threads or max(1, torch.get_num_threads()))
+        self._pool = ThreadPoolExecutor(torch.get_num_threads())
         visual = footage.visual
         size = int(footage.there_n.sum()) * visual.frames * visual.size**2 * 3
         self.resident = size <= free_memory(device) // 4 if resident is None else resident
@@ -174,6 +194,7 @@ class FootageReader:
             self._place_n = torch.zeros(len(footage), dtype=torch.long)
             self._place_n[with_video] = torch.arange(len(with_video))
             self._images = self._decoded(torch.from_numpy(with_video))
+            self._pool.shutdown()
 
     def images(self, clips_n: Tensor) -> Tensor:
         """(n, F, 3, S, S) uint8 of clips (n,) that have a video."""

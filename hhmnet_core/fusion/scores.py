@@ -14,7 +14,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 
 SCHEMA_VERSION = 1
-FUSION = "fusion"
+VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
 _METADATA = b"hhmnet.scores"
 
 

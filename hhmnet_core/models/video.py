@@ -125,6 +125,32 @@ class VideoNetwork(nn.Module):
         return VideoEncoded(self.classifier(pooled_nd), parts)
 
 
+class GuidedVideo(nn.Module):
+    """The video network, and what makes the skeleton's part features comparable with its own."""
+
+    def __init__(self, network: VideoNetwork, width: int) -> None:
+        super().__init__()
+        self.network = network
+        embedding = network.config.embedding
+        self.projector = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
+        )
+
+    def forward(
+        self,
+        images_nfchw: Tensor,
+        heat_nthw: Tensor | None,
+        masks_npthw: Tensor | None = None,
+        draws_nd: Tensor | None = None,
+    ) -> VideoEncoded:
+        encoded: VideoEncoded = self.network(images_nfchw, heat_nthw, masks_npthw, draws_nd)
+        return encoded
+
+    def known(self, tokens_npc: Tensor) -> Tensor:
+        """The skeleton's part features (N, P, C) among the video's: (N, P, E) of norm 1."""
+        return F.normalize(self.projector(tokens_npc), dim=-1)
+
+
 def grey_and_changes(images_nfchw: Tensor) -> Tensor:
     """The grey image, its change from the one before, its change to the next: (N, F, 3, H, W).
 

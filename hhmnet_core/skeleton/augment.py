@@ -79,14 +79,20 @@ def augment(
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)
     x_nctvm = torch.einsum("ndc,nctvm->ndtvm", map_ncc, joints_nctvm)
     if config.mirror:
-        swapped = x_nctvm[:, :, :, list(layout.mirror)].clone()
-        swapped[:, 0].neg_()
         mirrored_n = random.uniform() < config.mirror
-        x_nctvm = torch.where(mirrored_n[:, None, None, None, None], swapped, x_nctvm)
+        turned = mirror(x_nctvm, layout)
+        x_nctvm = torch.where(mirrored_n[:, None, None, None, None], turned, x_nctvm)
     if config.joint_noise:
         offset = random.normal(channels, 1, joints_nctvm.shape[3], 1) * config.joint_noise
         x_nctvm = x_nctvm + offset
     return x_nctvm
+
+
+def mirror(joints_nctvm: Tensor, layout: Layout) -> Tensor:
+    """As in a mirror: left and right joints change places, x its sign; same shape."""
+    swapped = joints_nctvm[:, :, :, list(layout.mirror)].clone()
+    swapped[:, 0].neg_()
+    return swapped
 
 
 def _random_rotation(config: AugmentConfig, channels: int, random: BatchRandom) -> Tensor:

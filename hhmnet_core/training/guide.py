@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from hhmnet_core.data.batches import BatchReader, DataConfig
@@ -17,14 +17,15 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.guidance import Insight, look
 from hhmnet_core.models.registry import ModelConfig
-from hhmnet_core.skeleton.augment import AugmentConfig, frame_positions
+from hhmnet_core.skeleton.augment import AugmentConfig, frame_positions, mirror
 from hhmnet_core.skeleton.modalities import derive
 from hhmnet_core.training.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.reports import read_state
+from hhmnet_core.training.stream import scored_weights
 from hhmnet_core.training.trainer import make_encoder
 
-ASKED_AT_ONCE = 256
+ASKED_AT_ONCE = 64  # the gradient keeps the features of all layers
 
 
 class Guide:
@@ -49,14 +50,11 @@ class Guide:
         self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
     ) -> None:
         self.modality = modality
-        self.config, self.digest = read_phase1(checkpoint, clips.manifest, modality)
-        tensors = load_file(checkpoint / f"{modality}.safetensors")
+        self.config = read_phase1(checkpoint, clips.manifest)
+        tensors, self.digest = read_weights(checkpoint, modality)
         self.device = device
         self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
-        # What the run was scored with: the best epoch's weights, or the averaged ones.
-        state_dict = _part(tensors, "model/")
-        state_dict |= _part(tensors, "best/") or _part(tensors, "average/")
-        self.encoder.load_state_dict(state_dict)
+        self.encoder.load_state_dict(scored_weights(tensors))
         self.encoder.to(torch.float32).eval().requires_grad_(False)
         self.reader = BatchReader(clips, self.config.data, device)
 
@@ -70,8 +68,7 @@ class Guide:
             batch = self.reader.batch(asked_n, positions)
             joints = batch.joints_nctvm
             if mirrored:
-                joints = joints[:, :, :, list(layout.mirror)].clone()
-                joints[:, 0].neg_()
+                joints = mirror(joints, layout)
             x_nctvm = derive(joints, self.modality, layout)
             said = look(self.encoder, x_nctvm, batch.body_rows)
             padded = said.importance_nmtv.new_zeros(
@@ -83,14 +80,11 @@ class Guide:
         return Insight(torch.cat(importance), torch.cat(parts))
 
 
-def read_phase1(
-    checkpoint: Path, manifest: Manifest, modality: str = "joint"
-) -> tuple[Phase1Config, str]:
-    """The config of a finished phase-1 run on a store, and the digest of one of its encoders.
+def read_phase1(checkpoint: Path, manifest: Manifest) -> Phase1Config:
+    """The config of a finished phase-1 run on a store.
 
     Raises:
-        InputError: No checkpoint of phase 1, an unfinished run, a damaged one, or one of another
-            data set.
+        InputError: No checkpoint of phase 1, an unfinished run, or one of another data set.
     """
     state = read_state(checkpoint, "phase1")
     if state["digest"] != manifest.digest:
@@ -106,10 +100,19 @@ def read_phase1(
             f"The phase-1 run of {checkpoint} is unfinished ({done} of {epochs} epochs): start it "
             "again with the same command, it goes on."
         )
+    return config
+
+
+def read_weights(checkpoint: Path, modality: str) -> tuple[dict[str, Tensor], str]:
+    """What a checkpoint holds of a modality, and the sha256 (hex) of its file.
+
+    Raises:
+        InputError: A file that is missing or damaged; it is named.
+    """
     file = checkpoint / f"{modality}.safetensors"
     try:
-        load_file(file)
-        return config, hashlib.sha256(file.read_bytes()).hexdigest()
+        content = file.read_bytes()
+        return load(content), hashlib.sha256(content).hexdigest()
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
@@ -131,7 +134,3 @@ def phase1_config(plain: dict[str, Any]) -> Phase1Config:
         values[name] = kind(**values[name])
     values["model"].branches = [tuple(branch) for branch in values["model"].branches]
     return Phase1Config(**values)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

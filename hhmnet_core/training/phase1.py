@@ -1,6 +1,5 @@
 """Phase 1: one ST&ST encoder for each skeletal modality, tied by contrast between them."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +8,8 @@ import torch
 
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.store import ClipSet
-from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.config import ContrastConfig, Phase1Config
-from hhmnet_core.training.evaluation import table_metrics
+from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.reports import EpochRecord, EpochReport
 from hhmnet_core.training.trainer import Trainer, make_encoder
@@ -49,25 +47,7 @@ def fit(
     training diverges.
     """
     trainer = Trainer(config, clips, mesh, device or torch.device("cpu"))
-    history = trainer.load(resume) if resume is not None else []
-    epochs = config.optim.epochs
-    if len(history) == epochs:
-        yield trainer.report(history, trainer.final_scores())
-    for epoch in range(len(history) + 1, epochs + 1):
-        started = time.perf_counter()
-        metrics = trainer.train_epoch(epoch)
-        trainer.validate(epoch, metrics, history)
-        scores: list[ScoreTable] = []
-        if epoch == epochs:
-            scores = trainer.final_scores()
-            for table in scores:
-                ours = metrics.setdefault(table.modality, {})
-                if table.split == "test":
-                    ours.update(table_metrics(table))
-                elif table.modality == FUSION:
-                    ours["best/val_top1"] = top1(table)
-        history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
-        yield trainer.report(history, scores)
+    yield from train(trainer, config.optim.epochs, resume)
 
 
 def measure_step_seconds(
@@ -83,12 +63,4 @@ def measure_step_seconds(
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
     trainer = Trainer(config, clips, Mesh.alone(modality_parallel), device)
-    order = trainer.epoch_order(epoch=1)
-    started = 0.0
-    for step in range(steps + 1):
-        if step == 1:  # the first step also pays for what is done once
-            started = time.perf_counter()
-        trainer.train_step(1, step, order[step % len(order)])
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - started) / steps
+    return step_seconds(trainer, steps)

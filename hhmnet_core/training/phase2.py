@@ -1,6 +1,5 @@
 """Phase 2: a video network guided by a frozen skeleton encoder, and fused with the skeleton."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +8,11 @@ import torch
 
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.data.footage import Footage
-from hhmnet_core.data.protocols import epoch_order
-from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.training.evaluation import table_metrics
+from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2_config import Phase2Config
-from hhmnet_core.training.reports import EpochRecord, EpochReport
+from hhmnet_core.training.reports import EpochReport
 from hhmnet_core.training.video_trainer import VideoTrainer
 
 
@@ -46,22 +43,7 @@ def fit(
     device = device or torch.device("cpu")
     guide = Guide(phase1, config.guidance.modality, clips, device)
     trainer = VideoTrainer(config, clips, footage, guide, mesh, device)
-    history = trainer.load(resume) if resume is not None else []
-    epochs = config.optim.epochs
-    if len(history) == epochs:
-        yield trainer.report(history, trainer.final_scores())
-    for epoch in range(len(history) + 1, epochs + 1):
-        started = time.perf_counter()
-        metrics = trainer.train_epoch(epoch)
-        trainer.validate(epoch, metrics, history)
-        scores: list[ScoreTable] = []
-        if epoch == epochs:
-            scores = trainer.final_scores()
-            for table in scores:
-                if table.split == "test":
-                    metrics[table.modality].update(table_metrics(table))
-        history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
-        yield trainer.report(history, scores)
+    yield from train(trainer, config.optim.epochs, resume)
 
 
 def measure_step_seconds(
@@ -79,13 +61,5 @@ def measure_step_seconds(
     config = replace(config, optim=replace(config.optim, batch=batch))
     guide = Guide(phase1, config.guidance.modality, clips, device)
     trainer = VideoTrainer(config, clips, footage, guide, Mesh(), device)
-    order = epoch_order(trainer.split.train, batch, config.seed, 1)
-    started = 0.0
-    for step in range(steps + 1):
-        if step == 1:  # the first step also pays for what is done once
-            started = time.perf_counter()
-        trainer.train_step(1, step, order[step % len(order)])
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
     parameters = sum(p.numel() for p in trainer.stream.model.parameters())
-    return (time.perf_counter() - started) / steps, parameters
+    return step_seconds(trainer, steps), parameters

@@ -100,5 +100,14 @@ class Stream(Generic[Model]):
         return folder / f"{self.modality}.safetensors"
 
 
+def scored_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a saved file what scores are made with: the best epoch's weights, else the averaged ones.
+
+    With all else that the network's state holds.
+    """
+    chosen = _part(tensors, "best/") or _part(tensors, "average/")
+    return _part(tensors, "model/") | chosen
+
+
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

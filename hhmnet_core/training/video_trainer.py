@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.clips import ClipSet, Int64Array
-from hhmnet_core.data.footage import Footage, FootageReader
-from hhmnet_core.data.protocols import Split, epoch_order, split
+from hhmnet_core.data.footage import Footage, FootageReader, with_video
+from hhmnet_core.data.protocols import epoch_order, split
 from hhmnet_core.data.video_augment import augment_video
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.scores import VIDEO, ScoreTable
 from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.guidance import Insight, at_images, gaussians, heat_map, part_masks
-from hhmnet_core.models.video import VideoEncoded, VideoNetwork
+from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.guide import Guide
@@ -37,35 +37,8 @@ from hhmnet_core.training.reports import (
 )
 from hhmnet_core.training.stream import Stream
 
-VIDEO = "video"
 EVALUATION_BATCH = 32
 VISIBLE = 1e-3  # of a part's mask, summed
-
-
-class GuidedVideo(nn.Module):
-    """The video network, and what makes the skeleton's part features comparable with its own."""
-
-    def __init__(self, network: VideoNetwork, width: int) -> None:
-        super().__init__()
-        self.network = network
-        embedding = network.config.embedding
-        self.projector = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
-        )
-
-    def forward(
-        self,
-        images_nfchw: Tensor,
-        heat_nthw: Tensor | None,
-        masks_npthw: Tensor | None = None,
-        draws_nd: Tensor | None = None,
-    ) -> VideoEncoded:
-        encoded: VideoEncoded = self.network(images_nfchw, heat_nthw, masks_npthw, draws_nd)
-        return encoded
-
-    def known(self, tokens_npc: Tensor) -> Tensor:
-        """The skeleton's part features (N, P, C) among the video's: (N, P, E) of norm 1."""
-        return F.normalize(self.projector(tokens_npc), dim=-1)
 
 
 class VideoTrainer:
@@ -73,7 +46,6 @@ class VideoTrainer:
 
     Attributes:
         split: The clips of the protocol that have a video.
-        without: How many clips of the protocol have none.
     """
 
     def __init__(
@@ -88,8 +60,7 @@ class VideoTrainer:
         self.config, self.clips, self.guide, self.mesh = config, clips, guide, mesh
         self.device, self.layout = device, clips.manifest.skeleton
         everyone = split(clips, config.data.protocol, config.data.selection)
-        self.split = Split(*(part[footage.there_n[part]] for part in _parts(everyone)))
-        self.without = sum(map(len, _parts(everyone))) - sum(map(len, _parts(self.split)))
+        self.split = with_video(everyone, footage)
         if not len(self.split.train) or not len(self.split.test):
             raise InputError(
                 f"Of the clips that train {len(self.split.train)} have a video, of those that test "
@@ -122,6 +93,10 @@ class VideoTrainer:
     def steps_per_epoch(self) -> int:
         return -(-len(self.split.train) // self.config.optim.batch)
 
+    def epoch_order(self, epoch: int) -> list[Tensor]:
+        """The epoch's global batches as clip indices."""
+        return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
+
     def _ask(self, there: Int64Array, mirrored: bool) -> Insight:
         """What the guide says of every clip with a video, as configured; others are zero."""
         said = self.guide.ask(torch.from_numpy(there), mirrored)
@@ -144,6 +119,14 @@ class VideoTrainer:
         importance[there], parts[there] = said.importance_nmtv, said.parts_npc
         return Insight(importance, parts)
 
+    def _said(self, what: str, clips_n: Tensor, mirrored_n: Tensor) -> Tensor:
+        """Of the guide's insight, on the host; of mirrored clips what it said of them mirrored."""
+        plain: Tensor = getattr(self.insight, what)[clips_n]
+        if self.mirrored is self.insight:  # nothing is mirrored, and no device need be waited for
+            return plain
+        turned = getattr(self.mirrored, what)[clips_n]
+        return torch.where(mirrored_n.cpu().view(-1, *[1] * (plain.dim() - 1)), turned, plain)
+
     def _heat(
         self, clips_n: Tensor, joints_nmfv2: Tensor, mirrored_n: Tensor
     ) -> tuple[Tensor | None, Tensor]:
@@ -151,19 +134,14 @@ class VideoTrainer:
         spots = gaussians(joints_nmfv2, self.grid)
         if self.config.guidance.mode == "off":
             return None, spots
-        importance = torch.where(
-            mirrored_n.cpu().view(-1, 1, 1, 1),
-            self.mirrored.importance_nmtv[clips_n],
-            self.insight.importance_nmtv[clips_n],
-        )
+        importance = self._said("importance_nmtv", clips_n, mirrored_n)
         at = at_images(importance, self.positions[clips_n], self.num_frames[clips_n])
         return heat_map(at.to(self.device), spots), spots
 
     def train_epoch(self, epoch: int) -> Metrics:
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         config = self.config
-        order = epoch_order(self.split.train, config.optim.batch, config.seed, epoch)
-        for step, clips_n in enumerate(order):
+        for step, clips_n in enumerate(self.epoch_order(epoch)):
             sums += self.train_step(epoch, step, clips_n)
         self.mesh.sum_over_data([sums])
         loss, correct, contrast = (sums / len(self.split.train)).tolist()
@@ -179,13 +157,9 @@ class VideoTrainer:
                 "train/contrast": contrast,
                 "train/top1": correct,
                 "train/lr": rate,
-                "train/guidance": float(self._network.strength.detach()),
+                "train/guidance": float(self.stream.model.network.strength.detach()),
             }
         }
-
-    @property
-    def _network(self) -> VideoNetwork:
-        return self.stream.model.network
 
     def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
         """One step on a global batch of clip indices: (3,) loss, correct, contrast sums."""
@@ -254,11 +228,7 @@ class VideoTrainer:
         total: int,
     ) -> Tensor:
         """Over the global batch, equal on all processes."""
-        tokens = torch.where(
-            mirrored_n.cpu().view(-1, 1, 1),
-            self.mirrored.parts_npc[clips_n],
-            self.insight.parts_npc[clips_n],
-        )
+        tokens = self._said("parts_npc", clips_n, mirrored_n)
         if self.config.parts.mode == "body":
             tokens = tokens.mean(1, keepdim=True)
         known = model.known(tokens.to(self.device, self.config.optim.dtype))
@@ -324,7 +294,3 @@ class VideoTrainer:
         history = read_summary(folder, "phase2", config, self.clips.manifest.digest)
         self.stream.load(folder)
         return history
-
-
-def _parts(divided: Split) -> tuple[Int64Array, Int64Array, Int64Array]:
-    return divided.train, divided.val, divided.test

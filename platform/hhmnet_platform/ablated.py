@@ -14,7 +14,7 @@ from hhmnet_core.fusion.scores import ScoreTable, fuse, shared, top1
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training import config as phase1_config
 from hhmnet_core.training import phase1, phase2
-from hhmnet_core.training.guide import read_phase1
+from hhmnet_core.training.guide import read_phase1, read_weights
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
@@ -42,7 +42,7 @@ PHASE2: Mapping[str, Changes] = {
 
 
 def of_phase1(config: Phase1Config) -> Subject[Phase1Config]:
-    """Phase 1. Raises nothing; of a baseline only what it has can be taken away."""
+    """Phase 1; of a baseline only what it has can be taken away."""
     stst = config.model.name == "stst"
     variants = {name: changes for name, changes in PHASE1.items() if stst or "model" not in changes}
     return Subject(variants, "fusion", phase1_config.comparable, _train_phase1)
@@ -95,7 +95,7 @@ class _Phase2:
         checkpoint = Path(self.checkpoint)
         *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
         (video,) = (table for table in last.scores if table.split == "test")
-        skeleton = [t for t in self._skeleton(config) if t.split == "test"]
+        skeleton = _skeleton_scores(self.checkpoint, config.data.store)
         tables = shared([*skeleton, video])
         top1s = {
             "skeleton": top1(fuse(tables[:-1])),
@@ -104,16 +104,16 @@ class _Phase2:
         }
         return Outcome(name, config.seed, self.said(config), clips.manifest.digest, top1s)
 
-    def _skeleton(self, config: Phase2Config) -> list[ScoreTable]:
-        """The phase-1 run's own score tables of the four modalities."""
-        clips = load_clips(config.data.store)
-        first, _ = read_phase1(Path(self.checkpoint), clips.manifest)
-        (report,) = phase1.fit(first, clips, Mesh(), resume=Path(self.checkpoint))
-        return [table for table in report.scores if table.modality in MODALITIES]
+
+@cache
+def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
+    """The phase-1 run's own test tables of the four modalities; made once a process."""
+    clips = load_clips(store)
+    config = read_phase1(Path(checkpoint), clips.manifest)
+    (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))
+    return [t for t in report.scores if t.modality in MODALITIES and t.split == "test"]
 
 
 @cache
 def _digest(checkpoint: str, modality: str) -> str:
-    from hashlib import sha256
-
-    return sha256(Path(checkpoint, f"{modality}.safetensors").read_bytes()).hexdigest()
+    return read_weights(Path(checkpoint), modality)[1]

@@ -1,11 +1,10 @@
 """What a phase reports on: what it trains, and the fusion."""
 
-from hhmnet_core.fusion.scores import FUSION
+from hhmnet_core.fusion.scores import FUSION, VIDEO
 from hhmnet_core.skeleton.modalities import MODALITIES
 
 __all__ = ["ALL", "COLOURS", "FUSION", "MEMBERS", "TRAINED", "VIDEO"]
 
-VIDEO = "video"
 TRAINED = {"phase1": MODALITIES, "phase2": (VIDEO,)}
 MEMBERS = {phase: (*trained, FUSION) for phase, trained in TRAINED.items()}
 ALL = (*MODALITIES, VIDEO, FUSION)

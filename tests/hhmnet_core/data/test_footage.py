@@ -1,5 +1,6 @@
 """Videos of a store in training: mapped, decoded on demand or at once, alike."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from video_files import Films, decoded, film_store
 
 from hhmnet_core.data.footage import FootageReader, load_footage
+from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 
 CPU = torch.device("cpu")
@@ -40,20 +42,32 @@ def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
 def test_images_are_the_same_from_the_device_and_from_the_file(store: Path, tmp_path: Path) -> None:
     footage = load_footage(store, tmp_path)
     chosen = torch.tensor([7, 0, 53 - 1, 7])
-    kept, read = (FootageReader(footage, CPU, 2, resident).images(chosen) for resident in (1, 0))
+    kept, read = (FootageReader(footage, CPU, resident).images(chosen) for resident in (1, 0))
     assert kept.shape == (4, 4, 3, 32, 32) and kept.dtype == torch.uint8
     assert torch.equal(kept, read)
     expected = torch.from_numpy(footage.decode(52)).permute(0, 3, 1, 2)
     assert torch.equal(read[2], expected)
 
 
-def test_store_without_video_and_damaged_cache_are_named(
-    tiny_store: Path, store: Path, tmp_path: Path
-) -> None:
+def test_store_without_video_is_named(tiny_store: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no video: prepare the data set again with video"):
         load_footage(tiny_store, tmp_path)
+
+
+def test_damaged_cache_is_made_again(store: Path, tmp_path: Path) -> None:
     load_footage(store, tmp_path)
     (file,) = tmp_path.glob("*.video.v1.arrow")
+    whole = file.read_bytes()
     file.write_bytes(b"spoilt")
-    with pytest.raises(InputError, match=r"is damaged .*: delete it"):
-        load_footage(store, tmp_path)
+    assert len(load_footage(store, tmp_path)) == 54
+    assert file.read_bytes() == whole
+
+
+def test_clip_with_other_images_than_the_manifest_says_is_named(tmp_path: Path) -> None:
+    store = film_store(tmp_path / "store")
+    manifest = read_manifest(store)
+    assert manifest.visual
+    wrong = replace(manifest, visual=replace(manifest.visual, frames=5))
+    (store / "manifest.json").write_text(wrong.to_json())
+    with pytest.raises(InputError, match=r"Clip clip00 has 4 images, but the manifest .* says 5"):
+        load_footage(store, tmp_path / "cache")

@@ -16,6 +16,7 @@ from video_files import film_store
 
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.data.footage import Footage, load_footage
+from hhmnet_core.data.protocols import split
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.data.video_augment import VideoAugmentConfig
 from hhmnet_core.errors import InputError
@@ -125,13 +126,14 @@ def test_resumed_training_is_the_uninterrupted_one(
     np.testing.assert_array_equal(last.scores[-1].logits, report.scores[-1].logits)
 
 
-def test_clips_without_video_are_counted(world: tuple[ClipSet, Footage, Path]) -> None:
+def test_clips_without_video_take_no_part(world: tuple[ClipSet, Footage, Path]) -> None:
     clips, footage, folder = world
     guide = Guide(folder / "epoch2", "joint", clips, CPU)
     trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
-    assert trainer.without == 6
-    for part in (trainer.split.train, trainer.split.val, trainer.split.test):
-        assert footage.there_n[part].all()
+    everyone = split(clips, "", "val")
+    for part in ("train", "val", "test"):
+        kept, all_of_it = (set(getattr(s, part).tolist()) for s in (trainer.split, everyone))
+        assert kept == {i for i in all_of_it if footage.there_n[i]}
 
 
 def test_guide_of_another_store_unfinished_or_none_is_refused(
