@@ -126,6 +126,24 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def show_ablation(
+    subject: Subject[Config],
+    config: Config,
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    processes: int | None,
+    file: str,
+) -> None:
+    """Runs an ablation, prints each run as it ends, and the table; `processes` None: one a core."""
+    outcomes = []
+    number = (os.cpu_count() or 1) if processes is None else processes
+    for outcome in run_ablation(subject, config, variants, seeds, number, Path(file)):
+        outcomes.append(outcome)
+        shares = "  ".join(f"{name} {100 * share:.1f}" for name, share in outcome.top1.items())
+        print(f"{outcome.variant}, seed {outcome.seed}: {shares}", flush=True)
+    print("\n" + summary(subject, outcomes))
+
+
 def read_outcomes(file: Path) -> list[Outcome]:
     """What a file of outcomes holds; nothing if there is none."""
     if not file.exists():

@@ -42,6 +42,7 @@ def prepare_nw_ucla(
         focal: The colour camera's focal length, in pixels of an image 640 wide.
         on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
             left_out.csv.
+        workers: Processes that read; by default one a core. 1 does without Ray.
         overwrite: Replace what another source has put there, or a damaged store.
 
     Raises:
@@ -76,6 +77,7 @@ def prepare_utd_mhad(
             and 262.5 for rgb.
         on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
             left_out.csv.
+        workers: Processes that read; by default one a core. 1 does without Ray.
         overwrite: Replace what another source has put there, or a damaged store.
 
     Raises:

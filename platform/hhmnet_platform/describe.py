@@ -140,10 +140,8 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
     visual, layout = manifest.visual, manifest.skeleton
     assert visual
     columns = min(visual.frames, VIDEO_IMAGES)
-    figure = Figure(figsize=(1.7 * columns, 1.95 * max(len(clips), 1)), layout="constrained")
-    for row, clip in zip(
-        figure.subplots(max(len(clips), 1), columns, squeeze=False), clips, strict=False
-    ):
+    figure = Figure(figsize=(1.7 * columns, 1.95 * len(clips)), layout="constrained")
+    for row, clip in zip(figure.subplots(len(clips), columns, squeeze=False), clips, strict=True):
         video = clip.video
         assert video
         shown = np.linspace(0, len(video.images) - 1, columns).round().astype(int)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hhmnet_core.data.footage import load_footage
+from hhmnet_core.data.footage import load_footage, with_video
 from hhmnet_core.data.protocols import split
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training import phase1
@@ -94,11 +94,13 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     else:
         from hhmnet_core.training import phase2
 
+        footage = load_footage(config.data.store)
+        parts = with_video(parts, footage)
         with ExitStack() as stack:
             seconds, number = phase2.measure_step_seconds(
                 config,
                 clips,
-                load_footage(config.data.store),
+                footage,
                 fetched(run.guide_checkpoint, stack),
                 device,
                 data_parallel=plan.data_parallel,

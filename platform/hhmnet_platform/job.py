@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hhmnet_core.data.batches import StoreConfig
-from hhmnet_core.data.footage import load_footage
-from hhmnet_core.data.protocols import protocol_name, split
+from hhmnet_core.data.footage import load_footage, with_video
+from hhmnet_core.data.protocols import Split, protocol_name, split
 from hhmnet_core.data.store import ClipSet, load_clips
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -24,14 +24,14 @@ from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, absolute, fl
 
 
 @dataclass
-class Phase1Job(Phase1Config):
-    """Phase 1: what is trained, where, and on how much of the cluster.
+class Placement:
+    """Where a phase runs, and on how much of the cluster.
 
     Attributes:
         workspace: Folder or URI that holds everything the run makes.
         name: Of the run; empty: from the data set and a hash of the config.
-        workers: W, processes that train; null: one a GPU, else one a CPU up to four.
-        modality_parallel: P of 1, 2 or 4 that the modalities are split into; null: what divides W.
+        workers: W, processes that train; null: one a GPU; without, in phase 1 one a CPU up to
+            four, in phase 2 one.
         cpus_per_worker: CPU cores of a worker; null: an equal share.
         gpu: Train on GPUs; null: where there are any.
         tracking_uri: Of MLflow; empty: a database in the workspace.
@@ -42,7 +42,6 @@ class Phase1Job(Phase1Config):
     workspace: str = "workspace"
     name: str = ""
     workers: int | None = None
-    modality_parallel: int | None = None
     cpus_per_worker: int | None = None
     gpu: bool | None = None
     tracking_uri: str = ""
@@ -51,31 +50,26 @@ class Phase1Job(Phase1Config):
 
 
 @dataclass
-class Phase2Job(Phase2Config):
+class Phase1Job(Placement, Phase1Config):
+    """Phase 1: what is trained, where, and on how much of the cluster.
+
+    Attributes:
+        modality_parallel: P of 1, 2 or 4 that the modalities are split into; null: what divides W.
+    """
+
+    modality_parallel: int | None = None
+
+
+@dataclass
+class Phase2Job(Placement, Phase2Config):
     """Phase 2: what is trained, under whose guidance, where, and on how much of the cluster.
 
     Attributes:
         phase1: The finished phase-1 run that guides: its name in the workspace, its folder, or the
             id of one of its runs in MLflow.
-        workspace: Folder or URI that holds everything the run makes.
-        name: Of the run; empty: from the data set and a hash of the config.
-        workers: W, processes that train; null: one a GPU, else one.
-        cpus_per_worker: CPU cores of a worker; null: an equal share.
-        gpu: Train on GPUs; null: where there are any.
-        tracking_uri: Of MLflow; empty: a database in the workspace.
-        max_failures: How often workers may die before the run gives up.
-        dry_run: Only say what the run would take.
     """
 
     phase1: str = ""
-    workspace: str = "workspace"
-    name: str = ""
-    workers: int | None = None
-    cpus_per_worker: int | None = None
-    gpu: bool | None = None
-    tracking_uri: str = ""
-    max_failures: int = 3
-    dry_run: bool = False
 
 
 Job = Phase1Job | Phase2Job
@@ -98,6 +92,7 @@ class Run:
         science: The flat config and the data's digest: equal science, equal run.
         tracked: What MLflow is told.
         guide: The phase-1 run that guides phase 2.
+        notes: What the user should know of it.
     """
 
     phase: str
@@ -107,6 +102,7 @@ class Run:
     science: dict[str, Any]
     tracked: TrackedRun
     guide: RunFolder | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -145,9 +141,10 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     clips = load_clips(store)
     manifest = clips.manifest
     protocol = protocol_name(manifest.protocols, job.data.protocol)
-    split(clips, protocol, job.data.selection)
+    divided = split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
+    notes: tuple[str, ...] = ()
     if isinstance(job, Phase1Job):
         data = replace(job.data, store=store, protocol=protocol)
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
@@ -161,7 +158,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
             job.optim,
             job.seed,
         )
-        load_footage(store)  # raises where there is none
+        notes = _without_video(divided, with_video(divided, load_footage(store)))
         guide = finished_phase1(job, workspace, config.data, manifest.digest)
     science = flat(config)
     del science["data.store"]
@@ -191,7 +188,18 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         digest=manifest.digest,
         store=store,
     )
-    return Run(phase, config, clips, workspace.run(name), science, tracked, guide)
+    return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)
+
+
+def _without_video(everyone: Split, filmed: Split) -> tuple[str, ...]:
+    counts = [
+        f"{len(getattr(everyone, part)) - len(getattr(filmed, part))} of "
+        f"{len(getattr(everyone, part))} {part} clips"
+        for part in ("train", "val", "test")
+        if len(getattr(filmed, part)) < len(getattr(everyone, part))
+    ]
+    said = f"no video, so neither trained on nor scored: {', '.join(counts)}"
+    return (said,) if counts else ()
 
 
 def finished_phase1(

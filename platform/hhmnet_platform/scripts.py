@@ -7,11 +7,14 @@ Any other exception is a bug of ours: it keeps its traceback, and Python ends wi
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hhmnet_core.errors import InputError
+
+Config = TypeVar("Config", bound=Any)
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -51,6 +54,24 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
         raise InputError(f"{said}. See `{parser.prog} --help`.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error
+
+
+def given(prog: str, about: str | None, kind: type[Config]) -> Config:
+    """The dataclass that a command line describes, and the YAML files that it names.
+
+    Args:
+        prog: The script's name.
+        about: What it does.
+        kind: A dataclass; its fields, and those of the dataclasses in it, are the options.
+
+    Raises InputError as `parse` and the dataclass do.
+    """
+    parser = ArgumentParser(prog=prog, description=about)
+    parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
+    parser.add_class_arguments(kind)
+    values = parser.instantiate(parse(parser))
+    config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
+    return config
 
 
 def one_line(text: str) -> str:

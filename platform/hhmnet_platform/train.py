@@ -49,6 +49,8 @@ def run_phase(job: Job, began: float | None = None) -> None:
                 with ray_session() as resources:
                     plan = _plan(job, resources)
             print(f"run         {run.folder.name}\nmesh        {plan}", flush=True)
+            for note in run.notes:
+                print(f"note        {note}")
             for line in estimate(run, plan).lines():
                 print(line)
         return
@@ -95,6 +97,8 @@ def _plan(job: Job, resources: Resources) -> Plan:
 def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
     with Display(run.config.optim.epochs) as display, _stoppable():
         display.say(f"run     {run.folder.name}")
+        for note in run.notes:
+            display.say(f"note    {note}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")
         with ray_session() as resources:
             startup.mark("Ray")

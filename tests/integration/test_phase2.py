@@ -53,6 +53,8 @@ def finished(phase2: Start, workspace: Path) -> Path:
     process = phase2(workspace)
     assert process.finish() == 0, process.output
     assert "1 network each" in process.output
+    said = "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
+    assert f"note    {said}" in process.output
     return workspace
 
 
@@ -102,7 +104,7 @@ def test_same_command_again_says_complete(finished: Path, phase2: Start) -> None
 def test_dry_run_says_what_it_would_take(phase2: Start, finished: Path, tmp_path: Path) -> None:
     process = phase2(tmp_path, "--dry_run=true")
     assert process.finish() == 0, process.output
-    for said in ("films-phase2-", "parameters  video", "clips       24 train"):
+    for said in ("films-phase2-", "parameters  video", "clips       24 train, 8 val, 16 test"):
         assert said in process.output
     assert not (tmp_path / "runs").exists()
 
