@@ -1,12 +1,16 @@
-"""Trains phase 2: a video network guided by a finished phase-1 run, and fuses the two."""
+"""Trains phase 2: a video network guided by a finished phase-1 run, and fuses the two.
 
+Without arguments: a demo, which trains its phase 1 first where that is not there yet.
+"""
+
+from hhmnet_platform.job import Phase2Job
+from hhmnet_platform.pipeline import run_phase2
 from hhmnet_platform.scripts import given, run_script
 from hhmnet_platform.startup import process_began
-from hhmnet_platform.train import Phase2Job, run_phase
 
 
 def main() -> None:
-    run_phase(given("phase2.py", __doc__, Phase2Job), began=process_began())
+    run_phase2(given("phase2.py", __doc__, Phase2Job), began=process_began())
 
 
 if __name__ == "__main__":

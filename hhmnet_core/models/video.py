@@ -54,14 +54,15 @@ class VideoNetwork(nn.Module):
             grid = self.backbone(torch.zeros(1, images, 3, size, size))
         self.grid_shape: tuple[int, int, int] = tuple(grid.shape[1:4])
         width = grid.shape[-1]
-        # Pooling forgets where and when; what is pooled has to know.
+        # Pooling forgets where; what is pooled has to know. The parts' contrast pools time too.
         self.when_td = nn.Parameter(0.02 * torch.randn(self.grid_shape[0], width))
         self.where_hwd = nn.Parameter(0.02 * torch.randn(*self.grid_shape[1:], width))
         self.temporal = SkTc(width, [(3, 1), (3, 2)], True) if config.temporal == "select" else None
         # Starts halfway between features as they are and features weighted by the heat map.
         self.strength_logit = nn.Parameter(torch.zeros(()))
         self.norm = nn.LayerNorm(width)
-        self.classifier = nn.Linear(width, num_classes)
+        # Frames stay in order up to here: a mean over them would know no before and after.
+        self.classifier = nn.Linear(self.grid_shape[0] * width, num_classes)
         self.projector = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.embedding)
         )
@@ -113,7 +114,7 @@ class VideoNetwork(nn.Module):
         weighted = grid_nthwd
         if heat_nthw is not None:
             weighted = grid_nthwd * (1 + self.strength * (heat_nthw - 1))[..., None]
-        pooled_nd = weighted.mean((1, 2, 3))
+        pooled_nd = weighted.mean((2, 3)).flatten(1)
         if draws_nd is not None and self.config.dropout:
             kept = 1 - self.config.dropout
             pooled_nd = pooled_nd * ((draws_nd < kept) / kept)

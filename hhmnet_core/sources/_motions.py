@@ -110,10 +110,10 @@ def _stand_up(pose: Pose, motion: Motion) -> None:
     _seat(pose, motion, 1 - motion.rise(0.15, 0.9))
 
 
-def _hand_to_head(
+def _reach(
     pose: Pose, motion: Motion, goal_of: Callable[[Array], Array], elbow: Array, up: Array
 ) -> None:
-    """One hand, mostly the dominant, goes to a place by the head; `goal_of` takes its sign."""
+    """One hand, mostly the dominant, goes to a place; `goal_of` takes its side's sign."""
     for side in (LEFT, RIGHT):
         chosen = (motion.dominant == side)[:, None] * up
         goal = goal_of(np.full((len(motion.dominant), 1), SIDES[side]))
@@ -125,16 +125,14 @@ def _drink(pose: Pose, motion: Motion) -> None:
     up = motion.hold(0.08, 0.35, 0.7, 0.95)
     tip = motion.hold(0.35, 0.48, 0.6, 0.72)
     x, y, z = motion.draw(0.02, 0.16), motion.draw(0.13, 0.24), motion.draw(0.26, 0.4)
-    _hand_to_head(
-        pose, motion, lambda sign: point(sign * x, y + 0.08 * tip, z), 0.1 + 0.35 * tip, up
-    )
+    _reach(pose, motion, lambda sign: point(sign * x, y + 0.08 * tip, z), 0.1 + 0.35 * tip, up)
     pose.nod -= motion.draw(0.15, 0.4) * tip
 
 
 def _phone_call(pose: Pose, motion: Motion) -> None:
     up = motion.hold(0.08, 0.32, 0.75, 0.95)
     x, y, z = motion.draw(0.16, 0.3), motion.draw(0.15, 0.28), motion.draw(0.08, 0.22)
-    _hand_to_head(pose, motion, lambda sign: point(sign * x, y, z), motion.draw(0.0, 0.4), up)
+    _reach(pose, motion, lambda sign: point(sign * x, y, z), motion.draw(0.0, 0.4), up)
     lean = np.where(motion.dominant == LEFT, -1.0, 1.0)[:, None]
     pose.look -= lean * up * motion.draw(-0.1, 0.3)
 
@@ -143,20 +141,19 @@ def _touch_head(pose: Pose, motion: Motion) -> None:
     up = motion.hold(0.08, 0.35, 0.7, 0.95)
     rub = 0.05 * motion.vigour * motion.wave(motion.draw(1.0, 4.0))
     x, y, z = motion.draw(0.05, 0.22), motion.draw(0.28, 0.42), motion.draw(0.08, 0.26)
-    _hand_to_head(
+    _reach(
         pose, motion, lambda sign: point(sign * (x + rub), y, z + rub), motion.draw(0.1, 0.6), up
     )
 
 
-def _clap(low: float, high: float, widest: float) -> Callable[[Pose, Motion], None]:
+def _beat(low: float, high: float) -> Callable[[Pose, Motion], None]:
+    """The dominant hand goes up and down, that many times over the action."""
+
     def act(pose: Pose, motion: Motion) -> None:
         up = motion.hold(0.0, 0.15, 0.88, 1.0)
-        apart = 0.5 + 0.5 * motion.wave(motion.draw(low, high))
-        width = motion.draw(0.2, widest) * motion.vigour
-        y, z = motion.draw(-0.35, 0.05), motion.draw(0.45, 0.7)
-        for side in (LEFT, RIGHT):
-            goal = point(SIDES[side] * (0.04 + width * apart), y, z)
-            pose.hands[:, :, side] = _blend(pose.hands[:, :, side], goal, up)
+        stroke = motion.draw(0.1, 0.25) * motion.vigour * motion.wave(motion.draw(low, high))
+        x, y, z = motion.draw(0.1, 0.4), motion.draw(-0.35, 0.05), motion.draw(0.4, 0.65)
+        _reach(pose, motion, lambda sign: point(sign * x, y + stroke, z), motion.draw(0, 0.3), up)
 
     return act
 
@@ -255,13 +252,18 @@ class Action:
         name: Its name.
         act: Moves the actor.
         seconds: Its usual length.
+        thing: What the dominant hand holds, one of `_scene.THINGS`; "": whatever.
         partner: Moves the second body, where there is one.
     """
 
     name: str
     act: Callable[[Pose, Motion], None]
     seconds: float
+    thing: str = ""
     partner: Callable[[Pose, Motion], None] | None = None
+
+
+_slowly, _fast = _beat(2.0, 3.0), _beat(4.5, 7.0)
 
 
 ACTIONS = (
@@ -271,16 +273,19 @@ ACTIONS = (
     Action("kick right", _kick(RIGHT), 1.8),
     Action("sit down", _sit_down, 2.2),
     Action("stand up", _stand_up, 2.2),
-    Action("drink", _drink, 3.2),
-    Action("phone call", _phone_call, 3.2),
+    Action("drink", _drink, 3.2, "bottle"),
+    Action("eat", _drink, 3.2, "banana"),
+    Action("phone call", _phone_call, 3.2, "phone"),
     Action("touch head", _touch_head, 3.2),
-    Action("clap slowly", _clap(2.0, 3.0, 0.55), 2.6),
-    Action("clap fast", _clap(4.5, 7.0, 0.4), 2.6),
+    Action("hammer slowly", _slowly, 2.6, "hammer"),
+    Action("hammer fast", _fast, 2.6, "hammer"),
+    Action("shake a maraca slowly", _slowly, 2.6, "maraca"),
+    Action("shake a maraca fast", _fast, 2.6, "maraca"),
     Action("jump", _jump, 1.6),
     Action("bow", _bow, 2.2),
     Action("walk", _walk, 3.0),
     Action("lie down", _lie_down, 3.4),
     Action("fall", _fall, 2.0),
-    Action("shake hands", _shake_hands, 2.6, _shake_hands),
-    Action("push", _push, 1.8, _be_pushed),
+    Action("shake hands", _shake_hands, 2.6, partner=_shake_hands),
+    Action("push", _push, 1.8, partner=_be_pushed),
 )

@@ -3,7 +3,8 @@
 Ten subjects (size, limb proportions, tempo, vigour, posture, handedness) act before three cameras
 (yaw, height, distance). Some classes are easy; some differ by centimetres of a hand's path (drink,
 phone call, touch head), by the side (wave, kick), by time alone (sit down and stand up, slow and
-fast clapping, lie down and fall), and some have two bodies.
+fast hammering, lie down and fall), and some have two bodies. Some are the same motion with another
+thing in the hand, which only the video shows: drink and eat, hammer and shake a maraca.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 
 from hhmnet_core.data.clips import Clip
 from hhmnet_core.data.manifest import Protocol
+from hhmnet_core.data.video import Image, VideoConfig, project
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources._figure import SIDES, Array, Body, Pose, about_axis, joints_of
 from hhmnet_core.sources._motions import ACTIONS, Action, Motion
+from hhmnet_core.sources._scene import FOCAL, THINGS, Held, Scene, render
+from hhmnet_core.sources._videos import with_video
 
 DATASET = "synthetic"
 LAYOUT = "kinect_v1_20"
@@ -34,6 +38,8 @@ PROTOCOLS = {
 _FRAMES_PER_SECOND = 20.0
 _MOST_FRAMES = 120
 _SHORT = 0.01  # share of the clips of which the sensor caught only a glimpse, 1 to 5 frames
+_CARRIED = 0.5  # share of the other clips in which something is carried that means nothing
+_CAMERA_HEIGHT = 0.9  # metres
 _CAMERA_YAW = np.radians([-40.0, 35.0, 5.0])
 _CAMERA_PITCH = np.radians([8.0, 3.0, 14.0])
 _CAMERA_DISTANCE = np.array([2.6, 3.0, 2.8])
@@ -54,12 +60,38 @@ class _Subjects:
     left_handed: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Performance:
+    """An action, played once a clip.
+
+    Attributes:
+        real: (N, M, T, V, 3) the bodies before the camera, T the longest clip's frames.
+        sensed: (N, M, T, V, 3) float32, what its sensor makes of them.
+        first: (N,) the frame in which each clip begins.
+        frames: (N,) how many it has.
+        up: (N, 3) the direction that is up, as the camera stands.
+        floor: (N,) height of the floor along it.
+        people: (N, M) who they are.
+        side: (N,) the hand that the actor prefers, 0 left and 1 right.
+    """
+
+    real: Array
+    sensed: NDArray[np.float32]
+    first: Index
+    frames: Index
+    up: Array
+    floor: Array
+    people: Index
+    side: Index
+
+
 class Recordings:
     """Clips drawn class by class when they are asked for; the same for the same arguments.
 
     Args:
         seed: Of all that is drawn.
         clips_per_class: Spread evenly over the subjects and cameras; 30 is one of each.
+        video: What is kept of their video; None: nothing is filmed. Skeletons are the same.
 
     Attributes:
         names: The clips' sample ids.
@@ -68,12 +100,17 @@ class Recordings:
         InputError: A negative seed, or less than one clip a class.
     """
 
-    def __init__(self, seed: int = 1, clips_per_class: int = CLIPS_PER_CLASS) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        clips_per_class: int = CLIPS_PER_CLASS,
+        video: VideoConfig | None = None,
+    ) -> None:
         if seed < 0:
             raise InputError(f"The seed must be 0 or more, but got {seed}.")
         if clips_per_class < 1:
             raise InputError(f"clips_per_class must be 1 or more, but got {clips_per_class}.")
-        self.seed = seed
+        self.seed, self.video = seed, video
         index_n = np.arange(clips_per_class)
         self._subject_n = index_n % NUM_SUBJECTS
         self._camera_n = index_n // NUM_SUBJECTS % NUM_CAMERAS
@@ -88,7 +125,7 @@ class Recordings:
             )
         ]
         self._place = {name: at for at, name in enumerate(self.names)}
-        self._drawn: tuple[int, list[Clip]] = (-1, [])
+        self._drawn: tuple[int, _Performance] | None = None
 
     def clips(self) -> Iterator[Clip]:
         """All of them, in order."""
@@ -97,26 +134,44 @@ class Recordings:
     def clip(self, name: str) -> Clip:
         """The clip of that sample id; its whole class is drawn, and kept until the next."""
         label, place = divmod(self._place[name], len(self._subject_n))
-        if self._drawn[0] != label:
-            self._drawn = (label, list(self._class(label)))
-        return self._drawn[1][place]
+        if self._drawn is None or self._drawn[0] != label:
+            self._drawn = (label, self._perform(label))
+        played = self._drawn[1]
+        shown = slice(played.first[place], played.first[place] + played.frames[place])
+        clip = Clip(
+            sample_id=name,
+            label=label,
+            subject=int(self._subject_n[place]) + 1,
+            camera=int(self._camera_n[place]) + 1,
+            setup=0,
+            joints=played.sensed[place, :, shown],
+        )
+        return self._filmed(clip, played, place, shown) if self.video else clip
 
-    def _class(self, label: int) -> Iterator[Clip]:
+    def _perform(self, label: int) -> _Performance:
         subjects = _draw_subjects(np.random.default_rng([self.seed, len(ACTIONS)]))
         random = np.random.default_rng([self.seed, label])
-        joints_nmtvc, frames_n = _perform(
-            ACTIONS[label], subjects, self._subject_n, self._camera_n, random
+        return _perform(ACTIONS[label], subjects, self._subject_n, self._camera_n, random)
+
+    def _filmed(self, clip: Clip, played: _Performance, place: int, shown: slice) -> Clip:
+        assert self.video
+        key = (self.seed, clip.label, place)
+        scene = Scene(
+            joints=played.real[place, :, shown],
+            up=played.up[place],
+            floor=float(played.floor[place]),
+            people=tuple(played.people[place].tolist()),
+            held=_held(ACTIONS[clip.label], int(played.side[place]), np.random.default_rng(key)),
+            key=key,
         )
-        first_n = _glimpses(frames_n, random)
-        for i in range(len(frames_n)):
-            yield Clip(
-                sample_id=self.names[label * len(frames_n) + i],
-                label=label,
-                subject=int(self._subject_n[i]) + 1,
-                camera=int(self._camera_n[i]) + 1,
-                setup=0,
-                joints=joints_nmtvc[i, :, first_n[i] : first_n[i] + frames_n[i]],
-            )
+
+        def images(positions: Index) -> list[Image]:
+            return render(scene, positions)
+
+        def pixels_of(width: int, height: int) -> NDArray[np.float32]:
+            return project(clip.joints, FOCAL, width, height)
+
+        return with_video(clip, images, pixels_of, self.video)
 
 
 def _draw_subjects(random: np.random.Generator) -> _Subjects:
@@ -137,12 +192,8 @@ def _perform(
     subject_n: Index,
     camera_n: Index,
     random: np.random.Generator,
-) -> tuple[NDArray[np.float32], Index]:
-    """Plays an action once a clip.
-
-    Returns:
-        (N, M, T, V, C) joints as the camera gives them, T the longest clip's, and (N,) frames.
-    """
+) -> _Performance:
+    """Plays an action once a clip."""
     num_clips = len(subject_n)
     seconds_n = action.seconds * random.uniform(0.6, 1.6, num_clips) / subjects.tempo[subject_n]
     frames_n = np.clip(np.rint(seconds_n * _FRAMES_PER_SECOND), 8, _MOST_FRAMES).astype(np.int64)
@@ -152,18 +203,31 @@ def _perform(
     phase_nt = np.clip((time_nt - begin_n1) / (end_n1 - begin_n1), 0.0, 1.0)
     phase_nt = phase_nt ** random.uniform(0.65, 1.5, (num_clips, 1))
 
-    figures = [_figure(action.act, subjects, subject_n, phase_nt, random)]
+    figure, side_n = _figure(action.act, subjects, subject_n, phase_nt, random)
+    figures, people = [figure], [subject_n]
     if action.partner:
         other_n = (subject_n + random.integers(1, NUM_SUBJECTS, num_clips)) % NUM_SUBJECTS
-        partner = _figure(action.partner, subjects, other_n, phase_nt, random)
+        partner, _ = _figure(action.partner, subjects, other_n, phase_nt, random)
         figures.append(_facing(partner, random.uniform(0.85, 1.25, num_clips)))
-    world_nmtvc = np.stack(figures, axis=1)
+        people.append(other_n)
+    world_nmtvc, people_nm = np.stack(figures, axis=1), np.stack(people, axis=1)
     if action.partner:
         # The sensor numbers the bodies as it finds them.
         swapped_n = random.random(num_clips) < 0.5
         world_nmtvc[swapped_n] = world_nmtvc[swapped_n, ::-1]
-    seen = _seen(world_nmtvc, camera_n, random)
-    return _sensed(seen, frames_n, random).astype(np.float32), frames_n
+        people_nm[swapped_n] = people_nm[swapped_n, ::-1]
+    real, up_nc, floor_n = _before_camera(world_nmtvc, camera_n, random)
+    sensed = _sensed(real, frames_n, random).astype(np.float32)
+    first_n = _glimpses(frames_n, random)
+    return _Performance(real, sensed, first_n, frames_n, up_nc, floor_n, people_nm, side_n)
+
+
+def _held(action: Action, side: int, random: np.random.Generator) -> Held | None:
+    """What the actor holds: what the action needs, or anything, or nothing."""
+    if action.thing:
+        return Held(action.thing, side)
+    carries, thing = random.random() < _CARRIED, str(random.choice(sorted(THINGS)))
+    return Held(thing, side) if carries and not action.partner else None
 
 
 def _figure(
@@ -172,8 +236,8 @@ def _figure(
     subject_n: Index,
     phase_nt: Array,
     random: np.random.Generator,
-) -> Array:
-    """One body a clip doing an action, (N, T, V, 3) in the figure's world."""
+) -> tuple[Array, Index]:
+    """One body a clip doing an action, (N, T, V, 3) in the figure's world; its hand, (N,)."""
     num_clips, num_frames = phase_nt.shape
     left_n = subjects.left_handed[subject_n] ^ (random.random(num_clips) < 0.05)
     motion = Motion(
@@ -186,7 +250,7 @@ def _figure(
     _fidget(pose, motion, subjects, subject_n)
     act(pose, motion)
     body = Body.of(subjects.height[subject_n], subjects.build[subject_n])
-    return joints_of(pose, body)
+    return joints_of(pose, body), motion.dominant
 
 
 def _fidget(pose: Pose, motion: Motion, subjects: _Subjects, subject_n: Index) -> None:
@@ -232,27 +296,36 @@ def _facing(joints_ntvc: Array, distance_n: Array) -> Array:
     return turned
 
 
-def _seen(world_nmtvc: Array, camera_n: Index, random: np.random.Generator) -> Array:
-    """The figures in the camera's coordinates: x and z as the Kinect has them, z away from it."""
+def _before_camera(
+    world_nmtvc: Array, camera_n: Index, random: np.random.Generator
+) -> tuple[Array, Array, Array]:
+    """The figures in the camera's coordinates: x and z as the Kinect has them, z away from it.
+
+    Returns:
+        They, the direction (N, 3) that is up, and the floor's height (N,) along it.
+    """
     num_clips = len(camera_n)
     # People face the camera's stand only roughly.
     yaw_n = _CAMERA_YAW[camera_n] + random.uniform(-0.7, 0.7, num_clips)
     pitch_n = _CAMERA_PITCH[camera_n] + random.normal(0.0, 0.04, num_clips)
     facing_ncc = about_axis(pitch_n, 0) @ about_axis(np.pi + yaw_n, 1)
-    seen: Array = np.einsum("ncd,nmtvd->nmtvc", facing_ncc, world_nmtvc - np.array([0.0, 0.9, 0.0]))
+    axis = np.array([0.0, _CAMERA_HEIGHT, 0.0])
+    real: Array = np.einsum("ncd,nmtvd->nmtvc", facing_ncc, world_nmtvc - axis)
     distance_n = _CAMERA_DISTANCE[camera_n] + random.normal(0.0, 0.2, num_clips)
     aside_n, above_n = random.normal(0.0, 0.15, (2, num_clips))
-    seen += np.stack([aside_n, above_n, distance_n], -1)[:, None, None, None]
-    return seen
+    way_nc = np.stack([aside_n, above_n, distance_n], -1)
+    real += way_nc[:, None, None, None]
+    up_nc = facing_ncc[:, :, 1]
+    return real, up_nc, (way_nc * up_nc).sum(-1) - _CAMERA_HEIGHT
 
 
-def _sensed(seen_nmtvc: Array, frames_n: Index, random: np.random.Generator) -> Array:
+def _sensed(real_nmtvc: Array, frames_n: Index, random: np.random.Generator) -> Array:
     """What the sensor makes of it: noise, more of it far out on the limbs, and lost joints."""
-    num_clips, num_bodies, num_frames, num_joints, _ = seen_nmtvc.shape
+    num_clips, num_bodies, num_frames, num_joints, _ = real_nmtvc.shape
     grain_v = np.full(num_joints, 0.006)
     grain_v[[6, 7, 10, 11, 14, 15, 18, 19]] = 0.014
     grain = random.uniform(0.6, 1.6, (num_clips, 1, 1, 1, 1)) * grain_v[:, None]
-    joints = seen_nmtvc + grain * random.normal(size=seen_nmtvc.shape)
+    joints = real_nmtvc + grain * random.normal(size=real_nmtvc.shape)
     # A lost joint stays where it was last seen, or is guessed some way off.
     clip_n, time_t = np.arange(num_clips)[:, None], np.arange(num_frames)
     for body in range(num_bodies):

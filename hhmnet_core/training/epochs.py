@@ -36,6 +36,9 @@ class Trains(Protocol):
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test."""
 
+    def final_metrics(self) -> Metrics:
+        """What is worth knowing at the end beside the scores."""
+
     def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
         """What is yielded after an epoch."""
 
@@ -55,6 +58,8 @@ def train(trainer: Trains, epochs: int, resume: Path | None) -> Iterator[EpochRe
         scores: list[ScoreTable] = []
         if epoch == epochs:
             scores = trainer.final_scores()
+            for member, values in trainer.final_metrics().items():
+                metrics.setdefault(member, {}).update(values)
             for table in scores:
                 ours = metrics.setdefault(table.modality, {})
                 if table.split == "test":

@@ -19,10 +19,11 @@ from hhmnet_core.data.video_augment import augment_video
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import VIDEO, ScoreTable
 from hhmnet_core.losses import part_contrast
-from hhmnet_core.models.guidance import Insight, at_images, gaussians, heat_map, part_masks
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.randomness import BatchRandom, keyed_generator
+from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.training.evaluation import choose, score_table, table_metrics
+from hhmnet_core.training.guidance import Guidance, visible
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import learning_rate
@@ -38,7 +39,6 @@ from hhmnet_core.training.reports import (
 from hhmnet_core.training.stream import Stream
 
 EVALUATION_BATCH = 32
-VISIBLE = 1e-3  # of a part's mask, summed
 
 
 class VideoTrainer:
@@ -73,19 +73,15 @@ class VideoTrainer:
             )
         self.reader = FootageReader(footage, device)
         self.labels = torch.from_numpy(clips.labels.copy()).to(device)
-        self.num_frames = torch.from_numpy(clips.num_frames.copy())
-        self.positions = torch.from_numpy(footage.positions_nf.copy())
         self.joints = torch.from_numpy(footage.joints_nmfv2)
-        (there,) = np.nonzero(footage.there_n)
-        self.insight = self._ask(there, mirrored=False)
-        self.mirrored = self._ask(there, mirrored=True) if config.augment.mirror else self.insight
+        self.guidance = Guidance(config, clips, footage, guide, device)
         visual = footage.visual
         with torch.random.fork_rng(devices=[]):
             torch.random.set_rng_state(keyed_generator(config.seed, VIDEO).get_state())
             network = VideoNetwork(
                 config.video, visual.frames, visual.size, len(clips.manifest.class_names)
             )
-            model = GuidedVideo(network, self.insight.parts_npc.shape[-1])
+            model = GuidedVideo(network, self.guidance.width)
         self.grid = network.grid_shape
         self.stream = Stream(VIDEO, model.to(device, config.optim.dtype), config.optim)
 
@@ -96,47 +92,6 @@ class VideoTrainer:
     def epoch_order(self, epoch: int) -> list[Tensor]:
         """The epoch's global batches as clip indices."""
         return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
-
-    def _ask(self, there: Int64Array, mirrored: bool) -> Insight:
-        """What the guide says of every clip with a video, as configured; others are zero."""
-        said = self.guide.ask(torch.from_numpy(there), mirrored)
-        present = said.importance_nmtv.amax((2, 3), keepdim=True) > 0
-        if self.config.guidance.mode == "uniform":
-            said = Insight(present.expand_as(said.importance_nmtv).float(), said.parts_npc)
-        elif self.config.guidance.mode == "random":
-            drawn = torch.stack(
-                [
-                    torch.rand(
-                        said.importance_nmtv.shape[1:],
-                        generator=keyed_generator(self.config.seed, "guidance", int(clip)),
-                    )
-                    for clip in there
-                ]
-            )
-            said = Insight(drawn * present, said.parts_npc)
-        importance = torch.zeros(len(self.clips), *said.importance_nmtv.shape[1:])
-        parts = torch.zeros(len(self.clips), *said.parts_npc.shape[1:])
-        importance[there], parts[there] = said.importance_nmtv, said.parts_npc
-        return Insight(importance, parts)
-
-    def _said(self, what: str, clips_n: Tensor, mirrored_n: Tensor) -> Tensor:
-        """Of the guide's insight, on the host; of mirrored clips what it said of them mirrored."""
-        plain: Tensor = getattr(self.insight, what)[clips_n]
-        if self.mirrored is self.insight:  # nothing is mirrored, and no device need be waited for
-            return plain
-        turned = getattr(self.mirrored, what)[clips_n]
-        return torch.where(mirrored_n.cpu().view(-1, *[1] * (plain.dim() - 1)), turned, plain)
-
-    def _heat(
-        self, clips_n: Tensor, joints_nmfv2: Tensor, mirrored_n: Tensor
-    ) -> tuple[Tensor | None, Tensor]:
-        """The heat map, as configured, and the Gaussians that it is made of."""
-        spots = gaussians(joints_nmfv2, self.grid)
-        if self.config.guidance.mode == "off":
-            return None, spots
-        importance = self._said("importance_nmtv", clips_n, mirrored_n)
-        at = at_images(importance, self.positions[clips_n], self.num_frames[clips_n])
-        return heat_map(at.to(self.device), spots), spots
 
     def train_epoch(self, epoch: int) -> Metrics:
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
@@ -180,8 +135,8 @@ class VideoTrainer:
             self.layout,
             random("augment"),
         )
-        heat, spots = self._heat(own, batch.joints_nmfv2, batch.mirrored_n)
-        masks = self._masks(spots)
+        heat, spots = self.guidance.heat(own, batch.joints_nmfv2, self.grid, batch.mirrored_n)
+        masks = self.guidance.masks(spots)
         model = self.stream.model
         model.train()
         dtype = config.optim.dtype
@@ -211,13 +166,6 @@ class VideoTrainer:
         once = total if self.mesh.data_rank == 0 else 0  # the same on all of them
         return torch.stack([cross_entropy.detach(), correct, contrast.detach() * once]).double()
 
-    def _masks(self, spots_nmtvhw: Tensor) -> Tensor | None:
-        mode = self.config.parts.mode
-        if mode == "off" or not self.config.parts.weight:
-            return None
-        masks = part_masks(spots_nmtvhw, self.layout)
-        return masks if mode == "parts" else masks.amax(1, keepdim=True)
-
     def _contrast(
         self,
         model: GuidedVideo,
@@ -228,15 +176,12 @@ class VideoTrainer:
         total: int,
     ) -> Tensor:
         """Over the global batch, equal on all processes."""
-        tokens = self._said("parts_npc", clips_n, mirrored_n)
-        if self.config.parts.mode == "body":
-            tokens = tokens.mean(1, keepdim=True)
-        known = model.known(tokens.to(self.device, self.config.optim.dtype))
-        visible = (masks_npthw.sum((2, 3, 4)) > VISIBLE) & tokens.any(-1).to(self.device)
+        tokens = self.guidance.tokens(clips_n, mirrored_n)
+        known, there = model.known(tokens), visible(masks_npthw, tokens)
         assert encoded.parts_npe is not None
         gathered = [
             self.mesh.gather(each.transpose(0, 1).contiguous(), total).transpose(0, 1)
-            for each in (encoded.parts_npe, known, visible.to(known)[..., None])
+            for each in (encoded.parts_npe, known, there.to(known)[..., None])
         ]
         seen, known, shown = gathered
         return part_contrast(seen, known, shown[..., 0] > 0.5, self.config.parts.temperature)
@@ -260,23 +205,68 @@ class VideoTrainer:
         ]
 
     @torch.no_grad()
+    def final_metrics(self) -> Metrics:
+        """How alike a part in the video and a part of the same clip's skeleton are, over test.
+
+        The mean cosine, by the part in the video and that of the skeleton; only of parts that were
+        seen, and only where part by part is what was trained.
+        """
+        if self.config.parts.mode != "parts" or not self.config.parts.weight:
+            return {}
+        everyone = torch.from_numpy(self.split.test)
+        sums = torch.zeros(2, len(PARTS), len(PARTS), dtype=torch.float64, device=self.device)
+        projector = {
+            name.removeprefix("projector."): weight
+            for name, weight in self._weights(best=True).items()
+            if name.startswith("projector.")
+        }
+        for clips_n in everyone[self.mesh.rows(len(everyone))].split(EVALUATION_BATCH):
+            encoded, masks = self._encoded(clips_n, best=True)
+            tokens = self.guidance.tokens(clips_n)
+            known = F.normalize(
+                functional_call(self.stream.model.projector, projector, tokens), dim=-1
+            )
+            assert encoded.parts_npe is not None and masks is not None
+            there = visible(masks, tokens).double()
+            alike_npp = torch.einsum("npe,nqe->npq", encoded.parts_npe, known).double()
+            both_npp = there[:, :, None] * there[:, None]
+            sums += torch.stack([(alike_npp * both_npp).sum(0), both_npp.sum(0)])
+        self.mesh.sum_over_data([sums])
+        alike_pp, clips_pp = sums.tolist()
+        return {
+            VIDEO: {
+                f"similarity/{seen}/{known}": alike_pp[i][j] / clips_pp[i][j]
+                for i, seen in enumerate(PARTS)
+                for j, known in enumerate(PARTS)
+                if clips_pp[i][j]
+            }
+        }
+
+    @torch.no_grad()
     def logits(self, indices: Int64Array, best: bool = False) -> Tensor:
         """(len(indices), K) float32 on the host, from the evaluated or the best weights."""
         everyone = torch.from_numpy(indices)
         own = everyone[self.mesh.rows(len(everyone))]
         local = torch.zeros(1, len(own), len(self.clips.manifest.class_names), device=self.device)
-        model, dtype = self.stream.model, self.config.optim.dtype
-        model.eval()
-        weights = (self.stream.best if best else {}) or self.stream.evaluated
         for start in range(0, len(own), EVALUATION_BATCH):
             clips_n = own[start : start + EVALUATION_BATCH]
-            images = self.reader.images(clips_n).to(dtype) / 255
-            nobody = torch.zeros(len(clips_n), dtype=torch.bool)
-            heat, _ = self._heat(clips_n, self.joints[clips_n].to(self.device), nobody)
-            given = (images, None if heat is None else heat.to(dtype))
-            encoded: VideoEncoded = functional_call(model, weights, given)
-            local[0, start : start + len(clips_n)] = encoded.logits_nk
+            local[0, start : start + len(clips_n)] = self._encoded(clips_n, best)[0].logits_nk
         return self.mesh.gather(local, len(everyone))[0].cpu()
+
+    def _weights(self, best: bool) -> dict[str, Tensor]:
+        return (self.stream.best if best else {}) or self.stream.evaluated
+
+    def _encoded(self, clips_n: Tensor, best: bool) -> tuple[VideoEncoded, Tensor | None]:
+        """Clips as they are, and the parts' masks."""
+        model, dtype = self.stream.model, self.config.optim.dtype
+        model.eval()
+        images = self.reader.images(clips_n).to(dtype) / 255
+        joints = self.joints[clips_n].to(self.device)
+        heat, spots = self.guidance.heat(clips_n, joints, self.grid)
+        masks = self.guidance.masks(spots)
+        given = [each if each is None else each.to(dtype) for each in (heat, masks)]
+        encoded: VideoEncoded = functional_call(model, self._weights(best), (images, *given))
+        return encoded, masks
 
     def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
         return score_table(self.clips, indices, logits_nk, VIDEO, part)

@@ -13,11 +13,12 @@ from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import layout_from
 from hhmnet_core.sources import ntu, nw_ucla, own, synthetic, utd_mhad
+from hhmnet_core.sources._videos import fingerprint
 from hhmnet_platform.prepare import Prepared, Recipe, prepare
 
 NTU_SHARD_CLIPS = 1024
 VIDEO_SHARD_CLIPS = 128
-_KEPT = VideoConfig()
+_KEPT, _DEMO = VideoConfig(), VideoConfig(size=64)
 
 
 def prepare_nw_ucla(
@@ -195,20 +196,27 @@ def prepare_synthetic(
     store: str,
     seed: int = 1,
     clips_per_class: int = synthetic.CLIPS_PER_CLASS,
+    stream: Literal["none", "rgb"] = "rgb",
+    video: VideoConfig = _DEMO,
+    workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Synthetic: 18 parametric human motions, 10 subjects, 3 cameras; nothing to download.
+    """Synthetic: 21 parametric actions, 10 subjects, 3 cameras, and video; nothing to download.
 
     Args:
         store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
         seed: Of all that is drawn; the same seed gives the same clips.
         clips_per_class: Spread evenly over subjects and cameras; 30 is one clip of each pair.
+        stream: rgb draws a video of each clip; none leaves the skeletons alone.
+        video: What is kept of it.
+        workers: Processes that draw; by default one a core. 1 does without Ray.
         overwrite: Replace what another source has put there, or a damaged store.
 
     Raises:
         InputError: A bad seed or number of clips, or the store is in use by another source,
             damaged, or cannot be written.
     """
+    filmed = stream == "rgb"
     recipe = Recipe(
         About(
             synthetic.DATASET,
@@ -216,14 +224,17 @@ def prepare_synthetic(
             synthetic.CLASS_NAMES,
             synthetic.PROTOCOLS,
             {
-                "reader": "synthetic/1",
+                "reader": "synthetic/2",
                 "seed": str(seed),
                 "clips_per_class": str(clips_per_class),
+                **(fingerprint(video) if filmed else {}),
             },
+            _visual("rgb", video) if filmed else None,
         ),
-        synthetic.Recordings(seed, clips_per_class),
+        synthetic.Recordings(seed, clips_per_class, video if filmed else None),
+        VIDEO_SHARD_CLIPS if filmed else SHARD_CLIPS,
     )
-    return prepare(recipe, store, "fail", overwrite)
+    return prepare(recipe, store, "fail", overwrite, workers)
 
 
 def _published_recipe(

@@ -66,7 +66,8 @@ class Phase2Job(Placement, Phase2Config):
 
     Attributes:
         phase1: The finished phase-1 run that guides: its name in the workspace, its folder, or the
-            id of one of its runs in MLflow.
+            id of one of its runs in MLflow; where no store is given, phase 2 reads that run's.
+            Without either: the demo's, which is trained where it is not there yet.
     """
 
     phase1: str = ""
@@ -122,10 +123,8 @@ def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
         yield absolute(job.data.store)
         return
     if isinstance(job, Phase2Job):
-        raise InputError(
-            "--data.store is missing: give the store, with video, that the phase-1 run was trained "
-            "on; experiments/prepare.py makes one."
-        )
+        yield str(_phase1_result(job, workspace)[1]["tags"]["hhmnet.store"])
+        return
     uri = workspace.at("data/synthetic")
     if keep or "manifest.json" in folder(uri).names():
         prepare_synthetic(uri)
@@ -210,6 +209,23 @@ def finished_phase1(
     Raises InputError where there is none, or it is unfinished, of another store, or of another
     protocol or selection.
     """
+    run, result = _phase1_result(job, workspace)
+    for what, seen, wanted in (
+        ("is a run of", result["phase"], "phase1"),
+        ("was trained on a store of digest", result["digest"][:12], digest[:12]),
+        ("was trained by protocol", result["protocol"], data.protocol),
+        ("was trained with selection", result["selection"], data.selection),
+    ):
+        if seen != wanted:
+            raise InputError(
+                f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
+                "train one to match."
+            )
+    return run
+
+
+def _phase1_result(job: Phase2Job, workspace: Workspace) -> tuple[RunFolder, dict[str, Any]]:
+    """The run that a job names, and its result. Raises InputError where it has none."""
     if not job.phase1:
         raise InputError(
             "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
@@ -228,18 +244,7 @@ def finished_phase1(
             f"The phase-1 run {run.uri} is unfinished: start it again with its own command, it "
             "goes on."
         )
-    for what, seen, wanted in (
-        ("is a run of", result["phase"], "phase1"),
-        ("was trained on a store of digest", result["digest"][:12], digest[:12]),
-        ("was trained by protocol", result["protocol"], data.protocol),
-        ("was trained with selection", result["selection"], data.selection),
-    ):
-        if seen != wanted:
-            raise InputError(
-                f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
-                "train one to match."
-            )
-    return run
+    return run, result
 
 
 def _weights_digest(guide: RunFolder, modality: str) -> str:

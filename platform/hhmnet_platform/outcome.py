@@ -17,6 +17,7 @@ from hhmnet_core.fusion.scores import (
     top1,
     write_scores,
 )
+from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.cluster import Plan
@@ -25,6 +26,7 @@ from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 
+FITTED = "fitted"  # the fusion whose weights are, in the names of files
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
 
@@ -32,9 +34,14 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
     """The run's result, as it goes to result.json."""
     last = history[-1]["metrics"]
     members: dict[str, Any] = {}
+    more = fuse_with_skeleton(run) if run.guide else {}
+    fitted = fit_fusion(run)
+    if fitted:
+        more |= {f"fitted/{name}": fitted[name] for name in ("val_top1", "test_top1")}
+        more |= {f"fitted/weight/{name}": weight for name, weight in fitted["weights"].items()}
+    last = last | {FUSION: last.get(FUSION, {}) | more}
+    history = [*history[:-1], {**history[-1], "metrics": last}]
     if run.guide:
-        fused = fuse_with_skeleton(run)
-        history = [*history[:-1], {**history[-1], "metrics": last | {FUSION: fused}}]
         skeleton = run.guide.result()["members"]
         members |= {modality: skeleton[modality] for modality in MODALITIES}
     for member in run.members:
@@ -53,6 +60,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "selection": run.config.data.selection,
         "digest": run.clips.manifest.digest,
         "members": members,
+        "fitted": fitted,
         "layout": str(plan),
         "seconds": round(sum(record["seconds"] for record in history), 3),
         "checkpoint": f"epoch-{len(history):05d}",
@@ -106,6 +114,29 @@ def fuse_with_skeleton(run: Run) -> dict[str, float]:
         write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{part}.parquet")
         metrics["best/val_top1" if part == "val" else f"{part}/top1"] = top1(fused)
     return metrics
+
+
+def fit_fusion(run: Run) -> dict[str, Any]:
+    """The fusion with weights fitted on val, by convex log-loss; {} where nothing was held out.
+
+    Writes its score tables. The weights are of the members' logits, their sum is 1.
+    """
+    places = dict.fromkeys(run.members[:-1], run.folder)
+    if run.guide:
+        places = dict.fromkeys(MODALITIES, run.guide) | places
+    tables = {member: _tables(place, member) for member, place in places.items()}
+    if not all("val" in by_part for by_part in tables.values()):
+        return {}
+    val, test = (shared([by_part[part] for by_part in tables.values()]) for part in ("val", "test"))
+    weights = fit_weights(val).weights
+    found: dict[str, Any] = {
+        "weights": dict(zip(tables, (weights / weights.sum()).tolist(), strict=True))
+    }
+    for part, of_part in (("val", val), ("test", test)):
+        fused = fuse(of_part, weights.tolist())
+        write_scores(fused, f"{run.folder.uri}/scores/{FITTED}-{part}.parquet")
+        found[f"{part}_top1"] = top1(fused)
+    return found
 
 
 def _guidance(run: Run) -> bytes:

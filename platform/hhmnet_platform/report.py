@@ -138,6 +138,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
         cells += [_percent(row["val_top1"])] if chosen else []
         cells.append(_percent(row["test_top1"]))
         table.add_row(*cells, end_section=last, style="bold" if member == FUSION else None)
+    if fitted := result.get("fitted"):
+        cells = ["", _percent(fitted["val_top1"]), _percent(fitted["test_top1"])]
+        table.add_row("fusion, weights fitted on val", *cells, style="bold")
     return table
 
 

@@ -27,12 +27,15 @@ from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 __all__ = ["Phase1Job", "Phase2Job", "run_phase"]
 
 
-def run_phase(job: Job, began: float | None = None) -> None:
+def run_phase(job: Job, began: float | None = None) -> str:
     """Trains a phase, resumes it, or says that it is complete.
 
     Args:
         job: What the user asks for.
         began: When the command was given, as `time.time()` says it; None for now.
+
+    Returns:
+        The run's name.
 
     Raises InputError for anything the user can cause, before Ray starts where that can be known.
     """
@@ -53,7 +56,7 @@ def run_phase(job: Job, began: float | None = None) -> None:
                 print(f"note        {note}")
             for line in estimate(run, plan).lines():
                 print(line)
-        return
+        return run.folder.name
     workspace.tracking_uri(job.tracking_uri)
     workspace.check_writable()
     if "/runtime_resources/working_dir_files/" in workspace.uri:
@@ -71,10 +74,11 @@ def run_phase(job: Job, began: float | None = None) -> None:
             if run.folder.read_json("tracked.json") is None:
                 publish(run, result, Tracker(MlflowWriter(run.tracked), print))
             show(run, result)
-            return
+            return run.folder.name
         run.folder.write_yaml("config.yaml", asdict(job) | {"data": asdict(run.config.data)})
         startup.mark("checks")
         _train(job, run, plan, startup)
+    return run.folder.name
 
 
 def _plan(job: Job, resources: Resources) -> Plan:

@@ -59,11 +59,19 @@ def test_heat_weights_features_by_its_strength() -> None:
     for logit, share in ((-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)):
         nn.init.constant_(model.strength_logit, logit)
         weights = (1 - share) + share * heat
-        expected = model.classifier((grid * weights[..., None]).mean((1, 2, 3)))
+        expected = model.classifier((grid * weights[..., None]).mean((2, 3)).flatten(1))
         torch.testing.assert_close(model(images, heat).logits_nk, expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
         model(images, torch.ones_like(heat)).logits_nk, model(images).logits_nk
     )
+
+
+def test_frames_are_classified_in_their_order() -> None:
+    model = network("convnext", temporal="none")
+    nn.init.zeros_(model.when_td)
+    images = torch.rand(1, 4, 3, 64, 64)
+    there, back = model(images).logits_nk, model(images.flip(1)).logits_nk
+    assert (there - back).abs().max() > 1e-3
 
 
 def test_parts_are_pooled_under_their_masks() -> None:
