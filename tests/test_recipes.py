@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from hhmnet_core.training.phase2_config import Phase2Config
-from hhmnet_platform.job import Phase1Job
+from hhmnet_platform.job import Phase1Job, Phase2Job
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*.yaml"))
 
@@ -15,7 +14,7 @@ CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*
 def test_a_recipe_is_a_config_and_opens_with_what_it_gives(recipe: Path) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
-    parser.add_class_arguments(Phase2Config if recipe.stem.startswith("phase2") else Phase1Job)
+    parser.add_class_arguments(Phase2Job if recipe.stem.startswith("phase2") else Phase1Job)
     values = parser.instantiate(parser.parse_args([f"--config={recipe}"]))
     assert values.data.selection == "literature" and not values.data.store
     head = [line for line in recipe.read_text().splitlines() if line.startswith("#")]

@@ -44,8 +44,8 @@ FOCAL = {"depth": 265.0, "rgb": 262.5}
 # Frames by which depth trails the skeletons: of the joints that move, 90 % lie on the body with
 # two, 76 % with none (80 clips).
 DEPTH_LAG = 2
-# The range that the Kinect v1 is specified for.
-NEAREST, FARTHEST = 800.0, 4000.0
+# Depth is kept around the body: what an arm reaches before it, and a little behind it, millimetres.
+BEFORE, BEHIND = 600.0, 900.0
 Stream = Literal["none", "depth", "rgb"]
 
 
@@ -98,6 +98,8 @@ class Recordings:
         if seen is None:
             return made
         how = {"stream": self.stream, "focal": str(self.focal), **fingerprint(self.video)}
+        if self.stream == "depth":
+            how["grey"] = f"-{BEFORE:.0f} to {BEHIND:.0f} mm of the body"
         return made | how | {"videos": seen.quick_fingerprint()}
 
     def clip(self, name: str) -> Clip:
@@ -147,7 +149,8 @@ class Recordings:
                 f"d_depth of shape {depth.shape} and type {depth.dtype}, expected unsigned numbers "
                 f"of (rows, columns, {frames}) as its skeleton"
             )
-        return [grey(depth[:, :, min(at + DEPTH_LAG, frames - 1)]) for at in positions]
+        body = 1000 * float(np.median(clip.joints[..., 2]))
+        return [grey(depth[:, :, min(at + DEPTH_LAG, frames - 1)], body) for at in positions]
 
     @staticmethod
     def _numbers(name: str) -> tuple[int, int, int]:
@@ -156,12 +159,16 @@ class Recordings:
         return int(found[2]), int(found[3]), int(found[4])
 
 
-def grey(depth: NDArray[np.unsignedinteger[Any]]) -> Image:
-    """Millimetres as grey: 255 at 0.8 m and nearer, 1 at 4 m and farther, 0 where not seen.
+def grey(depth: NDArray[np.unsignedinteger[Any]], body: float) -> Image:
+    """Depth as grey: 255 at 0.6 m before the body and nearer, 1 at 0.9 m behind it and farther.
 
-    The same depth is always the same grey, 12.6 mm a level.
+    0 where nothing is seen. In a clip the same depth is always the same grey, 5.9 mm a level.
+
+    Args:
+        depth: (H, W) millimetres from the camera.
+        body: How far away the body stands, millimetres.
     """
-    share = (FARTHEST - depth.astype(np.float32)) / (FARTHEST - NEAREST)
+    share = (body + BEHIND - depth.astype(np.float32)) / (BEFORE + BEHIND)
     levels = np.rint(1 + 254 * np.clip(share, 0, 1))
     return np.where(depth > 0, levels, 0).astype(np.uint8)
 

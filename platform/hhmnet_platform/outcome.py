@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -25,6 +25,9 @@ from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder, fetched
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FITTED = "fitted"  # the fusion whose weights are, in the names of files
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
@@ -88,9 +91,9 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
             for split in tables
         }
     if run.guide:
-        drawn = _guidance(run)
-        run.folder.place.write("figures/guidance.png", drawn)
-        files[FUSION]["figures/guidance.png"] = drawn
+        for name, content in _both_streams(run, history).items():
+            run.folder.place.write(f"figures/{name}", content)
+            files[FUSION][f"figures/{name}"] = content
     if run.folder.read_json(RESULT) is None:
         run.folder.write_json(RESULT, result)
     for name in ("config.yaml", RESULT):
@@ -139,10 +142,29 @@ def fit_fusion(run: Run) -> dict[str, Any]:
     return found
 
 
-def _guidance(run: Run) -> bytes:
-    """A picture of where the guide of phase 2 looks in test clips."""
-    from hhmnet_platform.overlays import guidance_figure
+def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """Figures of skeleton and video beside each other."""
+    from hhmnet_platform.compared import SKELETON, class_gains, part_similarity, side_by_side
     from hhmnet_platform.report import to_png
+
+    assert run.guide
+    fused = _tables(run.folder, FITTED) or _tables(run.folder, FUSION)
+    part = "test" if "test" in fused else "val"
+    skeleton = [_tables(run.guide, modality)[part] for modality in MODALITIES]
+    *four, video, both = shared([*skeleton, _tables(run.folder, VIDEO)[part], fused[part]])
+    tables = {SKELETON: fuse(four), VIDEO: video, FUSION: both}
+    figures = {
+        f"compared-{part}.png": side_by_side(tables),
+        f"class-gains-{part}.png": class_gains(*tables.values()),
+        "part-similarity.png": part_similarity(history[-1]["metrics"][VIDEO]),
+        "guidance.png": _guidance(run),
+    }
+    return {name: to_png(figure) for name, figure in figures.items() if figure}
+
+
+def _guidance(run: Run) -> "Figure":
+    """Where the guide of phase 2 looks in test clips."""
+    from hhmnet_platform.overlays import guidance_figure
 
     data = run.config.data
     assert isinstance(run.config, Phase2Config)
@@ -150,7 +172,7 @@ def _guidance(run: Run) -> bytes:
     with ExitStack() as stack:
         checkpoint = fetched(run.guide_checkpoint, stack)
         modality, footage = run.config.guidance.modality, load_footage(data.store)
-        return to_png(guidance_figure(checkpoint, modality, run.clips, footage, test))
+        return guidance_figure(checkpoint, modality, run.clips, footage, test)
 
 
 def show(run: Run, result: Mapping[str, Any]) -> None:

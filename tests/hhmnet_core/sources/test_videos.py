@@ -124,7 +124,7 @@ def utd_files(folder: Path, frames: int = 12, depth_frames: int | None = None) -
     poses[:, 2] = 2.4
     savemat(folder / "a1_s1_t1_skeleton.mat", {"d_skel": poses})
     depth = np.zeros((240, 320, depth_frames or frames), np.uint16)
-    depth[:, :] = 1000 + 200 * np.arange(depth.shape[2])
+    depth[:, :] = 2000 + 100 * np.arange(depth.shape[2])
     savemat(folder / "a1_s1_t1_depth.mat", {"d_depth": depth})
     (folder / "a1_s1_t1_color.avi").write_bytes(video(numbered(frames // 2, 320, 240)))
     return str(folder)
@@ -134,15 +134,15 @@ def test_utd_mhad_depth_is_grey_and_trails_the_skeleton(tmp_path: Path) -> None:
     recordings = utd_mhad.Recordings(utd_files(tmp_path), "depth", CONFIG)
     clip = recordings.clip(recordings.names[0])
     assert clip.video and clip.video.positions.tolist() == [1, 4, 7, 10]
-    millimetres = 1000 + 200 * np.array([3, 6, 9, 11])  # two frames on, as far as there are any
+    millimetres = 2000 + 100 * np.array([3, 6, 9, 11])  # two frames on, as far as there are any
     greys = [round(decoded(file).mean()) for file in clip.video.images]
-    np.testing.assert_allclose(greys, 1 + 254 * (4000 - millimetres) / 3200, atol=1.5)
+    np.testing.assert_allclose(greys, 1 + 254 * (2400 + 900 - millimetres) / 1500, atol=1.5)
     assert decoded(clip.video.images[0]).shape == (32, 32)
 
 
-def test_depth_is_always_the_same_grey() -> None:
-    depth = np.array([[0, 500, 800, 2400, 4000, 9000]], dtype=np.uint16)
-    assert grey(depth).tolist() == [[0, 255, 255, 128, 1, 1]]
+def test_depth_is_grey_around_the_body() -> None:
+    depth = np.array([[0, 500, 1400, 2150, 2900, 9000]], dtype=np.uint16)
+    assert grey(depth, body=2000).tolist() == [[0, 255, 255, 128, 1, 1]]
 
 
 def test_utd_mhad_colour_begins_and_ends_with_the_skeleton(tmp_path: Path) -> None:
