@@ -88,7 +88,7 @@ def store_or_synthetic(store: str, clips_per_class: int) -> Iterator[str]:
     from hhmnet_platform.data_sets import prepare_synthetic
 
     with tempfile.TemporaryDirectory() as folder:
-        prepare_synthetic(folder, clips_per_class=clips_per_class)
+        prepare_synthetic(folder, clips_per_class=clips_per_class, stream="none")
         yield folder
 
 

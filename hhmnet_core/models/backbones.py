@@ -36,10 +36,10 @@ class VideoModelConfig:
         embedding: E, size of the embeddings that the parts' contrast compares.
     """
 
-    backbone: Literal["convnext", "resnet", "videomae"] = "convnext"
+    backbone: Literal["convnext", "resnet", "videomae"] = "resnet"
     pretrained: str = ""
-    widths: list[int] = field(default_factory=lambda: [24, 48, 96])
-    depths: list[int] = field(default_factory=lambda: [1, 1, 2])
+    widths: list[int] = field(default_factory=lambda: [32, 64])
+    depths: list[int] = field(default_factory=lambda: [1, 1])
     temporal: Literal["select", "shift", "none"] = "select"
     changes: bool = False
     dropout: float = 0.2

@@ -151,7 +151,7 @@ def _beat(low: float, high: float) -> Callable[[Pose, Motion], None]:
 
     def act(pose: Pose, motion: Motion) -> None:
         up = motion.hold(0.0, 0.15, 0.88, 1.0)
-        stroke = motion.draw(0.1, 0.25) * motion.vigour * motion.wave(motion.draw(low, high))
+        stroke = motion.draw(0.2, 0.4) * motion.vigour * motion.wave(motion.draw(low, high))
         x, y, z = motion.draw(0.1, 0.4), motion.draw(-0.35, 0.05), motion.draw(0.4, 0.65)
         _reach(pose, motion, lambda sign: point(sign * x, y + stroke, z), motion.draw(0, 0.3), up)
 

@@ -74,7 +74,7 @@ class Phase2Config:
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     parts: PartsConfig = field(default_factory=PartsConfig)
     augment: VideoAugmentConfig = field(default_factory=VideoAugmentConfig)
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=30, lr=1e-3))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=20, lr=3e-3))
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -118,7 +118,10 @@ class Run:
 
 @contextmanager
 def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
-    """The store's URI; where none is given, of a synthetic one that is made if need be."""
+    """The store's URI; where none is given, that of the demo, which is made if need be.
+
+    One that is not kept has the demo's skeletons alone: another digest, so another run's name.
+    """
     if job.data.store:
         yield absolute(job.data.store)
         return
@@ -131,7 +134,7 @@ def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
         yield uri
         return
     with tempfile.TemporaryDirectory() as elsewhere:
-        prepare_synthetic(elsewhere)
+        prepare_synthetic(elsewhere, stream="none")
         yield elsewhere
 
 

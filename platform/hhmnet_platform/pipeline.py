@@ -86,6 +86,6 @@ def _run_both(first: Phase1Job, second: Callable[[str], Phase2Job], began: float
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)
     guide = Workspace(absolute(first.workspace)).run(name)
     if guide.read_json(RESULT) is None:  # a dry run
-        print(f"It can be planned when {name} has been trained: it guides.")
+        print("It can be planned when phase 1 has been trained, which guides it.")
         return
     run_phase(second(name))

@@ -51,7 +51,9 @@ def run_phase(job: Job, began: float | None = None) -> str:
             if plan is None:
                 with ray_session() as resources:
                     plan = _plan(job, resources)
-            print(f"run         {run.folder.name}\nmesh        {plan}", flush=True)
+            known = job.data.store or isinstance(job, Phase2Job) or store.startswith(workspace.uri)
+            name = run.folder.name if known else "named by the demo's data, which are made first"
+            print(f"run         {name}\nmesh        {plan}", flush=True)
             for note in run.notes:
                 print(f"note        {note}")
             for line in estimate(run, plan).lines():

@@ -26,7 +26,7 @@ def run(script: str, *arguments: object, cache: Path) -> subprocess.CompletedPro
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "synthetic"
-    prepare_synthetic(str(folder), clips_per_class=10)
+    prepare_synthetic(str(folder), clips_per_class=10, stream="none")
     return folder
 
 

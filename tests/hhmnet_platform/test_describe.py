@@ -18,13 +18,13 @@ from hhmnet_platform.describe import counted, describe, draw_store, verify
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
-    prepare_synthetic(str(tmp_path / "store"), clips_per_class=2)
+    prepare_synthetic(str(tmp_path / "store"), clips_per_class=2, stream="none")
     return str(tmp_path / "store")
 
 
 def test_whole_store_is_said_to_be_whole(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     verify(store)
-    assert f"{store} is whole: 36 clips in 1 shard" in capsys.readouterr().out
+    assert f"{store} is whole: 42 clips in 1 shard" in capsys.readouterr().out
 
 
 def test_damaged_shard_is_named(store: str) -> None:
@@ -47,11 +47,11 @@ def test_store_is_described_and_drawn(
 
 
 def test_figure_counts_what_the_store_holds(store: str) -> None:
-    manifest = prepare_synthetic(store, clips_per_class=2).manifest
+    manifest = prepare_synthetic(store, clips_per_class=2, stream="none").manifest
     titles = {axis.get_title(): axis for axis in draw_store(store, manifest).axes}
     bars = titles["clips of each class"].patches
-    assert [bar.get_height() for bar in bars] == [2] * 18
-    assert [b.get_height() for b in titles["clips of each subject"].patches] == [18, 18]
+    assert [bar.get_height() for bar in bars] == [2] * 21
+    assert [b.get_height() for b in titles["clips of each subject"].patches] == [21, 21]
     assert sum(title.startswith(tuple(manifest.class_names)) for title in titles) == 6
 
 

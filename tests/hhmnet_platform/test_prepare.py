@@ -9,10 +9,12 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from hhmnet_core.data.store import read_manifest
+from hhmnet_core.data.store import load_clips, read_manifest
+from hhmnet_core.data.video import VideoConfig
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources import synthetic
 from hhmnet_platform.data_sets import prepare_nw_ucla, prepare_synthetic
@@ -40,9 +42,9 @@ def shown(*arguments: object) -> str:
 
 def test_synthetic_is_made_once(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    first = prepare_synthetic(store, clips_per_class=2)
+    first = prepare_synthetic(store, clips_per_class=2, stream="none")
     times = {path: path.stat().st_mtime_ns for path in Path(store).iterdir()}
-    again = prepare_synthetic(store, clips_per_class=2)
+    again = prepare_synthetic(store, clips_per_class=2, stream="none")
     assert (first.written, again.written) == (True, False)
     assert first.manifest == again.manifest == read_manifest(store)
     assert times == {path: path.stat().st_mtime_ns for path in Path(store).iterdir()}
@@ -51,13 +53,27 @@ def test_synthetic_is_made_once(tmp_path: Path) -> None:
     assert "Nothing to do" not in shown(first)
 
 
+def test_synthetic_with_video_has_the_same_skeletons(tmp_path: Path) -> None:
+    alone = str(tmp_path / "alone")
+    prepare_synthetic(alone, clips_per_class=1, stream="none")
+    for workers in (1, 2):
+        filmed = str(tmp_path / f"filmed{workers}")
+        video = VideoConfig(frames=2, size=32)
+        manifest = prepare_synthetic(filmed, 1, 1, video=video, workers=workers).manifest
+        assert manifest.visual and manifest.visual.clips == manifest.num_clips == 21
+        both = [load_clips(store, tmp_path / "cache") for store in (alone, filmed)]
+        assert np.array_equal(both[0].frames, both[1].frames)
+    with pytest.raises(InputError, match=r"made from something else .video"):
+        prepare_synthetic(filmed, clips_per_class=1, stream="none")
+
+
 def test_store_of_something_else_is_kept_unless_told(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    first = prepare_synthetic(store, clips_per_class=1)
+    first = prepare_synthetic(store, clips_per_class=1, stream="none")
     with pytest.raises(InputError, match=r"made from something else .seed 1, now 2.: give"):
-        prepare_synthetic(store, seed=2, clips_per_class=1)
+        prepare_synthetic(store, seed=2, clips_per_class=1, stream="none")
     assert read_manifest(store) == first.manifest
-    other = prepare_synthetic(store, seed=2, clips_per_class=1, overwrite=True)
+    other = prepare_synthetic(store, seed=2, clips_per_class=1, stream="none", overwrite=True)
     assert other.written
     assert other.manifest.digest != first.manifest.digest
 
@@ -65,11 +81,11 @@ def test_store_of_something_else_is_kept_unless_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spoilt", ["clips-00000.parquet", "manifest.json"])
 def test_damaged_store_is_told_and_overwritten_when_told(tmp_path: Path, spoilt: str) -> None:
     store = tmp_path / "store"
-    first = prepare_synthetic(str(store), clips_per_class=1)
+    first = prepare_synthetic(str(store), clips_per_class=1, stream="none")
     (store / spoilt).write_bytes((store / spoilt).read_bytes()[:-100])
     with pytest.raises(InputError, match=rf"{spoilt} .*--overwrite true"):
-        prepare_synthetic(str(store), clips_per_class=1)
-    again = prepare_synthetic(str(store), clips_per_class=1, overwrite=True)
+        prepare_synthetic(str(store), clips_per_class=1, stream="none")
+    again = prepare_synthetic(str(store), clips_per_class=1, stream="none", overwrite=True)
     assert again.manifest == first.manifest
 
 

@@ -96,3 +96,8 @@ def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> Non
     assert all(name in shown for name in MODALITIES)
     assert "fusion, equal weights" in shown and "78.9%" in shown and "45.6%" in shown
     assert ("best epoch" in shown) == (selection == "val")
+    assert "fitted" not in shown
+    fitted = {"weights": {"joint": 1.0}, "val_top1": 0.5, "test_top1": 0.654}
+    console.print(result_table(result | {"fitted": fitted}))
+    assert "fitted on val" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "65.4%" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -110,7 +110,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic store."""
     store = tmp_path_factory.mktemp("data") / "synthetic"
-    prepare_synthetic(str(store), clips_per_class=10)
+    prepare_synthetic(str(store), clips_per_class=10, stream="none")
     return store
 
 

@@ -20,7 +20,7 @@ def ablate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_runs_are_trained_once_and_summed_up(tmp_path: Path) -> None:
-    prepare_synthetic(str(tmp_path / "store"), clips_per_class=6)
+    prepare_synthetic(str(tmp_path / "store"), clips_per_class=6, stream="none")
     out = tmp_path / "runs.jsonl"
     arguments = (
         f"--data.store={tmp_path / 'store'}",

@@ -1,6 +1,7 @@
 """What a user can get wrong: one clear line, a non-zero exit code, and no Ray started for it."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,16 @@ def test_dry_run_says_what_it_takes_and_starts_nothing(phase1: Start, tmp_path: 
     assert process.finish(120) == 0, process.output
     for head in ("mesh", "batch", "parameters", "steps", "time", "disk"):
         assert f"\n{head} " in process.output
+    assert not workspace.exists()
+
+
+def test_dry_run_of_the_demo_makes_nothing_that_stays(start: Start, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    script = Path(__file__).parents[2] / "experiments" / "pipeline.py"
+    process = start(sys.executable, script, f"--workspace={workspace}", "--dry_run=true")
+    assert process.finish(120) == 0, process.output
+    assert "clips       756 train, 126 val, 378 test" in process.output
+    assert "named by the demo's data" in process.output and "phase 2" in process.output
     assert not workspace.exists()
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from hhmnet_core.fusion.scores import fuse, read_scores, top1
+from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -65,13 +67,21 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
     assert [record["epoch"] for record in result["history"]] == [1, 2, 3]
     assert {path.name for path in (folder / "scores").iterdir()} == {
         f"{member}-{split}.parquet"
-        for member in (*MODALITIES, "fusion")
+        for member in (*MODALITIES, "fusion", "fitted")
         for split in ("val", "test")
     }
+    val, test = (
+        [read_scores(folder / "scores" / f"{m}-{part}.parquet") for m in MODALITIES]
+        for part in ("val", "test")
+    )
+    fitted = fuse(test, fit_weights(val).weights.tolist())
+    assert result["fitted"]["test_top1"] == pytest.approx(top1(fitted))
+    assert sum(result["fitted"]["weights"].values()) == pytest.approx(1)
     assert (folder / "figures" / "fusion-curves.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "config.yaml").exists()
     output = (finished / "output.txt").read_text()
-    for text in ("starting Ray", "epoch", "3/3", "fusion, equal weights", "make ui WORKSPACE="):
+    table = ("fusion, equal weights", "fitted on val")
+    for text in ("starting Ray", "epoch", "3/3", *table, "make ui WORKSPACE="):
         assert text in output
     (startup,) = [line for line in output.splitlines() if line.startswith("first step after")]
     parts = ("imports", "checks", "Ray", "worker processes", "their imports", "process group")

@@ -1,6 +1,7 @@
 """Phase 2 from the command line: a whole run, an interrupted one, and what MLflow holds of it."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -73,7 +74,12 @@ def test_run_leaves_video_and_its_fusion_with_the_skeleton(finished: Path) -> No
     assert len(tables[0]) == 16  # two clips have no video
     assert result["members"]["fusion"]["test_top1"] == pytest.approx(top1(fuse(tables)))
     assert result["members"]["video"]["test_top1"] == pytest.approx(top1(tables[0]))
-    for figure in ("video-confusion-test.png", "guidance.png"):
+    assert list(result["fitted"]["weights"]) == [*MODALITIES, "video"]
+    assert len(read_scores(folder / "scores" / "fitted-test.parquet")) == 16
+    for figure in (
+        "video-confusion-test.png", "guidance.png", "compared-test.png", "class-gains-test.png",
+        "part-similarity.png",
+    ):  # fmt: skip
         assert (folder / "figures" / figure).stat().st_size > 10_000
 
 
@@ -90,8 +96,13 @@ def test_mlflow_holds_video_under_its_phase(finished: Path) -> None:
     assert parent.data.tags["hhmnet.phase1"] == runs(finished)["phase1"].name
     assert video.info.status == parent.info.status == "FINISHED"
     assert {"train/loss", "val/top1", "test/top1", "train/guidance"} <= set(video.data.metrics)
-    assert set(parent.data.metrics) == {"best/val_top1", "test/top1"}
-    assert video.data.params["video.backbone"] == "convnext"
+    weights = {f"fitted/weight/{member}" for member in (*MODALITIES, "video")}
+    top1s = {"best/val_top1", "test/top1", "fitted/val_top1", "fitted/test_top1"}
+    assert set(parent.data.metrics) == top1s | weights
+    assert "similarity/left_arm/right_leg" in video.data.metrics
+    assert video.data.params["video.backbone"] == "resnet"
+    files = {file.path for file in client.list_artifacts(parent.info.run_id, "figures")}
+    assert {"figures/guidance.png", "figures/class-gains-test.png"} <= files
 
 
 def test_same_command_again_says_complete(finished: Path, phase2: Start) -> None:
@@ -99,6 +110,40 @@ def test_same_command_again_says_complete(finished: Path, phase2: Start) -> None
     assert again.finish() == 0, again.output
     assert "is complete" in again.output and "video" in again.output
     assert "starting Ray" not in again.output
+
+
+def test_store_is_that_of_the_phase1_run_where_none_is_given(
+    finished: Path, start: Start, tmp_path: Path
+) -> None:
+    guide = runs(finished)["phase1"]
+    given = (f"--phase1={guide}", f"--workspace={tmp_path}", "--dry_run=true", *TINY)
+    process = start(sys.executable, PHASE2, *given)
+    assert process.finish() == 0, process.output
+    assert f"run         {runs(finished)['phase2'].name}" in process.output
+
+
+def test_pipeline_finds_what_is_done_and_trains_the_rest(
+    finished: Path, start: Start, tmp_path: Path
+) -> None:
+    def pipeline(workspace: Path, *more: str) -> Any:
+        as_given = ("data.frames=16", "model.widths=[16,16]", "model.heads=2", "model.embedding=16")
+        first = (f"--phase1.{each}" for each in (*as_given, "optim.epochs=2", "optim.batch=8"))
+        second = (f"--phase2.{option[2:]}" for option in TINY)
+        where = (f"--data.store={finished / 'store'}", f"--workspace={workspace}")
+        script = PHASE2.with_name("pipeline.py")
+        process = start(sys.executable, script, *first, *second, *where, *more)
+        assert process.finish() == 0, process.output
+        return process.output
+
+    again = pipeline(finished)
+    assert again.count("is complete") == 2 and "starting Ray" not in again
+    planned = pipeline(tmp_path / "new", "--dry_run=true")
+    assert "It can be planned when phase 1 has been trained" in planned
+    half = tmp_path / "half"
+    shutil.copytree(runs(finished)["phase1"], half / "runs" / runs(finished)["phase1"].name)
+    rest = pipeline(half)
+    assert rest.count("is complete") == 1 and "1 network each" in rest
+    assert weights(half) == weights(finished)
 
 
 def test_dry_run_says_what_it_would_take(phase2: Start, finished: Path, tmp_path: Path) -> None:

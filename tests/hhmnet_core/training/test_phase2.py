@@ -1,9 +1,11 @@
 """Phase 2: a frozen guide, exact resume, every control of guidance and parts, bad input."""
 
+import copy
 import json
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from hhmnet_core.data.video_augment import VideoAugmentConfig
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.backbones import VideoModelConfig
 from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
@@ -124,6 +127,38 @@ def test_resumed_training_is_the_uninterrupted_one(
         np.testing.assert_array_equal(one.logits, other.logits)
     last = run(world, config(epochs=3), resume=tmp_path / "whole3")
     np.testing.assert_array_equal(last.scores[-1].logits, report.scores[-1].logits)
+
+
+def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
+    world: tuple[ClipSet, Footage, Path],
+) -> None:
+    clips, footage, folder = world
+    guide = Guide(folder / "epoch2", "joint", clips, CPU)
+    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    trainer.train_epoch(1)
+    said = trainer.final_metrics()["video"]
+    model = copy.deepcopy(trainer.stream.model).eval()
+    model.load_state_dict(trainer.stream.evaluated)
+    cosines: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for clip in trainer.split.test.tolist():
+        one = torch.tensor([clip])
+        heat, spots = trainer.guidance.heat(one, trainer.joints[one], trainer.grid)
+        masks, tokens = trainer.guidance.masks(spots), trainer.guidance.tokens(one)
+        assert masks is not None
+        with torch.no_grad():
+            parts = model(trainer.reader.images(one) / 255, heat, masks).parts_npe[0].numpy()
+            known = model.known(tokens)[0].numpy()
+        seen = masks[0].sum((1, 2, 3)).numpy() > 1e-3
+        for i, j in np.argwhere(np.outer(seen, tokens[0].any(-1).numpy() & seen)).tolist():
+            cosines[i, j].append(float(parts[i] @ known[j]))
+    expected = {
+        f"similarity/{PARTS[i]}/{PARTS[j]}": np.mean(values) for (i, j), values in cosines.items()
+    }
+    assert said == pytest.approx(expected, abs=1e-5) and len(said) == 36
+    off = VideoTrainer(
+        replace(config(), parts=PartsConfig(mode="body")), clips, footage, guide, Mesh(), CPU
+    )
+    assert off.final_metrics() == {}
 
 
 def test_clips_without_video_take_no_part(world: tuple[ClipSet, Footage, Path]) -> None:

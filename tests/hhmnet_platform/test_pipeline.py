@@ -1,0 +1,94 @@
+"""Both phases in one go: what is shared is given once, and phase 2 follows phase 1."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hhmnet_core.data.batches import DataConfig, StoreConfig
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1 import Phase1Config
+from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_platform import pipeline
+from hhmnet_platform.job import Phase1Job, Phase2Job
+from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """The jobs that were run; each leaves a result, as a run does."""
+    jobs: list[Any] = []
+
+    def run(job: Any, began: float | None = None) -> str:
+        name = f"run-{len(jobs) + 1}"
+        jobs.append(job)
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        if not job.dry_run:
+            (folder / "result.json").write_text("{}")
+        return name
+
+    monkeypatch.setattr(pipeline, "run_phase", run)
+    return jobs
+
+
+def test_both_phases_share_store_seed_and_place(trained: list[Any], tmp_path: Path) -> None:
+    job = Pipeline(
+        workspace=str(tmp_path),
+        name="mine",
+        workers=2,
+        data=StoreConfig("store", "xsub", "literature"),
+        phase1=Phase1Config(data=DataConfig(frames=32), optim=OptimConfig(epochs=5)),
+        seed=7,
+    )
+    run_pipeline(job)
+    first, second = trained
+    assert isinstance(first, Phase1Job) and isinstance(second, Phase2Job)
+    assert first.data == DataConfig("store", "xsub", "literature", frames=32)
+    assert second.data == StoreConfig("store", "xsub", "literature")
+    assert (first.optim.epochs, first.seed, second.seed) == (5, 7, 7)
+    assert (first.name, second.name) == ("mine-phase1", "mine-phase2")
+    assert first.workers == second.workers == 2
+    assert second.phase1 == "run-1"
+
+
+def test_dry_run_plans_phase2_only_under_a_finished_guide(
+    trained: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pipeline(Pipeline(workspace=str(tmp_path), dry_run=True))
+    assert [type(job) for job in trained] == [Phase1Job]
+    assert "can be planned when phase 1 has been trained" in capsys.readouterr().out
+
+
+def test_phase2_without_arguments_trains_the_demo_first(trained: list[Any], tmp_path: Path) -> None:
+    job = Phase2Job(workspace=str(tmp_path), name="mine", max_failures=1)
+    run_phase2(job)
+    first, second = trained
+    assert isinstance(first, Phase1Job)
+    assert (first.name, first.max_failures, first.data.store) == ("", 1, "")
+    assert second == replace(job, phase1="run-1")
+
+
+@pytest.mark.parametrize("given", [{"phase1": "run-9"}, {"data": StoreConfig("store")}])
+def test_phase2_with_a_guide_or_a_store_is_left_alone(
+    trained: list[Any], tmp_path: Path, given: dict[str, Any]
+) -> None:
+    job = Phase2Job(workspace=str(tmp_path), **given)
+    run_phase2(job)
+    assert trained == [job]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"phase1": Phase1Config(data=DataConfig(store="store"))},
+        {"phase1": Phase1Config(seed=3)},
+        {"phase2": Phase2Config(data=StoreConfig(selection="literature"))},
+    ],
+)
+def test_what_is_shared_cannot_be_given_twice(given: dict[str, Any]) -> None:
+    (phase,) = given
+    with pytest.raises(InputError, match=rf"{phase} has .* once, for both phases"):
+        Pipeline(**given)
