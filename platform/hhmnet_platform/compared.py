@@ -62,7 +62,7 @@ def class_gains(skeleton: ScoreTable, video: ScoreTable, fused: ScoreTable) -> F
     axis.set(xlim=(-0.02, 1.02), xlabel=f"accuracy on {fused.split}")
     axis.set_title("what fusion gains over the skeleton, by class")
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(loc="lower left")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

@@ -90,11 +90,8 @@ class MlflowWriter:
         quieten()
         from mlflow import MlflowClient
 
-        with self._alone():
-            uri = self.run.uri
-            if self._database is not None:
-                uri += f"?timeout={SQLITE_WAIT_SECONDS}"
-            client = MlflowClient(tracking_uri=uri)
+        with alone(self.run.uri):
+            client = MlflowClient(tracking_uri=patient(self.run.uri))
             self.experiment_id = self._experiment(client)
             found = self._find(client)
             for member in self._as_made:
@@ -137,7 +134,7 @@ class MlflowWriter:
                     if (name, record["epoch"]) not in self._written[member]
                 ]
             for batch in _batches(missing, MOST_METRICS):
-                with self._alone():
+                with alone(self.run.uri):
                     self._client.log_batch(self.run_ids[member], metrics=batch)
                 self._written[member] |= {(metric.key, metric.step) for metric in batch}
 
@@ -152,27 +149,9 @@ class MlflowWriter:
                     local.write_bytes(content)
                 if files:
                     self._client.log_artifacts(self.run_ids[member], str(Path(folder, member)))
-        with self._alone():
+        with alone(self.run.uri):
             for run_id in self.run_ids.values():
                 self._client.set_terminated(run_id, ending.status)
-
-    @property
-    def _database(self) -> Path | None:
-        """The SQLite file, where there is one and MLflow has been given no options of its own."""
-        prefix = "sqlite:///"
-        if self.run.uri.startswith(prefix) and "?" not in self.run.uri:
-            return Path(self.run.uri.removeprefix(prefix)).absolute()
-        return None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
-        if self._database is None:
-            yield
-            return
-        self._database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._database}.lock", timeout=SQLITE_WAIT_SECONDS):
-            yield
 
     def _experiment(self, client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
@@ -299,6 +278,31 @@ class Tracker:
         return True
 
 
+def patient(uri: str) -> str:
+    """The tracking URI, of a SQLite file with time to wait for another writer."""
+    return uri if _database(uri) is None else f"{uri}?timeout={SQLITE_WAIT_SECONDS}"
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
+    database = _database(uri)
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock", timeout=SQLITE_WAIT_SECONDS):
+        yield
+
+
+def _database(uri: str) -> Path | None:
+    """The SQLite file, where there is one and MLflow has been given no options of its own."""
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and "?" not in uri:
+        return Path(uri.removeprefix(prefix)).absolute()
+    return None
+
+
 def quieten() -> None:
     """MLflow, unless told otherwise: no chatter, no reports home, no minutes of retries."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -306,6 +310,7 @@ def quieten() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.ERROR)
 
 

@@ -1,0 +1,206 @@
+"""Score tables of finished runs, to be fused: from a workspace, or from what MLflow holds."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores
+from hhmnet_platform.members import ALL, FUSION, TRAINED
+from hhmnet_platform.tracking import quieten
+from hhmnet_platform.workspace import RESULT, Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PARTS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of a finished run, by its scores.
+
+    Attributes:
+        run: Its run's name.
+        member: The modality, or video.
+        val: Its table of val.
+        test: Its table of test.
+        run_id: In MLflow; "" where it was read from a workspace.
+        phase: "phase1" or "phase2".
+        guide: The phase-1 run that guided it; "" for none.
+    """
+
+    run: str
+    member: str
+    val: ScoreTable
+    test: ScoreTable
+    run_id: str = ""
+    phase: str = "phase1"
+    guide: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}/{self.member}"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A run of MLflow that cannot be a candidate, and why."""
+
+    name: str
+    reason: str
+
+
+def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
+    """What runs of a workspace have trained.
+
+    Raises InputError where one is not there, unfinished, or held nothing out.
+    """
+    if not runs:
+        raise InputError("--runs is missing: give the names of finished runs, such as '[a,b]'.")
+    candidates = []
+    for name in dict.fromkeys(runs):
+        run = workspace.run(name)
+        result = run.read_json(RESULT)
+        if result is None:
+            there = "is unfinished" if run.place.names() else "is not there"
+            raise InputError(f"Run {run.uri} {there}: give finished runs of --workspace.")
+        if result["selection"] != "val":
+            raise InputError(
+                f"Run {name} held nothing out (selection {result['selection']}), so nothing can be "
+                "chosen without its test set: give runs of --data.selection val."
+            )
+        for member in TRAINED[result["phase"]]:
+            val, test = (read_scores(f"{run.uri}/scores/{member}-{part}.parquet") for part in PARTS)
+            guide = result["tags"].get("hhmnet.phase1", "")
+            candidates.append(Candidate(name, member, val, test, "", result["phase"], guide))
+    return candidates
+
+
+def of_mlflow(
+    uri: str, experiment: str, filter_string: str = ""
+) -> tuple[list[Candidate], list[Rejected]]:
+    """All networks of an experiment whose scores belong together, and what was left out.
+
+    The data are those of the newest finished run.
+
+    Args:
+        uri: Of MLflow's tracking.
+        experiment: Its name.
+        filter_string: Of MLflow's search; "" takes all runs.
+
+    Raises:
+        InputError: MLflow cannot be reached, no such experiment, a filter that it does not take,
+            runs of more than one data set, or none that can be a candidate.
+    """
+    client, runs = _search(uri, experiment, filter_string)
+    data_sets = {run.data.tags["hhmnet.dataset"] for run in runs}
+    if len(data_sets) > 1:
+        raise InputError(
+            f"The runs of {experiment} are of several data sets ({', '.join(sorted(data_sets))}): "
+            "narrow --filter to one."
+        )
+    candidates: list[Candidate] = []
+    rejected: list[Rejected] = []
+    for run in runs:  # the newest first
+        tags = run.data.tags
+        name = f"{tags['hhmnet.run']}/{tags['hhmnet.modality']}"
+        reason = _unfit(run)
+        if not reason:
+            found = _read(client, run, name)
+            reason = found if isinstance(found, str) else _apart(candidates, found)
+            if isinstance(found, Candidate) and not reason:
+                candidates.append(found)
+        if reason:
+            rejected.append(Rejected(name, reason))
+    if not candidates:
+        reasons = Counter(each.reason for each in rejected)
+        why = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+        raise InputError(
+            f"{experiment} holds no finished run to choose from ({why or 'no run at all'}): train "
+            "some with --data.selection val."
+        )
+    order = {member: at for at, member in enumerate(ALL)}
+    candidates.sort(key=lambda each: (each.run, order[each.member]))
+    return candidates, rejected
+
+
+def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClient", list["Run"]]:
+    """The networks' runs of an experiment, the newest first."""
+    quieten()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(uri)
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
+            names = ", ".join(sorted(e.name for e in client.search_experiments())) or "none"
+            raise InputError(f"MLflow at {uri} has no experiment {experiment!r}; it has {names}.")
+        page: str | None = None
+        runs: list[Run] = []
+        while True:
+            found = client.search_runs(
+                [known.experiment_id], filter_string, page_token=page,
+                order_by=["attributes.start_time DESC"],
+            )  # fmt: skip
+            runs += found
+            page = found.token
+            if not page:
+                break
+    except MlflowException as error:
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"MLflow at {uri} cannot be asked ({said}).") from error
+    ours = [run for run in runs if run.data.tags.get("hhmnet.phase") in TRAINED]
+    return client, [run for run in ours if run.data.tags["hhmnet.modality"] != FUSION]
+
+
+def _unfit(run: "Run") -> str:
+    tags = run.data.tags
+    if run.info.status != "FINISHED":
+        return f"is {run.info.status.lower()}"
+    if tags["hhmnet.selection"] != "val":
+        return f"held nothing out (selection {tags['hhmnet.selection']})"
+    return ""
+
+
+def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
+    """The candidate, or why there is none."""
+    from mlflow.exceptions import MlflowException
+
+    tags = run.data.tags
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            local = client.download_artifacts(run.info.run_id, "scores", folder)
+            val, test = (read_scores(str(Path(local, f"{part}.parquet"))) for part in PARTS)
+    except (MlflowException, OSError):
+        return "has no score tables"
+    except InputError as error:
+        return f"has a damaged score table ({error})"
+    return Candidate(
+        run=tags["hhmnet.run"],
+        member=tags["hhmnet.modality"],
+        val=val,
+        test=test,
+        run_id=run.info.run_id,
+        phase=tags["hhmnet.phase"],
+        guide=tags.get("hhmnet.phase1", ""),
+    )
+
+
+def _apart(candidates: Sequence[Candidate], other: Candidate) -> str:
+    """Why a candidate does not belong to those before it; "" where it does."""
+    if not candidates:
+        return ""
+    if candidates[0].val.digest != other.val.digest:
+        return f"is of other data (digest {other.val.digest[:12]})"
+    try:
+        for part in PARTS:
+            fuse([getattr(candidates[0], part), getattr(other, part)])
+    except InputError as error:
+        return f"does not belong to the others ({error})"
+    return ""

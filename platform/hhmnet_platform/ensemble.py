@@ -1,0 +1,307 @@
+"""The ensemble of what MLflow holds: calibrated, selected on val, reported once on test."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
+from hhmnet_core.fusion.compare import Paired, interval, mcnemar
+from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
+from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
+from hhmnet_core.fusion.weights import fit_temperature
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.candidates import Candidate, Rejected, of_mlflow
+from hhmnet_platform.derived import Derived, track
+from hhmnet_platform.members import VIDEO
+from hhmnet_platform.workspace import Workspace, absolute
+
+Shares = NDArray[np.float64]
+ENSEMBLE, EQUAL, BEST = "ensemble", "all, equal weights", "best single"
+
+
+@dataclass
+class EnsembleJob:
+    """What an ensemble is selected from, and how.
+
+    Attributes:
+        experiment: Of MLflow, such as nw_ucla/12-3.
+        filter: Of MLflow's search, such as "params.seed = '1'"; empty: all runs.
+        selection: How it is selected.
+        workspace: Folder or URI that the report goes to.
+        tracking_uri: Of MLflow; empty: the database in the workspace.
+    """
+
+    experiment: str = ""
+    filter: str = ""
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    workspace: str = "workspace"
+    tracking_uri: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the leaderboard.
+
+    Attributes:
+        name: What it is.
+        members: Networks in it.
+        val_top1: What it could be chosen by.
+        test_top1: On test.
+        interval: Of that, 95 %, over clips.
+    """
+
+    name: str
+    members: int
+    val_top1: float
+    test_top1: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What was selected, and what it is worth.
+
+    Attributes:
+        candidates: What it was selected from.
+        rejected: What was left out before.
+        temperatures: (S,) of the candidates, fitted on val.
+        weights: (S,) of the logarithms of their probabilities, of sum 1.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+    temperatures: tuple[float, ...]
+    weights: Shares
+
+    @cached_property
+    def logs(self) -> dict[str, Shares]:
+        """(S, N, K) logarithms of calibrated probabilities, on val and on test."""
+        return {
+            part: log_probabilities(
+                [getattr(each, part) for each in self.candidates], self.temperatures
+            )
+            for part in ("val", "test")
+        }
+
+    @property
+    def members(self) -> list[int]:
+        """The candidates that count, the heaviest first."""
+        order = np.argsort(-self.weights, kind="stable")
+        return [int(at) for at in order if self.weights[at]]
+
+    @property
+    def best(self) -> int:
+        """The candidate that is best alone, on val."""
+        return int(np.argmax([top1(each.val) for each in self.candidates]))
+
+    def labels(self, part: str) -> NDArray[np.int64]:
+        table: ScoreTable = getattr(self.candidates[0], part)
+        return table.labels
+
+    def mixed(self, part: str, weights: Shares | None = None) -> Shares:
+        """(N, K) probabilities of a mixture of the candidates; None: the ensemble."""
+        given = self.weights if weights is None else weights / weights.sum()
+        mixture: Shares = softmax(np.tensordot(given, self.logs[part], 1), axis=1)
+        return mixture
+
+    def right(self, part: str, weights: Shares | None = None) -> NDArray[np.bool_]:
+        """(N,) which clips a mixture has right."""
+        found: NDArray[np.bool_] = self.mixed(part, weights).argmax(1) == self.labels(part)
+        return found
+
+    def alone(self, at: int) -> Shares:
+        """All weight on one candidate."""
+        only = np.zeros(len(self.candidates))
+        only[at] = 1.0
+        return only
+
+    def against_best(self) -> Paired:
+        """The ensemble and the best single network on the clips of test."""
+        return mcnemar(self.right("test"), self.right("test", self.alone(self.best)))
+
+    def leaderboard(self) -> list[Entry]:
+        """The ensemble, what it has to beat, and every candidate alone."""
+        everyone = np.ones(len(self.candidates))
+        rows = [
+            self._mixture(ENSEMBLE, self.weights),
+            self._mixture(f"{BEST}: {self.candidates[self.best].name}", self.alone(self.best)),
+            self._mixture(EQUAL, everyone),
+            *self._of_streams(),
+        ]
+        singles = [self._mixture(c.name, self.alone(at)) for at, c in enumerate(self.candidates)]
+        return rows + sorted(singles, key=lambda entry: -entry.val_top1)
+
+    def growing(self) -> list[tuple[float, float]]:
+        """Top-1 on val and test of the heaviest member, of the two heaviest, and so on."""
+        return [
+            (float(self.right("val", some).mean()), float(self.right("test", some).mean()))
+            for some in (self._heaviest(count) for count in range(1, len(self.members) + 1))
+        ]
+
+    def _heaviest(self, count: int) -> Shares:
+        kept = np.zeros(len(self.weights))
+        kept[self.members[:count]] = self.weights[self.members[:count]]
+        return kept
+
+    def _mixture(self, name: str, weights: Shares) -> Entry:
+        right = self.right("test", weights)
+        return Entry(
+            name,
+            int((weights > 0).sum()),
+            float(self.right("val", weights).mean()),
+            float(right.mean()),
+            interval(right),
+        )
+
+    def _of_streams(self) -> list[Entry]:
+        """The best run's four streams, and the best four with the video that they guided."""
+        by_run: dict[str, dict[str, Candidate]] = {}
+        for each in self.candidates:
+            by_run.setdefault(each.run, {})[each.member] = each
+        fours = {
+            run: [members[m] for m in MODALITIES]
+            for run, members in by_run.items()
+            if members.keys() >= set(MODALITIES)
+        }
+        fives = {
+            run: [*fours[members[VIDEO].guide], members[VIDEO]]
+            for run, members in by_run.items()
+            if VIDEO in members and members[VIDEO].guide in fours
+        }
+        entries = []
+        for what, sets in (("4 streams", fours), ("4 streams and video", fives)):
+            found = [self._equal(f"best {what}: {run}", networks) for run, networks in sets.items()]
+            entries += sorted(found, key=lambda entry: -entry.val_top1)[:1]
+        return entries
+
+    def _equal(self, name: str, networks: Sequence[Candidate]) -> Entry:
+        """As the field fuses: the sum of the logits."""
+        val, test = (fuse([getattr(n, part) for n in networks]) for part in ("val", "test"))
+        right = test.logits.argmax(1) == test.labels
+        return Entry(name, len(networks), top1(val), top1(test), interval(right))
+
+
+def make_ensemble(
+    candidates: Sequence[Candidate], rejected: Sequence[Rejected], config: SelectionConfig
+) -> Ensemble:
+    """Calibrates and selects, on val alone.
+
+    Raises InputError where the candidates do not belong together.
+    """
+    vals = [each.val for each in candidates]
+    temperatures = tuple(fit_temperature(val) for val in vals)
+    labels = fuse(vals).labels
+    weights = select(log_probabilities(vals, temperatures), labels, config)
+    return Ensemble(tuple(candidates), tuple(rejected), temperatures, weights)
+
+
+def run_ensemble(job: EnsembleJob) -> None:
+    """Asks MLflow, selects, and writes ensemble.json, report.html and a run of MLflow.
+
+    Raises InputError for anything the user can cause.
+    """
+    from hhmnet_platform.ensemble_report import page_of, show
+
+    if not job.experiment:
+        raise InputError("--experiment is missing: give the name of one of MLflow, see `make ui`.")
+    workspace = Workspace(absolute(job.workspace))
+    uri = workspace.tracking_uri(job.tracking_uri)
+    candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
+    ensemble = make_ensemble(candidates, rejected, job.selection)
+    said = described(ensemble, job)
+    name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)[:8]}"
+    page = page_of(ensemble, name, job.experiment)
+    content = {
+        "ensemble.json": (json.dumps(said, indent=2) + "\n").encode(),
+        "report.html": page.encode(),
+    }
+    place = folder(workspace.at(f"ensembles/{name}"))
+    for file, written in content.items():
+        place.write(file, written)
+    where = track(uri, _tracked(ensemble, job, name, content))
+    show(ensemble, name)
+    print(
+        f"Files    {place.uri}/report.html and ensemble.json\nMLflow   {uri}, run {name}: {where}"
+    )
+
+
+def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
+    """What ensemble.json says: enough to make the ensemble again without MLflow."""
+    first = ensemble.candidates[0]
+    board = ensemble.leaderboard()
+    return {
+        "experiment": job.experiment,
+        "filter": job.filter,
+        "selection": asdict(job.selection),
+        "digest": first.val.digest,
+        "class_names": list(first.val.class_names),
+        "clips": {"val": len(first.val), "test": len(first.test)},
+        "mixture": "softmax of the sum over members of weight * log_softmax(logits / temperature)",
+        "members": [
+            {
+                "run": ensemble.candidates[at].run,
+                "member": ensemble.candidates[at].member,
+                "run_id": ensemble.candidates[at].run_id,
+                "weight": float(ensemble.weights[at]),
+                "temperature": ensemble.temperatures[at],
+            }
+            for at in ensemble.members
+        ],
+        "leaderboard": [asdict(entry) for entry in board],
+        "against_best_single": asdict(ensemble.against_best()),
+        "rejected": [asdict(each) for each in ensemble.rejected],
+    }
+
+
+def _digest(said: dict[str, Any]) -> str:
+    chosen = {key: said[key] for key in ("experiment", "filter", "selection", "digest", "members")}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
+    board = ensemble.leaderboard()
+    lines = [
+        f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
+        f"[{ensemble.candidates[at].name}](#/experiments/0/runs/{ensemble.candidates[at].run_id}) |"
+        for at in ensemble.members
+    ]
+    note = "\n".join(
+        [
+            f"An ensemble of {len(ensemble.members)} of {len(ensemble.candidates)} networks, "
+            f"selected on val. Test: {board[0].test_top1:.1%}, the best single network "
+            f"{board[1].test_top1:.1%}. The whole report is the artifact report.html.",
+            "",
+            "| weight | temperature | network |",
+            "|---|---|---|",
+            *lines,
+        ]
+    )
+    members = [ensemble.candidates[at].run_id for at in ensemble.members]
+    return Derived(
+        experiment=job.experiment,
+        name=name,
+        tags={
+            "hhmnet.phase": "ensemble",
+            "hhmnet.data_digest": ensemble.candidates[0].val.digest,
+            "hhmnet.members": json.dumps(members),
+        },
+        params={f"selection.{key}": value for key, value in asdict(job.selection).items()}
+        | {"filter": job.filter, "candidates": len(ensemble.candidates)},
+        metrics={
+            "best/val_top1": board[0].val_top1,
+            "test/top1": board[0].test_top1,
+            "test/top1_low": board[0].interval[0],
+            "test/top1_high": board[0].interval[1],
+            "members": float(len(members)),
+        },
+        note=note,
+        files=content,
+    )
