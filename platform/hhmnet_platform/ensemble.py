@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -74,12 +74,14 @@ class Ensemble:
         rejected: What was left out before.
         temperatures: (S,) of the candidates, fitted on val.
         weights: (S,) of the logarithms of their probabilities, of sum 1.
+        temperature: Of their mixture, fitted on val too: what agrees may be surer than its parts.
     """
 
     candidates: tuple[Candidate, ...]
     rejected: tuple[Rejected, ...]
     temperatures: tuple[float, ...]
     weights: Shares
+    temperature: float = 1.0
 
     @cached_property
     def logs(self) -> dict[str, Shares]:
@@ -107,9 +109,10 @@ class Ensemble:
         return table.labels
 
     def mixed(self, part: str, weights: Shares | None = None) -> Shares:
-        """(N, K) probabilities of a mixture of the candidates; None: the ensemble."""
+        """(N, K) probabilities of a mixture of the candidates; None: the ensemble's, calibrated."""
         given = self.weights if weights is None else weights / weights.sum()
-        mixture: Shares = softmax(np.tensordot(given, self.logs[part], 1), axis=1)
+        warmth = self.temperature if weights is None else 1.0
+        mixture: Shares = softmax(np.tensordot(given, self.logs[part], 1) / warmth, axis=1)
         return mixture
 
     def right(self, part: str, weights: Shares | None = None) -> NDArray[np.bool_]:
@@ -198,9 +201,12 @@ def make_ensemble(
     """
     vals = [each.val for each in candidates]
     temperatures = tuple(fit_temperature(val) for val in vals)
-    labels = fuse(vals).labels
-    weights = select(log_probabilities(vals, temperatures), labels, config)
-    return Ensemble(tuple(candidates), tuple(rejected), temperatures, weights)
+    logs_snk = log_probabilities(vals, temperatures)
+    weights = select(logs_snk, vals[0].labels, config)
+    mixed = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
+    return Ensemble(
+        tuple(candidates), tuple(rejected), temperatures, weights, fit_temperature(mixed)
+    )
 
 
 def run_ensemble(job: EnsembleJob) -> None:
@@ -244,7 +250,11 @@ def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
         "digest": first.val.digest,
         "class_names": list(first.val.class_names),
         "clips": {"val": len(first.val), "test": len(first.test)},
-        "mixture": "softmax of the sum over members of weight * log_softmax(logits / temperature)",
+        "mixture": (
+            "softmax(sum over members of weight * log_softmax(logits / temperature), "
+            "divided by the mixture's temperature)"
+        ),
+        "mixture_temperature": ensemble.temperature,
         "members": [
             {
                 "run": ensemble.candidates[at].run,

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +33,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
     ours, single = board[0], board[1]
     paired = ensemble.against_best()
     counts = ensemble.candidates[0].val, ensemble.candidates[0].test
-    verdict = "sure" if paired.p_value < 0.05 else "not sure"
+    verdict = "hardly chance" if paired.p_value < 0.05 else "possibly chance"
     parts = [
         f"<h1>{escape(name)}</h1>",
         f"<p>{len(ensemble.members)} of {len(ensemble.candidates)} networks of "
@@ -40,7 +41,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
         f"{len(counts[1])} clips of test it has <b>{ours.test_top1:.1%}</b> "
         f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), the best single network "
         f"{single.test_top1:.1%}. It has {paired.gained} clips right that the best single network "
-        f"has wrong, and {paired.lost} wrong that it has right: that the two differ is {verdict} "
+        f"has wrong, and {paired.lost} wrong that it has right: {verdict} "
         f"(McNemar's exact test, p = {paired.p_value:.2g}).</p>",
         "<p class=note>All was chosen on val: temperatures, weights, and which network is the best "
         "single one. Test was looked at once, for this page. Intervals are 95 %, by bootstrap over "
@@ -79,8 +80,11 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
         _picture(_reliability(ensemble), "reliability diagram"),
         "<h2>What it still confuses</h2>",
         _table(
-            ("true class", "taken for", "clips", "of the class"),
-            [(true, said, n, f"{share:.0%}") for true, said, n, share in _confusions(ensemble)],
+            ("class", "clips", "of the class"),
+            [
+                (f"{true}, taken for {said}", n, f"{share:.0%}")
+                for true, said, n, share in _confusions(ensemble)
+            ],
         ),
         "<h2>Left out</h2>",
         _table(("network", "why"), [(each.name, each.reason) for each in ensemble.rejected])
@@ -144,6 +148,7 @@ def _growing(ensemble: Ensemble) -> Figure:
         float(ensemble.right("test", ensemble.alone(ensemble.best)).mean()),
         color="#1f5fbf", linestyle=":", label="best single, test",
     )  # fmt: skip
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.set(xlabel="members", ylabel="top-1", xticks=list(counts)[:: max(1, len(val) // 15)])
     axis.grid(alpha=0.3)
     axis.legend()

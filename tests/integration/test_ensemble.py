@@ -1,0 +1,114 @@
+"""Fusion search and ensemble from the command line, on what a finished run left."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from hhmnet_core.skeleton.modalities import MODALITIES
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+Start = Callable[..., Any]
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENT = "synthetic/cross-subject"
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path) -> Path:
+    """A copy to write into, of the run and of MLflow's database."""
+    (folder,) = (finished / "runs").iterdir()
+    shutil.copytree(folder, tmp_path / "runs" / folder.name)
+    shutil.copy(finished / "mlflow.db", tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def uri(workspace: Path) -> str:
+    return f"sqlite:///{workspace / 'mlflow.db'}"
+
+
+def ended(start: Start, script: str, *arguments: str) -> Any:
+    process = start(sys.executable, EXPERIMENTS / script, *arguments)
+    process.finish(240)
+    return process
+
+
+def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> None:
+    (run,) = (folder.name for folder in (workspace / "runs").iterdir())
+    given = (f"--workspace={workspace}", f"--runs=[{run}]", "--trials=2", "--evaluations=40")
+    process = ended(start, "search.py", "fusion", *given)
+    assert process.popen.returncode == 0, process.output
+    for said in ("searched", "convex log-loss", "2 : 2 : 1 : 1", "80 weightings in"):
+        assert said in process.output
+    (folder,) = (workspace / "fusions").iterdir()
+    found = json.loads((folder / "fusion.json").read_text())["fusions"]
+    others = [fusion["val_top1"] for name, fusion in found.items() if "log-loss" in name]
+    assert found["searched"]["val_top1"] >= max(*others, found["equal"]["val_top1"])
+    again = ended(start, "search.py", "fusion", *given)
+    assert again.popen.returncode == 0, again.output
+    assert json.loads((folder / "fusion.json").read_text())["fusions"] == found
+    client = MlflowClient(uri(workspace))
+    number = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    (tracked,) = client.search_runs([number], "tags.`hhmnet.phase` = 'fusion'")
+    assert tracked.data.metrics["best/val_top1"] == found["searched"]["val_top1"]
+    assert "| searched |" in tracked.data.tags["mlflow.note.content"]
+
+
+def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
+    client = MlflowClient(uri(workspace))
+    number = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    (parent,) = client.search_runs([number], "tags.`hhmnet.modality` = 'fusion'")
+    tags = parent.data.tags | {"hhmnet.modality": "joint", "hhmnet.run": "synthetic-phase1-cut"}
+    kept = {key: value for key, value in tags.items() if key.startswith("hhmnet.")}
+    client.create_run(number, tags=kept, run_name="running")
+    unscored = client.create_run(number, tags=kept | {"hhmnet.run": "synthetic-phase1-bare"})
+    client.set_terminated(unscored.info.run_id)
+    given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
+    process = ended(start, "ensemble.py", *given, "--selection.steps=5")
+    assert process.popen.returncode == 0, process.output
+    assert "left out: synthetic-phase1-cut/joint is running" in process.output
+    assert "left out: synthetic-phase1-bare/joint has no score tables" in process.output
+    (folder,) = (workspace / "ensembles").iterdir()
+    said = json.loads((folder / "ensemble.json").read_text())
+    assert {member["member"] for member in said["members"]} <= set(MODALITIES)
+    assert sum(member["weight"] for member in said["members"]) == pytest.approx(1)
+    assert "<h2>Leaderboard</h2>" in (folder / "report.html").read_text()
+    (tracked,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
+    assert tracked.data.metrics["test/top1"] == said["leaderboard"][0]["test_top1"]
+    ids = {member["run_id"] for member in said["members"]}
+    assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
+    names = {file.path for file in client.list_artifacts(tracked.info.run_id)}
+    assert names == {"ensemble.json", "report.html"}
+
+
+@pytest.mark.parametrize(
+    ("script", "given", "said"),
+    [
+        ("search.py", ("fusion",), "--runs is missing"),
+        ("search.py", ("fusion", "--runs=[nothing]"), "is not there: give finished runs"),
+        ("search.py", ("fusion", "--trials=0"), "trials must be at least 1"),
+        ("search.py", ("fusion", "--trails=3"), "trails"),
+        ("ensemble.py", (), "--experiment is missing"),
+        ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
+        (
+            "ensemble.py",
+            (f"--experiment={EXPERIMENT}", "--filter=params.seed = '99'"),
+            "holds no finished run to choose from (no run at all)",
+        ),
+        ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot be asked"),
+        ("ensemble.py", (f"--experiment={EXPERIMENT}", "--selection.steps=0"), "steps"),
+    ],
+)
+def test_bad_input_is_one_line(
+    start: Start, workspace: Path, script: str, given: tuple[str, ...], said: str
+) -> None:
+    where = f"--workspace={workspace}"
+    arguments = (given[0], where, *given[1:]) if script == "search.py" else (where, *given)
+    process = ended(start, script, *arguments)
+    lines = [line for line in process.output.splitlines() if line.strip()]
+    assert process.popen.returncode == 2, process.output
+    assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], lines
