@@ -25,8 +25,8 @@ $(STAMP):
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is no Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 
-demo: $(STAMP) ## trains phase 1 on synthetic skeletons, on this machine
-	$(BIN)/python experiments/phase1.py
+demo: $(STAMP) ## both phases and the ensemble on synthetic skeletons and video, on this machine
+	$(BIN)/python experiments/pipeline.py
 
 test: $(STAMP) ## every test but the slow ones
 	$(BIN)/python -m pytest -m 'not slow' --durations=15

@@ -22,6 +22,7 @@ SCRIPTS = {
     "input_pipeline": ["--threads", "{threads}"],
     "clip_memory": [],
     "prepare": [],
+    "fusion_search": [],
     "phase1_layouts": ["--store", "{store}"],
     "ray_overhead": ["--store", "{store}"],
 }

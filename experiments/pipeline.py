@@ -1,4 +1,7 @@
-"""Both phases in one go, and their fusion; what is done stays. Without arguments: a demo."""
+"""Both phases and the ensemble in one go; what is done is not done again.
+
+Without arguments: a demo on synthetic skeletons and video, in a few minutes.
+"""
 
 from hhmnet_platform.pipeline import Pipeline, run_pipeline
 from hhmnet_platform.scripts import given, run_script

@@ -234,9 +234,8 @@ def run_ensemble(job: EnsembleJob) -> None:
         place.write(file, written)
     where = track(uri, _tracked(ensemble, job, name, content))
     show(ensemble, name)
-    print(
-        f"Files    {place.uri}/report.html and ensemble.json\nMLflow   {uri}, run {name}: {where}"
-    )
+    print(f"Report   {place.uri}/report.html, and ensemble.json beside it")
+    print(f"MLflow   {uri}, run {name}: {where}")
 
 
 def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:

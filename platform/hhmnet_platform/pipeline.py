@@ -1,4 +1,4 @@
-"""Phase 1 and phase 2 in one go; what is done already is not done again."""
+"""Phase 1, phase 2 and the ensemble in one go; what is done already is not done again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -8,6 +8,7 @@ from hhmnet_core.data.batches import DataConfig, StoreConfig
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_platform.ensemble import EnsembleJob, run_ensemble
 from hhmnet_platform.job import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.train import run_phase
 from hhmnet_platform.workspace import RESULT, Workspace, absolute
@@ -56,7 +57,7 @@ class Pipeline(Placement):
 
 
 def run_pipeline(job: Pipeline, began: float | None = None) -> None:
-    """Trains, resumes or finds both phases.
+    """Trains, resumes or finds both phases, and selects the ensemble of all that there is.
 
     Args:
         job: What the user asks for.
@@ -64,7 +65,17 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
 
     Raises InputError for anything the user can cause.
     """
-    _run_both(job.phase1_job(), job.phase2_job, began)
+    name = _run_both(job.phase1_job(), job.phase2_job, began)
+    if name is None:
+        return
+    print("\nensemble: of all finished runs of the experiment", flush=True)
+    workspace = Workspace(absolute(job.workspace))
+    result = workspace.run(name).result()
+    if result["selection"] != "val":
+        print("None: selection literature holds nothing out to choose by.")
+        return
+    experiment = f"{result['dataset']}/{result['protocol']}"
+    run_ensemble(EnsembleJob(experiment, workspace=workspace.uri, tracking_uri=job.tracking_uri))
 
 
 def run_phase2(job: Phase2Job, began: float | None = None) -> None:
@@ -80,12 +91,16 @@ def run_phase2(job: Phase2Job, began: float | None = None) -> None:
     _run_both(Phase1Job(data=data, **placed), lambda name: replace(job, phase1=name), began)
 
 
-def _run_both(first: Phase1Job, second: Callable[[str], Phase2Job], began: float | None) -> None:
+def _run_both(
+    first: Phase1Job, second: Callable[[str], Phase2Job], began: float | None
+) -> str | None:
+    """The phase-2 run's name; None where nothing was to be trained."""
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)
     guide = Workspace(absolute(first.workspace)).run(name)
     if guide.read_json(RESULT) is None:  # a dry run
         print("It can be planned when phase 1 has been trained, which guides it.")
-        return
-    run_phase(second(name))
+        return None
+    name = run_phase(second(name))
+    return None if first.dry_run else name

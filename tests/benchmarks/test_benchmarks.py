@@ -57,6 +57,14 @@ def test_memory_of_a_few_clips_is_measured(tmp_path: Path) -> None:
         assert row in firsts
 
 
+def test_fusion_search_is_measured_on_a_few_clips(tmp_path: Path) -> None:
+    little = ("--clips", 200, "--classes", 4, "--tables", 3, "--evaluations", 20, "--random", 50)
+    done = run("fusion_search.py", *little, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    firsts = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "| " in line]
+    assert {"searched, 2 x 20", "best of 50 random", "searched less random"} <= set(firsts)
+
+
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
     done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
     assert done.returncode == 0, done.stderr

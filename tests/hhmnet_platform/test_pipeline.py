@@ -1,5 +1,6 @@
 """Both phases in one go: what is shared is given once, and phase 2 follows phase 1."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform import pipeline
+from hhmnet_platform.ensemble import EnsembleJob
 from hhmnet_platform.job import Phase1Job, Phase2Job
 from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
 
@@ -27,14 +29,18 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         if not job.dry_run:
-            (folder / "result.json").write_text("{}")
+            result = {"dataset": "data", "protocol": "xsub", "selection": job.data.selection}
+            (folder / "result.json").write_text(json.dumps(result))
         return name
 
     monkeypatch.setattr(pipeline, "run_phase", run)
+    monkeypatch.setattr(pipeline, "run_ensemble", jobs.append)
     return jobs
 
 
-def test_both_phases_share_store_seed_and_place(trained: list[Any], tmp_path: Path) -> None:
+def test_both_phases_share_store_seed_and_place(
+    trained: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     job = Pipeline(
         workspace=str(tmp_path),
         name="mine",
@@ -52,6 +58,14 @@ def test_both_phases_share_store_seed_and_place(trained: list[Any], tmp_path: Pa
     assert (first.name, second.name) == ("mine-phase1", "mine-phase2")
     assert first.workers == second.workers == 2
     assert second.phase1 == "run-1"
+    assert "holds nothing out to choose by" in capsys.readouterr().out
+
+
+def test_ensemble_comes_last(trained: list[Any], tmp_path: Path) -> None:
+    run_pipeline(Pipeline(workspace=str(tmp_path), tracking_uri="http://there"))
+    assert [type(job) for job in trained] == [Phase1Job, Phase2Job, EnsembleJob]
+    ensemble = trained[-1]
+    assert (ensemble.experiment, ensemble.tracking_uri) == ("data/xsub", "http://there")
 
 
 def test_dry_run_plans_phase2_only_under_a_finished_guide(

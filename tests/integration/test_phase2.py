@@ -137,6 +137,8 @@ def test_pipeline_finds_what_is_done_and_trains_the_rest(
 
     again = pipeline(finished)
     assert again.count("is complete") == 2 and "starting Ray" not in again
+    (report,) = (finished / "ensembles").glob("*/report.html")
+    assert f"Report   {report}" in again
     planned = pipeline(tmp_path / "new", "--dry_run=true")
     assert "It can be planned when phase 1 has been trained" in planned
     half = tmp_path / "half"

@@ -1,0 +1,72 @@
+"""What a search for fusion weights finds, and takes: against very many random weightings.
+
+Tables are drawn: K logits of noise a clip, the true class lifted by another strength in each table.
+"""
+
+import argparse
+import tempfile
+import time
+
+import numpy as np
+from common import at_least_one, machine, peak_resident_mib, run, table
+
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.weighting import Weighting, simplex
+from hhmnet_platform.candidates import Candidate
+from hhmnet_platform.cluster import ray_session
+from hhmnet_platform.fusion_search import FusionSearch, search
+
+
+def drawn(clips: int, classes: int, tables: int) -> list[Candidate]:
+    """Networks of different worth, right on about two thirds to nine tenths of the clips."""
+    random = np.random.default_rng(1)
+    labels = random.integers(0, classes, clips)
+    ids = tuple(f"clip{number}" for number in range(clips))
+    names = tuple(f"class {number}" for number in range(classes))
+    hard_n = random.normal(0, 0.8, clips)  # clips are hard for all networks alike
+    made = []
+    for at, strength in enumerate(np.linspace(4.0, 3.0, tables)):
+        logits = random.normal(size=(clips, classes)).astype(np.float32)
+        logits[np.arange(clips), labels] += (strength + hard_n).astype(np.float32)
+        one = ScoreTable(ids, labels, logits, f"run{at}", "joint", "val", "0" * 64, names)
+        made.append(Candidate(f"run{at}", "joint", one, one))
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=at_least_one, default=10_000)
+    parser.add_argument("--classes", type=at_least_one, default=60)
+    parser.add_argument("--tables", type=at_least_one, default=5)
+    parser.add_argument("--trials", type=at_least_one, default=2, help="studies, side by side")
+    parser.add_argument("--evaluations", type=at_least_one, default=300, help="of each study")
+    parser.add_argument("--random", type=int, default=100_000, help="random weightings; 0: none")
+    options = parser.parse_args()
+    candidates = drawn(options.clips, options.classes, options.tables)
+    with tempfile.TemporaryDirectory() as workspace, ray_session() as resources:
+        job = FusionSearch(
+            trials=options.trials, evaluations=options.evaluations, workspace=workspace
+        )
+        began = time.perf_counter()
+        weights = search(candidates, job, resources)
+        seconds = time.perf_counter() - began
+    weighting = Weighting([each.val for each in candidates])
+    found = weighting.top1(weights)
+    title = f"searched, {options.trials} x {options.evaluations}"
+    rows = [[title, f"{found:.4%}", f"{seconds:.1f}"]]
+    if options.random:
+        random = np.random.default_rng(2)
+        began = time.perf_counter()
+        best = max(weighting.top1(simplex(random.random(len(weighting))))
+                   for _ in range(options.random))  # fmt: skip
+        took = time.perf_counter() - began
+        rows.append([f"best of {options.random:,} random", f"{best:.4%}", f"{took:.1f}"])
+        rows.append(["searched less random", f"{found - best:+.4%}", ""])
+    print("\n".join(machine()) + "\n")
+    size = f"{options.clips:,} clips x {options.classes} classes x {options.tables} tables"
+    print(f"{size}; peak of this process {peak_resident_mib():,.0f} MiB\n")
+    print(table(["weights", "top-1", "seconds"], rows))
+
+
+if __name__ == "__main__":
+    run(main)
