@@ -25,7 +25,7 @@ def drawn(clips: int, classes: int, tables: int) -> list[Candidate]:
     names = tuple(f"class {number}" for number in range(classes))
     hard_n = random.normal(0, 0.8, clips)  # clips are hard for all networks alike
     made = []
-    for at, strength in enumerate(np.linspace(4.0, 3.0, tables)):
+    for at, strength in enumerate(np.linspace(2.4, 1.6, tables)):
         logits = random.normal(size=(clips, classes)).astype(np.float32)
         logits[np.arange(clips), labels] += (strength + hard_n).astype(np.float32)
         one = ScoreTable(ids, labels, logits, f"run{at}", "joint", "val", "0" * 64, names)
