@@ -1,20 +1,22 @@
-"""Searches: `search.py fusion` for the weights that fuse finished runs, on val."""
+"""Searches what phase 1 is trained with, by val: Optuna's TPE and ASHA under Ray Tune.
 
-from jsonargparse import ArgumentParser
+`search.py fusion` searches the weights that fuse finished runs.
+"""
 
-from hhmnet_platform.fusion_search import FusionSearch, run_search
-from hhmnet_platform.scripts import parse, run_script
+import sys
+
+from hhmnet_platform.fusion_search import FusionSearch
+from hhmnet_platform.fusion_search import run_search as run_fusion_search
+from hhmnet_platform.scripts import given, run_script
+from hhmnet_platform.search import Search, run_search
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="search.py", description=__doc__, exit_on_error=False)
-    commands = parser.add_subcommands()
-    fusion = ArgumentParser(description="Weights that fuse finished runs, by Optuna on val.")
-    fusion.add_argument("--config", action="config", help="A YAML file with any of the fields.")
-    fusion.add_class_arguments(FusionSearch)
-    commands.add_subcommand("fusion", fusion, help="weights of a fusion of finished runs")
-    values = parser.instantiate(parse(parser))
-    run_search(FusionSearch(**{k: v for k, v in values.fusion.items() if k != "config"}))
+    if sys.argv[1:2] == ["fusion"]:
+        about = "Weights that fuse finished runs, by Optuna on val."
+        run_fusion_search(given("search.py fusion", about, FusionSearch, sys.argv[2:]))
+    else:
+        run_search(given("search.py", __doc__, Search))
 
 
 if __name__ == "__main__":

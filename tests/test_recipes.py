@@ -6,6 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from hhmnet_platform.job import Phase1Job, Phase2Job
+from hhmnet_platform.search import Search
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*.yaml"))
 
@@ -14,9 +15,11 @@ CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*
 def test_a_recipe_is_a_config_and_opens_with_what_it_gives(recipe: Path) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
-    parser.add_class_arguments(Phase2Job if recipe.stem.startswith("phase2") else Phase1Job)
+    kind = {"phase2": Phase2Job, "search": Search}.get(recipe.stem.split("_")[0], Phase1Job)
+    parser.add_class_arguments(kind)
     values = parser.instantiate(parser.parse_args([f"--config={recipe}"]))
-    assert values.data.selection == "literature" and not values.data.store
+    assert values.data.selection == ("val" if kind is Search else "literature")
+    assert not values.data.store
     head = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
     assert f"--config experiments/configs/{recipe.name}" in "\n".join(head)
     assert "not yet measured" in "\n".join(head).lower() or "%" in "\n".join(head)

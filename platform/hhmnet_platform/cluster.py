@@ -152,8 +152,12 @@ def this_machine() -> Resources:
 
 
 @contextmanager
-def ray_session() -> Iterator[Resources]:
+def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS, until the end of the block.
+
+    Args:
+        dashboard: Whether a Ray of our own has its dashboard, on loopback. Ray Train asks it who
+            died: without one the workers of a run whose driver was killed keep their cores.
 
     Raises InputError where no cluster answers.
     """
@@ -169,7 +173,7 @@ def ray_session() -> Iterator[Resources]:
             ray.init(
                 address="local",
                 num_cpus=here.cpus,
-                include_dashboard=False,
+                include_dashboard=dashboard,
                 object_store_memory=256 << 20,  # only epoch reports pass through it
                 log_to_driver=False,
                 logging_level=logging.ERROR,

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -42,9 +43,11 @@ class Training:
         display: Display,
         tracker: Tracker,
         startup: Startup,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.max_failures, self.run, self.plan = max_failures, run, plan
         self.display, self.tracker, self.startup = display, tracker, startup
+        self.on_epoch = on_epoch
         self.history: list[dict[str, Any]] = []
         self.epochs_done = 0
         self.failures = 0
@@ -140,6 +143,8 @@ class Training:
             for record in message.records:
                 if record["epoch"] > len(self.history):
                     self.history.append(record)
+                    if self.on_epoch:
+                        self.on_epoch(record)
                 if record["epoch"] > self.epochs_done:
                     self.epochs_done = record["epoch"]
                     self.display.epoch(record)

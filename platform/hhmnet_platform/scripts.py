@@ -56,20 +56,23 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error
 
 
-def given(prog: str, about: str | None, kind: type[Config]) -> Config:
+def given(
+    prog: str, about: str | None, kind: type[Config], argv: Sequence[str] | None = None
+) -> Config:
     """The dataclass that a command line describes, and the YAML files that it names.
 
     Args:
         prog: The script's name.
         about: What it does.
         kind: A dataclass; its fields, and those of the dataclasses in it, are the options.
+        argv: The arguments; None takes those of the process.
 
     Raises InputError as `parse` and the dataclass do.
     """
     parser = ArgumentParser(prog=prog, description=about)
     parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
     parser.add_class_arguments(kind)
-    values = parser.instantiate(parse(parser))
+    values = parser.instantiate(parse(parser, argv))
     config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
     return config
 

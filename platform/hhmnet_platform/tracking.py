@@ -45,6 +45,7 @@ class TrackedRun:
         dataset: Its name.
         digest: Its digest.
         store: Where it lies.
+        parent: The run of MLflow that it stands below; "" for none.
     """
 
     uri: str
@@ -57,6 +58,7 @@ class TrackedRun:
     dataset: str
     digest: str
     store: str
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ class MlflowWriter:
             "mlflow.runColor": COLOURS[member],
         }
         name = self.run.name
+        if self.run.parent and member == FUSION:
+            tags["mlflow.parentRunId"] = self.run.parent
         if member != FUSION:
             tags["mlflow.parentRunId"] = self.run_ids[FUSION]
             name = f"{member} · {self.run.name}"

@@ -2,10 +2,11 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from types import FrameType
+from typing import Any
 
 from hhmnet_platform.cluster import (
     Plan,
@@ -23,6 +24,8 @@ from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
 from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
+
+Record = Mapping[str, Any]
 
 __all__ = ["Phase1Job", "Phase2Job", "run_phase"]
 
@@ -44,13 +47,13 @@ def run_phase(job: Job, began: float | None = None) -> str:
     if job.name:
         check_name(job.name)
     workspace = Workspace(absolute(job.workspace))
-    plan = None if cluster_address() else _plan(job, this_machine())
+    plan = None if cluster_address() else plan_of(job, this_machine())
     if job.dry_run:
         with store_of(job, workspace, keep=False) as store:
             run = prepare_run(job, workspace, store)
             if plan is None:
                 with ray_session() as resources:
-                    plan = _plan(job, resources)
+                    plan = plan_of(job, resources)
             known = job.data.store or isinstance(job, Phase2Job) or store.startswith(workspace.uri)
             name = run.folder.name if known else "named by the demo's data, which are made first"
             print(f"run         {name}\nmesh        {plan}", flush=True)
@@ -83,7 +86,8 @@ def run_phase(job: Job, began: float | None = None) -> str:
     return run.folder.name
 
 
-def _plan(job: Job, resources: Resources) -> Plan:
+def plan_of(job: Job, resources: Resources) -> Plan:
+    """The layout that a job comes to on what there is; raises InputError where it does not fit."""
     workers, modality_parallel = job.workers, None
     if isinstance(job, Phase1Job):
         modality_parallel = job.modality_parallel
@@ -108,28 +112,61 @@ def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
         display.phase("starting Ray" if plan else "joining the Ray cluster")
         with ray_session() as resources:
             startup.mark("Ray")
-            # Imports Ray Train: before MLflow, which would be imported at the same time.
-            from hhmnet_platform.driver import Training
-
-            plan = _plan(job, resources)
-            layout = {
-                "hhmnet.workers": str(plan.workers),
-                "hhmnet.modality_parallel": str(plan.modality_parallel),
-                "hhmnet.device": "cuda" if plan.gpu else "cpu",
-            }
-            tracked = replace(run.tracked, tags={**run.tracked.tags, **layout})
-            tracker = Tracker(MlflowWriter(tracked), display.say)
-            try:
-                training = Training(job.max_failures, run, plan, display, tracker, startup)
-                history = training.fit()
-            except BaseException as error:
-                stopped = isinstance(error, KeyboardInterrupt)
-                tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
-                raise
+            plan = plan_of(job, resources)
+            history, tracker = _fit(job, run, plan, display, startup)
         display.phase("scoring and drawing")
         result = summarise(run, plan, history)
         publish(run, result, tracker)
     show(run, result)
+
+
+def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]) -> None:
+    """Trains a run, goes on with it, or tells what it is, where Ray has been started already.
+
+    Args:
+        job: What was asked for.
+        run: What it comes to.
+        plan: Its layout.
+        on_epoch: Is told each epoch's record, once, in order.
+    """
+    run.folder.claim(run.science)
+    with run.folder.lock(), Display(run.config.optim.epochs) as display:
+        result = run.folder.read_json(RESULT)
+        if result is not None:
+            for record in result["history"]:
+                on_epoch(record)
+            return
+        run.folder.write_yaml("config.yaml", asdict(job) | {"data": asdict(run.config.data)})
+        history, tracker = _fit(job, run, plan, display, Startup(time.time()), on_epoch)
+        publish(run, summarise(run, plan, history), tracker)
+
+
+def _fit(
+    job: Job,
+    run: Run,
+    plan: Plan,
+    display: Display,
+    startup: Startup,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> tuple[list[dict[str, Any]], Tracker]:
+    """Trains to the end; the history, and the tracker that still has to be told so."""
+    # Imports Ray Train: before MLflow, which would be imported at the same time.
+    from hhmnet_platform.driver import Training
+
+    layout = {
+        "hhmnet.workers": str(plan.workers),
+        "hhmnet.modality_parallel": str(plan.modality_parallel),
+        "hhmnet.device": "cuda" if plan.gpu else "cpu",
+    }
+    tracked = replace(run.tracked, tags={**run.tracked.tags, **layout})
+    tracker = Tracker(MlflowWriter(tracked), display.say)
+    try:
+        training = Training(job.max_failures, run, plan, display, tracker, startup, on_epoch)
+        return training.fit(), tracker
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
+        raise
 
 
 @contextmanager
