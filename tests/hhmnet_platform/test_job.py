@@ -86,9 +86,15 @@ def test_missing_and_unfinished_runs_are_named(store: Path, tmp_path: Path) -> N
         prepare_run(job(store), workspace, str(store))
 
 
-def test_store_has_to_be_given(tmp_path: Path) -> None:
+def test_store_is_that_of_the_guide_where_none_is_given(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    run = tmp_path / "runs" / "guide"
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(json.dumps({"tags": {"hhmnet.store": "/data/there"}}))
+    with store_of(Phase2Job(phase1="guide"), workspace, keep=True) as store:
+        assert store == "/data/there"
     with (
-        pytest.raises(InputError, match=r"--data\.store is missing: give the store, with video"),
-        store_of(Phase2Job(), Workspace(str(tmp_path)), keep=True),
+        pytest.raises(InputError, match=r"--phase1 is missing"),
+        store_of(Phase2Job(), workspace, keep=True),
     ):
         pass
