@@ -1,6 +1,6 @@
 """Selects an ensemble from the finished runs of an MLflow experiment, on val; reports on test."""
 
-from hhmnet_platform.ensemble import EnsembleJob, run_ensemble
+from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
 from hhmnet_platform.scripts import given, run_script
 
 

@@ -83,11 +83,7 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
             number of images than the manifest says, or a cache that cannot be written.
     """
     manifest = read_manifest(uri)
-    if manifest.visual is None or not manifest.visual.clips:
-        raise InputError(
-            f"The store {uri} has no video: prepare the data set again with video (see "
-            "`experiments/prepare.py --help`)."
-        )
+    visual = check_video(manifest, uri)
     node = NodeCache.at(cache)
     file = node.root / f"{manifest.digest}.video.v1.arrow"
     with node.lock(f"{manifest.digest}.video"):
@@ -97,7 +93,17 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
                 _write(file, uri, manifest)
             table = _map(file)
             assert table is not None
-    return _footage(table, manifest.visual, manifest.skeleton.num_joints)
+    return _footage(table, visual, manifest.skeleton.num_joints)
+
+
+def check_video(manifest: Manifest, uri: Uri) -> Visual:
+    """What its videos are. Raises InputError for a store without video."""
+    if manifest.visual is None or not manifest.visual.clips:
+        raise InputError(
+            f"The store {uri} has no video: prepare the data set again with video (see "
+            "`experiments/prepare.py --help`)."
+        )
+    return manifest.visual
 
 
 def with_video(divided: Split, footage: Footage) -> Split:

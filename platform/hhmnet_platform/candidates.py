@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores
 from hhmnet_platform.members import ALL, FUSION, TRAINED
-from hhmnet_platform.tracking import quieten
-from hhmnet_platform.workspace import RESULT, Workspace
+from hhmnet_platform.tracking import database_of, quieten
+from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, check_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,22 +64,39 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
     if not runs:
         raise InputError("--runs is missing: give the names of finished runs, such as '[a,b]'.")
     candidates = []
-    for name in dict.fromkeys(runs):
+    for name in runs:
+        check_name(name)
+        if runs.count(name) > 1:
+            raise InputError(f"--runs names {name} twice: give each run once.")
         run = workspace.run(name)
         result = run.read_json(RESULT)
         if result is None:
             there = "is unfinished" if run.place.names() else "is not there"
-            raise InputError(f"Run {run.uri} {there}: give finished runs of --workspace.")
+            known = ", ".join(folder(workspace.at("runs")).names()) or "none"
+            raise InputError(
+                f"Run {run.uri} {there}: give finished runs of --workspace, which has {known}."
+            )
         if result["selection"] != "val":
             raise InputError(
                 f"Run {name} held nothing out (selection {result['selection']}), so nothing can be "
                 "chosen without its test set: give runs of --data.selection val."
             )
         for member in TRAINED[result["phase"]]:
-            val, test = (read_scores(f"{run.uri}/scores/{member}-{part}.parquet") for part in PARTS)
+            val, test = (scores_of(run, member, part) for part in PARTS)
             guide = result["tags"].get("hhmnet.phase1", "")
             candidates.append(Candidate(name, member, val, test, "", result["phase"], guide))
     return candidates
+
+
+def scores_of(run: RunFolder, member: str, part: str) -> ScoreTable:
+    """A score table of a finished run. Raises InputError where it is lost or damaged."""
+    try:
+        return read_scores(f"{run.uri}/scores/{member}-{part}.parquet")
+    except InputError as error:
+        raise InputError(
+            f"The finished run {run.name} has lost its scores of {member} on {part} ({error}) "
+            f"Delete {run.uri}/{RESULT} and give its command again: it is scored anew."
+        ) from error
 
 
 def of_mlflow(
@@ -120,9 +138,10 @@ def of_mlflow(
     if not candidates:
         reasons = Counter(each.reason for each in rejected)
         why = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+        narrowed = f" that --filter {filter_string!r} lets through" if filter_string else ""
         raise InputError(
-            f"{experiment} holds no finished run to choose from ({why or 'no run at all'}): train "
-            "some with --data.selection val."
+            f"{experiment} holds no finished run{narrowed} to choose from "
+            f"({why or 'no run at all'}): train some with --data.selection val."
         )
     order = {member: at for at, member in enumerate(ALL)}
     candidates.sort(key=lambda each: (each.run, order[each.member]))
@@ -134,12 +153,20 @@ def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClien
     quieten()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    database = database_of(uri)
+    if database is not None and not database.exists():
+        raise InputError(
+            f"There is no {database}: nothing has been tracked there. Check --workspace, or give "
+            "--tracking_uri."
+        )
     try:
         client = MlflowClient(uri)
         known = client.get_experiment_by_name(experiment)
         if known is None:
-            names = ", ".join(sorted(e.name for e in client.search_experiments())) or "none"
+            there = sorted(e.name for e in client.search_experiments() if e.name != "Default")
+            names = ", ".join(there) or "none"
             raise InputError(f"MLflow at {uri} has no experiment {experiment!r}; it has {names}.")
         page: str | None = None
         runs: list[Run] = []
@@ -152,7 +179,7 @@ def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClien
             page = found.token
             if not page:
                 break
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(f"MLflow at {uri} cannot be asked ({said}).") from error
     ours = [run for run in runs if run.data.tags.get("hhmnet.phase") in TRAINED]

@@ -97,6 +97,22 @@ def end(uri: str, run_id: str, run: Derived) -> None:
         client.set_terminated(run_id)
 
 
+def check_tracking(uri: str) -> None:
+    """Raises InputError where MLflow cannot be asked."""
+    with _client(uri) as client:
+        client.search_experiments(max_results=1)
+
+
+def find(uri: str, run: Derived) -> str | None:
+    """The page of a finished run of that name; None where there is none."""
+    with _client(uri) as client:
+        number = _experiment(client, run, "")
+        for known in _named(client, number, run.name):
+            if known.info.status == "FINISHED":
+                return f"#/experiments/{number}/runs/{known.info.run_id}"
+    return None
+
+
 def stop_children(uri: str, number: str, parent: str) -> None:
     """Ends what still runs below a run, as KILLED: nobody else will.
 
@@ -116,11 +132,12 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
     quieten()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         with alone(uri):
             yield MlflowClient(patient(uri))
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(f"MLflow at {uri} cannot be written ({said}).") from error
 

@@ -1,49 +1,23 @@
 """The ensemble of what MLflow holds: calibrated, selected on val, reported once on test."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
 from hhmnet_core.fusion.compare import Paired, interval, mcnemar
 from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
 from hhmnet_core.fusion.weights import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.candidates import Candidate, Rejected, of_mlflow
-from hhmnet_platform.derived import Derived, track
+from hhmnet_platform.candidates import Candidate, Rejected
 from hhmnet_platform.members import VIDEO
-from hhmnet_platform.workspace import Workspace, absolute
 
 Shares = NDArray[np.float64]
 ENSEMBLE, EQUAL, BEST = "ensemble", "all, equal weights", "best single"
-
-
-@dataclass
-class EnsembleJob:
-    """What an ensemble is selected from, and how.
-
-    Attributes:
-        experiment: Of MLflow, such as nw_ucla/12-3.
-        filter: Of MLflow's search, such as "params.seed = '1'"; empty: all runs.
-        selection: How it is selected.
-        workspace: Folder or URI that the report goes to.
-        tracking_uri: Of MLflow; empty: the database in the workspace.
-    """
-
-    experiment: str = ""
-    filter: str = ""
-    selection: SelectionConfig = field(default_factory=SelectionConfig)
-    workspace: str = "workspace"
-    tracking_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,111 +180,4 @@ def make_ensemble(
     mixed = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
     return Ensemble(
         tuple(candidates), tuple(rejected), temperatures, weights, fit_temperature(mixed)
-    )
-
-
-def run_ensemble(job: EnsembleJob) -> None:
-    """Asks MLflow, selects, and writes ensemble.json, report.html and a run of MLflow.
-
-    Raises InputError for anything the user can cause.
-    """
-    from hhmnet_platform.ensemble_report import page_of, show
-
-    if not job.experiment:
-        raise InputError("--experiment is missing: give the name of one of MLflow, see `make ui`.")
-    workspace = Workspace(absolute(job.workspace))
-    uri = workspace.tracking_uri(job.tracking_uri)
-    candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
-    ensemble = make_ensemble(candidates, rejected, job.selection)
-    said = described(ensemble, job)
-    name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)[:8]}"
-    page = page_of(ensemble, name, job.experiment)
-    content = {
-        "ensemble.json": (json.dumps(said, indent=2) + "\n").encode(),
-        "report.html": page.encode(),
-    }
-    place = folder(workspace.at(f"ensembles/{name}"))
-    for file, written in content.items():
-        place.write(file, written)
-    where = track(uri, _tracked(ensemble, job, name, content))
-    show(ensemble, name)
-    print(f"Report   {place.uri}/report.html, and ensemble.json beside it")
-    print(f"MLflow   {uri}, run {name}: {where}")
-
-
-def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
-    """What ensemble.json says: enough to make the ensemble again without MLflow."""
-    first = ensemble.candidates[0]
-    board = ensemble.leaderboard()
-    return {
-        "experiment": job.experiment,
-        "filter": job.filter,
-        "selection": asdict(job.selection),
-        "digest": first.val.digest,
-        "class_names": list(first.val.class_names),
-        "clips": {"val": len(first.val), "test": len(first.test)},
-        "mixture": (
-            "softmax(sum over members of weight * log_softmax(logits / temperature), "
-            "divided by the mixture's temperature)"
-        ),
-        "mixture_temperature": ensemble.temperature,
-        "members": [
-            {
-                "run": ensemble.candidates[at].run,
-                "member": ensemble.candidates[at].member,
-                "run_id": ensemble.candidates[at].run_id,
-                "weight": float(ensemble.weights[at]),
-                "temperature": ensemble.temperatures[at],
-            }
-            for at in ensemble.members
-        ],
-        "leaderboard": [asdict(entry) for entry in board],
-        "against_best_single": asdict(ensemble.against_best()),
-        "rejected": [asdict(each) for each in ensemble.rejected],
-    }
-
-
-def _digest(said: dict[str, Any]) -> str:
-    chosen = {key: said[key] for key in ("experiment", "filter", "selection", "digest", "members")}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-
-def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
-    board = ensemble.leaderboard()
-    lines = [
-        f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
-        f"[{ensemble.candidates[at].name}](#/experiments/0/runs/{ensemble.candidates[at].run_id}) |"
-        for at in ensemble.members
-    ]
-    note = "\n".join(
-        [
-            f"An ensemble of {len(ensemble.members)} of {len(ensemble.candidates)} networks, "
-            f"selected on val. Test: {board[0].test_top1:.1%}, the best single network "
-            f"{board[1].test_top1:.1%}. The whole report is the artifact report.html.",
-            "",
-            "| weight | temperature | network |",
-            "|---|---|---|",
-            *lines,
-        ]
-    )
-    members = [ensemble.candidates[at].run_id for at in ensemble.members]
-    return Derived(
-        experiment=job.experiment,
-        name=name,
-        tags={
-            "hhmnet.phase": "ensemble",
-            "hhmnet.data_digest": ensemble.candidates[0].val.digest,
-            "hhmnet.members": json.dumps(members),
-        },
-        params={f"selection.{key}": value for key, value in asdict(job.selection).items()}
-        | {"filter": job.filter, "candidates": len(ensemble.candidates)},
-        metrics={
-            "best/val_top1": board[0].val_top1,
-            "test/top1": board[0].test_top1,
-            "test/top1_low": board[0].interval[0],
-            "test/top1_high": board[0].interval[1],
-            "members": float(len(members)),
-        },
-        note=note,
-        files=content,
     )

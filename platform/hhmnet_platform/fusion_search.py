@@ -28,7 +28,7 @@ from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.candidates import Candidate, of_workspace
 from hhmnet_platform.cluster import Resources, ray_session
-from hhmnet_platform.derived import Derived, track
+from hhmnet_platform.derived import Derived, check_tracking, track
 from hhmnet_platform.workspace import Workspace, absolute
 
 # What the field's scripts carry for joint, bone, joint motion and bone motion.
@@ -59,9 +59,11 @@ class FusionSearch:
     tracking_uri: str = ""
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("evaluations", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, but is {getattr(self, name)}.")
+        for name, least, most in (
+            ("trials", 1, 10_000), ("evaluations", 1, 1_000_000), ("seed", 0, 2**31)
+        ):  # fmt: skip
+            if not least <= getattr(self, name) <= most:
+                raise InputError(f"{name} must be {least} to {most}, but is {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,21 @@ def run_search(job: FusionSearch) -> None:
     """
     workspace = Workspace(absolute(job.workspace))
     candidates = of_workspace(workspace, job.runs)
+    if len(candidates) < 2:
+        raise InputError(
+            f"There is nothing to weigh: {candidates[0].name} is one network. A phase-2 run holds "
+            "video alone: give its phase-1 run too."
+        )
+    uri = workspace.tracking_uri(job.tracking_uri)
+    check_tracking(uri)
     began = time.perf_counter()
     with ray_session() as resources:
         started = time.perf_counter()
         found = search(candidates, job, resources)
     ended = time.perf_counter()
     fusions = {**baselines(candidates), SEARCHED: judged(candidates, found)}
-    digest = hashlib.sha256("\n".join(sorted(c.name for c in candidates)).encode()).hexdigest()
+    asked = [*sorted(each.name for each in candidates), job.trials, job.evaluations, job.seed]
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     data_set, experiment = _data_set(workspace, job)
     name = f"{data_set}-fusion-{digest[:8]}"
     said = {
@@ -112,7 +122,6 @@ def run_search(job: FusionSearch) -> None:
     tried, took = job.trials * job.evaluations, ended - started
     console.print(f"{tried} weightings in {took:.1f} s, after {started - began:.1f} s for Ray")
     console.print(f"Files    {place.uri}/fusion.json", markup=False)
-    uri = workspace.tracking_uri(job.tracking_uri)
     page = track(uri, _tracked(name, experiment, candidates, fusions, job, content))
     console.print(f"MLflow   {uri}, run {name}: {page}", markup=False)
 

@@ -12,7 +12,6 @@ from hhmnet_core.data.protocols import split
 from hhmnet_core.fusion.scores import (
     ScoreTable,
     fuse,
-    read_scores,
     shared,
     top1,
     write_scores,
@@ -20,6 +19,7 @@ from hhmnet_core.fusion.scores import (
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_platform.candidates import PARTS, scores_of
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
@@ -113,6 +113,9 @@ def fuse_with_skeleton(run: Run) -> dict[str, float]:
     video = _tables(run.folder, VIDEO)
     skeleton = [_tables(run.guide, modality) for modality in MODALITIES]
     for part, table in video.items():
+        for modality, tables in zip(MODALITIES, skeleton, strict=True):
+            if part not in tables:
+                scores_of(run.guide, modality, part)  # says what is lost
         fused = fuse(shared([table, *(tables[part] for tables in skeleton)]))
         write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{part}.parquet")
         metrics["best/val_top1" if part == "val" else f"{part}/top1"] = top1(fused)
@@ -148,7 +151,7 @@ def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, b
     from hhmnet_platform.report import to_png
 
     assert run.guide
-    fused = _tables(run.folder, FITTED) or _tables(run.folder, FUSION)
+    fused = _tables(run.folder, FUSION)
     part = "test" if "test" in fused else "val"
     skeleton = [_tables(run.guide, modality)[part] for modality in MODALITIES]
     *four, video, both = shared([*skeleton, _tables(run.folder, VIDEO)[part], fused[part]])
@@ -208,8 +211,10 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
 def _tables(place: RunFolder, member: str) -> dict[str, ScoreTable]:
     """The score tables of a modality or of the fusion, by split."""
     names = set(place.sub("scores").names())
+    if f"{member}-test.parquet" not in names:
+        scores_of(place, member, "test")  # says what is lost
     return {
-        split: read_scores(f"{place.uri}/scores/{member}-{split}.parquet")
-        for split in ("val", "test")
+        split: scores_of(place, member, split)
+        for split in PARTS
         if f"{member}-{split}.parquet" in names
     }

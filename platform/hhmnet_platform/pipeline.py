@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hhmnet_core.data.batches import DataConfig, StoreConfig
+from hhmnet_core.data.footage import check_video
+from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
-from hhmnet_platform.ensemble import EnsembleJob, run_ensemble
+from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
 from hhmnet_platform.job import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.train import run_phase
 from hhmnet_platform.workspace import RESULT, Workspace, absolute
@@ -20,8 +22,8 @@ class Pipeline(Placement):
 
     Attributes:
         data: What both are trained on; without a store, the demo's, which is made.
-        phase1: The four skeletal modalities.
-        phase2: The video network.
+        phase1: The four skeletal modalities; what `data` and `seed` say counts for both phases.
+        phase2: The video network; likewise.
         seed: Of everything random, in both.
     """
 
@@ -95,6 +97,8 @@ def _run_both(
     first: Phase1Job, second: Callable[[str], Phase2Job], began: float | None
 ) -> str | None:
     """The phase-2 run's name; None where nothing was to be trained."""
+    if first.data.store:
+        check_video(read_manifest(first.data.store), first.data.store)
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)

@@ -284,13 +284,13 @@ class Tracker:
 
 def patient(uri: str) -> str:
     """The tracking URI, of a SQLite file with time to wait for another writer."""
-    return uri if _database(uri) is None else f"{uri}?timeout={SQLITE_WAIT_SECONDS}"
+    return uri if database_of(uri) is None else f"{uri}?timeout={SQLITE_WAIT_SECONDS}"
 
 
 @contextmanager
 def alone(uri: str) -> Iterator[None]:
     """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
-    database = _database(uri)
+    database = database_of(uri)
     if database is None:
         yield
         return
@@ -299,7 +299,7 @@ def alone(uri: str) -> Iterator[None]:
         yield
 
 
-def _database(uri: str) -> Path | None:
+def database_of(uri: str) -> Path | None:
     """The SQLite file, where there is one and MLflow has been given no options of its own."""
     prefix = "sqlite:///"
     if uri.startswith(prefix) and "?" not in uri:

@@ -93,7 +93,7 @@ def plan_of(job: Job, resources: Resources) -> Plan:
         modality_parallel = job.modality_parallel
     else:  # one modality; a single process uses all the cores of a machine without GPUs
         modality_parallel = 1
-        workers = workers if workers or resources.gpus else 1
+        workers = 1 if workers is None and not resources.gpus else workers
     return make_plan(
         resources,
         workers=workers,

@@ -115,7 +115,8 @@ class RunFolder:
             return None
         except ValueError as error:
             raise InputError(
-                f"{name} in {self.uri} is not JSON: delete the folder to train the run again."
+                f"{name} in {self.uri} is not JSON: delete that file, and give the run's command "
+                "again; it goes on from its checkpoints."
             ) from error
         return dict(content)
 

@@ -11,7 +11,8 @@ from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.fusion.weighting import Weighting
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.candidates import Candidate, Rejected
-from hhmnet_platform.ensemble import Ensemble, EnsembleJob, described, make_ensemble
+from hhmnet_platform.ensemble import Ensemble, make_ensemble
+from hhmnet_platform.ensemble_job import EnsembleJob, described
 from hhmnet_platform.ensemble_report import page_of
 from hhmnet_platform.fusion_search import baselines, judged, study
 

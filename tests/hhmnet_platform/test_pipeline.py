@@ -13,7 +13,7 @@ from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform import pipeline
-from hhmnet_platform.ensemble import EnsembleJob
+from hhmnet_platform.ensemble_job import EnsembleJob
 from hhmnet_platform.job import Phase1Job, Phase2Job
 from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
 
@@ -35,6 +35,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     monkeypatch.setattr(pipeline, "run_phase", run)
     monkeypatch.setattr(pipeline, "run_ensemble", jobs.append)
+    monkeypatch.setattr(pipeline, "read_manifest", lambda store: store)
+    monkeypatch.setattr(pipeline, "check_video", lambda manifest, store: manifest)
     return jobs
 
 

@@ -81,8 +81,30 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     assert tracked.data.metrics["test/top1"] == said["leaderboard"][0]["test_top1"]
     ids = {member["run_id"] for member in said["members"]}
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
+    again = ended(start, "ensemble.py", *given, "--selection.steps=5")
+    assert f"{folder.name} is there already" in again.output
+    (same,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
+    assert same.info.run_id == tracked.info.run_id
     names = {file.path for file in client.list_artifacts(tracked.info.run_id)}
     assert names == {"ensemble.json", "report.html"}
+
+
+def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_path: Path) -> None:
+    (run,) = (workspace / "runs").iterdir()
+    (run / "scores" / "joint-val.parquet").unlink()
+    search = ended(start, "search.py", "fusion", f"--workspace={workspace}", f"--runs=[{run.name}]")
+    assert search.popen.returncode == 2 and "Traceback" not in search.output
+    assert "has lost its scores of joint on val" in search.output
+    assert "it is scored anew" in search.output
+    elsewhere = tmp_path / "elsewhere"
+    for content, said in ((None, "nothing has been tracked there"), ("x" * 999, "cannot be")):
+        if content:
+            elsewhere.mkdir()
+            (elsewhere / "mlflow.db").write_text(content)
+        process = ended(start, "ensemble.py", f"--workspace={elsewhere}", "--experiment=a/b")
+        assert process.popen.returncode == 2, process.output
+        assert said in process.output and "Traceback" not in process.output
+        assert content or not elsewhere.exists()
 
 
 @pytest.mark.parametrize(
@@ -90,14 +112,17 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     [
         ("search.py", ("fusion",), "--runs is missing"),
         ("search.py", ("fusion", "--runs=[nothing]"), "is not there: give finished runs"),
-        ("search.py", ("fusion", "--trials=0"), "trials must be at least 1"),
+        ("search.py", ("fusion", "--runs=[../x]"), "cannot be used"),
+        ("search.py", ("fusion", "--runs=[x,x]"), "names x twice"),
+        ("search.py", ("fusion", "--trials=0"), "trials must be 1 to"),
+        ("search.py", ("fusion", "--seed=99999999999999999999"), "seed must be 0 to"),
         ("search.py", ("fusion", "--trails=3"), "trails"),
         ("ensemble.py", (), "--experiment is missing"),
         ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
         (
             "ensemble.py",
             (f"--experiment={EXPERIMENT}", "--filter=params.seed = '99'"),
-            "holds no finished run to choose from (no run at all)",
+            "that --filter \"params.seed = '99'\" lets through to choose from (no run at all)",
         ),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot be asked"),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--selection.steps=0"), "steps"),

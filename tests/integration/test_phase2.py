@@ -148,6 +148,15 @@ def test_pipeline_finds_what_is_done_and_trains_the_rest(
     assert weights(half) == weights(finished)
 
 
+def test_pipeline_without_video_says_so_before_it_trains(
+    start: Start, data: Path, tmp_path: Path
+) -> None:
+    given = (f"--data.store={data}", f"--workspace={tmp_path}")
+    process = start(sys.executable, PHASE2.with_name("pipeline.py"), *given)
+    assert process.finish(120) == 2, process.output
+    assert "has no video" in process.output and "starting Ray" not in process.output
+
+
 def test_dry_run_says_what_it_would_take(phase2: Start, finished: Path, tmp_path: Path) -> None:
     process = phase2(tmp_path, "--dry_run=true")
     assert process.finish() == 0, process.output
