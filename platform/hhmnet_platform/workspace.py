@@ -2,6 +2,10 @@
 
 <workspace>/data/          stores made on the spot
 <workspace>/runs/<name>/   one folder a run: checkpoints, scores, figures, result.json
+<workspace>/searches/      studies: what was tried, best.yaml, plots
+<workspace>/fusions/       searched fusion weights
+<workspace>/ensembles/     ensemble.json and report.html
+<workspace>/tune/          what Ray Tune notes of fusion searches
 <workspace>/mlflow.db      tracking, where no server is named
 <workspace>/mlartifacts/   its artifacts
 """
