@@ -6,16 +6,14 @@ search goes on with the trials that are left, and those that were under way go o
 checkpoint, since equal configs are one run.
 """
 
-import json
+import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -27,6 +25,7 @@ from hhmnet_platform.job import Phase1Job, prepare_run, store_of
 from hhmnet_platform.progress import clock
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions
+from hhmnet_platform.study import alone_with, open_study
 from hhmnet_platform.train import plan_of, train_run
 from hhmnet_platform.workspace import Workspace, absolute, check_name
 
@@ -85,7 +84,7 @@ def run_search(job: Search) -> None:
     workspace.check_writable()
     place = Path(workspace.at(f"searches/{job.study}"))
     place.mkdir(parents=True, exist_ok=True)
-    with _alone(place, job.study):
+    with alone_with(place, job.study):
         _search(job, space, workspace, place)
 
 
@@ -93,7 +92,7 @@ def _search(job: Search, space: Mapping[str, Any], workspace: Workspace, place: 
     with store_of(job, workspace, keep=True) as store:
         job = replace(job, data=replace(job.data, store=store))
         first = prepare_run(job.trial({}), workspace, store)
-    study = open_study(job, place)
+    study = open_study(job.study, place, _about(job))
     parent = Derived(
         experiment=first.tracked.experiment,
         name=job.study,
@@ -128,56 +127,6 @@ def _search(job: Search, space: Mapping[str, Any], workspace: Workspace, place: 
     print(f"MLflow   {uri}, experiment {parent.experiment}: #/experiments/{number}/runs/{run_id}")
 
 
-@contextmanager
-def _alone(place: Path, study: str) -> Iterator[None]:
-    """Keeps a second process off the study; a killed process lets go of it."""
-    held = FileLock(place / ".lock")
-    try:
-        held.acquire(timeout=2)
-    except Timeout:
-        raise InputError(
-            f"The study {study} is being searched by another process: wait for it, or stop it."
-        ) from None
-    try:
-        yield
-    finally:
-        held.release()
-
-
-def open_study(job: Search, place: Path) -> "optuna.Study":
-    """The study of that name, made if need be; what was under way when it broke off waits again.
-
-    Raises InputError where it has searched another space or another config.
-    """
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(place / "study.journal")))
-    study = optuna.create_study(
-        study_name=job.study, storage=storage, direction="maximize", load_if_exists=True
-    )
-    about = json.loads(json.dumps({"space": {n: asdict(d) for n, d in job.space.items()},
-                                   "config": _science(job), "grace": job.grace,
-                                   "reduction": job.reduction}))  # fmt: skip
-    known = study.user_attrs.get("about")
-    if known is None:
-        study.set_user_attr("about", about)
-    elif known != about:
-        differ = sorted(key for key in about if known.get(key) != about[key])
-        raise InputError(
-            f"The study {job.study} exists with another {', '.join(differ)}: give another --study, "
-            "or what it was begun with."
-        )
-    running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
-    for trial in running:
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
-    return study
-
-
 def _tune(
     job: Search,
     space: Mapping[str, Any],
@@ -186,8 +135,6 @@ def _tune(
     parent: str,
     resources: Resources,
 ) -> None:
-    import os
-
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one ignores verbose=0
     # A trial that ASHA stops ends, and lets go of its workers, only when it is killed.
     os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "5")
@@ -331,14 +278,6 @@ def _note(job: Search, study: "optuna.Study") -> str:
     )
 
 
-def _science(job: Search) -> dict[str, Any]:
-    """What the trials have in common; where the store lies is left out."""
-    config = asdict(job)
-    common = {each.name: config[each.name] for each in fields(Phase1Config)}
-    common["data"] = {**common["data"], "store": ""}
-    return common
-
-
 def _said(dimension: Dimension) -> str:
     if dimension.choices:
         return f"one of {dimension.choices}"
@@ -350,3 +289,12 @@ def _values(values: Mapping[str, Any]) -> str:
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()
     )
+
+
+def _about(job: Search) -> dict[str, Any]:
+    """What the trials have in common, and what they differ in; where the store lies is left out."""
+    config = asdict(job)
+    common = {each.name: config[each.name] for each in fields(Phase1Config)}
+    common["data"] = {**common["data"], "store": ""}
+    said = {name: config[name] for name in ("space", "grace", "reduction")}
+    return said | {"config": common}

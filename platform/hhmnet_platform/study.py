@@ -1,0 +1,67 @@
+"""A study of Optuna in a file of the workspace, for one process at a time."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from hhmnet_core.errors import InputError
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@contextmanager
+def alone_with(place: Path, study: str) -> Iterator[None]:
+    """Keeps a second process off the study; a killed process lets go of it."""
+    held = FileLock(place / ".lock")
+    try:
+        held.acquire(timeout=2)
+    except Timeout:
+        raise InputError(
+            f"The study {study} is being searched by another process: wait for it, or stop it."
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def open_study(name: str, place: Path, about: Mapping[str, Any]) -> "optuna.Study":
+    """The study of that name, made if need be; what was under way when it broke off waits again.
+
+    Args:
+        name: The study's.
+        place: The folder of its file.
+        about: What it searches, and what its trials have in common.
+
+    Raises InputError where it has searched another space or another config.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(place / "study.journal")))
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
+    )
+    about = json.loads(json.dumps(about))
+    known = study.user_attrs.get("about")
+    if known is None:
+        study.set_user_attr("about", about)
+    elif known != about:
+        differ = sorted(key for key in about if known.get(key) != about[key])
+        raise InputError(
+            f"The study {name} exists with another {', '.join(differ)}: give another --study, "
+            "or what it was begun with."
+        )
+    running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
+    for trial in running:
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+    return study
