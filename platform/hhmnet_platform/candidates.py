@@ -33,6 +33,7 @@ class Candidate:
         run_id: In MLflow; "" where it was read from a workspace.
         phase: "phase1" or "phase2".
         guide: The phase-1 run that guided it; "" for none.
+        page: Behind the address of MLflow's web server; "" where it was read from a workspace.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Candidate:
     run_id: str = ""
     phase: str = "phase1"
     guide: str = ""
+    page: str = ""
 
     @property
     def name(self) -> str:
@@ -216,6 +218,7 @@ def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
         run_id=run.info.run_id,
         phase=tags["hhmnet.phase"],
         guide=tags.get("hhmnet.phase1", ""),
+        page=f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
     )
 
 

@@ -13,7 +13,7 @@ from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
 from hhmnet_core.fusion.weights import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.candidates import Candidate, Rejected
+from hhmnet_platform.candidates import PARTS, Candidate, Rejected
 from hhmnet_platform.members import VIDEO
 
 Shares = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Ensemble:
             part: log_probabilities(
                 [getattr(each, part) for each in self.candidates], self.temperatures
             )
-            for part in ("val", "test")
+            for part in PARTS
         }
 
     @property
@@ -104,6 +104,7 @@ class Ensemble:
         """The ensemble and the best single network on the clips of test."""
         return mcnemar(self.right("test"), self.right("test", self.alone(self.best)))
 
+    @cached_property
     def leaderboard(self) -> list[Entry]:
         """The ensemble, what it has to beat, and every candidate alone."""
         everyone = np.ones(len(self.candidates))
@@ -161,7 +162,7 @@ class Ensemble:
 
     def _equal(self, name: str, networks: Sequence[Candidate]) -> Entry:
         """As the field fuses: the sum of the logits."""
-        val, test = (fuse([getattr(n, part) for n in networks]) for part in ("val", "test"))
+        val, test = (fuse([getattr(n, part) for n in networks]) for part in PARTS)
         right = test.logits.argmax(1) == test.labels
         return Entry(name, len(networks), top1(val), top1(test), interval(right))
 

@@ -70,7 +70,7 @@ def run_ensemble(job: EnsembleJob) -> None:
 def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
     """What ensemble.json says: enough to make the ensemble again without MLflow."""
     first = ensemble.candidates[0]
-    board = ensemble.leaderboard()
+    board = ensemble.leaderboard
     return {
         "experiment": job.experiment,
         "filter": job.filter,
@@ -105,10 +105,10 @@ def _digest(said: dict[str, Any]) -> str:
 
 
 def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
-    board = ensemble.leaderboard()
+    board = ensemble.leaderboard
     lines = [
         f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
-        f"[{ensemble.candidates[at].name}](#/experiments/0/runs/{ensemble.candidates[at].run_id}) |"
+        f"[{ensemble.candidates[at].name}]({ensemble.candidates[at].page}) |"
         for at in ensemble.members
     ]
     note = "\n".join(

@@ -29,7 +29,7 @@ img { max-width: 100%; } .note { color: #566473; } code { background: #f2f4f7; p
 
 def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
     """The page, HTML with its figures inside."""
-    board = ensemble.leaderboard()
+    board = ensemble.leaderboard
     ours, single = board[0], board[1]
     paired = ensemble.against_best()
     counts = ensemble.candidates[0].val, ensemble.candidates[0].test
@@ -44,7 +44,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
         f"has wrong, and {paired.lost} wrong that it has right: {verdict} "
         f"(McNemar's exact test, p = {paired.p_value:.2g}).</p>",
         "<p class=note>All was chosen on val: temperatures, weights, and which network is the best "
-        "single one. Test was looked at once, for this page. Intervals are 95 %, by bootstrap over "
+        "single one. Nothing was chosen by test. Intervals are 95 %, by bootstrap over "
         "clips; they do not cover other seeds or subjects.</p>",
         "<h2>Leaderboard</h2>",
         _table(
@@ -103,8 +103,8 @@ def show(ensemble: Ensemble, name: str) -> None:
     table.add_column("")
     for head in ("networks", "val top-1", "test top-1", "95 % of test"):
         table.add_column(head, justify="right")
-    compared = len(ensemble.leaderboard()) - len(ensemble.candidates)
-    for at, entry in enumerate(ensemble.leaderboard()[:compared]):
+    compared = len(ensemble.leaderboard) - len(ensemble.candidates)
+    for at, entry in enumerate(ensemble.leaderboard[:compared]):
         low, high = entry.interval
         cells = (f"{entry.val_top1:.1%}", f"{entry.test_top1:.1%}", f"{low:.1%} to {high:.1%}")
         table.add_row(entry.name, str(entry.members), *cells, style="bold" if not at else None)
@@ -204,7 +204,7 @@ def _reliability(ensemble: Ensemble) -> Figure:
     axes: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     for axis, (name, weights) in zip(
         axes,
-        (("ensemble", ensemble.weights), ("best single", ensemble.alone(ensemble.best))),
+        (("ensemble", None), ("best single", ensemble.alone(ensemble.best))),
         strict=True,
     ):
         found = reliability(ensemble.mixed("test", weights), ensemble.labels("test"))

@@ -25,9 +25,9 @@ from hhmnet_platform.job import Phase1Job, prepare_run, store_of
 from hhmnet_platform.progress import clock
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions
-from hhmnet_platform.study import alone_with, open_study
+from hhmnet_platform.study import open_study
 from hhmnet_platform.train import plan_of, train_run
-from hhmnet_platform.workspace import Workspace, absolute, check_name
+from hhmnet_platform.workspace import Workspace, absolute, alone_in, check_name
 
 if TYPE_CHECKING:
     import optuna
@@ -84,7 +84,7 @@ def run_search(job: Search) -> None:
     workspace.check_writable()
     place = Path(workspace.at(f"searches/{job.study}"))
     place.mkdir(parents=True, exist_ok=True)
-    with alone_with(place, job.study):
+    with alone_in(place, f"The study {job.study} is being searched by another process"):
         _search(job, space, workspace, place)
 
 

@@ -1,33 +1,14 @@
-"""A study of Optuna in a file of the workspace, for one process at a time."""
+"""A study of Optuna in a file of the workspace."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
 
 if TYPE_CHECKING:
     import optuna
-
-
-@contextmanager
-def alone_with(place: Path, study: str) -> Iterator[None]:
-    """Keeps a second process off the study; a killed process lets go of it."""
-    held = FileLock(place / ".lock")
-    try:
-        held.acquire(timeout=2)
-    except Timeout:
-        raise InputError(
-            f"The study {study} is being searched by another process: wait for it, or stop it."
-        ) from None
-    try:
-        yield
-    finally:
-        held.release()
 
 
 def open_study(name: str, place: Path, about: Mapping[str, Any]) -> "optuna.Study":

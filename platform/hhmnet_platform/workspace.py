@@ -159,17 +159,8 @@ class RunFolder:
             return
         path = Path(self.uri)
         path.mkdir(parents=True, exist_ok=True)
-        held = FileLock(path / ".lock")
-        try:
-            held.acquire(timeout=5)
-        except Timeout:
-            raise InputError(
-                f"Run {self.name} is being trained by another process: wait for it, or stop it."
-            ) from None
-        try:
+        with alone_in(path, f"Run {self.name} is being trained by another process"):
             yield
-        finally:
-            held.release()
 
     def heal(self) -> str | None:
         """Makes the run's folder usable after a crash.
@@ -211,6 +202,25 @@ class RunFolder:
         except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
             return False
         return True
+
+
+@contextmanager
+def alone_in(path: Path, otherwise: str) -> Iterator[None]:
+    """Keeps a second process out of a local folder; a killed process lets go of it.
+
+    Args:
+        path: The folder.
+        otherwise: What the InputError says where another process is there.
+    """
+    held = FileLock(path / ".lock")
+    try:
+        held.acquire(timeout=5)
+    except Timeout:
+        raise InputError(f"{otherwise}: wait for it, or stop it.") from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def fetched(uri: str, stack: ExitStack) -> Path:

@@ -50,7 +50,7 @@ def ensemble(candidates: list[Candidate]) -> Ensemble:
 
 
 def test_ensemble_beats_its_parts_and_leaves_out_the_weak(ensemble: Ensemble) -> None:
-    board = {entry.name: entry for entry in ensemble.leaderboard()}
+    board = {entry.name: entry for entry in ensemble.leaderboard}
     ours = board["ensemble"]
     assert ours.test_top1 > board["best single: data-phase1-good/joint"].test_top1 + 0.1
     assert ours.val_top1 >= max(entry.val_top1 for entry in board.values()) - 1e-9
@@ -63,7 +63,7 @@ def test_ensemble_beats_its_parts_and_leaves_out_the_weak(ensemble: Ensemble) ->
 def test_streams_are_compared_as_the_field_fuses_them(
     ensemble: Ensemble, candidates: list[Candidate]
 ) -> None:
-    board = {entry.name: entry for entry in ensemble.leaderboard()}
+    board = {entry.name: entry for entry in ensemble.leaderboard}
     four = fuse([each.test for each in candidates[:4]])
     assert board["best 4 streams: data-phase1-good"].test_top1 == pytest.approx(top1(four))
     five = fuse([each.test for each in [*candidates[:4], candidates[-1]]])
@@ -78,7 +78,7 @@ def test_choices_do_not_know_the_labels_of_test(candidates: list[Candidate]) -> 
     assert ours.temperatures == theirs.temperatures and ours.temperature == theirs.temperature
     np.testing.assert_array_equal(ours.weights, theirs.weights)
     assert ours.best == theirs.best
-    assert ours.leaderboard()[0].test_top1 != theirs.leaderboard()[0].test_top1
+    assert ours.leaderboard[0].test_top1 != theirs.leaderboard[0].test_top1
     mine, yours = (Weighting([c.val for c in some]) for some in (candidates, leaked))
     equal = np.full(len(candidates), 1 / len(candidates))
     found = [study(each, [equal], equal, 30, seed=1) for each in (mine, yours)]

@@ -80,6 +80,8 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     (tracked,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
     assert tracked.data.metrics["test/top1"] == said["leaderboard"][0]["test_top1"]
     ids = {member["run_id"] for member in said["members"]}
+    note = tracked.data.tags["mlflow.note.content"]
+    assert all(f"(#/experiments/{number}/runs/{run_id})" in note for run_id in ids)
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
     again = ended(start, "ensemble.py", *given, "--selection.steps=5")
     assert f"{folder.name} is there already" in again.output
