@@ -165,7 +165,7 @@ def _trial(config: dict[str, int], given: list[Any]) -> dict[str, Any]:
     weighting, points, convex, evaluations = ray.get(given[0])
     weights, value = study(weighting, points, convex, evaluations, config["seed"])
     distance = float(np.abs(weights - convex).sum())
-    return {"weights": weights.tolist(), "val_top1": value, "distance": distance, "done": True}
+    return {"weights": weights.tolist(), "val_top1": value, "distance": distance}
 
 
 def study(
@@ -186,14 +186,11 @@ def study(
     names = [f"share-{at}" for at in range(len(weighting))]
     tried: list[tuple[float, float, Weights]] = []
 
-    def judge(weights: Weights) -> float:
+    def objective(trial: optuna.Trial) -> float:
+        weights = simplex(np.array([trial.suggest_float(name, 0, 1) for name in names]))
         value = weighting.top1(weights)
         tried.append((-value, float(np.abs(weights - nearest).sum()), weights))
         return value
-
-    def objective(trial: optuna.Trial) -> float:
-        # The logarithm of uniform shares makes weights uniform on the simplex.
-        return judge(simplex(np.array([trial.suggest_float(name, 0, 1) for name in names])))
 
     made = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=False)

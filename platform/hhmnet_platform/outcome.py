@@ -151,14 +151,13 @@ def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, b
     from hhmnet_platform.report import to_png
 
     assert run.guide
-    fused = _tables(run.folder, FUSION)
-    part = "test" if "test" in fused else "val"
-    skeleton = [_tables(run.guide, modality)[part] for modality in MODALITIES]
-    *four, video, both = shared([*skeleton, _tables(run.folder, VIDEO)[part], fused[part]])
+    skeleton = [scores_of(run.guide, modality, "test") for modality in MODALITIES]
+    ours = [scores_of(run.folder, member, "test") for member in (VIDEO, FUSION)]
+    *four, video, both = shared([*skeleton, *ours])
     tables = {SKELETON: fuse(four), VIDEO: video, FUSION: both}
     figures = {
-        f"compared-{part}.png": side_by_side(tables),
-        f"class-gains-{part}.png": class_gains(*tables.values()),
+        "compared-test.png": side_by_side(tables),
+        "class-gains-test.png": class_gains(*tables.values()),
         "part-similarity.png": part_similarity(history[-1]["metrics"][VIDEO]),
         "guidance.png": _guidance(run),
     }
