@@ -78,6 +78,11 @@ def epoch_order(clips_n: Int64Array, batch: int, seed: int, epoch: int) -> list[
     return list(torch.from_numpy(clips_n)[shuffled].tensor_split(-(-len(clips_n) // batch)))
 
 
+def smallest_batch(clips: int, batch: int) -> int:
+    """The size of the smallest of these batches."""
+    return clips // -(-clips // batch)
+
+
 def divide(groups: dict[str, Int64Array], protocol: Protocol, carve: bool) -> Split:
     """Applies a protocol's rules.
 

@@ -260,3 +260,36 @@ def test_encoders_side_by_side_train_as_one_after_the_other(tiny_clips: ClipSet)
         torch.set_num_threads(threads)
     for modality, values in metrics[0].items():
         assert metrics[1][modality] == pytest.approx(values, rel=1e-9)
+
+
+def test_reports_within_an_epoch_hold_how_far_it_has_come(
+    tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    config = replace(SMALL, optim=replace(SMALL.optim, epochs=2))
+    whole = list(fit(config, tiny_clips, Mesh()))
+    reports = []
+    for report in fit(config, tiny_clips, Mesh(), patience=lambda: 0.0):
+        report.state.save(tmp_path / f"{report.epoch}-{report.steps}")
+        reports.append((report.epoch, report.steps))
+        assert [record.epoch for record in report.history] == list(range(1, report.epoch + 1))
+        assert bool(report.metrics) == (report.steps == 0)
+    assert reports == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
+    assert [record.metrics for record in report.history] == [each.metrics for each in whole]
+    # An epoch's seconds are those of all its parts, and nothing is lost or counted twice.
+    state = json.loads((tmp_path / "1-2" / "state.json").read_text())
+    assert state["epoch"] == 1 and state["part"]["steps"] == 2
+    state["part"]["seconds"] = 1000.0
+    (tmp_path / "1-2" / "state.json").write_text(json.dumps(state))
+    (last,) = fit(config, tiny_clips, Mesh(), resume=tmp_path / "1-2")
+    assert [record.metrics for record in last.history] == [each.metrics for each in whole]
+    assert 1000 < last.history[-1].seconds < 1060 and last.seconds < 60
+
+
+def test_a_checkpoint_from_before_there_were_parts_of_epochs_resumes(
+    tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    del state["part"]
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    assert next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path)).epoch == 2
