@@ -1,18 +1,23 @@
-"""What there is to run on, and how a run is laid out on it."""
+"""What there is to run on."""
 
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.training.mesh import check_modality_parallel
 
-MOST_CPU_WORKERS = len(MODALITIES)
-MOST_CPUS_BESIDE_A_GPU = 8
+HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
+Nodes = tuple[tuple[int, int], ...]
+BOOTSTRAP = Path(
+    "~/ray_bootstrap_config.yaml"
+)  # what `ray up` leaves on the head for its autoscaler
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,14 @@ class Resources:
     Attributes:
         where: For messages: "this machine", "the cluster at 10.0.0.1:6379".
         nodes: (CPUs, GPUs) of each node.
+        at_most: Likewise, of the nodes that the cluster may grow to; empty where it does not grow.
+        driver_on_head: Whether this process is where nothing is taken away.
     """
 
     where: str
-    nodes: tuple[tuple[int, int], ...]
+    nodes: Nodes
+    at_most: Nodes = ()
+    driver_on_head: bool = True
 
     @property
     def cpus(self) -> int:
@@ -35,99 +44,42 @@ class Resources:
     def gpus(self) -> int:
         return sum(gpus for _, gpus in self.nodes)
 
+    @property
+    def has_gpus(self) -> bool:
+        """Now, or when it has grown."""
+        return any(gpus for _, gpus in (*self.nodes, *self.at_most))
+
     def room(self, cpus_per_worker: int, gpu: bool) -> int:
-        """How many workers fit."""
-        return sum(
-            min(cpus // cpus_per_worker, gpus) if gpu else cpus // cpus_per_worker
-            for cpus, gpus in self.nodes
-        )
+        """How many workers fit now."""
+        return _room(self.nodes, cpus_per_worker, gpu)
+
+    def most_room(self, cpus_per_worker: int, gpu: bool) -> int:
+        """How many workers fit when the cluster has grown."""
+        return max(_room(nodes, cpus_per_worker, gpu) for nodes in (self.nodes, self.at_most))
 
     def __str__(self) -> str:
         return f"{self.where} has {self.cpus} CPUs and {self.gpus} GPUs"
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run is laid out: W = D x P workers.
-
-    Attributes:
-        workers: W.
-        modality_parallel: P.
-        gpu: Whether each worker has a GPU.
-        cpus_per_worker: CPU cores, and torch threads, of a worker.
-        networks: That are trained in all: one a modality in phase 1, one in phase 2.
-    """
-
-    workers: int
-    modality_parallel: int
-    gpu: bool
-    cpus_per_worker: int
-    networks: int = len(MODALITIES)
-
-    @property
-    def data_parallel(self) -> int:
-        return self.workers // self.modality_parallel
-
-    def __str__(self) -> str:
-        hosted = self.networks // self.modality_parallel
-        device = "GPU" if self.gpu else "CPU"
-        return (
-            f"{self.workers} {device} worker{'s' if self.workers > 1 else ''} = "
-            f"{self.data_parallel} (data) x {self.modality_parallel} (modality), "
-            f"{hosted} network{'s' if hosted > 1 else ''} each, "
-            f"{self.cpus_per_worker} CPU{'s' if self.cpus_per_worker > 1 else ''} each"
-        )
+    def listed(self) -> str:
+        """The nodes, equal ones together."""
+        now = _listed(self.nodes)
+        return f"{now}; up to {_listed(self.at_most)}" if self.at_most else now
 
 
-def make_plan(
-    resources: Resources,
-    *,
-    workers: int | None = None,
-    modality_parallel: int | None = None,
-    gpu: bool | None = None,
-    cpus_per_worker: int | None = None,
-    networks: int = len(MODALITIES),
-) -> Plan:
-    """Fills in what the user left open.
+def _room(nodes: Nodes, cpus_per_worker: int, gpu: bool) -> int:
+    return sum(
+        min(cpus // cpus_per_worker, gpus) if gpu else cpus // cpus_per_worker
+        for cpus, gpus in nodes
+    )
 
-    Args:
-        resources: What there is.
-        workers: W; by default one a GPU, else one a CPU up to four.
-        modality_parallel: P; by default the largest of 4, 2, 1 that divides W.
-        gpu: Whether to use GPUs; by default where there are any.
-        cpus_per_worker: By default an equal share of each node.
-        networks: That are trained in all.
 
-    Raises InputError where the parts do not fit each other, or the cluster.
-    """
-    if modality_parallel is not None:
-        check_modality_parallel(modality_parallel, modality_parallel)
-    for name, number in (("workers", workers), ("cpus_per_worker", cpus_per_worker)):
-        if number is not None and number < 1:
-            raise InputError(f"{name} must be at least 1, but is {number}.")
-    if gpu and not resources.gpus:
-        raise InputError(f"--gpu true was given, but {resources}.")
-    use_gpu = bool(resources.gpus) if gpu is None else gpu
-    room = resources.room(cpus_per_worker or 1, use_gpu)
-    if workers is None:
-        group = modality_parallel or 1
-        most = max(room if use_gpu else min(MOST_CPU_WORKERS, room), 1)
-        workers = max(most // group, 1) * group
-    if modality_parallel is None:
-        modality_parallel = next(p for p in (4, 2, 1) if workers % p == 0)
-    check_modality_parallel(workers, modality_parallel)
-    if workers > room:
-        each = f"{cpus_per_worker or 1} CPU" + (" and a GPU" if use_gpu else "")
-        raise InputError(
-            f"{workers} workers of {each} do not fit: {resources}, room for {room}. "
-            "Give fewer --workers."
-        )
-    if cpus_per_worker is None:
-        most = MOST_CPUS_BESIDE_A_GPU if use_gpu else resources.cpus
-        cpus_per_worker = next(
-            cpus for cpus in range(most, 0, -1) if resources.room(cpus, use_gpu) >= workers
-        )
-    return Plan(workers, modality_parallel, use_gpu, cpus_per_worker, networks)
+def _listed(nodes: Nodes) -> str:
+    counts = sorted(Counter(nodes).items(), key=lambda item: (item[0][1], item[0][0]))
+    of_each = [
+        f"{number} of {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else "")
+        for (cpus, gpus), number in counts
+    ]
+    return ", ".join(of_each) or "none"
 
 
 def cluster_address() -> str | None:
@@ -191,14 +143,39 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
                 "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
             ) from error
     try:
-        nodes = tuple(
-            (int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
-            for node in ray.nodes()
-            if node["Alive"]
+        where = "this machine" if address is None else f"the cluster at {address}"
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        node_id = ray.get_runtime_context().get_node_id()
+        yield Resources(
+            where,
+            tuple(_cores(node["Resources"]) for node in alive),
+            () if address is None else _growth(BOOTSTRAP.expanduser()),
+            any(node["NodeID"] == node_id and HEAD in node["Resources"] for node in alive),
         )
-        yield Resources("this machine" if address is None else f"the cluster at {address}", nodes)
     finally:
         ray.shutdown()
+
+
+def _cores(resources: Mapping[str, float]) -> tuple[int, int]:
+    """(CPUs, GPUs) of what Ray says of a node."""
+    return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+
+
+def _growth(config: Path) -> Nodes:
+    """The nodes that a cluster of `ray up` may grow to; none where it was started otherwise.
+
+    What an autoscaler may add, Ray does not say; its config on the head does.
+    """
+    try:
+        described = yaml.safe_load(config.read_text())
+    except OSError:
+        return ()
+    head = described.get("head_node_type")
+    nodes: list[tuple[int, int]] = []
+    for name, kind in described.get("available_node_types", {}).items():
+        number = kind.get("max_workers", described.get("max_workers", 0)) + (name == head)
+        nodes += [_cores(kind.get("resources", {}))] * number
+    return tuple(nodes)
 
 
 def _check_reachable(address: str) -> None:

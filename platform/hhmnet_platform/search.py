@@ -19,9 +19,10 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_platform.cluster import Plan, Resources, cluster_address, ray_session, this_machine
+from hhmnet_platform.cluster import Resources, cluster_address, ray_session, this_machine
 from hhmnet_platform.derived import Derived, begin, end, stop_children
 from hhmnet_platform.job import Phase1Job, prepare_run, store_of
+from hhmnet_platform.plan import Plan
 from hhmnet_platform.progress import clock
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions

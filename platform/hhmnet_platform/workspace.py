@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from filelock import FileLock, Timeout
@@ -31,6 +31,8 @@ from hhmnet_platform.members import TRAINED
 
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
+LAYOUTS = "layouts.json"
+STEP = "-step-"
 
 
 def absolute(uri: str) -> str:
@@ -105,11 +107,29 @@ class RunFolder:
     def sub(self, name: str) -> Folder:
         return folder(f"{self.uri}/{name}")
 
-    def epochs_saved(self) -> int:
-        """The newest epoch with a checkpoint that Ray will resume from."""
+    def saved(self) -> "Point":
+        """How far the newest checkpoint is that Ray will resume from."""
         noted = self.read_json(SNAPSHOT) or {}
         latest = noted.get("latest_checkpoint_result") or {}
-        return epoch_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
+        return point_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
+
+    def add_layout(self, point: "Point", data: int, modality: int) -> None:
+        """Notes what trains from here on, where the number of workers may change."""
+        noted = self.layouts()
+        if not noted or noted[-1][2:] != [data, modality]:
+            self.write_json(LAYOUTS, {"layouts": [*noted, [*point, data, modality]]})
+
+    def layouts(self) -> list[list[int]]:
+        """What trained the run: from which epoch and step on, D and P."""
+        return list((self.read_json(LAYOUTS) or {}).get("layouts", ()))
+
+    def tidy(self) -> None:
+        """Removes checkpoints within an epoch that were left half-written, of a finished run."""
+        noted = self.read_json(SNAPSHOT) or {}
+        known = {str(each["checkpoint_dir_name"]) for each in noted.get("checkpoint_results", ())}
+        for name in self.place.names():
+            if STEP in name and name.startswith("epoch-") and name not in known:
+                self.place.remove_folder(name)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the run; None where there is none."""
@@ -232,14 +252,33 @@ def fetched(uri: str, stack: ExitStack) -> Path:
     return local
 
 
-def checkpoint_name(epoch: int) -> str:
-    """The folder of an epoch's checkpoint, in its run's."""
-    return f"epoch-{epoch:05d}"
+class Point(NamedTuple):
+    """How far training has come; later ones are greater.
+
+    Attributes:
+        epoch: That is completed.
+        step: Of the epoch after it; 0 where that has not begun.
+    """
+
+    epoch: int = 0
+    step: int = 0
+
+    def __str__(self) -> str:
+        if not self.step:
+            return f"after epoch {self.epoch}"
+        return f"within epoch {self.epoch + 1}, after step {self.step}"
 
 
-def epoch_of(checkpoint: str) -> int:
-    """The epoch of such a folder."""
-    return int(checkpoint.rpartition("/")[2].removeprefix("epoch-"))
+def checkpoint_name(point: Point) -> str:
+    """The folder of a checkpoint, in its run's; they sort as training goes."""
+    within = f"{STEP}{point.step:07d}" if point.step else ""
+    return f"epoch-{point.epoch:05d}{within}"
+
+
+def point_of(checkpoint: str) -> Point:
+    """What such a folder holds."""
+    epoch, _, step = checkpoint.rpartition("/")[2].removeprefix("epoch-").partition(STEP)
+    return Point(int(epoch), int(step or 0))
 
 
 def flat(config: object) -> dict[str, Any]:
