@@ -191,8 +191,9 @@ def _set_defaults() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported home
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how late a finished epoch is seen
-        # The display says in one line what Ray says in ten.
-        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing",
+        # The display says in one line what Ray says in ten, and of a lost node in fifty.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
+        r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -5,6 +5,7 @@ loses all that was trained since the last checkpoint. Here the number is one tha
 made of, and it is changed when a checkpoint has just been committed.
 """
 
+import socket
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ from hhmnet_platform.messages import Resizing, TooFewNodes
 from hhmnet_platform.plan import Plan
 
 LOOK_SECONDS = 1.0  # between two looks at the cluster while there are too few nodes
+ANSWER_SECONDS = 3.0  # that a node's raylet has to take a connection
 
 
 class AtCheckpoints(ElasticScalingPolicy):
@@ -43,14 +45,16 @@ class AtCheckpoints(ElasticScalingPolicy):
     def __init__(self, scaling_config: Any, plan: Plan, epochs: int, outbox: Queue) -> None:
         super().__init__(scaling_config)
         self.plan, self.epochs, self.outbox = plan, epochs, outbox
-        self._waits = False
+        self._waits = self._starts = False
         self._group = float("-inf")  # when the present workers were started
         self._reports: dict[int, int] = {}
         self._committed = 0
         self._epoch = 0
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        self._starts = True
         decision = super().make_decision_for_non_running_worker_group()
+        self._starts = False
         if isinstance(decision, NoopDecision):
             if not self._waits:
                 self.outbox.put(TooFewNodes(self.plan.sizes[0]))
@@ -92,7 +96,11 @@ class AtCheckpoints(ElasticScalingPolicy):
         return self.plan.fitting(super()._count_possible_workers(reserved_resources))
 
     def _get_reserved_resources(self) -> Any:
-        """What the run may use, by node: as it is now, not as it was up to 20 seconds ago."""
+        """What the run may use, by node: as it is now, not as it was up to 20 seconds ago.
+
+        A node that has just died, Ray believes alive for some seconds more: workers that are
+        started anew would be waited for on it, for a minute. So it is asked itself.
+        """
         try:
             reserved = ray.get(
                 self._autoscaling_coordinator.get_reserved_resources.remote(
@@ -103,7 +111,21 @@ class AtCheckpoints(ElasticScalingPolicy):
             leaving = ray._private.state.state.get_draining_nodes()
         except RayError:
             return None  # nothing is changed; Ray asks again
-        return {node: has for node, has in reserved.items() if node not in leaving}
+        there = {node: has for node, has in reserved.items() if node not in leaving}
+        if not self._starts:
+            return there
+        places = {node["NodeID"]: node for node in ray.nodes() if node["NodeID"] in there}
+        return {node: has for node, has in there.items() if answers(places[node])}
+
+
+def answers(node: Any) -> bool:
+    """Whether the raylet of a node, as `ray.nodes()` describes it, takes connections."""
+    place = (node["NodeManagerAddress"], node["NodeManagerPort"])
+    try:
+        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 class ElasticTrainer(TorchTrainer):

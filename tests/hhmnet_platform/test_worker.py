@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.messages import EpochsDone, Failed
+from hhmnet_platform.messages import EpochsDone, Failed, SavedWithin
 from hhmnet_platform.worker import Courier, describe
 
 
@@ -28,8 +29,16 @@ def courier(outbox: Outbox) -> Courier:
 
 def test_courier_passes_on_rank_zeros_records(courier: Courier, outbox: Outbox) -> None:
     records = [{"epoch": 1, "seconds": 1.0, "metrics": {}}]
-    courier.after_report(None, [{"records": records}, {}, {}], None)
+    courier.after_report(None, [{"records": records, "epoch": 1, "step": 0}, {}, {}], None)
     assert outbox.messages == [EpochsDone(records)]
+
+
+def test_courier_tells_of_checkpoints_within_an_epoch(courier: Courier, outbox: Outbox) -> None:
+    courier.after_report(None, [{"records": [], "epoch": 2, "step": 70}, {}], None)
+    assert outbox.messages == [SavedWithin(2, 70)]
+    history = [{"epoch": 1, "seconds": 1.0, "metrics": {}}]  # the first after a start
+    courier.after_report(None, [{"records": history, "epoch": 1, "step": 5}, {}], None)
+    assert outbox.messages[1:] == [EpochsDone(history), SavedWithin(1, 5)]
 
 
 def test_courier_ends_the_run_for_what_the_user_gave(courier: Courier, outbox: Outbox) -> None:
@@ -42,6 +51,15 @@ def test_courier_ends_the_run_for_what_the_user_gave(courier: Courier, outbox: O
 def test_courier_tells_of_failures_that_ray_retries(courier: Courier, outbox: Outbox) -> None:
     courier.after_exception(None, {1: ActorDiedError()})
     assert outbox.messages == [Failed("the process of worker 1 died")]
+
+
+def test_courier_tells_what_was_announced_from_failures(courier: Courier, outbox: Outbox) -> None:
+    died = WorkerHealthCheckFailedError("a health check failed", ActorDiedError())
+    taken = WorkerHealthCheckFailedError("a health check failed", ActorDiedError())
+    taken.health_check_failure._preempted = True
+    courier.after_exception(None, {0: died})
+    courier.after_exception(None, {0: RuntimeError("gloo: Connection closed"), 1: taken})
+    assert [message.announced for message in outbox.messages] == [False, True]
 
 
 def test_describe_names_the_cause_before_its_consequences() -> None:
