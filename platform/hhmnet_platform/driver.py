@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster import cluster_address
 from hhmnet_platform.elastic import AtCheckpoints, ElasticTrainer
+from hhmnet_platform.estimate import cost
 from hhmnet_platform.job import Placement, Run
 from hhmnet_platform.messages import (
     EpochsDone,
@@ -60,6 +61,7 @@ class Training:
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
         self.leaving = False
+        self.cost_said = False
 
     def fit(self) -> list[dict[str, Any]]:
         """Trains to the end and returns the history."""
@@ -170,8 +172,8 @@ class Training:
             self.leaving = True
             soon = "soon" if message.seconds is None else f"in {message.seconds:.0f} s"
             self.display.say(
-                f"a node with {message.workers} workers will be taken away {soon}: checkpoints "
-                "are taken more often"
+                f"a node that holds {message.workers} of the workers will be taken away {soon}: "
+                "checkpoints are taken more often"
             )
         elif isinstance(message, Resizing):
             self._again()
@@ -214,7 +216,16 @@ class Training:
             if Point(record["epoch"]) > self.reached:
                 self.reached = Point(record["epoch"])
                 self.display.epoch(record)
+                self._say_cost(record)
         self.tracker.update(list(self.history))
+
+    def _say_cost(self, record: Mapping[str, Any]) -> None:
+        """Once, when an epoch has been timed: of the whole run, if it goes on so."""
+        price = self.placement.price_per_worker_hour
+        if price and self.started and not self.cost_said:
+            self.cost_said = True
+            seconds = record["seconds"] * self.run.config.optim.epochs
+            self.display.say(f"cost        {cost(len(self.started), seconds, price)}, all epochs")
 
     def _failed(self, message: Failed) -> None:
         if message.announced:

@@ -40,7 +40,7 @@ from hhmnet_platform.startup import Startup, process_began
 from hhmnet_platform.workspace import Point, checkpoint_name, fetched, point_of
 
 IMPORTED = time.time()
-# Between checkpoints while a node is about to be taken away, which may be at any time.
+# Between checkpoints while a node is about to be taken away, which may be at any time; one at once.
 LEAVING_SECONDS = 15.0
 
 
@@ -165,12 +165,14 @@ class Patience:
         leaving = ray.train.get_preemption_info() if self._task.announced else None
         if leaving is None:
             return usual
-        if ray.train.get_context().get_world_rank() == 0 and not self._told:
+        if self._told:
+            return min(usual, LEAVING_SECONDS)
+        self._told = True
+        if ray.train.get_context().get_world_rank() == 0:
             ends = leaving.deadline_ms
             left = None if ends is None else max(0.0, ends / 1000 - time.time())
             self._task.outbox.put(LeavingSoon(len(leaving.preempted_ranks), left))
-            self._told = True
-        return min(usual, LEAVING_SECONDS)
+        return 0.0
 
 
 def _nodes(workers: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from hhmnet_platform.workspace import Point, RunFolder
 
 
 class Run:
+    config = SimpleNamespace(optim=SimpleNamespace(epochs=9))
+
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
@@ -40,7 +43,7 @@ class Told:
     def __init__(self, folder: RunFolder, plan: Plan) -> None:
         self.output = io.StringIO()
         display = Display(9, Console(file=self.output, soft_wrap=True, highlight=False))
-        placement, run = Placement(max_failures=1), Run(folder)
+        placement, run = Placement(max_failures=1, price_per_worker_hour=100.0), Run(folder)
         self.training = Training(placement, run, plan, display, Tracker(), Startup(0.0))  # type: ignore[arg-type]
 
     def __call__(self, *messages: Any) -> list[str]:
@@ -68,7 +71,10 @@ def test_workers_that_change_in_number_are_shown_and_noted(told: Told) -> None:
     mesh, begun = told.start(2)
     assert mesh.startswith("2 CPU workers = 1 (data) x 2 (modality)")
     assert begun == "training on host (worker processes 10, 11)"
-    told(EpochsDone([record(1)]))
+    shown = told(EpochsDone([record(1)]))
+    assert shown[-1] == (
+        "cost        about 0.50 (2 workers for 0.00 h at 100 an hour each), all epochs"
+    )
     (line,) = told(Resizing(2, 4))
     assert line == "going on after epoch 1 with 4 workers instead of 2"
     mesh, begun = told.start(4)
@@ -102,7 +108,7 @@ def test_checkpoints_within_an_epoch_are_where_it_goes_on(told: Told) -> None:
 
 def test_what_was_announced_is_no_failure_and_told_once(told: Told) -> None:
     told.start(2)
-    assert "with 1 workers will be taken away in 90 s" in told(LeavingSoon(1, 90.0))[0]
+    assert "holds 1 of the workers will be taken away in 90 s" in told(LeavingSoon(1, 90.0))[0]
     told(SavedWithin(0, 7))
     lines = told(*[Failed("the process of worker 1 died", announced=True)] * 3)
     assert lines == ["the process of worker 1 died; going on within epoch 1, after step 7"]

@@ -1,12 +1,16 @@
+import math
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray.train
 from ray.exceptions import ActorDiedError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.messages import EpochsDone, Failed, SavedWithin
-from hhmnet_platform.worker import Courier, describe
+from hhmnet_platform.messages import EpochsDone, Failed, LeavingSoon, SavedWithin
+from hhmnet_platform.worker import LEAVING_SECONDS, Courier, Patience, describe
 
 
 class Outbox:
@@ -60,6 +64,34 @@ def test_courier_tells_what_was_announced_from_failures(courier: Courier, outbox
     courier.after_exception(None, {0: died})
     courier.after_exception(None, {0: RuntimeError("gloo: Connection closed"), 1: taken})
     assert [message.announced for message in outbox.messages] == [False, True]
+
+
+@dataclass
+class Leaving:
+    deadline_ms: int | None
+    preempted_ranks: tuple[int, ...] = (1, 3)
+
+
+@pytest.mark.parametrize("minutes", [0.0, 10.0])
+def test_patience_ends_where_a_node_is_announced_to_leave(
+    minutes: float, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Leaving | None] = [None]
+    context = SimpleNamespace(get_world_rank=lambda: 0)
+    monkeypatch.setattr(ray.train, "get_preemption_info", lambda: said[-1])
+    monkeypatch.setattr(ray.train, "get_context", lambda: context)
+    task = SimpleNamespace(checkpoint_seconds=60 * minutes, announced=True, outbox=outbox)
+    patience = Patience(task)  # type: ignore[arg-type]
+    assert patience() == (60 * minutes or math.inf)
+    said.append(Leaving(deadline_ms=None))
+    assert patience() == 0  # at once
+    assert [patience(), patience()] == [LEAVING_SECONDS] * 2
+    assert outbox.messages == [LeavingSoon(2, None)]
+
+
+def test_patience_of_a_machine_that_stays_asks_nobody(outbox: Outbox) -> None:
+    task = SimpleNamespace(checkpoint_seconds=30.0, announced=False, outbox=outbox)
+    assert Patience(task)() == 30.0  # type: ignore[arg-type]
 
 
 def test_describe_names_the_cause_before_its_consequences() -> None:
