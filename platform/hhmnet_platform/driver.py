@@ -61,7 +61,7 @@ class Training:
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
         self.leaving = False
-        self.cost_said = False
+        self.cost_said = self.has_begun = False
 
     def fit(self) -> list[dict[str, Any]]:
         """Trains to the end and returns the history."""
@@ -158,7 +158,8 @@ class Training:
         if isinstance(message, WorkerStarted):
             self._started(message)
         elif isinstance(message, FirstStep):
-            if not self.failures:  # else it says how long training went well
+            if not self.has_begun:  # else it says how long training went well
+                self.has_begun = True
                 self.startup.ended |= message.ended
                 self.display.say(str(self.startup))
         elif isinstance(message, EpochsDone):

@@ -163,7 +163,6 @@ def test_node_killed_within_an_epoch_costs_the_time_since_the_last_checkpoint(
     assert int(resumed[1]) >= int(before[-1])
     assert process.finish(600) == 0, process.output
     assert epochs_shown(process.output) == [1, 2]
-    assert "still waiting" not in process.output  # for a node that is dead
     assert_every_epoch_once(tmp_path, 2)
     assert len(list(folder_of(tmp_path).glob("epoch-*"))) == 2
     assert_as_one_process(tmp_path, tiny, data, tmp_path / "alone", *longer)
@@ -175,12 +174,13 @@ def test_node_announced_to_be_taken_away_is_no_failure(
     from ray._raylet import GcsClient
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
-    longer = ("--optim.epochs=8", "--optim.batch=1")
+    longer = ("--optim.epochs=12", "--optim.batch=1")
     add(cluster, cpus=1)
     second = add(cluster, cpus=1)
     process = train("--workers=1:2", "--checkpoint_minutes=0", "--max_failures=0", *longer)
     process.wait_for(r"^training on .* \(worker processes \d+, \d+\)$")
-    deadline = int(1000 * (time.time() + 12))
+    process.wait_for(r"^ *1/12 ")
+    deadline = int(1000 * (time.time() + 15))
     accepted, why = GcsClient(address=cluster.address).drain_node(
         second.node_id, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), "spot", deadline
     )
@@ -191,8 +191,8 @@ def test_node_announced_to_be_taken_away_is_no_failure(
     cluster.remove_node(second, allow_graceful=False)
     assert process.finish(600) == 0, process.output
     assert "failures allowed" not in process.output
-    assert epochs_shown(process.output) == list(range(1, 9))
-    assert_every_epoch_once(tmp_path, 8)
+    assert epochs_shown(process.output) == list(range(1, 13))
+    assert_every_epoch_once(tmp_path, 12)
     assert_as_one_process(tmp_path, tiny, data, tmp_path / "alone", *longer)
 
 
