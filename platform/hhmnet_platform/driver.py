@@ -60,7 +60,7 @@ class Training:
         self.failures = 0
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
-        self.leaving = False
+        self.were_up = False
         self.cost_said = self.has_begun = False
 
     def fit(self) -> list[dict[str, Any]]:
@@ -170,7 +170,6 @@ class Training:
                 self.reached = point
                 self.display.say(f"checkpoint {point}")
         elif isinstance(message, LeavingSoon):
-            self.leaving = True
             soon = "soon" if message.seconds is None else f"in {message.seconds:.0f} s"
             self.display.say(
                 f"a node that holds {message.workers} of the workers will be taken away {soon}: "
@@ -183,20 +182,22 @@ class Training:
             )
         elif isinstance(message, TooFewNodes):
             self.display.say(
-                f"waiting for nodes: there is no room for {message.least} workers, and the run "
-                "needs as many at least"
+                f"waiting for nodes: there is room for fewer workers than {message.least}, the "
+                "least that the run may have"
             )
         elif isinstance(message, Failed):
             self._failed(message)
 
     def _started(self, message: WorkerStarted) -> None:
-        if message.rank in self.started:  # of workers that died before all were up
+        if message.rank in self.started:
+            # Ray says nothing of workers whose time was up, or that died before all were up.
+            self.were_up = len(self.started) == self.started[message.rank].workers
             self.started.clear()
         self.started[message.rank] = message
         if len(self.started) < message.workers:
             return
-        if self.leaving:  # they were taken away: Ray does not say so
-            self.leaving = False
+        if self.were_up:
+            self.were_up = False
             self.display.resumed(self.reached.epoch)
             self.display.say(f"going on {self.reached}")
         hosts = sorted({one.host for one in self.started.values()})
@@ -245,7 +246,6 @@ class Training:
     def _again(self) -> None:
         """Workers will be started anew."""
         self.started.clear()
-        self.leaving = False
         self.waiting_since = time.monotonic()
         self.display.resumed(self.reached.epoch)
 

@@ -46,20 +46,22 @@ class AtCheckpoints(ElasticScalingPolicy):
         super().__init__(scaling_config)
         self.plan, self.epochs, self.outbox = plan, epochs, outbox
         self._waits = self._starts = False
+        self._possible: int | None = None
         self._group = float("-inf")  # when the present workers were started
         self._reports: dict[int, int] = {}
         self._committed = 0
         self._epoch = 0
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
-        self._starts = True
+        self._starts, self._possible = True, None
         decision = super().make_decision_for_non_running_worker_group()
         self._starts = False
+        too_few = self._possible == 0  # None: the cluster could not be asked
+        if too_few and not self._waits:
+            self.outbox.put(TooFewNodes(self.plan.sizes[0]))
+        self._waits = too_few
         if isinstance(decision, NoopDecision):
-            if not self._waits:
-                self.outbox.put(TooFewNodes(self.plan.sizes[0]))
             time.sleep(LOOK_SECONDS)  # Ray asks again at once
-        self._waits = isinstance(decision, NoopDecision)
         return decision
 
     def make_decision_for_running_worker_group(
@@ -93,7 +95,8 @@ class AtCheckpoints(ElasticScalingPolicy):
         return self._committed > before and self._epoch < self.epochs
 
     def _count_possible_workers(self, reserved_resources: Any) -> int:
-        return self.plan.fitting(super()._count_possible_workers(reserved_resources))
+        self._possible = self.plan.fitting(super()._count_possible_workers(reserved_resources))
+        return self._possible
 
     def _get_reserved_resources(self) -> Any:
         """What the run may use, by node: as it is now, not as it was up to 20 seconds ago.

@@ -120,4 +120,4 @@ def test_what_was_announced_is_no_failure_and_told_once(told: Told) -> None:
 
 
 def test_too_few_nodes_are_told(told: Told) -> None:
-    assert "no room for 2 workers" in told(TooFewNodes(2))[0]
+    assert "fewer workers than 2" in told(TooFewNodes(2))[0]

@@ -130,6 +130,14 @@ def test_too_few_nodes_are_told_once(policy: AtCheckpoints, there: There) -> Non
     assert policy.outbox == [TooFewNodes(2), TooFewNodes(2)]
 
 
+def test_a_cluster_that_could_not_be_asked_is_asked_again(
+    policy: AtCheckpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "_get_reserved_resources", lambda: None)
+    assert isinstance(policy.make_decision_for_non_running_worker_group(), NoopDecision)
+    assert policy.outbox == []
+
+
 def test_a_node_that_takes_no_connections_is_no_place_for_workers() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
