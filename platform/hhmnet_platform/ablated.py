@@ -20,7 +20,7 @@ from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_core.training.phase2_config import comparable as comparable2
 from hhmnet_platform.ablation import WHOLE, Changes, Outcome, Subject
-from hhmnet_platform.workspace import point_of
+from hhmnet_platform.points import point_of
 
 PHASE1: Mapping[str, Changes] = {
     WHOLE: {},

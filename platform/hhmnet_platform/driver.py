@@ -29,11 +29,11 @@ from hhmnet_platform.messages import (
     WorkerStarted,
 )
 from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point, point_of
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Tracker
 from hhmnet_platform.worker import Assignment, Courier, describe, train_worker
-from hhmnet_platform.workspace import Point, point_of
 
 PATIENCE_SECONDS = 60.0
 

@@ -7,6 +7,7 @@ made of, and it is changed when a checkpoint has just been committed.
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -117,8 +118,10 @@ class AtCheckpoints(ElasticScalingPolicy):
         there = {node: has for node, has in reserved.items() if node not in leaving}
         if not self._starts:
             return there
-        places = {node["NodeID"]: node for node in ray.nodes() if node["NodeID"] in there}
-        return {node: has for node, has in there.items() if answers(places[node])}
+        nodes = [node for node in ray.nodes() if node["NodeID"] in there]
+        with ThreadPoolExecutor(max(1, len(nodes))) as at_once:
+            up = dict(zip((n["NodeID"] for n in nodes), at_once.map(answers, nodes), strict=True))
+        return {node: has for node, has in there.items() if up.get(node)}
 
 
 def answers(node: Any) -> bool:

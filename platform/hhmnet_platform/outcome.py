@@ -23,8 +23,9 @@ from hhmnet_platform.candidates import PARTS, scores_of
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point, checkpoint_name
 from hhmnet_platform.tracking import Ending, Tracker
-from hhmnet_platform.workspace import RESULT, Point, RunFolder, checkpoint_name, fetched
+from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

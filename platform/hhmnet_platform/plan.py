@@ -85,9 +85,9 @@ class Plan:
         ends = sorted({self.sizes[0], self.workers})
         return {
             "hhmnet.workers": ":".join(map(str, ends)),
-            "hhmnet.modality_parallel": str(self.given or "")
-            if self.is_elastic
-            else str(self.modality_parallel),
+            "hhmnet.modality_parallel": str(
+                self.given or ("4, 2 or 1" if self.is_elastic else self.modality_parallel)
+            ),
             "hhmnet.device": "cuda" if self.gpu else "cpu",
         }
 

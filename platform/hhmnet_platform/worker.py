@@ -36,8 +36,9 @@ from hhmnet_platform.messages import (
     WorkerStarted,
 )
 from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point, checkpoint_name, point_of
 from hhmnet_platform.startup import Startup, process_began
-from hhmnet_platform.workspace import Point, checkpoint_name, fetched, point_of
+from hhmnet_platform.workspace import fetched
 
 IMPORTED = time.time()
 # Between checkpoints while a node is about to be taken away, which may be at any time; one at once.

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -28,11 +28,11 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_platform.members import TRAINED
+from hhmnet_platform.points import Point, is_within, point_of
 
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 LAYOUTS = "layouts.json"
-STEP = "-step-"
 
 
 def absolute(uri: str) -> str:
@@ -107,13 +107,13 @@ class RunFolder:
     def sub(self, name: str) -> Folder:
         return folder(f"{self.uri}/{name}")
 
-    def saved(self) -> "Point":
+    def saved(self) -> Point:
         """How far the newest checkpoint is that Ray will resume from."""
         noted = self.read_json(SNAPSHOT) or {}
         latest = noted.get("latest_checkpoint_result") or {}
         return point_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
 
-    def add_layout(self, point: "Point", data: int, modality: int) -> None:
+    def add_layout(self, point: Point, data: int, modality: int) -> None:
         """Notes what trains from here on, where the number of workers may change."""
         noted = self.layouts()
         if not noted or noted[-1][2:] != [data, modality]:
@@ -128,7 +128,7 @@ class RunFolder:
         noted = self.read_json(SNAPSHOT) or {}
         known = {str(each["checkpoint_dir_name"]) for each in noted.get("checkpoint_results", ())}
         for name in self.place.names():
-            if STEP in name and name.startswith("epoch-") and name not in known:
+            if is_within(name) and name not in known:
                 self.place.remove_folder(name)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
@@ -250,35 +250,6 @@ def fetched(uri: str, stack: ExitStack) -> Path:
     for name in place.names():
         (local / name).write_bytes(place.read(name))
     return local
-
-
-class Point(NamedTuple):
-    """How far training has come; later ones are greater.
-
-    Attributes:
-        epoch: That is completed.
-        step: Of the epoch after it; 0 where that has not begun.
-    """
-
-    epoch: int = 0
-    step: int = 0
-
-    def __str__(self) -> str:
-        if not self.step:
-            return f"after epoch {self.epoch}"
-        return f"within epoch {self.epoch + 1}, after step {self.step}"
-
-
-def checkpoint_name(point: Point) -> str:
-    """The folder of a checkpoint, in its run's; they sort as training goes."""
-    within = f"{STEP}{point.step:07d}" if point.step else ""
-    return f"epoch-{point.epoch:05d}{within}"
-
-
-def point_of(checkpoint: str) -> Point:
-    """What such a folder holds."""
-    epoch, _, step = checkpoint.rpartition("/")[2].removeprefix("epoch-").partition(STEP)
-    return Point(int(epoch), int(step or 0))
 
 
 def flat(config: object) -> dict[str, Any]:

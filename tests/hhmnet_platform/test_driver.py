@@ -20,9 +20,10 @@ from hhmnet_platform.messages import (
     WorkerStarted,
 )
 from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
-from hhmnet_platform.workspace import Point, RunFolder
+from hhmnet_platform.workspace import RunFolder
 
 
 class Run:

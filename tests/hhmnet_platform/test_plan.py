@@ -139,7 +139,7 @@ def test_a_range_reads_as_its_rule(plan: Plan, said: str) -> None:
 def test_mlflow_is_told_the_range() -> None:
     assert make_plan(GPUS, workers="2:8").tags() == {
         "hhmnet.workers": "2:8",
-        "hhmnet.modality_parallel": "",
+        "hhmnet.modality_parallel": "4, 2 or 1",
         "hhmnet.device": "cuda",
     }
     assert make_plan(LAPTOP).tags()["hhmnet.workers"] == "2"

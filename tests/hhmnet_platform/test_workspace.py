@@ -8,16 +8,14 @@ import safetensors.numpy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.points import Point, checkpoint_name, point_of
 from hhmnet_platform.workspace import (
     SNAPSHOT,
-    Point,
     RunFolder,
     Workspace,
     absolute,
     check_name,
-    checkpoint_name,
     flat,
-    point_of,
     run_name,
 )
 
