@@ -223,7 +223,7 @@ class Trainer:
             metrics.setdefault(table.modality, {}).update(table_metrics(table))
         before = history[-1].metrics if history else {}
         for name in MODALITIES[: len(tables) - 1]:  # the fusion takes what each of them chose
-            if choose(metrics[name], before.get(name, {}), epoch):
+            if choose(metrics[name], before.get(name, {}), epoch, self.config.data.selection):
                 for stream in self.streams:
                     if stream.modality == name:
                         stream.keep_best()

@@ -196,7 +196,7 @@ class VideoTrainer:
         table = self._table(self.logits(self.split.val), self.split.val, "val")
         metrics[VIDEO].update(table_metrics(table))
         before = history[-1].metrics[VIDEO] if history else {}
-        if choose(metrics[VIDEO], before, epoch):
+        if choose(metrics[VIDEO], before, epoch, self.config.data.selection):
             self.stream.keep_best()
 
     def final_scores(self) -> list[ScoreTable]:

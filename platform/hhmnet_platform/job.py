@@ -10,7 +10,14 @@ from typing import Any
 
 from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.footage import load_footage, with_video
-from hhmnet_core.data.protocols import Split, protocol_name, smallest_batch, split
+from hhmnet_core.data.protocols import (
+    LITERATURE,
+    VAL,
+    Split,
+    protocol_name,
+    smallest_batch,
+    split,
+)
 from hhmnet_core.data.store import ClipSet, load_clips
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -199,10 +206,9 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     if guide is not None:
         science["guide"] = _weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
-    literature = " (literature)" if config.data.selection == "literature" else ""
     tracked = TrackedRun(
         uri=job.tracking_uri or (workspace.tracking_uri("") if workspace.is_local else ""),
-        experiment=f"{manifest.dataset}/{protocol}{literature}",
+        experiment=experiment_name(manifest.dataset, protocol, config.data.selection),
         artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
         name=name,
         members=MEMBERS[phase],
@@ -222,6 +228,12 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         store=store,
     )
     return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)
+
+
+def experiment_name(dataset: str, protocol: str, selection: str) -> str:
+    """MLflow's experiment of runs whose figures may stand beside each other."""
+    kind = {VAL: "", LITERATURE: " (literature)"}.get(selection, " (folds)")
+    return f"{dataset}/{protocol}{kind}"
 
 
 def _without_video(everyone: Split, filmed: Split) -> tuple[str, ...]:

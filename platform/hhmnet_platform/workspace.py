@@ -15,7 +15,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -243,11 +243,11 @@ def alone_in(path: Path, otherwise: str) -> Iterator[None]:
         held.release()
 
 
-def fetched(uri: str, stack: ExitStack) -> Path:
-    """A local copy of the files of a folder, until the stack closes."""
+def fetched(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
+    """A local copy of a folder's files, or of some of them, until the stack closes."""
     local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     place = folder(uri)
-    for name in place.names():
+    for name in place.names() if names is None else names:
         (local / name).write_bytes(place.read(name))
     return local
 
@@ -270,8 +270,13 @@ def flat(config: object) -> dict[str, Any]:
 
 def run_name(dataset: str, phase: str, science: Mapping[str, Any]) -> str:
     """`<dataset>-<phase>-<hash>`, the hash over all that decides the result."""
-    text = json.dumps(science, sort_keys=True, separators=(",", ":"))
-    return f"{dataset}-{phase}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{dataset}-{phase}-{short_hash(science)}"
+
+
+def short_hash(said: Mapping[str, Any]) -> str:
+    """Of JSON's plain values: eight digits that equal ones share."""
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def check_name(name: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.protocols import fold_selection
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import top1
 from hhmnet_core.models.registry import ModelConfig
@@ -95,6 +96,27 @@ def test_literature_selection_trains_on_all_and_has_no_val(tiny_clips: ClipSet) 
     (report,) = fit(config, tiny_clips, Mesh())
     assert {table.split for table in report.scores} == {"test"}
     assert not any(name.startswith(("val/", "best/")) for name in report.metrics["joint"])
+
+
+def test_a_fold_is_scored_by_the_last_epoch_and_chooses_none(tiny_clips: ClipSet) -> None:
+    short = replace(SMALL, optim=replace(SMALL.optim, epochs=4))
+    *_, chosen = fit(short, tiny_clips, Mesh())
+    folds = []
+    for fold in (1, 2):
+        data = replace(SMALL.data, selection=fold_selection(fold, 2))
+        *_, last = fit(replace(short, data=data), tiny_clips, Mesh())
+        folds.append(last)
+        for modality in MODALITIES:
+            values = last.metrics[modality]
+            assert values["best/epoch"] == 4
+            assert values["best/val_top1"] == values["val/top1"]
+    held_out = [
+        {s for t in last.scores if t.split == "val" for s in t.sample_ids} for last in folds
+    ]
+    assert not held_out[0] & held_out[1]
+    assert set(next(t for t in chosen.scores if t.split == "val").sample_ids) <= set.union(
+        *held_out
+    )
 
 
 def test_modalities_do_not_depend_on_each_other_without_contrast(tiny_clips: ClipSet) -> None:
