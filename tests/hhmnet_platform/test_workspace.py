@@ -70,7 +70,9 @@ def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.Mo
     assert absolute("memory://bucket/workspace/") == "memory://bucket/workspace"
 
 
-@pytest.mark.parametrize("kind", [Phase1Job, Phase2Job, Pipeline, Search, FusionSearch, EnsembleJob])
+@pytest.mark.parametrize(
+    "kind", [Phase1Job, Phase2Job, Pipeline, Search, FusionSearch, EnsembleJob]
+)
 def test_environment_says_where_everything_goes(
     kind: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
