@@ -2,8 +2,8 @@
 
     python cluster/mlflow_server.py
 
-It serves at MLFLOW_TRACKING_URI until it is stopped. The password of its user `admin` is made at the
-first start and lies in ~/.mlflow/credentials, where MLflow's own clients look. Artifacts go to
+It serves at MLFLOW_TRACKING_URI until it is stopped. The password of its user `admin` is made at
+the first start and lies in ~/.mlflow/credentials, where MLflow's own clients look. Artifacts go to
 HHMNET_WORKSPACE. The database is a SQLite file of this machine, copied to the workspace every ten
 minutes and at the end, and taken from there by a head that has none; with
 HHMNET_MLFLOW_DATABASE=postgresql://... it is a database that somebody else keeps safe.

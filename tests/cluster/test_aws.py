@@ -1,7 +1,7 @@
 """`ray up cluster.yaml` and what it stands on, against moto's EC2, IAM and CloudFormation.
 
-Nothing leaves this machine: the API is moto's, on loopback, and ssh is a script that notes how it was
-called and fails.
+Nothing leaves this machine: the API is moto's, on loopback, and ssh is a script that notes how it
+was called and fails.
 """
 
 import os

@@ -91,5 +91,5 @@ def test_cluster_that_grows_says_what_to(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("told", ["2", "2*46", "2x46:4", "2*46:4;1*16:0", "-1*2:0"])
 def test_growth_that_cannot_be_read_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HHMNET_NODES", told)
-    with pytest.raises(InputError, match="HHMNET_NODES=.* cannot be read"):
+    with pytest.raises(InputError, match=r"HHMNET_NODES=.* cannot be read"):
         nodes_to_come()
