@@ -2,22 +2,18 @@
 
 import logging
 import os
+import re
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-
-import yaml
 
 from hhmnet_core.errors import InputError
 
 HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 Nodes = tuple[tuple[int, int], ...]
-BOOTSTRAP = Path(
-    "~/ray_bootstrap_config.yaml"
-)  # what `ray up` leaves on the head for its autoscaler
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,28 @@ def cluster_address() -> str | None:
     return address if address not in ("", "local") else None
 
 
+def nodes_to_come() -> Nodes:
+    """(CPUs, GPUs) of each node that the cluster grows to, if it is one that grows.
+
+    Ray does not say: the cluster's file does, as HHMNET_NODES=NODES*CPUS:GPUS of each kind of node,
+    such as 2*46:4,1*16:0.
+
+    Raises InputError where that cannot be read.
+    """
+    told = os.environ.get("HHMNET_NODES", "")
+    nodes: list[tuple[int, int]] = []
+    for kind in filter(None, told.split(",")):
+        match = re.fullmatch(r"(\d+)\*(\d+):(\d+)", kind.strip())
+        if match is None:
+            raise InputError(
+                f"HHMNET_NODES={told} cannot be read: expected NODES*CPUS:GPUS of each kind of "
+                "node, such as 2*46:4,1*16:0."
+            )
+        number, cpus, gpus = map(int, match.groups())
+        nodes += [(cpus, gpus)] * number
+    return tuple(nodes)
+
+
 def this_machine() -> Resources:
     """What a Ray of our own would find here, without starting it."""
     _set_defaults()
@@ -106,6 +124,8 @@ def this_machine() -> Resources:
 @contextmanager
 def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS, until the end of the block.
+
+    What a Ray of our own starts listens on loopback alone: nobody else's machine reaches it.
 
     Args:
         dashboard: Whether a Ray of our own has its dashboard, on loopback. Ray Train asks it who
@@ -122,15 +142,16 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         here = this_machine()
         try:
-            ray.init(
-                address="local",
-                num_cpus=here.cpus,
-                include_dashboard=dashboard,
-                object_store_memory=256 << 20,  # only epoch reports pass through it
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray raises a bare one where it is not up in 30 seconds
+            with _told_its_address():
+                ray.init(
+                    address="local",
+                    num_cpus=here.cpus,
+                    include_dashboard=dashboard,
+                    object_store_memory=256 << 20,  # only epoch reports pass through it
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # Ray raises a bare one where it is not up in time
             said = " ".join(str(error).split())[:300]
             raise SystemExit(f"error: Ray could not be started on this machine: {said}") from error
     else:
@@ -149,33 +170,39 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
         yield Resources(
             where,
             tuple(_cores(node["Resources"]) for node in alive),
-            () if address is None else _growth(BOOTSTRAP.expanduser()),
+            () if address is None else nodes_to_come(),
             any(node["NodeID"] == node_id and HEAD in node["Resources"] for node in alive),
         )
     finally:
         ray.shutdown()
 
 
+@contextmanager
+def _told_its_address() -> Iterator[None]:
+    """Tells the processes of the Ray that is started inside which Ray is theirs.
+
+    Ray Train asks Ray's state API who died, and that takes the one Ray of the machine for its own:
+    where there are two it fails, and what dead workers had reserved is never given back.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"RAY_GCS_SERVER_PORT": str(port), "RAY_API_SERVER_ADDRESS": f"127.0.0.1:{port}"}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _cores(resources: Mapping[str, float]) -> tuple[int, int]:
     """(CPUs, GPUs) of what Ray says of a node."""
     return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-
-
-def _growth(config: Path) -> Nodes:
-    """The nodes that a cluster of `ray up` may grow to; none where it was started otherwise.
-
-    What an autoscaler may add, Ray does not say; its config on the head does.
-    """
-    try:
-        described = yaml.safe_load(config.read_text())
-    except OSError:
-        return ()
-    head = described.get("head_node_type")
-    nodes: list[tuple[int, int]] = []
-    for name, kind in described.get("available_node_types", {}).items():
-        number = kind.get("max_workers", described.get("max_workers", 0)) + (name == head)
-        nodes += [_cores(kind.get("resources", {}))] * number
-    return tuple(nodes)
 
 
 def _check_reachable(address: str) -> None:
@@ -195,5 +222,11 @@ def _set_defaults() -> None:
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
         r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
     }
+    if cluster_address() is None:
+        # A Ray that knows no other machines takes the loopback for the address of this one; else
+        # its processes listen on all interfaces. The name is of the systems where that is normal.
+        defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.train import ControllerError, WorkerGroupError
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -30,6 +30,7 @@ from hhmnet_platform.messages import (
 )
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.points import Point, point_of
+from hhmnet_platform.process_group import process_group
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Tracker
@@ -129,7 +130,7 @@ class Training:
         trainer = kind(
             train_worker,
             train_loop_config={"assignment": task},
-            torch_config=TorchConfig(backend="nccl" if plan.gpu else "gloo"),
+            torch_config=process_group(plan.gpu),
             scaling_config=ScalingConfig(
                 num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
                 use_gpu=plan.gpu,

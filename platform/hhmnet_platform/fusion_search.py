@@ -40,7 +40,13 @@ from hhmnet_platform.fusions import (
     judged,
 )
 from hhmnet_platform.job import experiment_name
-from hhmnet_platform.workspace import Workspace, absolute, short_hash
+from hhmnet_platform.workspace import (
+    Workspace,
+    absolute,
+    default_tracking,
+    default_workspace,
+    short_hash,
+)
 
 
 @dataclass
@@ -51,19 +57,19 @@ class FusionSearch:
         runs: Finished runs of the workspace; all that they trained is fused.
         folds: K: the runs were trained on all training clips, and weights are fitted on what K
             twins of each, trained without one fold of the subjects, say of that fold.
-        workspace: Folder or URI that holds them.
+        workspace: Folder or URI that holds them; $HHMNET_WORKSPACE if set.
         trials: Studies, each of a seed of its own.
         evaluations: Weightings that a study tries.
         seed: Of the first study.
-        tracking_uri: Of MLflow; empty: the database in the workspace.
+        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: the workspace's database.
     """
 
     runs: list[str] = field(default_factory=list)
-    workspace: str = "workspace"
+    workspace: str = field(default_factory=default_workspace)
     trials: int = 4
     evaluations: int = 300
     seed: int = 1
-    tracking_uri: str = ""
+    tracking_uri: str = field(default_factory=default_tracking)
     folds: int | None = None
 
     def __post_init__(self) -> None:

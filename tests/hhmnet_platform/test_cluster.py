@@ -1,9 +1,8 @@
-from pathlib import Path
-
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster import Resources, _growth, cluster_address
+from hhmnet_platform.cluster import Resources, cluster_address, nodes_to_come
+from hhmnet_platform.plan import make_plan
 
 
 def test_cluster_address_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,17 +26,15 @@ def test_nodes_are_listed_equal_ones_together() -> None:
     assert (there.room(4, True), there.most_room(4, True)) == (8, 32)
 
 
-def test_what_a_cluster_may_grow_to_is_read_from_its_config(tmp_path: Path) -> None:
-    config = tmp_path / "ray_bootstrap_config.yaml"
-    assert _growth(config) == ()
-    config.write_text(
-        """
-        head_node_type: head
-        max_workers: 4
-        available_node_types:
-          head: {resources: {CPU: 4}, max_workers: 0}
-          spot: {resources: {CPU: 16, GPU: 1}, max_workers: 3}
-          other: {resources: {CPU: 8}}
-        """
-    )
-    assert _growth(config) == ((4, 0), *((16, 1),) * 3, *((8, 0),) * 4)
+def test_cluster_that_grows_says_what_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert nodes_to_come() == ()
+    monkeypatch.setenv("HHMNET_NODES", "2*46:4, 1*16:0")
+    assert nodes_to_come() == ((46, 4), (46, 4), (16, 0))
+    assert make_plan(Resources("the cluster", (), nodes_to_come())).workers == 8
+
+
+@pytest.mark.parametrize("told", ["2", "2*46", "2x46:4", "2*46:4;1*16:0", "-1*2:0"])
+def test_growth_that_cannot_be_read_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HHMNET_NODES", told)
+    with pytest.raises(InputError, match=r"HHMNET_NODES=.* cannot be read"):
+        nodes_to_come()
