@@ -3,8 +3,10 @@
 import logging
 import os
 import re
+import signal
 import socket
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,6 +139,7 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     _set_defaults()
     import ray
 
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         # Each actor is a process of seconds to start: this machine is not preempted.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
@@ -163,6 +166,8 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
                 f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
                 "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
             ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place of ours
     try:
         where = "this machine" if address is None else f"the cluster at {address}"
         alive = [node for node in ray.nodes() if node["Alive"]]

@@ -175,6 +175,7 @@ def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resour
     share their edges.
     """
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one ignores verbose=0
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune
 

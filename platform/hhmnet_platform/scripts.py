@@ -1,11 +1,12 @@
 """How every script of `experiments/` ends: done, or one line on stderr and an exit code.
 
-Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C.
-Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
+Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C or
+SIGTERM. Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
 """
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -23,7 +24,11 @@ EXIT_INTERRUPTED = 130
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
-    """Runs `main` and ends the process: what the user can cause is one line, not a traceback."""
+    """Runs `main` and ends the process: what the user can cause is one line, not a traceback.
+
+    `ray job stop` and schedulers send SIGTERM: it ends a script as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except InputError as error:

@@ -1,11 +1,9 @@
 """A phase on Ray Train: from a job to a tracked, resumable run."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from types import FrameType
 from typing import Any
 
 from hhmnet_platform.cluster import Resources, cluster_address, ray_session, this_machine
@@ -112,7 +110,7 @@ def plan_of(job: Job, resources: Resources) -> Plan:
 
 
 def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
-    with Display(run.config.optim.epochs) as display, _stoppable():
+    with Display(run.config.optim.epochs) as display:
         display.say(f"run         {run.folder.name}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")
         with ray_session() as resources:
@@ -172,17 +170,3 @@ def _fit(
         stopped = isinstance(error, KeyboardInterrupt)
         tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
         raise
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """`ray job stop` and schedulers send SIGTERM: it ends a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
