@@ -119,9 +119,8 @@ def _frames(
     Behind the first line, a frame's count of bodies is of one letter, a body's count of joints of
     two, and no other line is as short.
     """
-    first = text[: min(lengths[0], 9)].tobytes()
     ones, twos = (1 + np.flatnonzero(lengths[1:] == letters) for letters in (1, 2))
-    if not first.isdigit() or int(first) != len(ones) or not len(ones):
+    if not len(ones) or text[: lengths[0]].tobytes() != str(len(ones)).encode():
         return None
     bodies = text[starts[ones]].astype(np.int64) - ord("0")
     if bodies.min() < 0 or bodies.max() > 9 or bodies.sum() != len(twos):
