@@ -5,12 +5,14 @@ Any other exception is a bug of ours: it keeps its traceback, and Python ends wi
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from hhmnet_core.errors import InputError
 
@@ -69,12 +71,24 @@ def given(
 
     Raises InputError as `parse` and the dataclass do.
     """
+    _read_ranges_as_text()
     parser = ArgumentParser(prog=prog, description=about)
     parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
     parser.add_class_arguments(kind)
     values = parser.instantiate(parse(parser, argv))
     config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
     return config
+
+
+def _read_ranges_as_text() -> None:
+    """2:8 is to YAML 1.1, and so to the options that it reads, the number 128, to base 60."""
+    loader = get_yaml_default_loader()  # type: ignore[no-untyped-call]
+    integer = "tag:yaml.org,2002:int"
+    resolvers = loader.yaml_implicit_resolvers
+    for first, known in resolvers.items():
+        resolvers[first] = [each for each in known if each[0] != integer]
+    plain = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
+    loader.add_implicit_resolver(integer, plain, list("-+0123456789"))
 
 
 def one_line(text: str) -> str:

@@ -98,7 +98,7 @@ def test_killed_search_goes_on_and_loses_no_trial(search: Start, tmp_path: Path)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--study=",), "--study is missing"),
+        (("--name=mine",), "name the --study"),
         (("--data.selection=literature",), "A search chooses by val"),
         (("--space={contrast.temprature: {low: 0.1, high: 0.5}}",), "is no field of the config"),
         (("--reduction=1",), "reduction must be at least 2"),
