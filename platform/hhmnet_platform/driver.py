@@ -132,8 +132,11 @@ class Training:
             self.started.append(message)
             if len(self.started) == self.plan.workers:
                 hosts = sorted({one.host for one in self.started})
-                pids = ", ".join(str(w.pid) for w in sorted(self.started, key=lambda w: w.rank))
-                where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} nodes"
+                by_rank = sorted(self.started, key=lambda worker: worker.rank)
+                where, pids = hosts[0], ", ".join(str(worker.pid) for worker in by_rank)
+                if len(hosts) > 1:
+                    where = f"{len(hosts)} nodes"
+                    pids = ", ".join(f"{worker.host}:{worker.pid}" for worker in by_rank)
                 self.display.phase(f"training on {where} (worker processes {pids})")
         elif isinstance(message, FirstStep):
             if not self.failures:  # else it says how long training went well

@@ -113,11 +113,18 @@ def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
         with ray_session() as resources:
             startup.mark("Ray")
             plan = plan_of(job, resources)
+            _check_nodes(job, run)
             history, tracker = _fit(job, run, plan, display, startup)
         display.phase("scoring and drawing")
         result = summarise(run, plan, history)
         publish(run, result, tracker)
     show(run, result)
+
+
+def _check_nodes(job: Job, run: Run) -> None:
+    from hhmnet_platform.preflight import check_nodes  # imports Ray
+
+    check_nodes(absolute(job.workspace), run.config.data.store, run.clips)
 
 
 def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]) -> None:
