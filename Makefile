@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv install demo test test-slow lint bench ui clean
+.PHONY: help .venv install demo test test-slow rehearsal lint bench ui clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(STAMP) ## every test but the slow ones
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
+
+rehearsal: $(STAMP) ## a cluster of hosts made on this machine: ray up, jobs, a lost host; root on Linux
+	$(BIN)/python cluster/rehearsal/rehearse.py
 
 lint: $(STAMP) ## style, types, and the direction of imports
 	$(BIN)/ruff check

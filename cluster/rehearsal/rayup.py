@@ -58,7 +58,7 @@ def config_for(network: Network) -> dict[str, Any]:
         ("worker_start_ray_commands", f"--num-cpus={CPUS_OF_A_WORKER} {OBJECT_STORE}"),
     ):
         *before, start = config[part]
-        config[part] = [*before, f"{start.strip()} {options}"]
+        config[part] = [*before, start.replace("ray start ", f"ray start {options} ")]
     return config
 
 
@@ -102,7 +102,7 @@ def alive(network: Network) -> list[str]:
     )
 
 
-def wait_for_hosts(network: Network, seconds: float = 300) -> None:
+def wait_for_hosts(network: Network, seconds: float = 600) -> None:
     wanted = sorted(host.name for host in network.hosts)
 
     def joined() -> bool:

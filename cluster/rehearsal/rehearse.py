@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ def main() -> None:
     enclosure.furnish(out)
     try:
         figures = rehearse(rehearsal)
+    except Exception:
+        traceback.print_exc()
+        raise
     finally:
         if out:
             keep(out)

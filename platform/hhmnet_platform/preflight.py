@@ -53,7 +53,8 @@ def check_nodes(workspace: str, store: str, clips: ClipSet) -> None:
     token = f".probe-{uuid.uuid4().hex[:12]}"
     try:
         check_answers(nodes.ask(_write, workspace, token))
-        check_shared(workspace, nodes.names, nodes.ask(_unseen, workspace, token, [*nodes.names]))
+        unseen = nodes.ask(_unseen, workspace, token, [*nodes.names])
+        check_shared(workspace, nodes.here, nodes.names, unseen)
     finally:
         with suppress(InputError):
             nodes.ask(_remove, workspace, token)
@@ -97,17 +98,18 @@ def check_answers(answers: Mapping[str, str]) -> None:
 
 
 def check_shared(
-    workspace: str, names: Mapping[str, str], unseen: Mapping[str, Sequence[str]]
+    workspace: str, here: str, names: Mapping[str, str], unseen: Mapping[str, Sequence[str]]
 ) -> None:
     """Raises InputError where a node does not see what another one wrote.
 
     Args:
         workspace: Where they wrote.
+        here: The driver's node: rather another one is at fault than this.
         names: The nodes' names by their ids.
         unseen: The ids of the nodes whose file a node, by its name, did not find.
     """
-    for name, writers in unseen.items():
-        if writers:
+    for name in sorted(unseen, key=lambda name: name == here):
+        if writers := sorted(unseen[name], key=lambda writer: names[writer] != here):
             raise InputError(
                 f"The workspace {workspace}: this path is not shared: node {name} cannot see what "
                 f"node {names[writers[0]]} wrote. Give --workspace a folder that all nodes share, "
@@ -157,6 +159,8 @@ class _Nodes:
             takes_work = resources.get("CPU") or resources.get("GPU")
             if node["Alive"] and (takes_work or node["NodeID"] == own):
                 name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+                if name in self.names.values():  # two on one machine
+                    name += f" {node['NodeID'][:8]}"
                 self.names[node["NodeID"]] = name
         self.here = self.names[own]
 
