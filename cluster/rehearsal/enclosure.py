@@ -105,8 +105,8 @@ def furnish(out: Path | None) -> None:
     for number, path in enumerate(kept):
         (KEPT / str(number)).mkdir()
         mount("--bind", str(path), str(KEPT / str(number)))
-    for path in ("/tmp", "/dev/shm"):
-        mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", path)
+    for own in ("/tmp", "/dev/shm"):
+        mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", own)
     for number, path in enumerate(kept):
         if path.is_relative_to("/tmp") or path == out:
             path.mkdir(parents=True, exist_ok=True)

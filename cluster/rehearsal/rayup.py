@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,7 +85,7 @@ def tunnels(network: Network, log: IO[str]) -> Iterator[None]:
     ]
     try:
         for port in (8265, 5000):
-            wait_until(lambda port=port: _listens(port), f"the tunnel to port {port}", 60)
+            wait_until(partial(_listens, port), f"the tunnel to port {port}", 60)
         yield
     finally:
         for tunnel in opened:

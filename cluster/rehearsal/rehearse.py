@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,9 +46,6 @@ def main() -> None:
     enclosure.furnish(out)
     try:
         figures = rehearse(rehearsal)
-    except Exception:
-        traceback.print_exc()
-        raise
     finally:
         if out:
             keep(out)
@@ -69,7 +65,8 @@ def rehearse(rehearsal: Rehearsal) -> dict[str, Any]:
     if unknown := [name for name in rehearsal.scenarios if name not in SCENARIOS]:
         raise InputError(f"--scenarios {unknown}: expected some of {', '.join(SCENARIOS)}.")
     say, began = Console().print, time.monotonic()
-    network, figures = Network(rehearsal.hosts), {}
+    figures: dict[str, Any] = {}
+    network = Network(rehearsal.hosts)
     network.build()
     say(f"{', '.join(host.name for host in network.hosts)} are up ({_since(began)})")
     prepare_synthetic(str(STORE), clips_per_class=10, stream="none")

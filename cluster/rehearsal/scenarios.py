@@ -22,7 +22,7 @@ from hhmnet_core.data.store import load_clips
 from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import fit
+from hhmnet_core.training.phase1 import Phase1Config, fit
 from hhmnet_platform.job import Phase1Job, prepare_run
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.scripts import given
@@ -45,10 +45,6 @@ SMALL = (
 UNDISTURBED, LOST_HOST = "undisturbed", "lost-host"
 WORKERS_STARTED = r"training on \d+ nodes\s+\(worker\s+processes\s+([^)]+)\)"
 EPOCH = r"^ *{}/{} .* ([0-9.]+) s "
-
-
-class UnexpectedError(Exception):
-    """A scenario came out otherwise than it has to."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +136,9 @@ def _troubles() -> dict[str, Trouble]:
             "this path is not shared: node .* cannot see what node .* wrote",
         ),
         "full_disk": Trouble(
-            'mount -o "remount,size=$(df --output=used -k /tmp | tail -1)k" /tmp',
-            "mount -o remount,size=50% /tmp",
+            "mount -o remount,size=$(($(df --output=used -k /tmp | tail -1) + 16384))k /tmp; "
+            "cat /dev/zero > /tmp/full 2> /dev/null; test -e /tmp/full",
+            "rm /tmp/full; mount -o remount,size=50% /tmp",
             "/tmp has 0 MB free, but the run needs",
         ),
         "no_package": Trouble(
@@ -211,6 +208,7 @@ def _train_alone(to: Path) -> None:
     """The same training in this process, without Ray: the last checkpoint and the scores."""
     job = given("phase1.py", "", Phase1Job, SMALL)
     config = prepare_run(job, Workspace(str(to)), str(STORE)).config
+    assert isinstance(config, Phase1Config)
     torch.set_num_threads(1)
     (to / checkpoint_name(EPOCHS)).mkdir(parents=True)
     (to / "scores").mkdir()
@@ -279,4 +277,4 @@ def _file(run: str, modality: str) -> bytes:
 
 def _expect(true: bool, what: str) -> None:
     if not true:
-        raise UnexpectedError(f"expected {what}")
+        raise SystemExit(f"error: the rehearsal expected {what}")
