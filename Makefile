@@ -1,7 +1,7 @@
 # Needs Python 3.11 and make. Everything runs in .venv, which is made when missing and installed
 # again only when the pins change: the stamp's name is a checksum of the two files that hold them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-WORKSPACE ?= workspace
+WORKSPACE ?= $(or $(HHMNET_WORKSPACE),workspace)
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 5000
 EXTRAS ?= dev

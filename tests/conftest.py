@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-for elsewhere in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+for elsewhere in ("HHMNET_NODES", "HHMNET_WORKSPACE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
     os.environ.pop(elsewhere, None)
 
 torch.set_num_threads(1)

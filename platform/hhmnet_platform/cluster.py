@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +143,28 @@ def cluster_address() -> str | None:
     return address if address not in ("", "local") else None
 
 
+def nodes_to_come() -> tuple[tuple[int, int], ...]:
+    """(CPUs, GPUs) of each node that the cluster grows to, if it is one that grows.
+
+    Ray does not say: the cluster's file does, as HHMNET_NODES=NODES*CPUS:GPUS of each kind of node,
+    such as 2*46:4,1*16:0.
+
+    Raises InputError where that cannot be read.
+    """
+    told = os.environ.get("HHMNET_NODES", "")
+    nodes: list[tuple[int, int]] = []
+    for kind in filter(None, told.split(",")):
+        match = re.fullmatch(r"(\d+)\*(\d+):(\d+)", kind.strip())
+        if match is None:
+            raise InputError(
+                f"HHMNET_NODES={told} cannot be read: expected NODES*CPUS:GPUS of each kind of "
+                "node, such as 2*46:4,1*16:0."
+            )
+        number, cpus, gpus = map(int, match.groups())
+        nodes += [(cpus, gpus)] * number
+    return tuple(nodes)
+
+
 def this_machine() -> Resources:
     """What a Ray of our own would find here, without starting it."""
     _set_defaults()
@@ -154,6 +178,8 @@ def this_machine() -> Resources:
 @contextmanager
 def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS, until the end of the block.
+
+    What a Ray of our own starts listens on loopback alone: nobody else's machine reaches it.
 
     Args:
         dashboard: Whether a Ray of our own has its dashboard, on loopback. Ray Train asks it who
@@ -196,7 +222,12 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
             for node in ray.nodes()
             if node["Alive"]
         )
-        yield Resources("this machine" if address is None else f"the cluster at {address}", nodes)
+        if address is None:
+            yield Resources("this machine", nodes)
+        elif to_come := nodes_to_come():
+            yield Resources(f"the cluster at {address}, grown to its limit,", to_come)
+        else:
+            yield Resources(f"the cluster at {address}", nodes)
     finally:
         ray.shutdown()
 
@@ -217,5 +248,11 @@ def _set_defaults() -> None:
         # The display says in one line what Ray says in ten.
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing",
     }
+    if cluster_address() is None:
+        # A Ray that knows no other machines takes the loopback for the address of this one; else
+        # its processes listen on all interfaces. The name is of the systems where that is normal.
+        defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

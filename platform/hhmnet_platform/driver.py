@@ -15,7 +15,7 @@ from ray.train import (
     ScalingConfig,
     WorkerGroupError,
 )
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -23,6 +23,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.messages import EpochsDone, Failed, FirstStep, WorkerStarted
+from hhmnet_platform.process_group import process_group
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Tracker
@@ -114,7 +115,7 @@ class Training:
         return TorchTrainer(
             train_worker,
             train_loop_config={"assignment": task},
-            torch_config=TorchConfig(backend="nccl" if plan.gpu else "gloo"),
+            torch_config=process_group(plan.gpu),
             scaling_config=ScalingConfig(
                 num_workers=plan.workers, use_gpu=plan.gpu, resources_per_worker=resources
             ),

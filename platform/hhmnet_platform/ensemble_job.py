@@ -12,7 +12,7 @@ from hhmnet_platform.candidates import of_mlflow
 from hhmnet_platform.derived import Derived, find, track
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_report import page_of, show
-from hhmnet_platform.workspace import Workspace, absolute
+from hhmnet_platform.workspace import Workspace, absolute, default_tracking, default_workspace
 
 
 @dataclass
@@ -23,15 +23,15 @@ class EnsembleJob:
         experiment: Of MLflow, such as nw_ucla/12-3.
         filter: Of MLflow's search, such as "params.seed = '1'"; empty: all runs.
         selection: How it is selected.
-        workspace: Folder or URI that the report goes to.
-        tracking_uri: Of MLflow; empty: the database in the workspace.
+        workspace: Folder or URI that the report goes to; $HHMNET_WORKSPACE if set.
+        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: the workspace's database.
     """
 
     experiment: str = ""
     filter: str = ""
     selection: SelectionConfig = field(default_factory=SelectionConfig)
-    workspace: str = "workspace"
-    tracking_uri: str = ""
+    workspace: str = field(default_factory=default_workspace)
+    tracking_uri: str = field(default_factory=default_tracking)
 
 
 def run_ensemble(job: EnsembleJob) -> None:

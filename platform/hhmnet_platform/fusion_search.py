@@ -29,7 +29,7 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.candidates import Candidate, of_workspace
 from hhmnet_platform.cluster import Resources, ray_session
 from hhmnet_platform.derived import Derived, check_tracking, track
-from hhmnet_platform.workspace import Workspace, absolute
+from hhmnet_platform.workspace import Workspace, absolute, default_tracking, default_workspace
 
 # What the field's scripts carry for joint, bone, joint motion and bone motion.
 FIELD = {"0.6 : 0.6 : 0.4 : 0.4": (0.6, 0.6, 0.4, 0.4), "2 : 2 : 1 : 1": (2.0, 2.0, 1.0, 1.0)}
@@ -44,19 +44,19 @@ class FusionSearch:
 
     Attributes:
         runs: Finished runs of the workspace; all that they trained is fused.
-        workspace: Folder or URI that holds them.
+        workspace: Folder or URI that holds them; $HHMNET_WORKSPACE if set.
         trials: Studies, each of a seed of its own.
         evaluations: Weightings that a study tries.
         seed: Of the first study.
-        tracking_uri: Of MLflow; empty: the database in the workspace.
+        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: the workspace's database.
     """
 
     runs: list[str] = field(default_factory=list)
-    workspace: str = "workspace"
+    workspace: str = field(default_factory=default_workspace)
     trials: int = 4
     evaluations: int = 300
     seed: int = 1
-    tracking_uri: str = ""
+    tracking_uri: str = field(default_factory=default_tracking)
 
     def __post_init__(self) -> None:
         for name, least, most in (

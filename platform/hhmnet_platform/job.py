@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hhmnet_core.data.batches import StoreConfig
@@ -20,7 +20,16 @@ from hhmnet_platform.data_sets import prepare_synthetic
 from hhmnet_platform.environment import environment_tags
 from hhmnet_platform.members import MEMBERS
 from hhmnet_platform.tracking import TrackedRun, quieten
-from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, absolute, flat, run_name
+from hhmnet_platform.workspace import (
+    RESULT,
+    RunFolder,
+    Workspace,
+    absolute,
+    default_tracking,
+    default_workspace,
+    flat,
+    run_name,
+)
 
 
 @dataclass
@@ -28,23 +37,23 @@ class Placement:
     """Where a phase runs, and on how much of the cluster.
 
     Attributes:
-        workspace: Folder or URI that holds everything the run makes.
+        workspace: Folder or URI that holds everything the run makes; $HHMNET_WORKSPACE if set.
         name: Of the run; empty: from the data set and a hash of the config.
         workers: W, processes that train; null: one a GPU; without, in phase 1 one a CPU up to
             four, in phase 2 one.
         cpus_per_worker: CPU cores of a worker; null: an equal share.
         gpu: Train on GPUs; null: where there are any.
-        tracking_uri: Of MLflow; empty: a database in the workspace.
+        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: a database in the workspace.
         max_failures: How often workers may die before the run gives up.
         dry_run: Only say what the run would take.
     """
 
-    workspace: str = "workspace"
+    workspace: str = field(default_factory=default_workspace)
     name: str = ""
     workers: int | None = None
     cpus_per_worker: int | None = None
     gpu: bool | None = None
-    tracking_uri: str = ""
+    tracking_uri: str = field(default_factory=default_tracking)
     max_failures: int = 3
     dry_run: bool = False
 

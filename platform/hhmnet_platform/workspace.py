@@ -33,6 +33,16 @@ RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 
 
+def default_workspace() -> str:
+    """What $HHMNET_WORKSPACE names: a cluster sets it once, for every job; else a folder here."""
+    return os.environ.get("HHMNET_WORKSPACE") or "workspace"
+
+
+def default_tracking() -> str:
+    """What $MLFLOW_TRACKING_URI names, as for every client of MLflow; else "", the workspace's."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "")
+
+
 def absolute(uri: str) -> str:
     """The URI with a local path made absolute: workers run in folders of their own."""
     place = folder(uri)
@@ -72,7 +82,7 @@ class Workspace:
             ) from error
 
     def tracking_uri(self, given: str) -> str:
-        """The MLflow tracking URI: the one given, else a database in the workspace."""
+        """The MLflow tracking URI: the one given, else that of a database in the workspace."""
         if given:
             return given
         if not self.is_local:

@@ -1,7 +1,7 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster import Resources, cluster_address, make_plan
+from hhmnet_platform.cluster import Resources, cluster_address, make_plan, nodes_to_come
 
 LAPTOP = Resources("this machine", ((2, 0),))
 WORKSTATION = Resources("this machine", ((64, 0),))
@@ -79,3 +79,17 @@ def test_dashboards_address_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
     with pytest.raises(InputError, match="ray job submit"):
         cluster_address()
+
+
+def test_cluster_that_grows_says_what_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert nodes_to_come() == ()
+    monkeypatch.setenv("HHMNET_NODES", "2*46:4, 1*16:0")
+    assert nodes_to_come() == ((46, 4), (46, 4), (16, 0))
+    assert make_plan(Resources("the cluster", nodes_to_come())).workers == 8
+
+
+@pytest.mark.parametrize("told", ["2", "2*46", "2x46:4", "2*46:4;1*16:0", "-1*2:0"])
+def test_growth_that_cannot_be_read_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HHMNET_NODES", told)
+    with pytest.raises(InputError, match=r"HHMNET_NODES=.* cannot be read"):
+        nodes_to_come()

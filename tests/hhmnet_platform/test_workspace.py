@@ -1,6 +1,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,12 @@ import safetensors.numpy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.ensemble_job import EnsembleJob
+from hhmnet_platform.fusion_search import FusionSearch
+from hhmnet_platform.job import Phase1Job, Phase2Job
+from hhmnet_platform.pipeline import Pipeline
+from hhmnet_platform.scripts import given
+from hhmnet_platform.search import Search
 from hhmnet_platform.workspace import (
     SNAPSHOT,
     RunFolder,
@@ -61,6 +68,22 @@ def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert absolute("workspace") == str(tmp_path / "workspace")
     assert absolute("memory://bucket/workspace/") == "memory://bucket/workspace"
+
+
+@pytest.mark.parametrize(
+    "kind", [Phase1Job, Phase2Job, Pipeline, Search, FusionSearch, EnsembleJob]
+)
+def test_environment_says_where_everything_goes(
+    kind: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = given("job", None, kind, [])
+    assert (job.workspace, job.tracking_uri) == ("workspace", "")
+    monkeypatch.setenv("HHMNET_WORKSPACE", "s3://bucket/hhmnet")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    job = given("job", None, kind, [])
+    assert (job.workspace, job.tracking_uri) == ("s3://bucket/hhmnet", "http://127.0.0.1:5000")
+    job = given("job", None, kind, ["--workspace=here", "--tracking_uri="])
+    assert (job.workspace, job.tracking_uri) == ("here", "")
 
 
 def test_remote_workspace_needs_a_tracking_server() -> None:

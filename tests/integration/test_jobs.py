@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -114,3 +116,28 @@ def test_job_with_more_workers_than_the_cluster_fails_with_one_line(
     assert code != 0
     assert "error: 64 workers of 1 CPU do not fit: the cluster at" in output
     assert "Traceback" not in output.split("error: 64")[0]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"RAY_AUTH_MODE": "disabled"},
+        {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64},
+    ],
+    ids=["no-token", "wrong-token"],
+)
+def test_job_without_the_clusters_token_is_refused(
+    start: Start,
+    dashboard: str,
+    executable: Callable[[str], str],
+    tmp_path: Path,
+    key: dict[str, str],
+) -> None:
+    made = tmp_path / "made"
+    command = (executable("ray"), "job", "submit", f"--address={dashboard}", "--")
+    job = start(*command, "touch", made, env=key, cwd=REPOSITORY)
+    assert job.finish(120) != 0, job.output
+    assert "Unauthorized" in job.output or "Forbidden" in job.output or "401" in job.output
+    with pytest.raises(HTTPError, match=r"40[13]"):
+        urlopen(f"{dashboard}/api/jobs/", timeout=20)
+    assert not made.exists()
