@@ -3,6 +3,8 @@
 The laptop that does this is the rehearsal's own network namespace, on the same bridge.
 """
 
+import base64
+import configparser
 import json
 import re
 import socket
@@ -95,7 +97,8 @@ def tunnels(network: Network, log: IO[str]) -> Iterator[None]:
 def alive(network: Network) -> list[str]:
     """The names of the hosts that are in the cluster now."""
     names = {host.address: host.name for host in network.hosts}
-    nodes = ask(f"{DASHBOARD}/nodes?view=summary")["data"]["summary"]
+    token = (HOME / ".ray/auth_token").read_text().strip()
+    nodes = _ask(f"{DASHBOARD}/nodes?view=summary", f"Bearer {token}")["data"]["summary"]
     return sorted(
         names[node["raylet"]["nodeManagerAddress"]]
         for node in nodes
@@ -164,13 +167,20 @@ class Job:
         return text
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    """What a server of the head answers, with the cluster's token."""
-    token = (HOME / ".ray/auth_token").read_text().strip()
+def ask_mlflow(network: Network, what: str, body: dict[str, Any] | None = None) -> Any:
+    """What MLflow's REST API answers, with the password that it made for itself on the head."""
+    made = configparser.RawConfigParser()
+    made.read_string(network.head.run("cat ~/.mlflow/credentials").stdout)
+    user, password = (
+        made["mlflow"][f"mlflow_tracking_{name}"] for name in ("username", "password")
+    )
+    coded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return _ask(f"{MLFLOW}/api/2.0/mlflow/{what}", f"Basic {coded}", body)
+
+
+def _ask(url: str, authorization: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    if url.startswith(DASHBOARD):
-        headers["Authorization"] = f"Bearer {token}"
+    headers = {"Content-Type": "application/json", "Authorization": authorization}
     with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as answer:
         return json.load(answer)
 

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 
 from cluster.rehearsal.enclosure import BASE, REPOSITORY, SHARED
 from cluster.rehearsal.hosts import Network
-from cluster.rehearsal.rayup import MLFLOW, WORKSPACE, Job, ask, wait_for_hosts
+from cluster.rehearsal.rayup import WORKSPACE, Job, ask_mlflow, wait_for_hosts
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -75,7 +76,7 @@ def phase1(stage: Stage) -> dict[str, Any]:
         "modality_on": places,
         "weights_differ_by": weights,
         "scores_differ_by": scores,
-        "mlflow_epochs": _tracked_once(UNDISTURBED),
+        "mlflow_epochs": _tracked_once(stage, UNDISTURBED),
     }
 
 
@@ -107,7 +108,7 @@ def lost_host(stage: Stage) -> dict[str, Any]:
         "checkpoints_bit_equal": all(equal),
         "weights_differ_by": weights,
         "scores_differ_by": scores,
-        "mlflow_epochs": _tracked_once(LOST_HOST),
+        "mlflow_epochs": _tracked_once(stage, LOST_HOST),
     }
 
 
@@ -189,7 +190,6 @@ SCENARIOS: dict[str, Callable[[Stage], dict[str, Any]]] = {
 
 def _submit(stage: Stage, name: str) -> Job:
     script = ["python", "experiments/phase1.py", *SMALL, f"--workers={WORKERS}", f"--name={name}"]
-    script += [f"--workspace={WORKSPACE}", f"--tracking_uri={MLFLOW}"]
     return Job(name, script, stage.echo)
 
 
@@ -236,10 +236,13 @@ def _differences(run: Path, other: Path) -> tuple[float, float]:
     return weights, scores
 
 
-def _tracked_once(run: str) -> int:
+def _tracked_once(stage: Stage, run: str) -> int:
     """The epochs that the head's MLflow holds of each member of a run: every one, once."""
-    found = _mlflow("runs/search", {"experiment_ids": _experiments(), "max_results": 1000})
-    runs = [one for one in found["runs"] if _tags(one)["hhmnet.run"] == run]
+    ask = partial(ask_mlflow, stage.network)
+    experiments = ask("experiments/search", {"max_results": 100})["experiments"]
+    ids = [experiment["experiment_id"] for experiment in experiments]
+    found = ask("runs/search", {"experiment_ids": ids, "max_results": 1000})["runs"]
+    runs = [one for one in found if _tags(one)["hhmnet.run"] == run]
     members = sorted(_tags(one)["hhmnet.modality"] for one in runs)
     _expect(members == sorted((*MODALITIES, FUSION)), f"one run a member in MLflow: {members}")
     for one in runs:
@@ -247,19 +250,10 @@ def _tracked_once(run: str) -> int:
         _expect(status == "FINISHED", f"{member} finished in MLflow: {status}")
         metric = "val/top1" if member == FUSION else "train/loss"
         query = f"run_id={one['info']['run_id']}&metric_key={quote(metric, safe='')}"
-        points = ask(f"{MLFLOW}/api/2.0/mlflow/metrics/get-history?{query}")["metrics"]
+        points = ask(f"metrics/get-history?{query}")["metrics"]
         steps = sorted(int(point["step"]) for point in points)
         _expect(steps == [*range(1, EPOCHS + 1)], f"each epoch of {member} once: {steps}")
     return EPOCHS
-
-
-def _experiments() -> list[str]:
-    found = _mlflow("experiments/search", {"max_results": 100})
-    return [experiment["experiment_id"] for experiment in found["experiments"]]
-
-
-def _mlflow(what: str, body: dict[str, Any]) -> Any:
-    return ask(f"{MLFLOW}/api/2.0/mlflow/{what}", body)
 
 
 def _tags(run: dict[str, Any]) -> dict[str, str]:

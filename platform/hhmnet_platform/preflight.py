@@ -104,15 +104,17 @@ def check_shared(
 
     Args:
         workspace: Where they wrote.
-        here: The driver's node: rather another one is at fault than this.
+        here: The driver's node: one that does not see what this one wrote is named first.
         names: The nodes' names by their ids.
         unseen: The ids of the nodes whose file a node, by its name, did not find.
     """
-    for name in sorted(unseen, key=lambda name: name == here):
-        if writers := sorted(unseen[name], key=lambda writer: names[writer] != here):
+    ours = next(node for node, name in names.items() if name == here)
+    for name, writers in sorted(unseen.items(), key=lambda item: ours not in item[1]):
+        if writers:
+            writer = names[ours if ours in writers else writers[0]]
             raise InputError(
                 f"The workspace {workspace}: this path is not shared: node {name} cannot see what "
-                f"node {names[writers[0]]} wrote. Give --workspace a folder that all nodes share, "
+                f"node {writer} wrote. Give --workspace a folder that all nodes share, "
                 "or a URI such as s3://..."
             )
 

@@ -84,7 +84,9 @@ def test_node_that_does_not_see_anothers_file_is_named_with_it() -> None:
     names = {"0": "other (10.0.0.9)", "1": HEAD, "2": WORKER}
     check_shared("/shared", HEAD, names, {HEAD: [], WORKER: []})
     with pytest.raises(InputError, match=r"this path is not shared: node .* cannot see") as raised:
-        check_shared("/shared", HEAD, names, {HEAD: ["2"], WORKER: ["0", "1"]})
+        check_shared(
+            "/shared", HEAD, names, {"other (10.0.0.9)": ["2"], HEAD: ["2"], WORKER: ["0", "1"]}
+        )
     assert f"node {WORKER} cannot see what node {HEAD} wrote" in str(raised.value)
 
 
