@@ -129,6 +129,7 @@ class Trouble:
 
 def _troubles() -> dict[str, Trouble]:
     project = shlex.quote(str(REPOSITORY))
+    used = "$(df --output=used -k /tmp | tail -1)"
     about = f"{project}/.venv/lib/python3.*/site-packages/torch-*.dist-info/METADATA"
     return {
         "not_shared": Trouble(
@@ -136,11 +137,16 @@ def _troubles() -> dict[str, Trouble]:
             f"umount {SHARED}",
             "this path is not shared: node .* cannot see what node .* wrote",
         ),
-        "full_disk": Trouble(
-            "mount -o remount,size=$(($(df --output=used -k /tmp | tail -1) + 16384))k /tmp; "
+        "little_room": Trouble(
+            f"mount -o remount,size=$(({used} + 98304))k /tmp",
+            "mount -o remount,size=50% /tmp",
+            "/tmp has [0-9]+ MB free, but the run needs",
+        ),
+        "full_disk": Trouble(  # not even Ray can start a process
+            f"mount -o remount,size=$(({used} + 16384))k /tmp; "
             "cat /dev/zero > /tmp/full 2> /dev/null; test -e /tmp/full",
             "rm /tmp/full; mount -o remount,size=50% /tmp",
-            "/tmp has 0 MB free, but the run needs",
+            "cannot run a task of Ray .*: see `df` there first, a full disk does this",
         ),
         "no_package": Trouble(
             f"cd {project} && mkdir /tmp/gone && mv platform hhmnet_core /tmp/gone",

@@ -184,8 +184,11 @@ class _Nodes:
                     "overloaded, or take it out of the cluster."
                 ) from None
             except RayError as error:
-                said = " ".join(str(error).split())[-300:]
-                raise InputError(f"Node {name} cannot run a task of Ray: {said}") from error
+                said = " ".join(str(error).split())[-300:].rstrip(".")
+                raise InputError(
+                    f"Node {name} cannot run a task of Ray ({said}): see `df` there first, a full "
+                    "disk does this, then its logs in /tmp/ray/session_latest/logs."
+                ) from error
         return answers
 
 

@@ -138,6 +138,7 @@ def test_rehearsal_of_a_run_a_lost_host_and_bad_nodes(tmp_path: Path) -> None:
     assert lost["checkpoints_bit_equal"] is True
     assert set(checks) == {
         "not_shared",
+        "little_room",
         "full_disk",
         "no_package",
         "other_version",
