@@ -23,7 +23,9 @@ class Installed:
     Attributes:
         python: Its executable.
         missing: Of PACKAGES, those that cannot be imported.
-        versions: Of Python and of DISTRIBUTIONS; "" for one that is not there.
+        versions: Of Python, without the third number, and of DISTRIBUTIONS, without what torch
+            adds for a processor (2.13.0+cpu): a head has none of the workers' GPUs. "" for one that
+            is not there.
         sources: A hash of the modules of PACKAGES: what is installed from a folder changes without
             its version.
     """
@@ -47,10 +49,10 @@ def look() -> Installed:
         for module in sorted(root.rglob("*.py")):
             digest.update(f"{name}/{module.relative_to(root)}\0".encode())
             digest.update(module.read_bytes())
-    versions = {"python": platform.python_version()}
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in DISTRIBUTIONS:
         try:
-            versions[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name).partition("+")[0]
         except importlib.metadata.PackageNotFoundError:
             versions[name] = ""
     return Installed(sys.executable, tuple(missing), versions, digest.hexdigest()[:12])

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def test_missing_package_is_told_before_versions() -> None:
 
 def test_own_installation_is_seen() -> None:
     seen = look()
-    assert seen.missing == () and seen.versions["torch"] and seen.versions["hhmnet-ray"]
+    assert seen.missing == () and set(seen.versions) == {"python", "hhmnet-ray", "torch", "ray"}
+    assert all(re.fullmatch(r"\d+\.\d+(\.\d+)?", version) for version in seen.versions.values())
     assert look() == seen
 
 
