@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,16 +42,25 @@ def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
         process.wait()
 
 
-def in_rehearsals() -> dict[str, str]:
-    """The command lines, by process id, of all that run in the mount namespace of a rehearsal."""
-    found = {}
+def below(ancestor: int) -> dict[int, str]:
+    """The command lines, by process id, of a process's children, and of theirs, and so on."""
+    parents, commands = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if " /run/rehearsal/" in (entry / "mounts").read_text():
-                found[entry.name] = (entry / "cmdline").read_text().replace("\0", " ")
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            )
+            commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
-    return found
+    found = {ancestor}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: commands[pid] for pid in found - {ancestor}}
+
+
+def alive(pids: Iterable[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def network_links() -> set[str]:
@@ -96,7 +105,7 @@ def test_without_root_one_line_says_what_is_needed() -> None:
 def test_interrupted_rehearsal_leaves_nothing(
     processes: list["subprocess.Popen[bytes]"], tmp_path: Path, number: signal.Signals
 ) -> None:
-    mounts, links, others = Path("/proc/mounts").read_text(), network_links(), in_rehearsals()
+    mounts, links = Path("/proc/mounts").read_text(), network_links()
     log = tmp_path / "log"
     process = subprocess.Popen([sys.executable, REHEARSE], stdout=log.open("wb"), stderr=2)
     processes.append(process)
@@ -104,15 +113,15 @@ def test_interrupted_rehearsal_leaves_nothing(
     while "are up" not in log.read_text():
         assert process.poll() is None and time.monotonic() < ends, log.read_text()
         time.sleep(0.2)
-    ours = in_rehearsals().keys() - others.keys()
-    assert sum("sshd" in in_rehearsals().get(pid, "") for pid in ours) >= 3
+    ours = below(process.pid)
+    assert sum("sshd" in command for command in ours.values()) >= 3
     process.send_signal(number)
     code = process.wait(60)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
     ends = time.monotonic() + 10  # a killed one cannot wait for the kernel
-    while in_rehearsals().keys() & ours and time.monotonic() < ends:
+    while alive(ours) and time.monotonic() < ends:
         time.sleep(0.1)
-    assert not in_rehearsals().keys() & ours
+    assert alive(ours) == []
     assert Path("/proc/mounts").read_text() == mounts
     assert network_links() == links
     assert not Path("/run/rehearsal").exists()
