@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKSPACE ?= $(or $(HHMNET_WORKSPACE),workspace)
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 5000
+EXTRAS ?= dev
 
 BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-slow lint bench ui clean
+.PHONY: help .venv install demo test test-slow rehearsal lint bench ui clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,12 +19,14 @@ help: ## this list
 $(STAMP):
 	@$(BIN)/python -c 'import pip, ssl' 2> /dev/null || $(MAKE) --no-print-directory .venv
 	rm -f .venv/.pins-*
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 .venv:
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is no Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv --clear .venv
+
+install: $(STAMP) ## the package with EXTRAS=dev, every dependency pinned
 
 demo: $(STAMP) ## both phases and the ensemble on synthetic skeletons and video, on this machine
 	$(BIN)/python experiments/pipeline.py
@@ -33,6 +36,9 @@ test: $(STAMP) ## every test but the slow ones
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
+
+rehearsal: $(STAMP) ## a cluster of hosts made on this machine: ray up, jobs, a lost host; root on Linux
+	$(BIN)/python cluster/rehearsal/rehearse.py
 
 lint: $(STAMP) ## style, types, and the direction of imports
 	$(BIN)/ruff check

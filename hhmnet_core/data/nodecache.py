@@ -60,6 +60,10 @@ class NodeCache:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def holds(self, digest: str) -> bool:
+        """Whether it has a file of this store, whole or not."""
+        return self._file(digest).exists()
+
     def map(self, manifest: Manifest) -> ClipSet | None:
         """The clip set mapped from its file; None where there is no whole file."""
         try:

@@ -202,8 +202,11 @@ class Training:
             self.display.resumed(self.reached.epoch)
             self.display.say(f"going on {self.reached}")
         hosts = sorted({one.host for one in self.started.values()})
-        pids = ", ".join(str(one.pid) for _, one in sorted(self.started.items()))
-        where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} nodes"
+        by_rank = [one for _, one in sorted(self.started.items())]
+        where, pids = hosts[0], ", ".join(str(one.pid) for one in by_rank)
+        if len(hosts) > 1:
+            where = f"{len(hosts)} nodes"
+            pids = ", ".join(f"{one.host}:{one.pid}" for one in by_rank)
         layout = self.plan.of(message.workers)
         if self.plan.is_elastic:
             self.display.say(str(layout))

@@ -34,7 +34,7 @@ from hhmnet_platform.search_job import (
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions
 from hhmnet_platform.study import open_study
-from hhmnet_platform.train import plan_of, train_run
+from hhmnet_platform.train import ask_nodes, plan_of, train_run
 from hhmnet_platform.workspace import Workspace, absolute, alone_in, check_name
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     left = job.trials - len(finished(study))
     if left > 0:
         with ray_session(dashboard=True) as resources:
+            ask_nodes(trial_job(job, {}), first)
             print(f"search {job.study}: {left} of {job.trials} trials are left", flush=True)
             try:
                 _tune(job, space, study, left, run_id, resources)

@@ -120,11 +120,19 @@ def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
                 display.say(line)
             for end in plan.ends():
                 display.say(share_line(run.config.optim.batch, end))
+            ask_nodes(job, run)
             history, tracker = _fit(job, run, plan, display, startup)
         display.phase("scoring and drawing")
         result = summarise(run, plan, history)
         publish(run, result, tracker)
     show(run, result)
+
+
+def ask_nodes(job: Job, run: Run) -> None:
+    """Raises InputError, naming the node, where one of a cluster's cannot take part in a run."""
+    from hhmnet_platform.preflight import check_nodes  # imports Ray
+
+    check_nodes(absolute(job.workspace), run.config.data.store, run.clips)
 
 
 def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]) -> None:
