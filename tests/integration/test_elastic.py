@@ -21,7 +21,7 @@ from hhmnet_platform.job import Phase1Job, prepare_run
 from hhmnet_platform.scripts import given
 from hhmnet_platform.workspace import Workspace
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 Start = Callable[..., Any]
 # A node that was killed is missed within seconds; one that is only slow has time to answer.
 ENV = {
