@@ -222,21 +222,27 @@ def _teller(display: SearchDisplay) -> Any:
     from ray import tune
 
     class Teller(tune.Callback):
+        def __init__(self, display: SearchDisplay) -> None:
+            self.display = display
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {}  # Tune keeps its callbacks in a file; a terminal cannot be
+
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-            display.started(trial.trial_id, trial.config)
+            self.display.started(trial.trial_id, trial.config)
 
         def on_trial_result(
             self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
         ) -> None:
-            display.reported(trial.trial_id, result)
+            self.display.reported(trial.trial_id, result)
 
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-            display.ended(trial.trial_id)
+            self.display.ended(trial.trial_id)
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-            display.ended(trial.trial_id, error=True)
+            self.display.ended(trial.trial_id, error=True)
 
-    return Teller()
+    return Teller(display)
 
 
 def _epochs(job: Search) -> int:
