@@ -1,17 +1,20 @@
 """What preparing NTU RGB+D costs: the parser, two cores against one, memory.
 
-    python benchmarks/prepare.py [--clips 2048] [--rounds 5]
+    python benchmarks/prepare.py [--clips 2048] [--rounds 6] [--parts parse scale memory]
 
 The files are made up: 40 to 150 frames, every third of two bodies, as the sensor's software writes
-them. parse: CPU seconds beside two plain parsers on the same files, in turns; "a line in Python"
-is the shortest that reads every number with float(), "NumPy a line" makes an array of each line's
-first three and of its colour pixels, as the field's scripts do. scale: the whole preparation by
-one and by two processes, in turns, without Ray's start. memory: the peak of one process for so
-many clips, and for four times as many.
+them. parse: CPU seconds beside plain parsers on the same files, in turns, a file at a time; "a line
+in Python" is the shortest that reads every number with float(), "NumPy a line" makes an array of
+each line's first three and of its colour pixels, as the field's scripts do. scale: the whole
+preparation by one and by two processes, in turns, without Ray's start; by the clock, which only
+means something where nothing else runs, and by the CPU time of the process that took most, which
+other work disturbs less. memory: the peak of one process for so many clips, and for four times as
+many.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +39,7 @@ from ntu_files import File, Track, read_plainly, standing
 
 KINDS = 30
 PART_CLIPS = 256
+PARTS = ("parse", "scale", "memory")
 
 
 def texts() -> list[str]:
@@ -74,67 +79,100 @@ def read_by_numpy(text: str) -> list[tuple[np.ndarray, np.ndarray]]:
     return bodies
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
+def arrays_of(text: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What `parse_skeleton` gives: each body's frames, joints and pixels."""
+    bodies = []
+    for rows in read_plainly(text).values():
+        values = np.array([numbers for _, numbers in rows], dtype=np.float32)
+        bodies.append((np.array([frame for frame, _ in rows]), values[..., :3], values[..., 3:]))
+    return bodies
+
+
+def cpu_seconds(read: Callable[[bytes], object], contents: list[bytes], keep: bool) -> float:
     began = time.process_time()
-    work()
+    kept = []
+    for content in contents:
+        said = read(content)
+        if keep:
+            kept.append(said)
     return time.process_time() - began
 
 
 def measure_parse(options: argparse.Namespace) -> None:
-    written = texts()
-    contents = [text.encode() for text in written]
-    readers: dict[str, Callable[[], object]] = {
-        "this parser": lambda: [parse_skeleton(content, "file") for content in contents],
-        "a line in Python": lambda: [read_plainly(text) for text in written],
-        "NumPy a line": lambda: [read_by_numpy(text) for text in written],
+    contents = [text.encode() for text in texts()]
+    ours = "this parser"
+    readers: dict[str, tuple[Callable[[bytes], object], bool]] = {
+        ours: (lambda content: parse_skeleton(content, "file"), False),
+        "a line in Python": (lambda content: read_plainly(content.decode()), False),
+        "the same, into arrays": (lambda content: arrays_of(content.decode()), False),
+        "the same lists, of all files kept": (lambda content: read_plainly(content.decode()), True),
+        "NumPy a line": (lambda content: read_by_numpy(content.decode()), False),
     }
-    for read in readers.values():
-        read()  # the first time pays for what is done once
     seconds: dict[str, list[float]] = {reader: [] for reader in readers}
-    for _ in range(options.rounds):
-        for reader, read in readers.items():
-            seconds[reader].append(cpu_seconds(read))
+    for number in range(options.rounds + 1):
+        for reader, (read, keep) in readers.items():
+            taken = cpu_seconds(read, contents, keep)
+            if number:  # the first time pays for what is done once
+                seconds[reader].append(taken)
     rows = []
     for reader, taken in seconds.items():
-        ratios = [one / ours for one, ours in zip(taken, seconds["this parser"], strict=True)]
+        ratios = [theirs / mine for theirs, mine in zip(taken, seconds[ours], strict=True)]
         milliseconds = 1000 * statistics.median(taken) / KINDS
         rows.append([reader, f"{milliseconds:.2f}", spread(ratios, 1)])
-    print("### Parsing\n\n" + table(["", "CPU ms a file", "this one is x times"], rows))
+    print("\n### Parsing\n\n" + table(["", "CPU ms a file", "this one is x times"], rows))
 
 
-def make_parts(source: str, store: str, first: int, step: int) -> None:
-    """Every step-th part of a store, as Ray tasks make them."""
+def make_parts(source: str, store: str, first: int, step: int) -> float:
+    """Every step-th part of a store, as Ray tasks make them; the CPU seconds that took."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
+    began = time.process_time()
     recordings = ntu.Recordings(source, 60)
     facts = recordings.edition
     about = About(facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {})
     plan = Plan(about, tuple(recordings.names), PART_CLIPS)
     for number in range(first, plan.num_parts, step):
         make_part(folder(store), plan, recordings, number, "fail")
+    return time.process_time() - began
 
 
-def whole_seconds(source: str, processes: int) -> float:
-    """Clock seconds of making all parts by so many processes, that are up already."""
-    with tempfile.TemporaryDirectory() as store, get_context("spawn").Pool(processes) as pool:
-        pool.map(time.sleep, [0.1] * processes, chunksize=1)
+def stand_by(source: str, begin: Barrier) -> None:
+    """A part to warm up, then until all are so far."""
+    with tempfile.TemporaryDirectory() as store:
+        make_parts(source, store, 0, sys.maxsize)
+    begin.wait()
+
+
+def whole_seconds(source: str, processes: int) -> tuple[float, float]:
+    """Clock and most CPU seconds of making all parts by processes that have made one before."""
+    context = get_context("spawn")
+    begin = context.Barrier(processes + 1)
+    with (
+        tempfile.TemporaryDirectory() as store,
+        context.Pool(processes, stand_by, (source, begin)) as pool,
+    ):
+        begin.wait()
         began = time.perf_counter()
         shares = [(source, store, p, processes) for p in range(processes)]
-        pool.starmap(make_parts, shares, chunksize=1)
-        return time.perf_counter() - began
+        cpu = max(pool.starmap(make_parts, shares, 1))
+        return time.perf_counter() - began, cpu
 
 
 def measure_scale(source: str, options: argparse.Namespace) -> None:
-    ratios, rows = [], []
+    by_clock, by_cpu, rows = [], [], []
     for number in range(options.rounds):
-        one, two = (whole_seconds(source, processes) for processes in (1, 2))
-        ratios.append(one / two)
-        rows.append([f"round {number + 1}", f"{options.clips / one:.0f}",
-                     f"{options.clips / two:.0f}", f"{one / two:.2f}"])  # fmt: skip
-    rows.append(["median (range)", "", "", spread(ratios)])
+        (one, one_cpu), (two, two_cpu) = (whole_seconds(source, processes) for processes in (1, 2))
+        by_clock.append(one / two)
+        by_cpu.append(one_cpu / two_cpu)
+        rows.append([
+            f"round {number + 1}", f"{options.clips / one:.0f}", f"{options.clips / two:.0f}",
+            f"{one / two:.2f}", f"{one_cpu / two_cpu:.2f}", f"{os.getloadavg()[0]:.1f}",
+        ])  # fmt: skip
+    rows.append(["median (range)", "", "", spread(by_clock), spread(by_cpu), ""])
     print("\n### Whole preparation\n")
-    print(table(["clips/s", "one process", "two", "two is x times"], rows))
+    columns = ["clips/s", "one process", "two", "two is x times", "by CPU time", "load"]
+    print(table(columns, rows))
 
 
 def peak_mib(source: str) -> float:
@@ -158,7 +196,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=at_least_one, default=2048)
-    parser.add_argument("--rounds", type=at_least_one, default=5)
+    parser.add_argument("--rounds", type=at_least_one, default=6)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
@@ -167,12 +206,15 @@ def main() -> None:
             make_parts(options.only, store, 0, 1)
         print(peak_resident_mib() - before)
         return
-    print("\n".join(machine()) + "\n")
-    measure_parse(options)
-    with tempfile.TemporaryDirectory() as source:
-        write_files(Path(source), options.clips)
-        measure_scale(source, options)
-    measure_memory(options)
+    print("\n".join(machine()))
+    if "parse" in options.parts:
+        measure_parse(options)
+    if "scale" in options.parts:
+        with tempfile.TemporaryDirectory() as source:
+            write_files(Path(source), options.clips)
+            measure_scale(source, options)
+    if "memory" in options.parts:
+        measure_memory(options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Searches what phase 1 is trained with, by val: Optuna's TPE and ASHA under Ray Tune.
 
-`search.py fusion` searches the weights that fuse finished runs.
+`search.py phase2` does so for phase 2; `search.py fusion` searches the weights that fuse finished
+runs.
 """
 
 import sys
@@ -8,15 +9,20 @@ import sys
 from hhmnet_platform.fusion_search import FusionSearch
 from hhmnet_platform.fusion_search import run_search as run_fusion_search
 from hhmnet_platform.scripts import given, run_script
-from hhmnet_platform.search import Search, run_search
+from hhmnet_platform.search import run_search
+from hhmnet_platform.search_job import Phase1Search, Phase2Search
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["fusion"]:
-        about = "Weights that fuse finished runs, by Optuna on val."
-        run_fusion_search(given("search.py fusion", about, FusionSearch, sys.argv[2:]))
-    else:
-        run_search(given("search.py", __doc__, Search))
+    match sys.argv[1:2]:
+        case ["fusion"]:
+            about = "Weights that fuse finished runs, by Optuna on val."
+            run_fusion_search(given("search.py fusion", about, FusionSearch, sys.argv[2:]))
+        case ["phase2"]:
+            about = "What phase 2 is trained with, under one guide, by val top-1 of the video."
+            run_search(given("search.py phase2", about, Phase2Search, sys.argv[2:]))
+        case _:
+            run_search(given("search.py", __doc__, Phase1Search))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ class Folder:
         with self._writable(name):
             self.fs.rm(self.at(name))
 
+    def remove_folder(self, name: str) -> None:
+        """Removes a folder in it, with all that it holds."""
+        with self._writable(name):
+            self.fs.rm(self.at(name), recursive=True)
+
     @contextmanager
     def _readable(self, doing: str, name: str) -> Iterator[None]:
         try:

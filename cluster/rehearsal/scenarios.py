@@ -26,11 +26,13 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import Phase1Config, fit
 from hhmnet_platform.job import Phase1Job, prepare_run
 from hhmnet_platform.members import FUSION
+from hhmnet_platform.points import Point, checkpoint_name
 from hhmnet_platform.scripts import given
-from hhmnet_platform.workspace import Workspace, checkpoint_name
+from hhmnet_platform.workspace import Workspace
 
 STORE = SHARED / "synthetic"
 EPOCHS = 10  # enough to be killed in, on a fast machine too
+LAST = checkpoint_name(Point(EPOCHS))
 WORKERS = 4
 TOLERANCE = 1e-5
 SMALL = (
@@ -218,11 +220,11 @@ def _train_alone(to: Path) -> None:
     config = prepare_run(job, Workspace(str(to)), str(STORE)).config
     assert isinstance(config, Phase1Config)
     torch.set_num_threads(1)
-    (to / checkpoint_name(EPOCHS)).mkdir(parents=True)
+    (to / LAST).mkdir(parents=True)
     (to / "scores").mkdir()
     for report in fit(config, load_clips(STORE), Mesh()):
         if report.epoch == EPOCHS:
-            report.state.save(to / checkpoint_name(EPOCHS))
+            report.state.save(to / LAST)
             for table in report.scores:
                 write_scores(table, to / f"scores/{table.modality}-{table.split}.parquet")
 
@@ -231,7 +233,7 @@ def _differences(run: Path, other: Path) -> tuple[float, float]:
     """The largest of the last checkpoints' tensors, and of the score tables."""
     weights = scores = 0.0
     for modality in MODALITIES:
-        file = f"{checkpoint_name(EPOCHS)}/{modality}.safetensors"
+        file = f"{LAST}/{modality}.safetensors"
         ours, theirs = load_file(run / file), load_file(other / file)
         _expect(ours.keys() == theirs.keys(), f"the same tensors of {modality}")
         for name, tensor in ours.items():
@@ -273,7 +275,7 @@ def _run_folder(name: str) -> Path:
 
 
 def _file(run: str, modality: str) -> bytes:
-    path = _run_folder(run) / checkpoint_name(EPOCHS) / f"{modality}.safetensors"
+    path = _run_folder(run) / LAST / f"{modality}.safetensors"
     return path.read_bytes()
 
 

@@ -9,12 +9,12 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from hhmnet_core.data.normalise import chunks, measure
+from hhmnet_core.data.protocols import VAL, check_selection
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
 
@@ -29,12 +29,16 @@ class StoreConfig:
         store: URI of the clip store (any fsspec URI).
         protocol: One of the store's protocols; empty: its first.
         selection: "val": whole subjects are carved from train and choose the epoch;
-            "literature": train on everything, the last epoch counts.
+            "literature": train on everything, the last epoch counts; "fold-2-of-5": the second
+            of five folds of the training subjects is held out and scored, the last epoch counts.
     """
 
     store: str = ""
     protocol: str = ""
-    selection: Literal["val", "literature"] = "val"
+    selection: str = VAL
+
+    def __post_init__(self) -> None:
+        check_selection(self.selection)
 
 
 @dataclass
@@ -53,6 +57,7 @@ class DataConfig(StoreConfig):
     normalise_size: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 2 <= self.frames <= MOST_FRAMES:
             raise InputError(f"data.frames must be 2 to {MOST_FRAMES}, but is {self.frames}.")
 

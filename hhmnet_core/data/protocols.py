@@ -1,8 +1,8 @@
 """Which clips train, in which order, which choose, which test."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,9 +14,19 @@ from hhmnet_core.data.manifest import Protocol
 from hhmnet_core.errors import InputError
 from hhmnet_core.randomness import keyed_generator
 
-__all__ = ["Protocol", "Selection", "Split", "divide", "epoch_order", "protocol_name", "split"]
+__all__ = [
+    "Protocol",
+    "Split",
+    "check_selection",
+    "divide",
+    "epoch_order",
+    "fold_of",
+    "fold_selection",
+    "protocol_name",
+    "split",
+]
 
-Selection = Literal["val", "literature"]
+VAL, LITERATURE = "val", "literature"
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,29 @@ def protocol_name(known: dict[str, Protocol], name: str) -> str:
     return name
 
 
+def fold_selection(fold: int, folds: int) -> str:
+    """The selection that holds out one of several folds, counted from 1."""
+    return f"fold-{fold}-of-{folds}"
+
+
+def fold_of(selection: str) -> tuple[int, int] | None:
+    """The fold that a selection holds out, and of how many; None for another selection."""
+    match = re.fullmatch(r"fold-(\d+)-of-(\d+)", selection)
+    if match is None:
+        return None
+    fold, folds = int(match[1]), int(match[2])
+    return (fold, folds) if 1 <= fold <= folds and folds >= 2 else None
+
+
+def check_selection(selection: str) -> None:
+    """Raises InputError for one that there is not."""
+    if selection not in (VAL, LITERATURE) and fold_of(selection) is None:
+        raise InputError(
+            f"Unknown selection {selection!r}; expected {VAL}, {LITERATURE}, or a fold such as "
+            f"{fold_selection(2, 5)}."
+        )
+
+
 def split(clips: ClipSet, protocol: str, selection: str) -> Split:
     """Divides clips by a protocol of their store.
 
@@ -45,29 +78,31 @@ def split(clips: ClipSet, protocol: str, selection: str) -> Split:
         protocol: Its name in the manifest; "" is the store's first.
         selection: "val" carves whole subjects out of the training clips, to choose on: every
             fifth of the sorted training subjects, the last one where there are fewer than five.
-            "literature" carves nothing: val is empty and the last epoch counts.
+            "literature" carves nothing: val is empty and the last epoch counts. "fold-2-of-5"
+            carves the second of five folds of subjects, to be scored and not chosen by.
 
     Raises:
         InputError: An unknown protocol or selection, no clips to train or to test on, clips that
-            would both train and test, or a single training subject where val is asked for.
+            would both train and test, or too few training subjects to set some aside.
     """
     name = protocol_name(clips.manifest.protocols, protocol)
-    if selection not in get_args(Selection):
-        raise InputError(
-            f"Unknown selection {selection!r}; expected {' or '.join(get_args(Selection))}."
-        )
+    check_selection(selection)
     groups = {"subject": clips.subjects, "camera": clips.cameras, "setup": clips.setups}
-    parts = divide(groups, clips.manifest.protocols[name], carve=selection == "val")
+    parts = divide(groups, clips.manifest.protocols[name], selection)
     for part in ("train", "test"):
         if not len(getattr(parts, part)):
             raise InputError(
                 f"Protocol {name} finds no {part} clips in this store: choose another protocol or "
                 "prepare the store from all the data."
             )
-    if selection == "val" and not len(parts.val):
+    if selection == VAL and not len(parts.val):
         raise InputError(
             f"Protocol {name} trains on a single subject, so none can be set aside for val: use "
             "selection literature."
+        )
+    if selection != LITERATURE and not len(parts.val):
+        raise InputError(
+            f"Protocol {name} trains on fewer subjects than {selection} needs: give fewer folds."
         )
     return parts
 
@@ -78,13 +113,18 @@ def epoch_order(clips_n: Int64Array, batch: int, seed: int, epoch: int) -> list[
     return list(torch.from_numpy(clips_n)[shuffled].tensor_split(-(-len(clips_n) // batch)))
 
 
-def divide(groups: dict[str, Int64Array], protocol: Protocol, carve: bool) -> Split:
+def smallest_batch(clips: int, batch: int) -> int:
+    """The size of the smallest of these batches."""
+    return clips // -(-clips // batch)
+
+
+def divide(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
     """Applies a protocol's rules.
 
     Args:
         groups: (N,) `subject`, `camera` and `setup` of each clip.
         protocol: The rules.
-        carve: Whether val is carved from train; it stays empty for a single training subject.
+        selection: What val is carved by, as in `split`; it stays empty where that leaves none.
 
     Raises:
         InputError: A clip matches both rules.
@@ -95,12 +135,19 @@ def divide(groups: dict[str, Int64Array], protocol: Protocol, carve: bool) -> Sp
             f"The protocol's rules overlap: {int((train_n & test_n).sum())} clips would both train "
             "and test."
         )
-    val_n = np.zeros_like(train_n)
-    if carve:
-        subjects = np.unique(groups["subject"][train_n])
-        chosen = subjects[4::5] if len(subjects) >= 5 else subjects[1:][-1:]
-        val_n = train_n & np.isin(groups["subject"], chosen)
+    held_out = _held_out(np.unique(groups["subject"][train_n]), selection)
+    val_n = train_n & np.isin(groups["subject"], held_out)
     return Split(_where(train_n & ~val_n), _where(val_n), _where(test_n))
+
+
+def _held_out(subjects: Int64Array, selection: str) -> Int64Array:
+    """Of the sorted training subjects those of val."""
+    if fold := fold_of(selection):
+        number, folds = fold
+        return subjects[number - 1 :: folds] if len(subjects) >= folds else subjects[:0]
+    if selection == LITERATURE:
+        return subjects[:0]
+    return subjects[4::5] if len(subjects) >= 5 else subjects[1:][-1:]
 
 
 def _matching(

@@ -20,7 +20,7 @@ import numpy as np
 from hhmnet_core.data.clips import Clip, check_clip
 from hhmnet_core.data.manifest import SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.data.manifest import Protocol as SplitRule
-from hhmnet_core.data.protocols import divide
+from hhmnet_core.data.protocols import VAL, divide
 from hhmnet_core.data.shards import encode_shard
 from hhmnet_core.data.store import MANIFEST, Uri
 from hhmnet_core.errors import InputError
@@ -289,7 +289,7 @@ def _tie(
     if twice := [sample_id for sample_id, count in Counter(sample_ids).items() if count > 1]:
         raise InputError(f"Clip {twice[0]} occurs twice: sample ids must be unique.")
     facts = {name: np.array(values, dtype=np.int64) for name, values in groups.items()}
-    parts = {name: divide(facts, rule, carve=True) for name, rule in about.protocols.items()}
+    parts = {name: divide(facts, rule, VAL) for name, rule in about.protocols.items()}
     draft = Manifest(
         schema_version=SCHEMA_VERSION,
         dataset=about.dataset,

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -193,6 +194,27 @@ def shared(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
     return selected
 
 
+def stacked(tables: Sequence[ScoreTable]) -> ScoreTable:
+    """Tables of different clips as one, such as those of one network's folds.
+
+    Raises:
+        InputError: Tables of different digests, classes or splits, or a clip in two of them.
+    """
+    first = tables[0]
+    for table in tables:
+        _check_kind(first, table)
+    sample_ids = tuple(sample_id for table in tables for sample_id in table.sample_ids)
+    if len(set(sample_ids)) < len(sample_ids):
+        twice = next(name for name, count in Counter(sample_ids).items() if count > 1)
+        raise InputError(f"Clip {twice} is in two of the tables of {first.modality}: give folds.")
+    return replace(
+        first,
+        sample_ids=sample_ids,
+        labels=np.concatenate([table.labels for table in tables]),
+        logits=np.concatenate([table.logits for table in tables]),
+    )
+
+
 def top1(table: ScoreTable) -> float:
     """The share of clips whose highest logit is the true class; NaN for an empty table."""
     if not len(table):
@@ -230,19 +252,22 @@ def _shares(weights: Sequence[float] | None, num_tables: int) -> NDArray[np.floa
 
 
 def _check_alike(first: ScoreTable, other: ScoreTable) -> None:
-    pair = f"{first.title} and {_lowered(other.title)}"
+    _check_kind(first, other)
+    if unshared := sorted(set(first.sample_ids) ^ set(other.sample_ids)):
+        raise InputError(
+            f"{first.title} and {_lowered(other.title)} differ in {len(unshared)} sample ids, "
+            f"{unshared[0]} for one: fuse tables of the same clips."
+        )
+
+
+def _check_kind(first: ScoreTable, other: ScoreTable) -> None:
     for field, what in (("digest", "data digest"), ("split", "split"), ("class_names", "classes")):
         ours, theirs = getattr(first, field), getattr(other, field)
         if ours != theirs:
             raise InputError(
-                f"{pair} differ in {what} ({_short(ours)}; {_short(theirs)}): fuse tables of one "
-                "split of one store."
+                f"{first.title} and {_lowered(other.title)} differ in {what} ({_short(ours)}; "
+                f"{_short(theirs)}): fuse tables of one split of one store."
             )
-    if unshared := sorted(set(first.sample_ids) ^ set(other.sample_ids)):
-        raise InputError(
-            f"{pair} differ in {len(unshared)} sample ids, {unshared[0]} for one: fuse tables of "
-            "the same clips."
-        )
 
 
 def _check_labels(first: ScoreTable, other: ScoreTable, rows: NDArray[np.int64]) -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.sources._skeleton_file import JOINTS, Body
+from hhmnet_core.sources._skeleton_bytes import JOINTS
+from hhmnet_core.sources._skeleton_file import Body
 
 SHORTEST_BODY = 11
 SPREAD = 0.8

@@ -11,19 +11,21 @@ pixels of the 1920 x 1080 colour image.
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import csv
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.sources._skeleton_bytes import (
+    BODY_FIELDS,
+    BODY_LINES,
+    JOINT_FIELDS,
+    JOINTS,
+    WANTED,
+    Poses,
+    read_regular,
+)
 
-JOINTS = 25
-_COLUMNS = (
-    "x", "y", "z", "depthX", "depthY", "colorX", "colorY",
-    "orientationW", "orientationX", "orientationY", "orientationZ", "trackingState",
-)  # fmt: skip
-_WANTED = (0, 1, 2, 5, 6)
-_BODY_FIELDS = 10
+# Of a count; Python refuses to read thousands.
+_MOST_DIGITS = 9
 # How the recorder's own C library writes what is not a number.
 _NOT_NUMBERS = ("nan", "NaN", "-nan", "-NaN", "-nan(ind)", "nan(ind)", "1.#QNAN", "-1.#QNAN",
                 "1.#IND", "-1.#IND")  # fmt: skip
@@ -62,8 +64,7 @@ class Recording:
 def parse_skeleton(content: bytes, where: str) -> Recording:
     """Reads a `.skeleton` file.
 
-    The structure is walked in Python, a step a body and frame; the numbers of all joints are then
-    converted at once. NaN and infinite values are returned as they are.
+    NaN and infinite values are returned as they are.
 
     Args:
         content: The file.
@@ -72,15 +73,38 @@ def parse_skeleton(content: bytes, where: str) -> Recording:
     Raises:
         InputError: Not such a file, cut off, or with other than 25 joints; names file and line.
     """
+    poses = read_regular(content) or read_lines(content, where)
+    rows_of_body: dict[bytes, list[int]] = {}
+    for row, body in enumerate(poses.ids):
+        rows_of_body.setdefault(body, []).append(row)
+    bodies = []
+    for rows in rows_of_body.values():
+        frames = poses.frames[rows]
+        again = np.flatnonzero(frames[1:] == frames[:-1])
+        if len(again):
+            row = rows[int(again[0]) + 1]
+            at = int(poses.frames[row]) + 2 + BODY_LINES * row
+            raise _wrong(_lines(content), at, "another bodyID than this frame's first", where)
+        values = poses.values[rows]
+        bodies.append(Body(frames, values[..., :3], values[..., 3:]))
+    return Recording(poses.num_frames, tuple(bodies))
+
+
+def _lines(content: bytes) -> list[bytes]:
     lines = content.replace(b"\r", b"").split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()
+    return lines
+
+
+def read_lines(content: bytes, where: str) -> Poses:
+    """Reads a file line by line, as `parse_skeleton` does where something in it is unusual."""
+    lines = _lines(content)
     num_frames = _count(lines, 0, "the number of frames", where)
     if not num_frames:
         raise InputError(f"{where}, line 1: the recording has 0 frames; leave it out.")
-    joint_lines: list[bytes] = []
-    starts: list[int] = []
-    rows_of_body: dict[bytes, list[int]] = {}
+    joints_at: list[int] = []
+    ids: list[bytes] = []
     frame_of_row: list[int] = []
     at = 1
     for frame in range(num_frames):
@@ -88,69 +112,31 @@ def parse_skeleton(content: bytes, where: str) -> Recording:
         at += 1
         for _ in range(num_bodies):
             fields = lines[at].split() if at < len(lines) else []
-            if len(fields) != _BODY_FIELDS:
-                raise _wrong(lines, at, f"a body's {_BODY_FIELDS} fields", where)
+            if len(fields) != BODY_FIELDS:
+                raise _wrong(lines, at, f"a body's {BODY_FIELDS} fields", where)
             if _count(lines, at + 1, "the number of joints", where) != JOINTS:
                 raise _wrong(lines, at + 1, f"{JOINTS} joints", where)
-            rows_of_body.setdefault(fields[0], []).append(len(starts))
-            starts.append(at + 2)
+            ids.append(fields[0])
             frame_of_row.append(frame)
-            joint_lines += lines[at + 2 : at + 2 + JOINTS]
-            at += 2 + JOINTS
+            joints_at += range(at + 2, at + BODY_LINES)
+            at += BODY_LINES
             if at > len(lines):
                 raise _wrong(lines, len(lines), "a joint's 12 numbers", where)
     if at < len(lines):
         raise _wrong(lines, at, f"the end, behind {num_frames} frames", where)
-    values_rvc = _numbers(joint_lines, starts, where).astype(np.float32)
-    values_rvc = values_rvc.reshape(len(starts), JOINTS, len(_WANTED))
+    values = np.array([_joint(lines, line, where) for line in joints_at], dtype=np.float32)
     frames = np.array(frame_of_row, dtype=np.int64)
-    bodies = []
-    for rows in rows_of_body.values():
-        if len(np.unique(frames[rows])) != len(rows):
-            again = next(r for r, s in zip(rows[1:], rows, strict=False) if frames[r] == frames[s])
-            raise _wrong(lines, starts[again] - 2, "another bodyID than this frame's first", where)
-        bodies.append(Body(frames[rows], values_rvc[rows, :, :3], values_rvc[rows, :, 3:]))
-    return Recording(num_frames, tuple(bodies))
+    return Poses(num_frames, frames, ids, values.reshape(len(ids), JOINTS, len(WANTED)))
 
 
-def _numbers(joint_lines: list[bytes], starts: list[int], where: str) -> NDArray[np.float64]:
-    """(rows * 25, 5): x, y, z, colorX, colorY of every joint line."""
-    if not joint_lines:
-        return np.zeros((0, len(_WANTED)))
+def _joint(lines: list[bytes], at: int, where: str) -> list[float]:
+    fields = lines[at].split()
     try:
-        return _fast_numbers(b"\n".join(joint_lines))
-    except pa.ArrowInvalid:  # an odd space, or a line that is damaged: it is looked for
-        return _plain_numbers(joint_lines, starts, where)
-
-
-def _fast_numbers(text: bytes) -> NDArray[np.float64]:
-    table = csv.read_csv(
-        pa.BufferReader(text),
-        csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=_COLUMNS),
-        csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
-        csv.ConvertOptions(
-            # The last one is read to see that a line is whole.
-            include_columns=[_COLUMNS[column] for column in (*_WANTED, -1)],
-            column_types={name: pa.float64() for name in _COLUMNS},
-            null_values=_NOT_NUMBERS,
-        ),
-    )
-    return np.stack([column.to_numpy() for column in table.columns[:-1]], 1)
-
-
-def _plain_numbers(joint_lines: list[bytes], starts: list[int], where: str) -> NDArray[np.float64]:
-    values = np.empty((len(joint_lines), len(_WANTED)))
-    for row, line in enumerate(joint_lines):
-        fields = line.split()
-        try:
-            if len(fields) != len(_COLUMNS):
-                raise ValueError
-            values[row] = [_number(fields[column]) for column in _WANTED]
-        except ValueError:
-            at = starts[row // JOINTS] + row % JOINTS
-            said = "a joint's 12 numbers"
-            raise InputError(f"{where}, line {at + 1}: {_seen(line)}, expected {said}.") from None
-    return values
+        if len(fields) != JOINT_FIELDS:
+            raise ValueError
+        return [_number(fields[column]) for column in WANTED]
+    except ValueError:
+        raise _wrong(lines, at, "a joint's 12 numbers", where) from None
 
 
 def _number(field: bytes) -> float:
@@ -158,9 +144,10 @@ def _number(field: bytes) -> float:
 
 
 def _count(lines: list[bytes], at: int, what: str, where: str) -> int:
-    if at >= len(lines) or not lines[at].strip().isdigit():
+    digits = lines[at].strip() if at < len(lines) else b""
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
         raise _wrong(lines, at, what, where)
-    return int(lines[at])
+    return int(digits)
 
 
 def _wrong(lines: list[bytes], at: int, expected: str, where: str) -> InputError:

@@ -1,7 +1,7 @@
 """What every phase does with its trainer: epoch after epoch, scores at the end; a step timed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,16 +10,26 @@ from torch import Tensor
 
 from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.evaluation import table_metrics
-from hhmnet_core.training.reports import EpochRecord, EpochReport, Metrics
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.pace import Pace
+from hhmnet_core.training.reports import (
+    EpochPart,
+    EpochRecord,
+    EpochReport,
+    Metrics,
+    Progress,
+    TrainingState,
+)
 
 
 class Trains(Protocol):
     """The trainer of a phase on one process."""
 
     device: torch.device
+    mesh: Mesh
 
-    def load(self, folder: Path) -> list[EpochRecord]:
-        """Restores a checkpoint, and returns its history."""
+    def load(self, folder: Path) -> Progress:
+        """Restores a checkpoint, and returns how far it had come."""
 
     def epoch_order(self, epoch: int) -> list[Tensor]:
         """The epoch's global batches as clip indices."""
@@ -27,8 +37,11 @@ class Trains(Protocol):
     def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
         """One step on a global batch."""
 
-    def train_epoch(self, epoch: int) -> Metrics:
-        """Trains one epoch."""
+    def summed(self, steps: list[Tensor]) -> Tensor:
+        """What steps gave, over all processes: (steps, modalities, values)."""
+
+    def train_metrics(self, epoch: int, sums: Tensor) -> Metrics:
+        """Of an epoch, from the sums (modalities, values) of what its steps gave."""
 
     def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
         """Adds the val metrics, and keeps the best weights so far."""
@@ -39,21 +52,43 @@ class Trains(Protocol):
     def final_metrics(self) -> Metrics:
         """What is worth knowing at the end beside the scores."""
 
-    def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
-        """What is yielded after an epoch."""
+    def state(self, progress: Progress) -> TrainingState:
+        """What a checkpoint holds."""
 
 
-def train(trainer: Trains, epochs: int, resume: Path | None) -> Iterator[EpochReport]:
+def train(
+    trainer: Trains,
+    epochs: int,
+    resume: Path | None,
+    patience: Callable[[], float] | None = None,
+) -> Iterator[EpochReport]:
     """Trains to the last epoch, yielding a report after each; goes on from a checkpoint.
 
-    A checkpoint of the last epoch is only scored. Raises InputError as the trainer does.
+    A checkpoint of the last epoch is only scored. With patience, a report is also yielded within
+    an epoch, as `Pace` says. Raises InputError as the trainer does.
     """
-    history = trainer.load(resume) if resume is not None else []
+    progress = Progress([]) if resume is None else trainer.load(resume)
+    history, part = progress.history, progress.part
+    pace = Pace(trainer.mesh, patience)
     if len(history) == epochs:
-        yield trainer.report(history, trainer.final_scores())
+        state = trainer.state(Progress(history))
+        yield EpochReport(epochs, history[-1].metrics, list(history), state, trainer.final_scores())
     for epoch in range(len(history) + 1, epochs + 1):
-        started = time.perf_counter()
-        metrics = trainer.train_epoch(epoch)
+        done, part = part or EpochPart(), None
+        order = trainer.epoch_order(epoch)
+        given: list[Tensor] = []
+        pace.restart()
+        for step in range(done.steps, len(order)):
+            given.append(trainer.train_step(epoch, step, order[step]))
+            if pace.is_due() and step + 1 < len(order):
+                done, given = _after(done, trainer.summed(given), pace.seconds), []
+                state = trainer.state(Progress(history, done))
+                yield EpochReport(
+                    len(history), {}, list(history), state, [], done.steps, pace.seconds
+                )
+                pace.restart()
+        done = _after(done, trainer.summed(given), 0.0)
+        metrics = trainer.train_metrics(epoch, torch.tensor(done.sums, dtype=torch.float64))
         trainer.validate(epoch, metrics, history)
         scores: list[ScoreTable] = []
         if epoch == epochs:
@@ -66,8 +101,20 @@ def train(trainer: Trains, epochs: int, resume: Path | None) -> Iterator[EpochRe
                     ours.update(table_metrics(table))
                 elif table.modality == FUSION:
                     ours["best/val_top1"] = top1(table)
-        history.append(EpochRecord(epoch, time.perf_counter() - started, metrics))
-        yield trainer.report(history, scores)
+        history.append(EpochRecord(epoch, done.seconds + pace.seconds, metrics))
+        state = trainer.state(Progress(history))
+        yield EpochReport(epoch, metrics, list(history), state, scores, seconds=pace.seconds)
+
+
+def _after(done: EpochPart, given: Tensor, seconds: float) -> EpochPart:
+    """The part of an epoch after more steps: (steps, modalities, values) is what they gave.
+
+    Added one after the other, so that it does not matter where an epoch was interrupted.
+    """
+    given = given.cpu()
+    start = torch.tensor(done.sums, dtype=given.dtype) if done.sums else torch.zeros_like(given[0])
+    sums = torch.cat([start[None], given]).cumsum(0)[-1]
+    return EpochPart(done.steps + len(given), done.seconds + seconds, sums.tolist())
 
 
 def step_seconds(trainer: Trains, steps: int) -> float:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.protocols import fold_of
 from hhmnet_core.fusion.scores import ScoreTable, top1
 
 
@@ -37,18 +38,23 @@ def table_metrics(table: ScoreTable) -> dict[str, float]:
     }
 
 
-def choose(metrics: dict[str, float], before: Mapping[str, float], epoch: int) -> bool:
+def choose(
+    metrics: dict[str, float], before: Mapping[str, float], epoch: int, selection: str
+) -> bool:
     """Whether this epoch is the best so far; notes the best in its metrics either way.
 
-    Best is the highest val top-1; among equals the lowest val loss.
+    Best is the highest val top-1; among equals the lowest val loss. What is held out as a fold is
+    scored and chooses nothing: there the last epoch is the best.
 
     Args:
         metrics: Of this epoch and modality, with those of val.
         before: Of the epoch before; empty for none.
         epoch: Its number.
+        selection: What val was carved by.
     """
     candidate = (metrics["val/top1"], -metrics["val/loss"])
-    if before and candidate <= (before["best/val_top1"], -before["best/val_loss"]):
+    chooses = fold_of(selection) is None
+    if before and chooses and candidate <= (before["best/val_top1"], -before["best/val_loss"]):
         metrics |= {key: value for key, value in before.items() if key.startswith("best/")}
         return False
     metrics |= {

@@ -1,15 +1,17 @@
 """The modality mesh: W = D x P processes, P over modalities, D over data.
 
-Rank r has data coordinate r // P and modality coordinate r % P; it hosts 4 / P encoders and works
-on its share of every global batch. Without torch.distributed it is 1 x 1 and costs nothing.
+The process at place r has data coordinate r // P and modality coordinate r % P; it hosts 4 / P
+encoders and works on its share of every global batch. Without torch.distributed it is 1 x 1 and
+costs nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -30,22 +32,55 @@ def check_modality_parallel(workers: int, modality_parallel: int) -> None:
         )
 
 
+def packed(nodes: Sequence[str], group: int) -> list[int]:
+    """An order of processes in which as many groups as can lie on one node each.
+
+    Args:
+        nodes: Of each process, by rank.
+        group: Processes in a group.
+
+    Returns:
+        Ranks: the first `group` of them are the first group, and so on.
+    """
+    by_node: dict[str, list[int]] = {}
+    for rank, node in enumerate(nodes):
+        by_node.setdefault(node, []).append(rank)
+    whole: list[int] = []
+    left: list[int] = []
+    for ranks in by_node.values():
+        cut = len(ranks) // group * group
+        whole += ranks[:cut]
+        left += ranks[cut:]
+    return whole + left
+
+
 class Mesh:
     """Where this process stands among the others, and how it talks to them.
 
     Args:
         modality_parallel: P, one of 1, 2, 4; it divides the world size.
         device: Where tensors are exchanged.
+        nodes: The node of each process, by rank: the P processes that share a part of the data
+            are then chosen on one node where they fit; without, by rank.
+
+    Attributes:
+        rank: This process's place in the mesh; torch's rank where it was not given nodes.
 
     Raises InputError where P does not fit.
     """
 
-    def __init__(self, modality_parallel: int = 1, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        modality_parallel: int = 1,
+        device: torch.device | None = None,
+        nodes: Sequence[str] | None = None,
+    ) -> None:
         self.device = device or torch.device("cpu")
         distributed = dist.is_available() and dist.is_initialized()
         world = dist.get_world_size() if distributed else 1
-        self.rank = dist.get_rank() if distributed else 0
         check_modality_parallel(world, modality_parallel)
+        order = packed(nodes or [""] * world, modality_parallel)
+        self.rank = order.index(dist.get_rank()) if distributed else 0
         self.data, self.modality = world // modality_parallel, modality_parallel
         self.data_rank, self.modality_rank = divmod(self.rank, modality_parallel)
         hosted = len(MODALITIES) // modality_parallel
@@ -53,8 +88,8 @@ class Mesh:
         self._world = world
         self._data_group: Any = None
         if self.data > 1:
-            shape, names = (self.data, self.modality), ("data", "modality")
-            mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=names)
+            places = torch.tensor(order).view(self.data, self.modality)
+            mesh = DeviceMesh(self.device.type, places, mesh_dim_names=("data", "modality"))
             self._data_group = mesh.get_group("data")
 
     @classmethod
@@ -96,6 +131,15 @@ class Mesh:
         whole[self.hosted] = local
         dist.all_reduce(whole)
         return whole
+
+    def most(self, values: list[float]) -> list[float]:
+        """The largest of each value over all processes."""
+        if self._world == 1:
+            return values
+        found = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        largest: list[float] = found.tolist()
+        return largest
 
     def sum_over_data(self, tensors: list[Tensor]) -> None:
         """Sums the tensors, in place, over the processes that host the same modalities."""

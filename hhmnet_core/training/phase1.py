@@ -1,6 +1,6 @@
 """Phase 1: one ST&ST encoder for each skeletal modality, tied by contrast between them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ def fit(
     *,
     device: torch.device | None = None,
     resume: Path | None = None,
+    patience: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
     """Trains phase 1, yielding a report after each epoch.
 
@@ -42,12 +43,15 @@ def fit(
         mesh: This process among the others.
         device: Where to train.
         resume: Folder of a checkpoint to go on from; one of the last epoch is only scored.
+        patience: How many seconds of training may go unsaved, asked on all processes at the same
+            steps, every few seconds: a report is then also yielded within an epoch. None: after
+            epochs alone.
 
     Raises InputError where config, clips, mesh or checkpoint do not fit each other, or the
     training diverges.
     """
     trainer = Trainer(config, clips, mesh, device or torch.device("cpu"))
-    yield from train(trainer, config.optim.epochs, resume)
+    yield from train(trainer, config.optim.epochs, resume, patience)
 
 
 def measure_step_seconds(

@@ -1,6 +1,6 @@
 """Phase 2: a video network guided by a frozen skeleton encoder, and fused with the skeleton."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ def fit(
     *,
     device: torch.device | None = None,
     resume: Path | None = None,
+    patience: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
     """Trains phase 2, yielding a report after each epoch.
 
@@ -36,6 +37,9 @@ def fit(
         mesh: This process among the others, not split by modality.
         device: Where to train.
         resume: Folder of a checkpoint to go on from; one of the last epoch is only scored.
+        patience: How many seconds of training may go unsaved, asked on all processes at the same
+            steps, every few seconds: a report is then also yielded within an epoch. None: after
+            epochs alone.
 
     Raises InputError where config, clips, guide, mesh or checkpoint do not fit each other, or the
     training diverges.
@@ -43,7 +47,7 @@ def fit(
     device = device or torch.device("cpu")
     guide = Guide(phase1, config.guidance.modality, clips, device)
     trainer = VideoTrainer(config, clips, footage, guide, mesh, device)
-    yield from train(trainer, config.optim.epochs, resume)
+    yield from train(trainer, config.optim.epochs, resume, patience)
 
 
 def measure_step_seconds(

@@ -1,8 +1,8 @@
-"""What training says after each epoch, and what a checkpoint of it holds."""
+"""What training says after each epoch and within, and what a checkpoint of it holds."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,21 @@ class EpochRecord:
     epoch: int
     seconds: float
     metrics: Metrics
+
+
+@dataclass(frozen=True)
+class EpochPart:
+    """What is done of an epoch that is under way.
+
+    Attributes:
+        steps: How many.
+        seconds: What they took.
+        sums: Of what each step gave, by trained modality.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    sums: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -47,14 +62,19 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What `fit` yields after each epoch; equal on all processes but for `state`.
+    """What `fit` yields after each epoch; equal on all processes but for `state` and `seconds`.
+
+    Where it was given patience also within an epoch, to be saved: then `steps` is not 0, and there
+    is nothing new in it but the state.
 
     Attributes:
-        epoch: Epochs completed, from 1.
-        metrics: By modality, and of their fusion under "fusion", by name.
+        epoch: Epochs completed, from 1; within the first epoch 0.
+        metrics: By modality, and of their fusion under "fusion", by name; empty within an epoch.
         history: Every epoch so far, this one last.
         state: To be saved before the generator goes on.
         scores: Tables of val and test, by modality and fused; empty but for the last epoch.
+        steps: That are done of the epoch after `epoch`; 0 where it has not begun.
+        seconds: Of work since the report before, or since the first step.
     """
 
     epoch: int
@@ -62,25 +82,39 @@ class EpochReport:
     history: list[EpochRecord]
     state: TrainingState
     scores: list[ScoreTable]
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come.
+
+    Attributes:
+        history: Every epoch that is completed.
+        part: Of the epoch after them; None where it has not begun.
+    """
+
+    history: list[EpochRecord]
+    part: EpochPart | None = None
 
 
 def summarise(
-    phase: str, history: list[EpochRecord], config: dict[str, object], digest: str
+    phase: str, progress: Progress, config: dict[str, object], digest: str
 ) -> dict[str, object]:
     """What a checkpoint's `state.json` says."""
     return {
         "phase": phase,
-        "epoch": history[-1].epoch,
+        "epoch": len(progress.history),
         "config": config,
         "digest": digest,
-        "history": [asdict(record) for record in history],
+        "history": [asdict(record) for record in progress.history],
+        "part": asdict(progress.part) if progress.part else None,
     }
 
 
-def read_summary(
-    folder: Path, phase: str, config: dict[str, object], digest: str
-) -> list[EpochRecord]:
-    """The history of a checkpoint.
+def read_summary(folder: Path, phase: str, config: dict[str, object], digest: str) -> Progress:
+    """How far the training of a checkpoint had come.
 
     Raises InputError where it is none of the phase, or was trained with another config or data.
     """
@@ -91,7 +125,9 @@ def read_summary(
                 f"Checkpoint {folder} was trained with another {what}: give the one it was "
                 f"trained with, or start a new run."
             )
-    return [EpochRecord(**record) for record in summary["history"]]
+    part = summary.get("part")
+    history = [EpochRecord(**record) for record in summary["history"]]
+    return Progress(history, EpochPart(**part) if part else None)
 
 
 def read_state(folder: Path, phase: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.batches import Batch, BatchReader
-from hhmnet_core.data.protocols import Split, epoch_order, split
+from hhmnet_core.data.protocols import Split, epoch_order, smallest_batch, split
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable, fuse
@@ -30,8 +30,8 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import learning_rate
 from hhmnet_core.training.reports import (
     EpochRecord,
-    EpochReport,
     Metrics,
+    Progress,
     TrainingState,
     read_summary,
     summarise,
@@ -78,7 +78,7 @@ class Trainer:
                 f"{mesh.data} data-parallel workers would split: use at most {len(MODALITIES)} "
                 f"workers, one a modality."
             )
-        smallest = len(self.split.train) // self.steps_per_epoch
+        smallest = smallest_batch(len(self.split.train), config.optim.batch)
         if smallest < mesh.data:
             raise InputError(
                 f"A batch of {smallest} clips cannot be split over {mesh.data} data-parallel "
@@ -113,11 +113,13 @@ class Trainer:
         positions = frame_positions(self.reader.num_frames(clips_n), self.config.data.frames)
         return self.reader.batch(clips_n, positions)
 
-    def train_epoch(self, epoch: int) -> Metrics:
-        sums = torch.zeros(len(self.streams), 3, dtype=torch.float64, device=self.device)
-        for step, clips_n in enumerate(self.epoch_order(epoch)):
-            sums += self.train_step(epoch, step, clips_n)
-        means = (self.mesh.sum_by_modality(sums) / len(self.split.train)).tolist()
+    def summed(self, steps: list[Tensor]) -> Tensor:
+        """What steps gave, over all processes: (steps, 4, 3)."""
+        return self.mesh.sum_by_modality(torch.stack(steps, 1)).transpose(0, 1)
+
+    def train_metrics(self, epoch: int, sums: Tensor) -> Metrics:
+        """Of an epoch, from the sums (4, 3) over its steps."""
+        means = (sums / len(self.split.train)).tolist()
         if not np.isfinite(means).all():
             raise InputError(
                 f"Training diverged in epoch {epoch} (losses {means}): lower optim.lr "
@@ -221,7 +223,7 @@ class Trainer:
             metrics.setdefault(table.modality, {}).update(table_metrics(table))
         before = history[-1].metrics if history else {}
         for name in MODALITIES[: len(tables) - 1]:  # the fusion takes what each of them chose
-            if choose(metrics[name], before.get(name, {}), epoch):
+            if choose(metrics[name], before.get(name, {}), epoch, self.config.data.selection):
                 for stream in self.streams:
                     if stream.modality == name:
                         stream.keep_best()
@@ -272,17 +274,16 @@ class Trainer:
         ]
         return [*tables, fuse(tables)]
 
-    def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
-        summary = summarise("phase1", history, comparable(self.config), self.clips.manifest.digest)
-        state = TrainingState(self.streams, self.mesh, summary)
-        last = history[-1]
-        return EpochReport(last.epoch, last.metrics, list(history), state, scores)
+    def state(self, progress: Progress) -> TrainingState:
+        """What a checkpoint holds."""
+        config = comparable(self.config)
+        summary = summarise("phase1", progress, config, self.clips.manifest.digest)
+        return TrainingState(self.streams, self.mesh, summary)
 
-    def load(self, folder: Path) -> list[EpochRecord]:
-        """Restores the streams that this process hosts, and returns the history."""
-        history = read_summary(
-            folder, "phase1", comparable(self.config), self.clips.manifest.digest
-        )
+    def load(self, folder: Path) -> Progress:
+        """Restores the streams that this process hosts, and returns how far they had come."""
+        config = comparable(self.config)
+        progress = read_summary(folder, "phase1", config, self.clips.manifest.digest)
         for stream in self.streams:
             stream.load(folder)
-        return history
+        return progress

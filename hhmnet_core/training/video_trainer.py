@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from hhmnet_core.data.clips import ClipSet, Int64Array
 from hhmnet_core.data.footage import Footage, FootageReader, with_video
-from hhmnet_core.data.protocols import epoch_order, split
+from hhmnet_core.data.protocols import epoch_order, smallest_batch, split
 from hhmnet_core.data.video_augment import augment_video
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import VIDEO, ScoreTable
@@ -30,8 +30,8 @@ from hhmnet_core.training.optim import learning_rate
 from hhmnet_core.training.phase2_config import Phase2Config, comparable
 from hhmnet_core.training.reports import (
     EpochRecord,
-    EpochReport,
     Metrics,
+    Progress,
     TrainingState,
     read_summary,
     summarise,
@@ -66,7 +66,7 @@ class VideoTrainer:
                 f"Of the clips that train {len(self.split.train)} have a video, of those that test "
                 f"{len(self.split.test)}: prepare the store with the videos of both."
             )
-        if len(self.split.train) // self.steps_per_epoch < mesh.data:
+        if smallest_batch(len(self.split.train), config.optim.batch) < mesh.data:
             raise InputError(
                 f"optim.batch ({config.optim.batch}) cannot be split over {mesh.data} workers: "
                 "raise it or use fewer workers."
@@ -93,13 +93,16 @@ class VideoTrainer:
         """The epoch's global batches as clip indices."""
         return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
 
-    def train_epoch(self, epoch: int) -> Metrics:
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        config = self.config
-        for step, clips_n in enumerate(self.epoch_order(epoch)):
-            sums += self.train_step(epoch, step, clips_n)
+    def summed(self, steps: list[Tensor]) -> Tensor:
+        """What steps gave, over all processes: (steps, 1, 3)."""
+        sums = torch.stack(steps)
         self.mesh.sum_over_data([sums])
-        loss, correct, contrast = (sums / len(self.split.train)).tolist()
+        return sums[:, None]
+
+    def train_metrics(self, epoch: int, sums: Tensor) -> Metrics:
+        """Of an epoch, from the sums (1, 3) over its steps."""
+        config = self.config
+        loss, correct, contrast = (sums[0] / len(self.split.train)).tolist()
         if not np.isfinite([loss, contrast]).all():
             raise InputError(
                 f"Training diverged in epoch {epoch} (loss {loss}): lower optim.lr "
@@ -193,7 +196,7 @@ class VideoTrainer:
         table = self._table(self.logits(self.split.val), self.split.val, "val")
         metrics[VIDEO].update(table_metrics(table))
         before = history[-1].metrics[VIDEO] if history else {}
-        if choose(metrics[VIDEO], before, epoch):
+        if choose(metrics[VIDEO], before, epoch, self.config.data.selection):
             self.stream.keep_best()
 
     def final_scores(self) -> list[ScoreTable]:
@@ -271,16 +274,15 @@ class VideoTrainer:
     def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
         return score_table(self.clips, indices, logits_nk, VIDEO, part)
 
-    def report(self, history: list[EpochRecord], scores: list[ScoreTable]) -> EpochReport:
+    def state(self, progress: Progress) -> TrainingState:
+        """What a checkpoint holds."""
         config = comparable(self.config, self.guide.digest)
-        summary = summarise("phase2", history, config, self.clips.manifest.digest)
-        state = TrainingState([self.stream], self.mesh, summary)
-        last = history[-1]
-        return EpochReport(last.epoch, last.metrics, list(history), state, scores)
+        summary = summarise("phase2", progress, config, self.clips.manifest.digest)
+        return TrainingState([self.stream], self.mesh, summary)
 
-    def load(self, folder: Path) -> list[EpochRecord]:
-        """Restores the stream, and returns the history."""
+    def load(self, folder: Path) -> Progress:
+        """Restores the stream, and returns how far it had come."""
         config = comparable(self.config, self.guide.digest)
-        history = read_summary(folder, "phase2", config, self.clips.manifest.digest)
+        progress = read_summary(folder, "phase2", config, self.clips.manifest.digest)
         self.stream.load(folder)
-        return history
+        return progress

@@ -20,7 +20,7 @@ from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_core.training.phase2_config import comparable as comparable2
 from hhmnet_platform.ablation import WHOLE, Changes, Outcome, Subject
-from hhmnet_platform.workspace import epoch_of
+from hhmnet_platform.points import point_of
 
 PHASE1: Mapping[str, Changes] = {
     WHOLE: {},
@@ -64,7 +64,7 @@ def last_checkpoint(folder: Path) -> Path:
     """The newest checkpoint of a run's folder, or the folder where it is a checkpoint itself."""
     if (folder / "state.json").exists():
         return folder
-    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: epoch_of(path.name))
+    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: point_of(path.name))
     if not checkpoints:
         raise InputError(
             f"{folder} is neither a run's folder nor a checkpoint: give the folder of a finished "

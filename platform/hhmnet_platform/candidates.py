@@ -3,14 +3,14 @@
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores
-from hhmnet_platform.members import ALL, FUSION, TRAINED
+from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
+from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
 from hhmnet_platform.tracking import database_of, quieten
 from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, check_name
 
@@ -52,24 +52,30 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A run of MLflow that cannot be a candidate, and why."""
+    """What was left out, and why: a run of MLflow, or clips."""
 
     name: str
     reason: str
 
 
-def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
-    """What runs of a workspace have trained.
-
-    Raises InputError where one is not there, unfinished, or held nothing out.
-    """
+def check_runs(runs: Sequence[str]) -> None:
+    """Raises InputError where names of runs are missing, doubled, or cannot be names."""
     if not runs:
         raise InputError("--runs is missing: give the names of finished runs, such as '[a,b]'.")
-    candidates = []
     for name in runs:
         check_name(name)
         if runs.count(name) > 1:
             raise InputError(f"--runs names {name} twice: give each run once.")
+
+
+def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
+    """What runs of a workspace have trained.
+
+    Raises InputError where one is not there, unfinished, of another protocol, or held nothing out.
+    """
+    check_runs(runs)
+    candidates, protocol = [], ""
+    for name in runs:
         run = workspace.run(name)
         result = run.read_json(RESULT)
         if result is None:
@@ -81,13 +87,46 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
         if result["selection"] != "val":
             raise InputError(
                 f"Run {name} held nothing out (selection {result['selection']}), so nothing can be "
-                "chosen without its test set: give runs of --data.selection val."
+                "chosen without its test set: give runs of --data.selection val, or --folds."
+            )
+        protocol = protocol or result["protocol"]
+        if result["protocol"] != protocol:
+            raise InputError(
+                f"Run {name} is of protocol {result['protocol']}, {runs[0]} of {protocol}: give "
+                "runs of one protocol."
             )
         for member in TRAINED[result["phase"]]:
             val, test = (scores_of(run, member, part) for part in PARTS)
             guide = result["tags"].get("hhmnet.phase1", "")
             candidates.append(Candidate(name, member, val, test, "", result["phase"], guide))
     return candidates
+
+
+def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejected]]:
+    """The candidates with the clips alone that all of them have, and how many that leaves out.
+
+    A video network has no scores of the clips without a video; any other difference stays, for
+    whoever fuses to refuse.
+    """
+    films = [each for each in candidates if each.member == VIDEO]
+    if not films:
+        return list(candidates), []
+    filmed = {part: shared([getattr(each, part) for each in films])[0] for part in PARTS}
+    kept = [
+        replace(
+            each,
+            val=shared([filmed["val"], each.val])[1],
+            test=shared([filmed["test"], each.test])[1],
+        )
+        for each in candidates
+    ]
+    missed = []
+    for part, seen in filmed.items():
+        most = max(len(getattr(each, part)) for each in candidates)
+        if most > len(seen):
+            missed.append(f"{most - len(seen)} of {most} clips of {part}")
+    why = "have no video, which some networks need"
+    return kept, [Rejected(" and ".join(missed), why)] if missed else []
 
 
 def scores_of(run: RunFolder, member: str, part: str) -> ScoreTable:
@@ -147,7 +186,8 @@ def of_mlflow(
         )
     order = {member: at for at, member in enumerate(ALL)}
     candidates.sort(key=lambda each: (each.run, order[each.member]))
-    return candidates, rejected
+    kept, clips = on_shared_clips(candidates)
+    return kept, clips + rejected
 
 
 def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClient", list["Run"]]:
@@ -226,11 +266,21 @@ def _apart(candidates: Sequence[Candidate], other: Candidate) -> str:
     """Why a candidate does not belong to those before it; "" where it does."""
     if not candidates:
         return ""
-    if candidates[0].val.digest != other.val.digest:
+    first = candidates[0]
+    if first.val.digest != other.val.digest:
         return f"is of other data (digest {other.val.digest[:12]})"
     try:
         for part in PARTS:
-            fuse([getattr(candidates[0], part), getattr(other, part)])
+            _check_alike(first, other, part)
     except InputError as error:
         return f"does not belong to the others ({error})"
     return ""
+
+
+def _check_alike(one: Candidate, other: Candidate, part: str) -> None:
+    """Raises InputError where two do not belong together; a video network may have fewer clips."""
+    tables = [getattr(one, part), getattr(other, part)]
+    few, many = sorted(tables, key=len)
+    if VIDEO in (one.member, other.member) and set(few.sample_ids) <= set(many.sample_ids):
+        tables = shared(tables)
+    fuse(tables)

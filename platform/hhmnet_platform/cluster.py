@@ -1,20 +1,21 @@
-"""What there is to run on, and how a run is laid out on it."""
+"""What there is to run on."""
 
 import logging
 import os
 import re
+import signal
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.training.mesh import check_modality_parallel
 
-MOST_CPU_WORKERS = len(MODALITIES)
-MOST_CPUS_BESIDE_A_GPU = 8
+HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
+Nodes = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,14 @@ class Resources:
     Attributes:
         where: For messages: "this machine", "the cluster at 10.0.0.1:6379".
         nodes: (CPUs, GPUs) of each node.
+        at_most: Likewise, of the nodes that the cluster may grow to; empty where it does not grow.
+        driver_on_head: Whether this process is where nothing is taken away.
     """
 
     where: str
-    nodes: tuple[tuple[int, int], ...]
+    nodes: Nodes
+    at_most: Nodes = ()
+    driver_on_head: bool = True
 
     @property
     def cpus(self) -> int:
@@ -37,99 +42,42 @@ class Resources:
     def gpus(self) -> int:
         return sum(gpus for _, gpus in self.nodes)
 
+    @property
+    def has_gpus(self) -> bool:
+        """Now, or when it has grown."""
+        return any(gpus for _, gpus in (*self.nodes, *self.at_most))
+
     def room(self, cpus_per_worker: int, gpu: bool) -> int:
-        """How many workers fit."""
-        return sum(
-            min(cpus // cpus_per_worker, gpus) if gpu else cpus // cpus_per_worker
-            for cpus, gpus in self.nodes
-        )
+        """How many workers fit now."""
+        return _room(self.nodes, cpus_per_worker, gpu)
+
+    def most_room(self, cpus_per_worker: int, gpu: bool) -> int:
+        """How many workers fit when the cluster has grown."""
+        return max(_room(nodes, cpus_per_worker, gpu) for nodes in (self.nodes, self.at_most))
 
     def __str__(self) -> str:
         return f"{self.where} has {self.cpus} CPUs and {self.gpus} GPUs"
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run is laid out: W = D x P workers.
-
-    Attributes:
-        workers: W.
-        modality_parallel: P.
-        gpu: Whether each worker has a GPU.
-        cpus_per_worker: CPU cores, and torch threads, of a worker.
-        networks: That are trained in all: one a modality in phase 1, one in phase 2.
-    """
-
-    workers: int
-    modality_parallel: int
-    gpu: bool
-    cpus_per_worker: int
-    networks: int = len(MODALITIES)
-
-    @property
-    def data_parallel(self) -> int:
-        return self.workers // self.modality_parallel
-
-    def __str__(self) -> str:
-        hosted = self.networks // self.modality_parallel
-        device = "GPU" if self.gpu else "CPU"
-        return (
-            f"{self.workers} {device} worker{'s' if self.workers > 1 else ''} = "
-            f"{self.data_parallel} (data) x {self.modality_parallel} (modality), "
-            f"{hosted} network{'s' if hosted > 1 else ''} each, "
-            f"{self.cpus_per_worker} CPU{'s' if self.cpus_per_worker > 1 else ''} each"
-        )
+    def listed(self) -> str:
+        """The nodes, equal ones together."""
+        now = _listed(self.nodes)
+        return f"{now}; up to {_listed(self.at_most)}" if self.at_most else now
 
 
-def make_plan(
-    resources: Resources,
-    *,
-    workers: int | None = None,
-    modality_parallel: int | None = None,
-    gpu: bool | None = None,
-    cpus_per_worker: int | None = None,
-    networks: int = len(MODALITIES),
-) -> Plan:
-    """Fills in what the user left open.
+def _room(nodes: Nodes, cpus_per_worker: int, gpu: bool) -> int:
+    return sum(
+        min(cpus // cpus_per_worker, gpus) if gpu else cpus // cpus_per_worker
+        for cpus, gpus in nodes
+    )
 
-    Args:
-        resources: What there is.
-        workers: W; by default one a GPU, else one a CPU up to four.
-        modality_parallel: P; by default the largest of 4, 2, 1 that divides W.
-        gpu: Whether to use GPUs; by default where there are any.
-        cpus_per_worker: By default an equal share of each node.
-        networks: That are trained in all.
 
-    Raises InputError where the parts do not fit each other, or the cluster.
-    """
-    if modality_parallel is not None:
-        check_modality_parallel(modality_parallel, modality_parallel)
-    for name, number in (("workers", workers), ("cpus_per_worker", cpus_per_worker)):
-        if number is not None and number < 1:
-            raise InputError(f"{name} must be at least 1, but is {number}.")
-    if gpu and not resources.gpus:
-        raise InputError(f"--gpu true was given, but {resources}.")
-    use_gpu = bool(resources.gpus) if gpu is None else gpu
-    room = resources.room(cpus_per_worker or 1, use_gpu)
-    if workers is None:
-        group = modality_parallel or 1
-        most = max(room if use_gpu else min(MOST_CPU_WORKERS, room), 1)
-        workers = max(most // group, 1) * group
-    if modality_parallel is None:
-        modality_parallel = next(p for p in (4, 2, 1) if workers % p == 0)
-    check_modality_parallel(workers, modality_parallel)
-    if workers > room:
-        each = f"{cpus_per_worker or 1} CPU" + (" and a GPU" if use_gpu else "")
-        raise InputError(
-            f"{workers} workers of {each} do not fit: {resources}, room for {room}. "
-            "Give fewer --workers."
-        )
-    if cpus_per_worker is None:
-        most = MOST_CPUS_BESIDE_A_GPU if use_gpu else resources.cpus
-        cpus_per_worker = next(
-            cpus for cpus in range(most, 0, -1) if resources.room(cpus, use_gpu) >= workers
-        )
-    return Plan(workers, modality_parallel, use_gpu, cpus_per_worker, networks)
+def _listed(nodes: Nodes) -> str:
+    counts = sorted(Counter(nodes).items(), key=lambda item: (item[0][1], item[0][0]))
+    of_each = [
+        f"{number} of {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else "")
+        for (cpus, gpus), number in counts
+    ]
+    return ", ".join(of_each) or "none"
 
 
 def cluster_address() -> str | None:
@@ -143,7 +91,7 @@ def cluster_address() -> str | None:
     return address if address not in ("", "local") else None
 
 
-def nodes_to_come() -> tuple[tuple[int, int], ...]:
+def nodes_to_come() -> Nodes:
     """(CPUs, GPUs) of each node that the cluster grows to, if it is one that grows.
 
     Ray does not say: the cluster's file does, as HHMNET_NODES=NODES*CPUS:GPUS of each kind of node,
@@ -191,20 +139,22 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     _set_defaults()
     import ray
 
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         # Each actor is a process of seconds to start: this machine is not preempted.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         here = this_machine()
         try:
-            ray.init(
-                address="local",
-                num_cpus=here.cpus,
-                include_dashboard=dashboard,
-                object_store_memory=256 << 20,  # only epoch reports pass through it
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray raises a bare one where it is not up in 30 seconds
+            with _told_its_address():
+                ray.init(
+                    address="local",
+                    num_cpus=here.cpus,
+                    include_dashboard=dashboard,
+                    object_store_memory=256 << 20,  # only epoch reports pass through it
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # Ray raises a bare one where it is not up in time
             said = " ".join(str(error).split())[:300]
             raise SystemExit(f"error: Ray could not be started on this machine: {said}") from error
     else:
@@ -216,20 +166,48 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
                 f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
                 "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
             ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place of ours
     try:
-        nodes = tuple(
-            (int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
-            for node in ray.nodes()
-            if node["Alive"]
+        where = "this machine" if address is None else f"the cluster at {address}"
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        node_id = ray.get_runtime_context().get_node_id()
+        yield Resources(
+            where,
+            tuple(_cores(node["Resources"]) for node in alive),
+            () if address is None else nodes_to_come(),
+            any(node["NodeID"] == node_id and HEAD in node["Resources"] for node in alive),
         )
-        if address is None:
-            yield Resources("this machine", nodes)
-        elif to_come := nodes_to_come():
-            yield Resources(f"the cluster at {address}, grown to its limit,", to_come)
-        else:
-            yield Resources(f"the cluster at {address}", nodes)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _told_its_address() -> Iterator[None]:
+    """Tells the processes of the Ray that is started inside which Ray is theirs.
+
+    Ray Train asks Ray's state API who died, and that takes the one Ray of the machine for its own:
+    where there are two it fails, and what dead workers had reserved is never given back.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"RAY_GCS_SERVER_PORT": str(port), "RAY_API_SERVER_ADDRESS": f"127.0.0.1:{port}"}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _cores(resources: Mapping[str, float]) -> tuple[int, int]:
+    """(CPUs, GPUs) of what Ray says of a node."""
+    return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
 
 
 def _check_reachable(address: str) -> None:
@@ -245,8 +223,9 @@ def _set_defaults() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported home
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how late a finished epoch is seen
-        # The display says in one line what Ray says in ten.
-        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing",
+        # The display says in one line what Ray says in ten, and of a lost node in fifty.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
+        r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
     }
     if cluster_address() is None:
         # A Ray that knows no other machines takes the loopback for the address of this one; else

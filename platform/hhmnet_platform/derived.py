@@ -103,11 +103,14 @@ def check_tracking(uri: str) -> None:
         client.search_experiments(max_results=1)
 
 
-def find(uri: str, run: Derived) -> str | None:
+def find(uri: str, experiment: str, name: str) -> str | None:
     """The page of a finished run of that name; None where there is none."""
     with _client(uri) as client:
-        number = _experiment(client, run, "")
-        for known in _named(client, number, run.name):
+        held = client.get_experiment_by_name(experiment)
+        if held is None:
+            return None
+        number = str(held.experiment_id)
+        for known in _named(client, number, name):
             if known.info.status == "FINISHED":
                 return f"#/experiments/{number}/runs/{known.info.run_id}"
     return None

@@ -7,28 +7,34 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.train import (
-    CheckpointConfig,
-    ControllerError,
-    FailureConfig,
-    RunConfig,
-    ScalingConfig,
-    WorkerGroupError,
-)
+from ray.train import ControllerError, WorkerGroupError
 from ray.train.torch import TorchTrainer
+from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster import Plan
-from hhmnet_platform.job import Run
-from hhmnet_platform.messages import EpochsDone, Failed, FirstStep, WorkerStarted
+from hhmnet_platform.cluster import cluster_address
+from hhmnet_platform.elastic import AtCheckpoints, ElasticTrainer
+from hhmnet_platform.estimate import cost
+from hhmnet_platform.job import Placement, Run
+from hhmnet_platform.messages import (
+    EpochsDone,
+    Failed,
+    FirstStep,
+    LeavingSoon,
+    Resizing,
+    SavedWithin,
+    TooFewNodes,
+    WorkerStarted,
+)
+from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point, point_of
 from hhmnet_platform.process_group import process_group
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Tracker
 from hhmnet_platform.worker import Assignment, Courier, describe, train_worker
-from hhmnet_platform.workspace import epoch_of
 
 PATIENCE_SECONDS = 60.0
 
@@ -38,7 +44,7 @@ class Training:
 
     def __init__(
         self,
-        max_failures: int,
+        placement: Placement,
         run: Run,
         plan: Plan,
         display: Display,
@@ -46,13 +52,17 @@ class Training:
         startup: Startup,
         on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        self.max_failures, self.run, self.plan = max_failures, run, plan
+        self.placement, self.run, self.plan = placement, run, plan
+        self.max_failures = placement.max_failures
         self.display, self.tracker, self.startup = display, tracker, startup
         self.on_epoch = on_epoch
         self.history: list[dict[str, Any]] = []
-        self.epochs_done = 0
+        self.reached = Point()
         self.failures = 0
-        self.started: list[Any] = []
+        self.started: dict[int, WorkerStarted] = {}
+        self.waiting_since = time.monotonic()
+        self.were_up = False
+        self.cost_said = self.has_begun = False
 
     def fit(self) -> list[dict[str, Any]]:
         """Trains to the end and returns the history."""
@@ -62,10 +72,10 @@ class Training:
             self.display.say(
                 f"The last checkpoint, or Ray's note of it, is damaged; going on from {where}."
             )
-        self.epochs_done = epoch_of(healed) if healed else self.run.folder.epochs_saved()
-        self.display.resumed(self.epochs_done)
-        if self.epochs_done:
-            self.display.say(f"resuming after epoch {self.epochs_done}")
+        self.reached = point_of(healed) if healed else self.run.folder.saved()
+        self.display.resumed(self.reached.epoch)
+        if self.reached > Point():
+            self.display.say(f"resuming {self.reached}")
         self.display.phase(f"starting {self.plan}")
         outbox = _outbox()
         trainer = self._trainer(outbox, healed or "")
@@ -80,7 +90,7 @@ class Training:
         # Off the main thread Ray leaves SIGINT alone, and Ctrl-C ends the run at once.
         thread = threading.Thread(target=train, name="train", daemon=True)
         thread.start()
-        since, warned = time.monotonic(), False
+        warned, self.waiting_since = False, time.monotonic()
         while True:
             running = thread.is_alive()
             try:
@@ -91,12 +101,14 @@ class Training:
                     break
             except RayError as lost:  # the queue's process: a node out of memory takes any
                 raise self._explained(lost) from lost
-            self.display.tick(self.epochs_done)
-            if not (warned or self.started) and time.monotonic() - since > PATIENCE_SECONDS:
+            self.display.tick(self.reached.epoch)
+            waited = time.monotonic() - self.waiting_since
+            if not (warned or self.started) and waited > PATIENCE_SECONDS:
                 warned = True
                 self.display.say("still waiting for workers: others may be using the cluster")
         if error:
             raise self._explained(error[0]) from error[0]
+        self.run.folder.tidy()
         return self.history
 
     def _trainer(self, outbox: Queue, start_from: str) -> TorchTrainer:
@@ -107,61 +119,139 @@ class Training:
             guide=run.guide_checkpoint,
             digest=run.clips.manifest.digest,
             plan=plan,
+            checkpoint_seconds=60 * self.placement.checkpoint_minutes,
+            announced=cluster_address() is not None,  # this machine is not taken away
             run=run.folder.name,
             run_uri=run.folder.uri,
             start_from=start_from,
             outbox=outbox,
         )
-        return TorchTrainer(
+        kind = ElasticTrainer if plan.is_elastic else TorchTrainer
+        trainer = kind(
             train_worker,
             train_loop_config={"assignment": task},
             torch_config=process_group(plan.gpu),
             scaling_config=ScalingConfig(
-                num_workers=plan.workers, use_gpu=plan.gpu, resources_per_worker=resources
+                num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
+                use_gpu=plan.gpu,
+                resources_per_worker=resources,
+                elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
             ),
-            run_config=RunConfig(
+            run_config=RunConfig(  # type: ignore[arg-type]  # Ray names the V1 base
                 name=run.folder.name,
                 storage_path=run.folder.uri.rpartition("/")[0],
-                failure_config=FailureConfig(max_failures=self.max_failures),
+                failure_config=FailureConfig(
+                    max_failures=self.max_failures,
+                    max_preemption_failures=-1,  # no fault of the run
+                    # A checkpoint without the files of the workers that leave is none.
+                    relax_collectives_on_preemption=False,
+                ),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
-                callbacks=[Courier(outbox)],  # type: ignore[list-item]  # Ray names the V1 base
+                callbacks=[Courier(outbox)],
             ),
         )
+        if isinstance(trainer, ElasticTrainer):
+            epochs = run.config.optim.epochs
+            trainer.policy = AtCheckpoints(trainer.scaling_config, plan, epochs, outbox)
+        return trainer
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, WorkerStarted):
-            self.started.append(message)
-            if len(self.started) == self.plan.workers:
-                hosts = sorted({one.host for one in self.started})
-                by_rank = sorted(self.started, key=lambda worker: worker.rank)
-                where, pids = hosts[0], ", ".join(str(worker.pid) for worker in by_rank)
-                if len(hosts) > 1:
-                    where = f"{len(hosts)} nodes"
-                    pids = ", ".join(f"{worker.host}:{worker.pid}" for worker in by_rank)
-                self.display.phase(f"training on {where} (worker processes {pids})")
+            self._started(message)
         elif isinstance(message, FirstStep):
-            if not self.failures:  # else it says how long training went well
+            if not self.has_begun:  # else it says how long training went well
+                self.has_begun = True
                 self.startup.ended |= message.ended
                 self.display.say(str(self.startup))
         elif isinstance(message, EpochsDone):
-            for record in message.records:
-                if record["epoch"] > len(self.history):
-                    self.history.append(record)
-                    if self.on_epoch:
-                        self.on_epoch(record)
-                if record["epoch"] > self.epochs_done:
-                    self.epochs_done = record["epoch"]
-                    self.display.epoch(record)
-            self.tracker.update(list(self.history))
+            self._epochs(message.records)
+        elif isinstance(message, SavedWithin):
+            point = Point(message.epoch, message.step)
+            if point > self.reached:
+                self.reached = point
+                self.display.say(f"checkpoint {point}")
+        elif isinstance(message, LeavingSoon):
+            soon = "soon" if message.seconds is None else f"in {message.seconds:.0f} s"
+            self.display.say(
+                f"a node that holds {message.workers} of the workers will be taken away {soon}: "
+                "checkpoints are taken more often"
+            )
+        elif isinstance(message, Resizing):
+            self._again()
+            self.display.phase(
+                f"going on {self.reached} with {message.after} workers instead of {message.before}"
+            )
+        elif isinstance(message, TooFewNodes):
+            self.display.say(
+                f"waiting for nodes: there is room for fewer workers than {message.least}, the "
+                "least that the run may have"
+            )
         elif isinstance(message, Failed):
-            self.failures += 1
+            self._failed(message)
+
+    def _started(self, message: WorkerStarted) -> None:
+        if message.rank in self.started:
+            # Ray says nothing of workers whose time was up, or that died before all were up.
+            self.were_up = len(self.started) == self.started[message.rank].workers
             self.started.clear()
-            self.display.resumed(self.epochs_done)
-            if self.failures <= self.max_failures:
-                self.display.phase(
-                    f"{message.cause}; starting again after epoch {self.epochs_done} "
-                    f"({self.failures} of {self.max_failures} failures allowed)"
-                )
+        self.started[message.rank] = message
+        if len(self.started) < message.workers:
+            return
+        if self.were_up:
+            self.were_up = False
+            self.display.resumed(self.reached.epoch)
+            self.display.say(f"going on {self.reached}")
+        hosts = sorted({one.host for one in self.started.values()})
+        by_rank = [one for _, one in sorted(self.started.items())]
+        where, pids = hosts[0], ", ".join(str(one.pid) for one in by_rank)
+        if len(hosts) > 1:
+            where = f"{len(hosts)} nodes"
+            pids = ", ".join(f"{one.host}:{one.pid}" for one in by_rank)
+        layout = self.plan.of(message.workers)
+        if self.plan.is_elastic:
+            self.display.say(str(layout))
+            self.run.folder.add_layout(self.reached, layout.data_parallel, layout.modality_parallel)
+        self.display.phase(f"training on {where} (worker processes {pids})")
+
+    def _epochs(self, records: list[dict[str, Any]]) -> None:
+        for record in records:
+            if record["epoch"] > len(self.history):
+                self.history.append(record)
+                if self.on_epoch:
+                    self.on_epoch(record)
+            if Point(record["epoch"]) > self.reached:
+                self.reached = Point(record["epoch"])
+                self.display.epoch(record)
+                self._say_cost(record)
+        self.tracker.update(list(self.history))
+
+    def _say_cost(self, record: Mapping[str, Any]) -> None:
+        """Once, when an epoch has been timed: of the whole run, if it goes on so."""
+        price = self.placement.price_per_worker_hour
+        if price and self.started and not self.cost_said:
+            self.cost_said = True
+            seconds = record["seconds"] * self.run.config.optim.epochs
+            self.display.say(f"cost        {cost(len(self.started), seconds, price)}, all epochs")
+
+    def _failed(self, message: Failed) -> None:
+        if message.announced:
+            if self.started:  # Ray says it at every look
+                self._again()
+                self.display.phase(f"{message.cause}; going on {self.reached}")
+            return
+        self.failures += 1
+        self._again()
+        if self.failures <= self.max_failures:
+            self.display.phase(
+                f"{message.cause}; starting again {self.reached} "
+                f"({self.failures} of {self.max_failures} failures allowed)"
+            )
+
+    def _again(self) -> None:
+        """Workers will be started anew."""
+        self.started.clear()
+        self.waiting_since = time.monotonic()
+        self.display.resumed(self.reached.epoch)
 
     def _explained(self, error: BaseException) -> BaseException:
         """One line for the user: what went wrong, and where the whole story is."""

@@ -1,6 +1,5 @@
 """The job that selects an ensemble: asks MLflow, writes a file, a page and a run of MLflow."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +11,13 @@ from hhmnet_platform.candidates import of_mlflow
 from hhmnet_platform.derived import Derived, find, track
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_report import page_of, show
-from hhmnet_platform.workspace import Workspace, absolute, default_tracking, default_workspace
+from hhmnet_platform.workspace import (
+    Workspace,
+    absolute,
+    default_tracking,
+    default_workspace,
+    short_hash,
+)
 
 
 @dataclass
@@ -46,7 +51,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
     ensemble = make_ensemble(candidates, rejected, job.selection)
     said = described(ensemble, job)
-    name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)[:8]}"
+    name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)}"
     page = page_of(ensemble, name, job.experiment)
     content = {
         "ensemble.json": (json.dumps(said, indent=2) + "\n").encode(),
@@ -55,7 +60,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     place = folder(workspace.at(f"ensembles/{name}"))
     tracked = _tracked(ensemble, job, name, content)
     known = place.names() and place.read("ensemble.json") == content["ensemble.json"]
-    where = find(uri, tracked) if known else None
+    where = find(uri, job.experiment, name) if known else None
     if where is None:
         for file, written in content.items():
             place.write(file, written)
@@ -101,7 +106,7 @@ def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
 
 def _digest(said: dict[str, Any]) -> str:
     chosen = {key: said[key] for key in ("experiment", "filter", "selection", "digest", "members")}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+    return short_hash(chosen)
 
 
 def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:

@@ -87,7 +87,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
             ],
         ),
         "<h2>Left out</h2>",
-        _table(("network", "why"), [(each.name, each.reason) for each in ensemble.rejected])
+        _table(("what", "why"), [(each.name, each.reason) for each in ensemble.rejected])
         if ensemble.rejected
         else "<p>Nothing.</p>",
     ]  # fmt: skip

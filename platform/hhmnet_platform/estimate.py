@@ -1,18 +1,22 @@
 """What a run will take, said before it starts."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 
-from hhmnet_core.data.footage import load_footage, with_video
-from hhmnet_core.data.protocols import split
+from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.footage import load_footage
+from hhmnet_core.data.store import load_clips
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training import phase1
 from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_platform.cluster import Plan
+from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_platform.cluster import Resources
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import VIDEO
+from hhmnet_platform.plan import Plan
 from hhmnet_platform.progress import clock
 from hhmnet_platform.workspace import fetched
 
@@ -20,6 +24,19 @@ START_SECONDS = 25  # Ray, the workers' imports, the process group; measured on 
 EVALUATION_SHARE = 0.35  # of a training step's time: forward alone
 COPIES_IN_CHECKPOINT = 5  # weights, their average, the best epoch's, two moments of AdamW
 CHECKPOINTS_ON_DISK = 3  # two kept, one on its way
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A training step of one worker, without communication.
+
+    Attributes:
+        seconds: It took.
+        parameters: Of each network.
+    """
+
+    seconds: float
+    parameters: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -32,8 +49,9 @@ class Estimate:
         batch: Clips in a global batch.
         steps: In an epoch.
         epochs: In the run.
-        parameters: Of each modality's encoder.
-        step_seconds: Measured on this machine, without communication.
+        measured: For the least and the most workers that there may be, or those that there are.
+        where: The steps were measured.
+        price: Of a worker for an hour; 0 where it is not known.
     """
 
     plan: Plan
@@ -41,15 +59,20 @@ class Estimate:
     batch: int
     steps: int
     epochs: int
-    parameters: dict[str, int]
-    step_seconds: float
+    measured: tuple[Measured, ...]
+    where: str
+    price: float = 0.0
 
     @property
-    def seconds(self) -> float:
+    def parameters(self) -> dict[str, int]:
+        return self.measured[0].parameters
+
+    def seconds(self, step_seconds: float) -> float:
+        """Of the whole run, where a step takes so long."""
         train, val, test = self.clips
         evaluated = (val * self.epochs + val + test) / max(1, train) * self.steps
         steps = self.steps * self.epochs + EVALUATION_SHARE * evaluated
-        return START_SECONDS + steps * self.step_seconds
+        return START_SECONDS + steps * step_seconds
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -59,24 +82,100 @@ class Estimate:
         """For the terminal."""
         train, val, test = self.clips
         millions = ", ".join(f"{name} {n / 1e6:.2f} M" for name, n in self.parameters.items())
-        disk = CHECKPOINTS_ON_DISK * self.checkpoint_bytes / 1e6
-        share = -(-self.batch // self.plan.data_parallel)
         steps = self.steps * self.epochs
-        measured = f"{self.step_seconds:.3f} s a step measured on this machine"
-        return [
+        disk = CHECKPOINTS_ON_DISK * self.checkpoint_bytes / 1e6
+        lines = [
             f"clips       {train} train, {val} val, {test} test",
-            f"batch       {self.batch} clips, {share} on a worker",
             f"parameters  {millions}",
             f"steps       {self.steps} an epoch, {steps} in {self.epochs} epochs",
-            f"time        about {clock(self.seconds)}, from {measured}",
             f"disk        about {disk:.0f} MB of checkpoints",
         ]
+        for plan, measured in zip(self.plan.ends(), self.measured, strict=True):
+            seconds = self.seconds(measured.seconds)
+            if self.plan.is_elastic:
+                lines.append(f"of {plan.workers:<8} {plan}")
+            lines += [
+                share_line(self.batch, plan),
+                f"time        about {clock(seconds)}, from {measured.seconds:.3f} s a step "
+                f"measured on {self.where}, without communication",
+            ]
+            if self.price:
+                lines.append(f"cost        {cost(plan.workers, seconds, self.price)}")
+        return lines
 
 
-def estimate(run: Run, plan: Plan) -> Estimate:
-    """Measures a few training steps in this process; starts nothing, keeps nothing."""
-    config, clips = run.config, run.clips
-    parts = split(clips, config.data.protocol, config.data.selection)
+def share_line(batch: int, plan: Plan) -> str:
+    """What a worker gets of a global batch."""
+    return f"batch       {batch} clips, {-(-batch // plan.data_parallel)} on a worker"
+
+
+def cost(workers: int, seconds: float, price: float) -> str:
+    """In the currency of the price of a worker for an hour."""
+    hours = seconds / 3600
+    return (
+        f"about {workers * hours * price:.2f} ({workers} workers for {hours:.2f} h at {price:g} an "
+        "hour each)"
+    )
+
+
+def plan_lines(run: Run, plan: Plan, resources: Resources) -> list[str]:
+    """Where a run will go, before anything of it starts."""
+    lines = [f"nodes       {resources.listed()}", f"mesh        {plan}"]
+    room = resources.room(plan.cpus_per_worker, plan.gpu)
+    if room < plan.sizes[0]:
+        lines.append(f"note        room for {room} workers now: the cluster has to grow first")
+    if not resources.driver_on_head:
+        lines.append(
+            "note        this process is not on the head node: if its node goes, so does the run"
+        )
+    return lines + [f"note        {note}" for note in run.notes]
+
+
+def estimate(run: Run, plan: Plan, resources: Resources, price: float = 0.0) -> Estimate:
+    """Measures a few training steps; starts no run, keeps nothing.
+
+    On a cluster they are measured on one of its nodes, as a worker has it, if there is room now;
+    Ray has to be joined then.
+    """
+    config = run.config
+    remote = resources.where != "this machine" and resources.room(plan.cpus_per_worker, plan.gpu)
+    step: Callable[[Plan], Measured]
+    if remote:
+        import ray
+
+        task = ray.remote(max_retries=0, num_cpus=plan.cpus_per_worker, num_gpus=int(plan.gpu))(
+            measure
+        )
+
+        def step(plan: Plan) -> Measured:
+            found: Measured = ray.get(task.remote(config, run.guide_checkpoint, plan))
+            return found
+    else:
+
+        def step(plan: Plan) -> Measured:
+            return measure(config, run.guide_checkpoint, plan, run.clips)
+
+    parts = run.parts
+    where = "a node of the cluster" if remote else "this machine"
+    if plan.gpu and not remote and not torch.cuda.is_available():
+        where += "'s CPU, no GPU being there now"
+    return Estimate(
+        plan=plan,
+        clips=(len(parts.train), len(parts.val), len(parts.test)),
+        batch=config.optim.batch,
+        steps=-(-len(parts.train) // config.optim.batch),
+        epochs=config.optim.epochs,
+        measured=tuple(step(end) for end in plan.ends()),
+        where=where,
+        price=price,
+    )
+
+
+def measure(
+    config: Phase1Config | Phase2Config, guide: str, plan: Plan, clips: ClipSet | None = None
+) -> Measured:
+    """Times a few training steps in this process, as one of the plan's workers would do them."""
+    clips = clips or load_clips(config.data.store)
     device = torch.device("cuda" if plan.gpu and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(plan.cpus_per_worker)
     if isinstance(config, Phase1Config):
@@ -91,27 +190,17 @@ def estimate(run: Run, plan: Plan) -> Estimate:
             m: sum(p.numel() for p in phase1.make_encoder(config, m, clips).parameters())
             for m in MODALITIES
         }
-    else:
-        from hhmnet_core.training import phase2
+        return Measured(seconds, parameters)
+    from hhmnet_core.training import phase2
 
-        footage = load_footage(config.data.store)
-        parts = with_video(parts, footage)
-        with ExitStack() as stack:
-            seconds, number = phase2.measure_step_seconds(
-                config,
-                clips,
-                footage,
-                fetched(run.guide_checkpoint, stack),
-                device,
-                data_parallel=plan.data_parallel,
-            )
-        parameters = {VIDEO: number}
-    return Estimate(
-        plan=plan,
-        clips=(len(parts.train), len(parts.val), len(parts.test)),
-        batch=config.optim.batch,
-        steps=-(-len(parts.train) // config.optim.batch),
-        epochs=config.optim.epochs,
-        parameters=parameters,
-        step_seconds=seconds,
-    )
+    footage = load_footage(config.data.store)
+    with ExitStack() as stack:
+        seconds, number = phase2.measure_step_seconds(
+            config,
+            clips,
+            footage,
+            fetched(guide, stack),
+            device,
+            data_parallel=plan.data_parallel,
+        )
+    return Measured(seconds, {VIDEO: number})

@@ -15,27 +15,38 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
-from hhmnet_core.fusion.compare import interval
-from hhmnet_core.fusion.scores import fuse, top1
+from hhmnet_core.files import Folder, folder
 from hhmnet_core.fusion.weighting import Weighting, simplex
 from hhmnet_core.fusion.weights import fit_weights
-from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.candidates import Candidate, of_workspace
+from hhmnet_platform.candidates import (
+    PARTS,
+    Candidate,
+    check_runs,
+    of_workspace,
+    on_shared_clips,
+)
 from hhmnet_platform.cluster import Resources, ray_session
-from hhmnet_platform.derived import Derived, check_tracking, track
-from hhmnet_platform.workspace import Workspace, absolute, default_tracking, default_workspace
-
-# What the field's scripts carry for joint, bone, joint motion and bone motion.
-FIELD = {"0.6 : 0.6 : 0.4 : 0.4": (0.6, 0.6, 0.4, 0.4), "2 : 2 : 1 : 1": (2.0, 2.0, 1.0, 1.0)}
-SEARCHED, EQUAL, CONVEX = "searched", "equal", "convex log-loss"
-
-Weights = NDArray[np.float64]
+from hhmnet_platform.derived import Derived, check_tracking, find, track
+from hhmnet_platform.folds import check_folds, out_of_fold
+from hhmnet_platform.fusions import (
+    SEARCHED,
+    Weights,
+    baselines,
+    calibrated_weights,
+    fusion_table,
+    judged,
+)
+from hhmnet_platform.job import experiment_name
+from hhmnet_platform.workspace import (
+    Workspace,
+    absolute,
+    default_tracking,
+    default_workspace,
+    short_hash,
+)
 
 
 @dataclass
@@ -44,6 +55,8 @@ class FusionSearch:
 
     Attributes:
         runs: Finished runs of the workspace; all that they trained is fused.
+        folds: K: the runs were trained on all training clips, and weights are fitted on what K
+            twins of each, trained without one fold of the subjects, say of that fold.
         workspace: Folder or URI that holds them; $HHMNET_WORKSPACE if set.
         trials: Studies, each of a seed of its own.
         evaluations: Weightings that a study tries.
@@ -57,8 +70,10 @@ class FusionSearch:
     evaluations: int = 300
     seed: int = 1
     tracking_uri: str = field(default_factory=default_tracking)
+    folds: int | None = None
 
     def __post_init__(self) -> None:
+        check_folds(self.folds)
         for name, least, most in (
             ("trials", 1, 10_000), ("evaluations", 1, 1_000_000), ("seed", 0, 2**31)
         ):  # fmt: skip
@@ -66,64 +81,91 @@ class FusionSearch:
                 raise InputError(f"{name} must be {least} to {most}, but is {getattr(self, name)}.")
 
 
-@dataclass(frozen=True)
-class Fusion:
-    """A way to fuse.
-
-    Attributes:
-        weights: Of the raw logits, by candidate; their ratios count.
-        val_top1: On what it was chosen by.
-        test_top1: On test.
-        interval: Of that, 95 %, over clips.
-    """
-
-    weights: dict[str, float]
-    val_top1: float
-    test_top1: float
-    interval: tuple[float, float]
-
-
 def run_search(job: FusionSearch) -> None:
-    """Searches, prints, and writes fusion.json and a run of MLflow.
+    """Searches, prints, and writes fusion.json and a run of MLflow; what is there is told again.
 
     Raises InputError for anything the user can cause.
     """
     workspace = Workspace(absolute(job.workspace))
-    candidates = of_workspace(workspace, job.runs)
+    uri = workspace.tracking_uri(job.tracking_uri)
+    if job.folds:
+        check_runs(job.runs)
+        everyone = out_of_fold(workspace, job.runs, job.folds, job.tracking_uri)
+    else:
+        everyone = of_workspace(workspace, job.runs)
+    candidates, left_out = on_shared_clips(everyone)
     if len(candidates) < 2:
         raise InputError(
             f"There is nothing to weigh: {candidates[0].name} is one network. A phase-2 run holds "
             "video alone: give its phase-1 run too."
         )
-    uri = workspace.tracking_uri(job.tracking_uri)
-    check_tracking(uri)
+    result = workspace.run(job.runs[0]).result()
+    experiment = experiment_name(result["dataset"], result["protocol"], result["selection"])
+    name = f"{result['dataset']}-fusion-{short_hash(_asked(job, candidates))}"
+    place = folder(workspace.at(f"fusions/{name}"))
+    console = Console(highlight=False, soft_wrap=True)
+    for each in left_out:
+        console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
+    said = _known(place, candidates)
+    page = said and find(uri, experiment, name)
+    if page:
+        console.print(f"{name} is there already: nothing was searched.")
+    else:
+        check_tracking(uri)
+        said = _searched(job, candidates, console)
+        content = (json.dumps(said, indent=2) + "\n").encode()
+        place.write("fusion.json", content)
+        page = track(uri, _tracked(name, experiment, said, job, content))
+    console.print(fusion_table(said))
+    weights = ", ".join(f"{n} {w:.3f}" for n, w in said["fusions"][SEARCHED]["weights"].items())
+    console.print(f"Weights  {weights}")
+    console.print(f"Files    {place.uri}/fusion.json", markup=False)
+    console.print(f"MLflow   {uri}, run {name}: {page}", markup=False)
+
+
+def _asked(job: FusionSearch, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """All that decides what is found, beside the scores."""
+    how = {key: getattr(job, key) for key in ("trials", "evaluations", "seed", "folds")}
+    return how | {"networks": sorted(each.name for each in candidates)}
+
+
+def _scores_digest(candidates: Sequence[Candidate]) -> str:
+    """Of all scores of val and test: a run that is scored anew is searched anew."""
+    digest = hashlib.sha256()
+    for each in sorted(candidates, key=lambda candidate: candidate.name):
+        for part in PARTS:
+            digest.update(getattr(each, part).logits.tobytes())
+    return digest.hexdigest()
+
+
+def _known(place: Folder, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """What was found before, of the same scores; {} for nothing."""
+    try:
+        said: dict[str, Any] = json.loads(place.read("fusion.json"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return said if said.get("scores") == _scores_digest(candidates) else {}
+
+
+def _searched(
+    job: FusionSearch, candidates: Sequence[Candidate], console: Console
+) -> dict[str, Any]:
+    """What fusion.json says."""
     began = time.perf_counter()
     with ray_session() as resources:
         started = time.perf_counter()
         found = search(candidates, job, resources)
     ended = time.perf_counter()
-    fusions = {**baselines(candidates), SEARCHED: judged(candidates, found)}
-    asked = [*sorted(each.name for each in candidates), job.trials, job.evaluations, job.seed]
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    data_set, experiment = _data_set(workspace, job)
-    name = f"{data_set}-fusion-{digest[:8]}"
-    said = {
-        "search": asdict(job),
-        "digest": candidates[0].val.digest,
-        "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},
-    }
-    place = folder(workspace.at(f"fusions/{name}"))
-    content = (json.dumps(said, indent=2) + "\n").encode()
-    place.write("fusion.json", content)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(fusion_table(fusions, len(candidates[0].val), len(candidates[0].test)))
-    weights = ", ".join(f"{n} {w:.3f}" for n, w in fusions[SEARCHED].weights.items())
-    console.print(f"Weights  {weights}")
     tried, took = job.trials * job.evaluations, ended - started
     console.print(f"{tried} weightings in {took:.1f} s, after {started - began:.1f} s for Ray")
-    console.print(f"Files    {place.uri}/fusion.json", markup=False)
-    page = track(uri, _tracked(name, experiment, candidates, fusions, job, content))
-    console.print(f"MLflow   {uri}, run {name}: {page}", markup=False)
+    fusions = {**baselines(candidates), SEARCHED: judged(candidates, found)}
+    return {
+        "search": asdict(job),
+        "digest": candidates[0].val.digest,
+        "scores": _scores_digest(candidates),
+        "clips": {part: len(getattr(candidates[0], part)) for part in PARTS},
+        "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},
+    }
 
 
 def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resources) -> Weights:
@@ -133,11 +175,12 @@ def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resour
     share their edges.
     """
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one ignores verbose=0
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune
 
     weighting = Weighting([each.val for each in candidates])
-    convex = _calibrated(fit_weights([each.val for each in candidates]).weights, weighting)
+    convex = calibrated_weights(fit_weights([each.val for each in candidates]).weights, weighting)
     points = [np.full(len(candidates), 1 / len(candidates)), convex, *np.eye(len(candidates))]
     seeds = list(range(job.seed, job.seed + job.trials))
     given = ray.put((weighting, points, convex, job.evaluations))
@@ -204,77 +247,25 @@ def study(
     return weights, -value
 
 
-def judged(candidates: Sequence[Candidate], calibrated: Weights) -> Fusion:
-    """Weights of calibrated logits, on val and test."""
-    temperatures = np.array(Weighting([each.val for each in candidates]).temperatures)
-    return _fusion(candidates, calibrated / temperatures)
-
-
-def baselines(candidates: Sequence[Candidate]) -> dict[str, Fusion]:
-    """The best network alone, and the fusions that need no search."""
-    best = max(candidates, key=lambda each: top1(each.val))
-    alone = _fusion(candidates, np.array([float(each is best) for each in candidates]))
-    found = {f"{best.name} alone": alone, EQUAL: _fusion(candidates, np.ones(len(candidates)))}
-    if [each.member for each in candidates] == list(MODALITIES):
-        found |= {name: _fusion(candidates, np.array(w)) for name, w in FIELD.items()}
-    return {**found, CONVEX: _fusion(candidates, fit_weights([c.val for c in candidates]).weights)}
-
-
-def _fusion(candidates: Sequence[Candidate], weights: Weights) -> Fusion:
-    val, test = (
-        fuse([getattr(each, part) for each in candidates], weights.tolist())
-        for part in ("val", "test")
-    )
-    shares = (weights / weights.sum()).tolist()
-    names = [each.name for each in candidates]
-    right = test.logits.argmax(1) == test.labels
-    return Fusion(dict(zip(names, shares, strict=True)), top1(val), top1(test), interval(right))
-
-
-def _calibrated(weights: Weights, weighting: Weighting) -> Weights:
-    """Weights of raw logits as those of calibrated ones, of sum 1."""
-    scaled = weights * np.array(weighting.temperatures)
-    shares: Weights = scaled / scaled.sum()
-    return shares
-
-
-def fusion_table(fusions: Mapping[str, Fusion], val_clips: int, test_clips: int) -> Table:
-    """For the terminal."""
-    table = Table(title=f"fusions, {val_clips} clips of val and {test_clips} of test")
-    table.add_column("weights")
-    for name in ("val top-1", "test top-1", "95 %"):
-        table.add_column(name, justify="right")
-    for name, fusion in fusions.items():
-        low, high = fusion.interval
-        cells = (f"{fusion.val_top1:.1%}", f"{fusion.test_top1:.1%}", f"{low:.1%} to {high:.1%}")
-        table.add_row(name, *cells, style="bold" if name == SEARCHED else None)
-    return table
-
-
-def _data_set(workspace: Workspace, job: FusionSearch) -> tuple[str, str]:
-    """Its name, and the experiment of its runs."""
-    result = workspace.run(job.runs[0]).result()
-    return result["dataset"], f"{result['dataset']}/{result['protocol']}"
-
-
 def _tracked(
-    name: str,
-    experiment: str,
-    candidates: Sequence[Candidate],
-    fusions: Mapping[str, Fusion],
-    job: FusionSearch,
-    content: bytes,
+    name: str, experiment: str, said: Mapping[str, Any], job: FusionSearch, content: bytes
 ) -> Derived:
-    lines = [f"| {title} | {f.val_top1:.1%} | {f.test_top1:.1%} |" for title, f in fusions.items()]
+    fusions = said["fusions"]
+    lines = [
+        f"| {title} | {fusion['val_top1']:.1%} | {fusion['test_top1']:.1%} |"
+        for title, fusion in fusions.items()
+    ]
     table = "\n".join(["| weights | val | test |", "|---|---|---|", *lines])
     best = fusions[SEARCHED]
+    on = "val" if not job.folds else f"val, out of {job.folds} folds of the training subjects"
     return Derived(
         experiment=experiment,
         name=name,
-        tags={"hhmnet.phase": "fusion", "hhmnet.data_digest": candidates[0].val.digest},
+        tags={"hhmnet.phase": "fusion", "hhmnet.data_digest": said["digest"]},
         params={"trials": job.trials, "evaluations": job.evaluations, "seed": job.seed}
-        | {f"weight/{each}": f"{weight:.4f}" for each, weight in best.weights.items()},
-        metrics={"best/val_top1": best.val_top1, "test/top1": best.test_top1},
-        note=f"Fusion weights of {len(candidates)} networks, searched on val.\n\n{table}\n",
+        | ({"folds": job.folds} if job.folds else {})
+        | {f"weight/{each}": f"{weight:.4f}" for each, weight in best["weights"].items()},
+        metrics={"best/val_top1": best["val_top1"], "test/top1": best["test_top1"]},
+        note=f"Fusion weights of {len(best['weights'])} networks, searched on {on}.\n\n{table}\n",
         files={"fusion.json": content},
     )

@@ -10,7 +10,14 @@ from typing import Any
 
 from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.footage import load_footage, with_video
-from hhmnet_core.data.protocols import Split, protocol_name, split
+from hhmnet_core.data.protocols import (
+    LITERATURE,
+    VAL,
+    Split,
+    protocol_name,
+    smallest_batch,
+    split,
+)
 from hhmnet_core.data.store import ClipSet, load_clips
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -39,22 +46,30 @@ class Placement:
     Attributes:
         workspace: Folder or URI that holds everything the run makes; $HHMNET_WORKSPACE if set.
         name: Of the run; empty: from the data set and a hash of the config.
-        workers: W, processes that train; null: one a GPU; without, in phase 1 one a CPU up to
-            four, in phase 2 one.
+        workers: W, processes that train, or MIN:MAX where nodes may come and go; null: one a GPU;
+            without, in phase 1 one a CPU up to four, in phase 2 one.
         cpus_per_worker: CPU cores of a worker; null: an equal share.
         gpu: Train on GPUs; null: where there are any.
         tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: a database in the workspace.
-        max_failures: How often workers may die before the run gives up.
+        max_failures: How often workers may die before the run gives up; what a node that was
+            announced to be taken away costs does not count.
+        checkpoint_minutes: Of training after which a checkpoint is taken within an epoch too; 0:
+            after epochs alone.
+        resize_minutes: That MIN:MAX workers train at least before their number is changed.
+        price_per_worker_hour: In any currency, for what a run will cost; 0: not known.
         dry_run: Only say what the run would take.
     """
 
     workspace: str = field(default_factory=default_workspace)
     name: str = ""
-    workers: int | None = None
+    workers: int | str | None = None
     cpus_per_worker: int | None = None
     gpu: bool | None = None
     tracking_uri: str = field(default_factory=default_tracking)
     max_failures: int = 3
+    checkpoint_minutes: float = 10.0
+    resize_minutes: float = 1.0
+    price_per_worker_hour: float = 0.0
     dry_run: bool = False
 
 
@@ -83,6 +98,14 @@ class Phase2Job(Placement, Phase2Config):
 
 
 Job = Phase1Job | Phase2Job
+
+
+def check_placement(placement: Placement) -> None:
+    """Raises InputError for a number that cannot be."""
+    for name in ("checkpoint_minutes", "resize_minutes", "price_per_worker_hour", "max_failures"):
+        value = getattr(placement, name)
+        if not 0 <= value < float("inf"):
+            raise InputError(f"{name} must be at least 0, but is {value}.")
 
 
 def phase_of(job: Job) -> str:
@@ -118,6 +141,21 @@ class Run:
     def members(self) -> tuple[str, ...]:
         """What it reports on, the fusion last."""
         return MEMBERS[self.phase]
+
+    @property
+    def parts(self) -> Split:
+        """The clips that it trains on, and is scored with."""
+        parts = split(self.clips, self.config.data.protocol, self.config.data.selection)
+        if isinstance(self.config, Phase1Config):
+            return parts
+        return with_video(parts, load_footage(self.config.data.store))
+
+    @property
+    def most_data_parallel(self) -> int:
+        """The largest D that its training takes."""
+        if isinstance(self.config, Phase1Config) and self.config.model.name != "stst":
+            return 1  # normalises over the whole batch
+        return smallest_batch(len(self.parts.train), self.config.optim.batch)
 
     @property
     def guide_checkpoint(self) -> str:
@@ -177,10 +215,9 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     if guide is not None:
         science["guide"] = _weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
-    literature = " (literature)" if config.data.selection == "literature" else ""
     tracked = TrackedRun(
         uri=job.tracking_uri or (workspace.tracking_uri("") if workspace.is_local else ""),
-        experiment=f"{manifest.dataset}/{protocol}{literature}",
+        experiment=experiment_name(manifest.dataset, protocol, config.data.selection),
         artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
         name=name,
         members=MEMBERS[phase],
@@ -200,6 +237,12 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         store=store,
     )
     return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)
+
+
+def experiment_name(dataset: str, protocol: str, selection: str) -> str:
+    """MLflow's experiment of runs whose figures may stand beside each other."""
+    kind = {VAL: "", LITERATURE: " (literature)"}.get(selection, " (folds)")
+    return f"{dataset}/{protocol}{kind}"
 
 
 def _without_video(everyone: Split, filmed: Split) -> tuple[str, ...]:

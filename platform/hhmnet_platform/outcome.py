@@ -20,9 +20,10 @@ from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.candidates import PARTS, scores_of
-from hhmnet_platform.cluster import Plan
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
+from hhmnet_platform.plan import Plan
+from hhmnet_platform.points import Point, checkpoint_name
 from hhmnet_platform.tracking import Ending, Tracker
 from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 
@@ -65,8 +66,9 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "members": members,
         "fitted": fitted,
         "layout": str(plan),
+        "layouts": run.folder.layouts(),
         "seconds": round(sum(record["seconds"] for record in history), 3),
-        "checkpoint": f"epoch-{len(history):05d}",
+        "checkpoint": checkpoint_name(Point(len(history))),
         "science": run.science,
         "tags": dict(run.tracked.tags),
         "history": list(history),
@@ -98,8 +100,17 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
         run.folder.write_json(RESULT, result)
     for name in ("config.yaml", RESULT):
         files[FUSION][name] = run.folder.place.read(name)
-    if tracker.finish(Ending("FINISHED", files)):
+    if tracker.finish(Ending("FINISHED", files, _layout_tags(result))):
         run.folder.write_json("tracked.json", {"uri": run.tracked.uri, "page": tracker.page})
+
+
+def _layout_tags(result: Mapping[str, Any]) -> dict[str, str]:
+    """What trained a run whose workers changed in number."""
+    noted = [
+        f"{data} x {modality} {Point(epoch, step)}"
+        for epoch, step, data, modality in result.get("layouts", ())
+    ]
+    return {"hhmnet.layouts": "; ".join(noted)} if noted else {}
 
 
 def fuse_with_skeleton(run: Run) -> dict[str, float]:

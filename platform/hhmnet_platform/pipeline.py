@@ -1,4 +1,4 @@
-"""Phase 1, phase 2 and the ensemble in one go; what is done already is not done again."""
+"""Search, both phases, fusion and ensemble in one go; what is done already is not done again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -6,12 +6,18 @@ from typing import Any
 
 from hhmnet_core.data.batches import DataConfig, StoreConfig
 from hhmnet_core.data.footage import check_video
+from hhmnet_core.data.protocols import VAL
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
-from hhmnet_platform.job import Phase1Job, Phase2Job, Placement
+from hhmnet_platform.fusion_search import FusionSearch
+from hhmnet_platform.fusion_search import run_search as run_fusion_search
+from hhmnet_platform.job import Phase1Job, Phase2Job, Placement, experiment_name
+from hhmnet_platform.search import run_search
+from hhmnet_platform.search_job import Phase1Search, SearchConfig
+from hhmnet_platform.space import configured
 from hhmnet_platform.train import run_phase
 from hhmnet_platform.workspace import RESULT, Workspace, absolute
 
@@ -25,12 +31,14 @@ class Pipeline(Placement):
         phase1: The four skeletal modalities; what `data` and `seed` say counts for both phases.
         phase2: The video network; likewise.
         seed: Of everything random, in both.
+        search: Of what phase 1 is trained with, before it is; no space: no search.
     """
 
     data: StoreConfig = field(default_factory=StoreConfig)
     phase1: Phase1Config = field(default_factory=Phase1Config)
     phase2: Phase2Config = field(default_factory=Phase2Config)
     seed: int = 1
+    search: SearchConfig = field(default_factory=SearchConfig)
 
     def __post_init__(self) -> None:
         for phase in ("phase1", "phase2"):
@@ -44,6 +52,12 @@ class Pipeline(Placement):
 
     def phase1_job(self) -> Phase1Job:
         return Phase1Job(**self._job("phase1"))
+
+    def search_job(self) -> Phase1Search:
+        """Over phase 1; named after the pipeline where that has a name."""
+        study = self.search.study or (self.name and f"{self.name}-search")
+        search = {name.name: getattr(self.search, name.name) for name in fields(SearchConfig)}
+        return Phase1Search(**self._job("phase1") | {"name": ""} | search | {"study": study})
 
     def phase2_job(self, phase1: str) -> Phase2Job:
         """Under the guidance of that run."""
@@ -59,7 +73,7 @@ class Pipeline(Placement):
 
 
 def run_pipeline(job: Pipeline, began: float | None = None) -> None:
-    """Trains, resumes or finds both phases, and selects the ensemble of all that there is.
+    """Searches, trains, resumes or finds both phases, fuses, and selects the ensemble of all.
 
     Args:
         job: What the user asks for.
@@ -67,16 +81,32 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
 
     Raises InputError for anything the user can cause.
     """
-    name = _run_both(job.phase1_job(), job.phase2_job, began)
+    first = job.phase1_job()
+    if first.data.store:
+        check_video(read_manifest(first.data.store), first.data.store)
+    if job.search.space:
+        print("search: what phase 1 is trained with", flush=True)
+        first = configured(first, run_search(job.search_job()))
+        print()
+    name = _run_both(first, job.phase2_job, began)
     if name is None:
         return
-    print("\nensemble: of all finished runs of the experiment", flush=True)
     workspace = Workspace(absolute(job.workspace))
     result = workspace.run(name).result()
-    if result["selection"] != "val":
-        print("None: selection literature holds nothing out to choose by.")
+    print("\nfusion: weights of the five networks, searched on val", flush=True)
+    if result["selection"] != VAL:
+        print("None: give `search.py fusion` --folds, this selection holds nothing out.")
+        print("\nensemble\nNone: nothing was held out to choose by.")
         return
-    experiment = f"{result['dataset']}/{result['protocol']}"
+    run_fusion_search(
+        FusionSearch(
+            runs=[result["tags"]["hhmnet.phase1"], name],
+            workspace=workspace.uri,
+            tracking_uri=job.tracking_uri,
+        )
+    )
+    print("\nensemble: of all finished runs of the experiment", flush=True)
+    experiment = experiment_name(result["dataset"], result["protocol"], VAL)
     run_ensemble(EnsembleJob(experiment, workspace=workspace.uri, tracking_uri=job.tracking_uri))
 
 
@@ -97,8 +127,6 @@ def _run_both(
     first: Phase1Job, second: Callable[[str], Phase2Job], began: float | None
 ) -> str | None:
     """The phase-2 run's name; None where nothing was to be trained."""
-    if first.data.store:
-        check_video(read_manifest(first.data.store), first.data.store)
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)

@@ -36,7 +36,7 @@ class LoopbackConfig(TorchConfig):
 
 
 class _LoopbackBackend(_TorchBackend):
-    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
         import ray
 
         worker_group.execute(_set_torch_distributed_env_vars)
@@ -66,7 +66,7 @@ def _join(backend: str, port: int, rank: int, size: int, seconds: int) -> None:
     listening = _listener.detach() if _listener else None
     _listener = None
     timeout = timedelta(seconds=seconds)
-    store = dist.TCPStore(
+    store = dist.TCPStore(  # type: ignore[attr-defined]
         LOOPBACK, port, size, rank == 0, timeout, multi_tenant=True, master_listen_fd=listening
     )
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)

@@ -1,16 +1,19 @@
 """How every script of `experiments/` ends: done, or one line on stderr and an exit code.
 
-Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C.
-Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
+Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C or
+SIGTERM. Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
 """
 
 import argparse
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from hhmnet_core.errors import InputError
 
@@ -21,7 +24,11 @@ EXIT_INTERRUPTED = 130
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
-    """Runs `main` and ends the process: what the user can cause is one line, not a traceback."""
+    """Runs `main` and ends the process: what the user can cause is one line, not a traceback.
+
+    `ray job stop` and schedulers send SIGTERM: it ends a script as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except InputError as error:
@@ -69,12 +76,24 @@ def given(
 
     Raises InputError as `parse` and the dataclass do.
     """
+    _read_ranges_as_text()
     parser = ArgumentParser(prog=prog, description=about)
     parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
     parser.add_class_arguments(kind)
     values = parser.instantiate(parse(parser, argv))
     config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
     return config
+
+
+def _read_ranges_as_text() -> None:
+    """2:8 is to YAML 1.1, and so to the options that it reads, the number 128, to base 60."""
+    loader = get_yaml_default_loader()  # type: ignore[no-untyped-call]
+    integer = "tag:yaml.org,2002:int"
+    resolvers = loader.yaml_implicit_resolvers
+    for first, known in resolvers.items():
+        resolvers[first] = [each for each in known if each[0] != integer]
+    plain = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
+    loader.add_implicit_resolver(integer, plain, list("-+0123456789"))
 
 
 def one_line(text: str) -> str:

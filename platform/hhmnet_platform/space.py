@@ -26,7 +26,7 @@ class Dimension:
     low: float | None = None
     high: float | None = None
     log: bool = False
-    choices: list[bool | int | float | str] | None = None
+    choices: list[Any] | None = None
 
     def ends(self) -> list[Any]:
         """Values that bound the dimension, to be tried on a config."""
@@ -53,6 +53,7 @@ def distributions(config: Any, space: Mapping[str, Dimension]) -> dict[str, "Bas
     found: dict[str, BaseDistribution] = {}
     for name, dimension in space.items():
         now = _value(config, name)
+        dimension = _with_words(config, name, dimension)
         ranged = dimension.low is not None and dimension.high is not None
         if ranged == bool(dimension.choices):
             raise InputError(f"space.{name} must give either low and high, or choices.")
@@ -92,14 +93,25 @@ def configured(config: Config, values: Mapping[str, Any]) -> Config:
     return config
 
 
-def _check_literal(config: Any, name: str, value: Any) -> None:
-    """Of a field that takes some words alone: a config is not checked for those but when read."""
+def _words(config: Any, name: str) -> tuple[str, ...]:
+    """That a field takes; () for one that takes other values too."""
     part, _, field = name.rpartition(".")
     known = get_type_hints(type(getattr(config, part) if part else config))[field]
-    if get_origin(known) is Literal and value not in get_args(known):
-        raise InputError(
-            f"space.{name} must be of {', '.join(get_args(known))}, but has {value!r}."
-        )
+    return get_args(known) if get_origin(known) is Literal else ()
+
+
+def _with_words(config: Any, name: str, dimension: Dimension) -> Dimension:
+    """The dimension with the word `off` where YAML reads it as false."""
+    if dimension.choices and "off" in _words(config, name):
+        choices = ["off" if choice is False else choice for choice in dimension.choices]
+        return replace(dimension, choices=choices)
+    return dimension
+
+
+def _check_literal(config: Any, name: str, value: Any) -> None:
+    """Of a field that takes some words alone: a config is not checked for those but when read."""
+    if (words := _words(config, name)) and value not in words:
+        raise InputError(f"space.{name} must be of {', '.join(words)}, but has {value!r}.")
 
 
 def _value(config: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,12 @@ class Ending:
     Attributes:
         status: FINISHED, FAILED or KILLED.
         files: For each modality and "fusion": artifact path -> content.
+        tags: What is only known now, on the parent and on every child.
     """
 
     status: str
     files: Mapping[str, Mapping[str, bytes]]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class MlflowWriter:
@@ -153,6 +155,8 @@ class MlflowWriter:
                     self._client.log_artifacts(self.run_ids[member], str(Path(folder, member)))
         with alone(self.run.uri):
             for run_id in self.run_ids.values():
+                for key, value in ending.tags.items():
+                    self._client.set_tag(run_id, key, value)
                 self._client.set_terminated(run_id, ending.status)
 
     def _experiment(self, client: "MlflowClient") -> str:

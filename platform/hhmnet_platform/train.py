@@ -1,25 +1,26 @@
 """A phase on Ray Train: from a job to a tracked, resumable run."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from types import FrameType
 from typing import Any
 
-from hhmnet_platform.cluster import (
-    Plan,
-    Resources,
-    cluster_address,
-    make_plan,
-    ray_session,
-    this_machine,
+from hhmnet_platform.cluster import Resources, cluster_address, ray_session, this_machine
+from hhmnet_platform.estimate import estimate, plan_lines, share_line
+from hhmnet_platform.job import (
+    Job,
+    Phase1Job,
+    Phase2Job,
+    Run,
+    check_placement,
+    phase_of,
+    prepare_run,
+    store_of,
 )
-from hhmnet_platform.estimate import estimate
-from hhmnet_platform.job import Job, Phase1Job, Phase2Job, Run, phase_of, prepare_run, store_of
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.outcome import publish, show, summarise
+from hhmnet_platform.plan import Plan, make_plan
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
@@ -49,19 +50,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
     workspace = Workspace(absolute(job.workspace))
     plan = None if cluster_address() else plan_of(job, this_machine())
     if job.dry_run:
-        with store_of(job, workspace, keep=False) as store:
-            run = prepare_run(job, workspace, store)
-            if plan is None:
-                with ray_session() as resources:
-                    plan = plan_of(job, resources)
-            known = job.data.store or isinstance(job, Phase2Job) or store.startswith(workspace.uri)
-            name = run.folder.name if known else "named by the demo's data, which are made first"
-            print(f"run         {name}\nmesh        {plan}", flush=True)
-            for note in run.notes:
-                print(f"note        {note}")
-            for line in estimate(run, plan).lines():
-                print(line)
-        return run.folder.name
+        return _dry_run(job, workspace)
     workspace.tracking_uri(job.tracking_uri)
     workspace.check_writable()
     if "/runtime_resources/working_dir_files/" in workspace.uri:
@@ -86,8 +75,24 @@ def run_phase(job: Job, began: float | None = None) -> str:
     return run.folder.name
 
 
+def _dry_run(job: Job, workspace: Workspace) -> str:
+    """Says what the run would take; its name."""
+    with ExitStack() as stack:
+        store = stack.enter_context(store_of(job, workspace, keep=False))
+        run = prepare_run(job, workspace, store)
+        there = stack.enter_context(ray_session()) if cluster_address() else this_machine()
+        plan = plan_of(job, there).limited(run.most_data_parallel)
+        known = job.data.store or isinstance(job, Phase2Job) or store.startswith(workspace.uri)
+        name = run.folder.name if known else "named by the demo's data, which are made first"
+        print(f"run         {name}")
+        print("\n".join(plan_lines(run, plan, there)), flush=True)
+        print("\n".join(estimate(run, plan, there, job.price_per_worker_hour).lines()))
+    return run.folder.name
+
+
 def plan_of(job: Job, resources: Resources) -> Plan:
     """The layout that a job comes to on what there is; raises InputError where it does not fit."""
+    check_placement(job)
     workers, modality_parallel = job.workers, None
     if isinstance(job, Phase1Job):
         modality_parallel = job.modality_parallel
@@ -105,15 +110,17 @@ def plan_of(job: Job, resources: Resources) -> Plan:
 
 
 def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
-    with Display(run.config.optim.epochs) as display, _stoppable():
-        display.say(f"run     {run.folder.name}")
-        for note in run.notes:
-            display.say(f"note    {note}")
+    with Display(run.config.optim.epochs) as display:
+        display.say(f"run         {run.folder.name}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")
         with ray_session() as resources:
             startup.mark("Ray")
-            plan = plan_of(job, resources)
-            _check_nodes(job, run)
+            plan = plan_of(job, resources).limited(run.most_data_parallel)
+            for line in plan_lines(run, plan, resources):
+                display.say(line)
+            for end in plan.ends():
+                display.say(share_line(run.config.optim.batch, end))
+            ask_nodes(job, run)
             history, tracker = _fit(job, run, plan, display, startup)
         display.phase("scoring and drawing")
         result = summarise(run, plan, history)
@@ -121,7 +128,8 @@ def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
     show(run, result)
 
 
-def _check_nodes(job: Job, run: Run) -> None:
+def ask_nodes(job: Job, run: Run) -> None:
+    """Raises InputError, naming the node, where one of a cluster's cannot take part in a run."""
     from hhmnet_platform.preflight import check_nodes  # imports Ray
 
     check_nodes(absolute(job.workspace), run.config.data.store, run.clips)
@@ -133,9 +141,10 @@ def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]
     Args:
         job: What was asked for.
         run: What it comes to.
-        plan: Its layout.
+        plan: Its layout, on what there is.
         on_epoch: Is told each epoch's record, once, in order.
     """
+    plan = plan.limited(run.most_data_parallel)
     run.folder.claim(run.science)
     with run.folder.lock(), Display(run.config.optim.epochs) as display:
         result = run.folder.read_json(RESULT)
@@ -160,31 +169,12 @@ def _fit(
     # Imports Ray Train: before MLflow, which would be imported at the same time.
     from hhmnet_platform.driver import Training
 
-    layout = {
-        "hhmnet.workers": str(plan.workers),
-        "hhmnet.modality_parallel": str(plan.modality_parallel),
-        "hhmnet.device": "cuda" if plan.gpu else "cpu",
-    }
-    tracked = replace(run.tracked, tags={**run.tracked.tags, **layout})
+    tracked = replace(run.tracked, tags={**run.tracked.tags, **plan.tags()})
     tracker = Tracker(MlflowWriter(tracked), display.say)
     try:
-        training = Training(job.max_failures, run, plan, display, tracker, startup, on_epoch)
+        training = Training(job, run, plan, display, tracker, startup, on_epoch)
         return training.fit(), tracker
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
         raise
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """`ray job stop` and schedulers send SIGTERM: it ends a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,9 +28,11 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_platform.members import TRAINED
+from hhmnet_platform.points import Point, is_within, point_of
 
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
+LAYOUTS = "layouts.json"
 
 
 def default_workspace() -> str:
@@ -115,11 +117,29 @@ class RunFolder:
     def sub(self, name: str) -> Folder:
         return folder(f"{self.uri}/{name}")
 
-    def epochs_saved(self) -> int:
-        """The newest epoch with a checkpoint that Ray will resume from."""
+    def saved(self) -> Point:
+        """How far the newest checkpoint is that Ray will resume from."""
         noted = self.read_json(SNAPSHOT) or {}
         latest = noted.get("latest_checkpoint_result") or {}
-        return epoch_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
+        return point_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
+
+    def add_layout(self, point: Point, data: int, modality: int) -> None:
+        """Notes what trains from here on, where the number of workers may change."""
+        noted = self.layouts()
+        if not noted or noted[-1][2:] != [data, modality]:
+            self.write_json(LAYOUTS, {"layouts": [*noted, [*point, data, modality]]})
+
+    def layouts(self) -> list[list[int]]:
+        """What trained the run: from which epoch and step on, D and P."""
+        return list((self.read_json(LAYOUTS) or {}).get("layouts", ()))
+
+    def tidy(self) -> None:
+        """Removes checkpoints within an epoch that were left half-written, of a finished run."""
+        noted = self.read_json(SNAPSHOT) or {}
+        known = {str(each["checkpoint_dir_name"]) for each in noted.get("checkpoint_results", ())}
+        for name in self.place.names():
+            if is_within(name) and name not in known:
+                self.place.remove_folder(name)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the run; None where there is none."""
@@ -233,23 +253,13 @@ def alone_in(path: Path, otherwise: str) -> Iterator[None]:
         held.release()
 
 
-def fetched(uri: str, stack: ExitStack) -> Path:
-    """A local copy of the files of a folder, until the stack closes."""
+def fetched(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
+    """A local copy of a folder's files, or of some of them, until the stack closes."""
     local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     place = folder(uri)
-    for name in place.names():
+    for name in place.names() if names is None else names:
         (local / name).write_bytes(place.read(name))
     return local
-
-
-def checkpoint_name(epoch: int) -> str:
-    """The folder of an epoch's checkpoint, in its run's."""
-    return f"epoch-{epoch:05d}"
-
-
-def epoch_of(checkpoint: str) -> int:
-    """The epoch of such a folder."""
-    return int(checkpoint.rpartition("/")[2].removeprefix("epoch-"))
 
 
 def flat(config: object) -> dict[str, Any]:
@@ -270,8 +280,13 @@ def flat(config: object) -> dict[str, Any]:
 
 def run_name(dataset: str, phase: str, science: Mapping[str, Any]) -> str:
     """`<dataset>-<phase>-<hash>`, the hash over all that decides the result."""
-    text = json.dumps(science, sort_keys=True, separators=(",", ":"))
-    return f"{dataset}-{phase}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{dataset}-{phase}-{short_hash(science)}"
+
+
+def short_hash(said: Mapping[str, Any]) -> str:
+    """Of JSON's plain values: eight digits that equal ones share."""
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def check_name(name: str) -> None:

@@ -4,10 +4,15 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.v2.event_logger import AutoscalerEventLogger
+from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+from ray.autoscaler.v2.utils import ResourceRequestUtil
 
 from hhmnet_platform.cluster import nodes_to_come
 
@@ -114,3 +119,28 @@ def test_everything_that_travels_is_there(aws: Config) -> None:
     assert all((CLUSTER / here).exists() for here in mounts.values())
     needed = {"README.md", "constraints.txt", "pyproject.toml", "hhmnet_core", "platform"}
     assert needed <= {there.removeprefix("~/hhmnet/") for there in mounts}
+
+
+def asked_for(config: Config, sold_out: tuple[str, ...] = (), cpu_alone: bool = False) -> set[str]:
+    """The kinds of node that Ray's autoscaler takes for eight workers, each with a GPU."""
+    configs = AutoscalingConfig(config, skip_content_hash=True)
+    each = {"CPU": 1} if cpu_alone else {"CPU": 8, "GPU": 1}
+    wanted = [ResourceRequestUtil.make(each)] * 8
+    reply = ResourceDemandScheduler(AutoscalerEventLogger(MagicMock())).schedule(
+        SchedulingRequest(
+            node_type_configs=configs.get_node_type_configs(),
+            resource_requests=ResourceRequestUtil.group_by_count(wanted),
+            disable_launch_config_check=True,
+            max_num_nodes=configs.get_max_num_nodes(),
+            recoverable_resource_availabilities=dict.fromkeys(sold_out, 0.0),
+        )
+    )
+    return {launch.instance_type for launch in reply.to_launch} - {"head"}
+
+
+def test_autoscaler_takes_the_nodes_that_are_meant(aws: Config) -> None:
+    assert asked_for(aws) == {"gpu_on_demand"}
+    assert asked_for(aws, cpu_alone=True) == {"cpu"}
+    aws["available_node_types"]["gpu_spot"]["max_workers"] = 2
+    assert asked_for(aws) == {"gpu_spot"}
+    assert asked_for(aws, sold_out=("gpu_spot",)) == {"gpu_on_demand"}

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
+from hhmnet_core.fusion.scores import ScoreTable, fuse, shared, top1
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.fusion.weighting import Weighting
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.candidates import Candidate, Rejected
+from hhmnet_platform.candidates import Candidate, Rejected, on_shared_clips
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_job import EnsembleJob, described
 from hhmnet_platform.ensemble_report import page_of
-from hhmnet_platform.fusion_search import baselines, judged, study
+from hhmnet_platform.fusion_search import study
+from hhmnet_platform.fusions import baselines, judged
 
 NAMES = tuple(f"class <{number}>" for number in range(5))
 CONFIG = SelectionConfig(steps=10, bags=4)
@@ -124,6 +125,24 @@ def test_tables_that_do_not_belong_together_are_named(candidates: list[Candidate
     other = replace(candidates[1], val=replace(candidates[1].val, digest="e" * 64))
     with pytest.raises(InputError, match="differ in data digest"):
         make_ensemble([candidates[0], other], [], CONFIG)
+
+
+def test_clips_without_video_are_left_out_of_all(candidates: list[Candidate]) -> None:
+    few = [shared([each, table("", "", each.split, 0, clips=190)])[0] for each in
+           (candidates[-1].val, candidates[-1].test)]  # fmt: skip
+    filmed = replace(candidates[-1], val=few[0], test=few[1])
+    kept, left_out = on_shared_clips([*candidates[:-1], filmed])
+    assert {len(each.val) for each in kept} == {len(each.test) for each in kept} == {190}
+    assert [(each.name, each.reason) for each in left_out] == [
+        ("10 of 200 clips of val and 10 of 200 clips of test",
+         "have no video, which some networks need")
+    ]  # fmt: skip
+    assert make_ensemble(kept, left_out, CONFIG).leaderboard[0].test_top1 > 0.5
+    skeletons, nothing = on_shared_clips(candidates[:-1])
+    assert skeletons == candidates[:-1] and not nothing
+    lost = replace(candidates[0], val=shared([candidates[0].val, few[0]])[0])
+    with pytest.raises(InputError, match="differ in 10 sample ids"):  # skeletons have all clips
+        make_ensemble(on_shared_clips([lost, *candidates[1:-1]])[0], [], CONFIG)
 
 
 def test_study_finds_a_known_optimum(candidates: list[Candidate]) -> None:

@@ -14,8 +14,11 @@ from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform import pipeline
 from hhmnet_platform.ensemble_job import EnsembleJob
+from hhmnet_platform.fusion_search import FusionSearch
 from hhmnet_platform.job import Phase1Job, Phase2Job
 from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
+from hhmnet_platform.search_job import Phase1Search, SearchConfig
+from hhmnet_platform.space import Dimension
 
 
 @pytest.fixture
@@ -29,12 +32,20 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         if not job.dry_run:
-            result = {"dataset": "data", "protocol": "xsub", "selection": job.data.selection}
+            result = {"dataset": "data", "protocol": "xsub", "selection": job.data.selection,
+                      "tags": {"hhmnet.phase1": getattr(job, "phase1", "")}}  # fmt: skip
             (folder / "result.json").write_text(json.dumps(result))
         return name
 
     monkeypatch.setattr(pipeline, "run_phase", run)
+
+    def search(job: Any) -> dict[str, Any]:
+        jobs.append(job)
+        return {"contrast.temperature": 0.25}
+
     monkeypatch.setattr(pipeline, "run_ensemble", jobs.append)
+    monkeypatch.setattr(pipeline, "run_fusion_search", jobs.append)
+    monkeypatch.setattr(pipeline, "run_search", search)
     monkeypatch.setattr(pipeline, "read_manifest", lambda store: store)
     monkeypatch.setattr(pipeline, "check_video", lambda manifest, store: manifest)
     return jobs
@@ -60,13 +71,24 @@ def test_both_phases_share_store_seed_and_place(
     assert (first.name, second.name) == ("mine-phase1", "mine-phase2")
     assert first.workers == second.workers == 2
     assert second.phase1 == "run-1"
-    assert "holds nothing out to choose by" in capsys.readouterr().out
+    assert "nothing was held out to choose by" in capsys.readouterr().out
 
 
-def test_ensemble_comes_last(trained: list[Any], tmp_path: Path) -> None:
+def test_what_the_search_finds_is_trained_whole(trained: list[Any], tmp_path: Path) -> None:
+    search = SearchConfig(space={"contrast.temperature": Dimension(0.1, 0.5)}, trials=7, epochs=3)
+    run_pipeline(Pipeline(workspace=str(tmp_path), name="mine", seed=5, search=search))
+    asked, first = trained[:2]
+    assert isinstance(asked, Phase1Search)
+    assert (asked.study, asked.name, asked.seed) == ("mine-search", "", 5)
+    assert (asked.trials, asked.epochs, asked.space) == (7, 3, search.space)
+    assert (first.contrast.temperature, first.optim) == (0.25, OptimConfig())
+
+
+def test_fusion_and_ensemble_come_last(trained: list[Any], tmp_path: Path) -> None:
     run_pipeline(Pipeline(workspace=str(tmp_path), tracking_uri="http://there"))
-    assert [type(job) for job in trained] == [Phase1Job, Phase2Job, EnsembleJob]
-    ensemble = trained[-1]
+    assert [type(job) for job in trained] == [Phase1Job, Phase2Job, FusionSearch, EnsembleJob]
+    fusion, ensemble = trained[-2:]
+    assert (fusion.runs, fusion.tracking_uri) == (["run-1", "run-2"], "http://there")
     assert (ensemble.experiment, ensemble.tracking_uri) == ("data/xsub", "http://there")
 
 

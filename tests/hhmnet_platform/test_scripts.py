@@ -8,7 +8,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.scripts import parse, run_script
+from hhmnet_platform.scripts import given, parse, run_script
 
 
 @dataclass
@@ -122,3 +122,27 @@ def test_config_file_that_is_not_text_is_told(parser: ArgumentParser, tmp_path: 
 def test_beginning_of_an_option_is_not_the_option(parser: ArgumentParser) -> None:
     with pytest.raises(InputError, match=r"--part\.widt"):
         parse(parser, ["--part.widt=4"])
+
+
+@dataclass
+class Counted:
+    """A range.
+
+    Attributes:
+        workers: A number or a range.
+        hexadecimal: A number.
+    """
+
+    workers: int | str | None = None
+    hexadecimal: int = 0
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("2:8", "2:8"), ("10:64", "10:64"), ("16", 16), ("null", None)]
+)
+def test_a_range_is_no_number_to_base_60(said: str, meant: object, tmp_path: Path) -> None:
+    assert given("some.py", "", Counted, [f"--workers={said}"]).workers == meant
+    config = tmp_path / "config.yaml"
+    config.write_text(f"workers: {said}\nhexadecimal: 0x10\n")
+    found = given("some.py", "", Counted, [f"--config={config}"])
+    assert (found.workers, found.hexadecimal) == (meant, 16)

@@ -1,10 +1,14 @@
 """What a search may change: the config's own fields, with values that the config takes."""
 
+from pathlib import Path
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.job import Phase1Job
+from hhmnet_platform.job import Phase1Job, Phase2Job
+from hhmnet_platform.scripts import given
+from hhmnet_platform.search_job import Phase2Search
 from hhmnet_platform.space import Dimension, configured, distributions
 
 
@@ -18,6 +22,15 @@ def test_distributions_follow_the_fields() -> None:
         "contrast.temperature": FloatDistribution(0.03, 0.5, log=True),
         "optim.epochs": IntDistribution(2, 5),
         "model.mask": CategoricalDistribution([True, False]),
+    }
+
+
+def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text("space: {guidance.mode: {choices: [off, 'off', uniform]}}")
+    space = given("search.py", None, Phase2Search, ["--config", str(file)]).space
+    assert distributions(Phase2Job(), space) == {
+        "guidance.mode": CategoricalDistribution(["off", "off", "uniform"])
     }
 
 

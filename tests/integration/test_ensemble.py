@@ -58,6 +58,34 @@ def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> No
     assert "| searched |" in tracked.data.tags["mlflow.note.content"]
 
 
+def test_weights_are_fitted_out_of_fold_where_nothing_is_held_out(
+    start: Start, phase1: Start, tmp_path: Path
+) -> None:
+    whole = phase1(tmp_path, "--data.selection=literature", "--optim.epochs=1")
+    assert whole.finish() == 0, whole.output
+    (run,) = (folder.name for folder in (tmp_path / "runs").iterdir())
+    given = (f"--workspace={tmp_path}", f"--runs=[{run}]", "--trials=1", "--evaluations=20")
+    process = ended(start, "search.py", "fusion", *given, "--folds=2")
+    assert process.popen.returncode == 0, process.output
+    assert "fold 2 of 2" in process.output and "clips of val, out of fold," in process.output
+    (folder,) = (tmp_path / "fusions").iterdir()
+    said = json.loads((folder / "fusion.json").read_text())
+    client = MlflowClient(uri(tmp_path))
+    held_out = client.get_experiment_by_name(f"{EXPERIMENT} (folds)").experiment_id
+    twins = client.search_runs([held_out], "tags.`hhmnet.modality` = 'fusion'")
+    assert sorted(twin.data.tags["hhmnet.selection"] for twin in twins) == [
+        "fold-1-of-2", "fold-2-of-2"
+    ]  # fmt: skip
+    result = json.loads((tmp_path / "runs" / run / "result.json").read_text())
+    equal = said["fusions"]["equal"]["test_top1"]  # of the run itself, not of its twins
+    assert equal == pytest.approx(result["members"]["fusion"]["test_top1"])
+    again = ended(start, "search.py", "fusion", *given, "--folds=2")
+    assert again.output.count("is complete") == 2, again.output
+    assert "is there already: nothing was searched" in again.output
+    without = ended(start, "search.py", "fusion", *given)
+    assert without.popen.returncode == 2 and "or --folds." in without.output
+
+
 def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     client = MlflowClient(uri(workspace))
     number = client.get_experiment_by_name(EXPERIMENT).experiment_id
@@ -119,6 +147,8 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         ("search.py", ("fusion", "--trials=0"), "trials must be 1 to"),
         ("search.py", ("fusion", "--seed=99999999999999999999"), "seed must be 0 to"),
         ("search.py", ("fusion", "--trails=3"), "trails"),
+        ("search.py", ("fusion", "--folds=1"), "folds must be 2 to 100"),
+        ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "is unfinished"),
         ("ensemble.py", (), "--experiment is missing"),
         ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
         (

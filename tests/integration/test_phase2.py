@@ -55,7 +55,7 @@ def finished(phase2: Start, workspace: Path) -> Path:
     assert process.finish() == 0, process.output
     assert "1 network each" in process.output
     said = "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
-    assert f"note    {said}" in process.output
+    assert f"note        {said}" in process.output
     return workspace
 
 
@@ -137,8 +137,16 @@ def test_pipeline_finds_what_is_done_and_trains_the_rest(
 
     again = pipeline(finished)
     assert again.count("is complete") == 2 and "starting Ray" not in again
+    assert "4 of 12 clips of val and 2 of 18 clips of test have no video" in again
+    (found,) = (finished / "fusions").glob("*/fusion.json")
+    said = json.loads(found.read_text())
+    assert said["clips"] == {"val": 8, "test": 16} and len(said["fusions"]["equal"]["weights"]) == 5
     (report,) = (finished / "ensembles").glob("*/report.html")
     assert f"Report   {report}" in again
+    ensemble = json.loads((report.parent / "ensemble.json").read_text())
+    (without,) = (each for each in ensemble["rejected"] if "no video" in each["reason"])
+    assert without["name"] == "4 of 12 clips of val and 2 of 18 clips of test"
+    assert len(ensemble["leaderboard"]) >= 5 + 5  # five networks, and what they are compared with
     planned = pipeline(tmp_path / "new", "--dry_run=true")
     assert "It can be planned when phase 1 has been trained" in planned
     half = tmp_path / "half"
@@ -146,6 +154,28 @@ def test_pipeline_finds_what_is_done_and_trains_the_rest(
     rest = pipeline(half)
     assert rest.count("is complete") == 1 and "1 network each" in rest
     assert weights(half) == weights(finished)
+
+
+def test_guidance_is_searched_and_the_best_is_a_config(
+    finished: Path, start: Start, tmp_path: Path
+) -> None:
+    shutil.copytree(runs(finished)["phase1"], tmp_path / "runs" / runs(finished)["phase1"].name)
+    space = "--space={guidance.mode: {choices: [uniform, 'off']}, parts.temperature: {low: 0.05, "
+    given = (f"--phase1={runs(finished)['phase1'].name}", f"--workspace={tmp_path}", *TINY)
+    few = ("--trials=2", "--epochs=1", "--grace=1", "--workers=1", "--cpus_per_worker=1")
+    script = PHASE2.with_name("search.py")
+    search = start(sys.executable, script, "phase2", *given, *few, f"{space}high: 0.5}}}}")
+    assert search.finish() == 0, search.output
+    (study,) = (tmp_path / "searches").iterdir()
+    assert study.name.startswith("films-search-")
+    assert f"phase2.py --config {study}/best.yaml --phase1 {given[0][9:]}" in search.output
+    trials = json.loads((study / "trials.json").read_text())
+    assert {trial["epochs"] for trial in trials} == {1} and len(trials) == 2
+    plan = start(
+        sys.executable, PHASE2, f"--config={study / 'best.yaml'}", *given[:2], "--dry_run=true"
+    )
+    assert plan.finish() == 0, plan.output
+    assert "steps       3 an epoch, 9 in 3 epochs" in plan.output  # the whole run, not a trial's
 
 
 def test_pipeline_without_video_says_so_before_it_trains(

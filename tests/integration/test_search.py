@@ -1,6 +1,7 @@
 """A search over phase 1: whole and stopped trials, a kill in the middle, what it leaves behind."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,10 +96,31 @@ def test_killed_search_goes_on_and_loses_no_trial(search: Start, tmp_path: Path)
     assert "The study tiny exists with another config" in other.output
 
 
+def test_stopped_search_says_so_and_marks_its_trials(
+    search: Start, wait: Callable[..., None], tmp_path: Path
+) -> None:
+    process = search(tmp_path, "--epochs=900")  # not at its end before the signal comes
+    process.wait_for(r"trials are left")
+    database = tmp_path / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{database}")
+
+    def told() -> list[Any]:
+        experiment = client.get_experiment_by_name("synthetic/cross-subject")
+        runs = client.search_runs([experiment.experiment_id]) if experiment else []
+        return [run for run in runs if "val/top1" in run.data.metrics]
+
+    wait(lambda: bool(told()), "a trial's first epoch", 200)
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.finish(90) == 130, process.output
+    assert process.output.splitlines()[-1] == "interrupted."
+    assert "Traceback" not in process.output and "the best of" not in process.output
+    assert {run.info.status for run in told()} == {"KILLED"}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--study=",), "--study is missing"),
+        (("--name=mine",), "name the --study"),
         (("--data.selection=literature",), "A search chooses by val"),
         (("--space={contrast.temprature: {low: 0.1, high: 0.5}}",), "is no field of the config"),
         (("--reduction=1",), "reduction must be at least 2"),

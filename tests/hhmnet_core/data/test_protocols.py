@@ -6,7 +6,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hhmnet_core.data.clips import Clip, ClipSet
-from hhmnet_core.data.protocols import Protocol, divide, protocol_name, split
+from hhmnet_core.data.protocols import (
+    Protocol,
+    divide,
+    fold_selection,
+    protocol_name,
+    split,
+)
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
@@ -65,13 +71,24 @@ def test_literature_carves_nothing(clips: ClipSet) -> None:
     assert [len(parts.train), len(parts.val), len(parts.test)] == [22, 0, 11]
 
 
+def test_folds_hold_every_training_clip_out_once(clips: ClipSet) -> None:
+    folds = [split(clips, "view", fold_selection(fold, 3)) for fold in (1, 2, 3)]
+    whole = split(clips, "view", "literature")
+    held_out = np.concatenate([parts.val for parts in folds])
+    assert sorted(held_out) == whole.train.tolist()
+    for parts in folds:
+        assert sorted([*parts.train, *parts.val]) == whole.train.tolist()
+        assert not set(clips.subjects[parts.train]) & set(clips.subjects[parts.val])
+        np.testing.assert_array_equal(parts.test, whole.test)
+
+
 def test_empty_name_is_the_first_protocol(clips: ClipSet) -> None:
     assert protocol_name(clips.manifest.protocols, "") == "view"
     np.testing.assert_array_equal(split(clips, "", "val").train, split(clips, "view", "val").train)
 
 
 def test_fewer_than_five_subjects_set_the_last_aside() -> None:
-    parts = divide(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, carve=True)
+    parts = divide(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
     assert [parts.train.tolist(), parts.val.tolist(), parts.test.tolist()] == [[1, 2], [0], [3]]
 
 
@@ -79,7 +96,10 @@ def test_fewer_than_five_subjects_set_the_last_aside() -> None:
     ("protocol", "selection", "said"),
     [
         ("nope", "val", "Unknown protocol 'nope'; the store has view, subject, one"),
-        ("view", "best", "Unknown selection 'best'; expected val or literature"),
+        ("view", "best", "Unknown selection 'best'; expected val, literature, or a fold"),
+        ("view", "fold-6-of-5", "Unknown selection 'fold-6-of-5'"),
+        ("view", "fold-1-of-1", "Unknown selection 'fold-1-of-1'"),
+        ("view", "fold-1-of-12", "view trains on fewer subjects than fold-1-of-12 needs"),
         ("one", "val", "one trains on a single subject"),
         ("no train", "val", "no train finds no train clips"),
         ("no test", "val", "no test finds no test clips"),
@@ -100,7 +120,7 @@ def test_unknown_field_and_overlap_are_refused() -> None:
     with pytest.raises(InputError, match="names view; expected fields of subject"):
         Protocol({"view": [1]}, {"camera": [2]})
     with pytest.raises(InputError, match="1 clips would both train and test"):
-        divide(groups_of([1, 2], [1, 3]), Protocol({}, {"camera": [3]}), carve=True)
+        divide(groups_of([1, 2], [1, 3]), Protocol({}, {"camera": [3]}), "val")
 
 
 @given(facts=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=60))
@@ -108,7 +128,7 @@ def test_parts_never_share_a_clip_nor_train_and_val_a_subject(
     facts: list[tuple[int, int]],
 ) -> None:
     groups = groups_of([subject for subject, _ in facts], [camera for _, camera in facts])
-    parts = divide(groups, VIEW, carve=True)
+    parts = divide(groups, VIEW, "val")
     everyone = np.concatenate([parts.train, parts.val, parts.test])
     assert sorted(everyone) == list(range(len(facts)))
     for part in (parts.train, parts.val, parts.test):

@@ -20,6 +20,7 @@ from hhmnet_core.fusion.scores import (
     per_class_accuracy,
     read_scores,
     shared,
+    stacked,
     top1,
     write_scores,
 )
@@ -187,3 +188,16 @@ def test_shared_keeps_the_clips_that_all_tables_have() -> None:
     np.testing.assert_array_equal(first.logits, logits[[0, 1, 3]])
     np.testing.assert_array_equal(second.logits, -logits[[0, 1, 3]])
     assert (fuse([first, second]).logits == 0).all()
+
+
+def test_stacked_tables_are_one_of_all_their_clips() -> None:
+    ids = [("clip0", "clip1"), ("clip9", "clip8", "clip7")]
+    folds = [make_table(at, len(names), sample_ids=names) for at, names in enumerate(ids)]
+    whole = stacked(folds)
+    assert whole.sample_ids == ids[0] + ids[1]
+    np.testing.assert_array_equal(whole.logits, np.concatenate([t.logits for t in folds]))
+    np.testing.assert_array_equal(whole.labels, np.concatenate([t.labels for t in folds]))
+    with pytest.raises(InputError, match="Clip clip1 is in two of the tables of joint"):
+        stacked([folds[0], make_table(2, 1, sample_ids=("clip1",))])
+    with pytest.raises(InputError, match="differ in data digest"):
+        stacked([folds[0], replace(folds[1], digest="e" * 64)])

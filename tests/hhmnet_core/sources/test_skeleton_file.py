@@ -1,11 +1,12 @@
-"""The parser of `.skeleton` files against a plain one, and on every kind of damage."""
+"""The parser of `.skeleton` files against plain ones, and on every kind of damage."""
 
 import numpy as np
 import pytest
 from ntu_files import JOINTS, File, Track, read_plainly, standing
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources._skeleton_file import parse_skeleton
+from hhmnet_core.sources._skeleton_bytes import read_regular
+from hhmnet_core.sources._skeleton_file import parse_skeleton, read_lines
 
 
 def example() -> File:
@@ -59,6 +60,65 @@ def test_recording_without_bodies_has_none() -> None:
     assert (recording.num_frames, recording.bodies) == (3, ())
 
 
+REGULAR = {
+    "as the sensor writes it": example().text(),
+    "unix line ends": example().text().replace("\r", ""),
+    "nobody": File(3).text(),
+}
+
+
+@pytest.mark.parametrize("kind", REGULAR)
+def test_regular_file_is_read_without_its_lines(kind: str) -> None:
+    assert read_regular(REGULAR[kind].encode()) is not None
+
+
+# What a C library may write, what only Python reads, what no one reads, and hard ones to round.
+NUMBERS = (
+    b"nan", b"-inf", b"infinity", b"NaN", b"nan(1)", b"-1.#IND", b"1e-05", b"1E+3", b"1_0", b"+1",
+    b".5", b"5.", b"-0", b"1e400", b"1e-400", b"0x10", b"1e", b"-", b".", b"1.5f", b"", b"9" * 70,
+    b"0." + b"0123456789" * 4, b"4.9e-324", b"1.00000005960464477539", b"7.038531e-26",
+)  # fmt: skip
+LETTERS = b" \t\r\n\x0b\x0c\x00\x1c\x1f0123456789..--+eEnf_/\xa0"
+
+
+def spoilt(random: np.random.Generator, text: bytes) -> bytes:
+    """A file with one letter, line or field of it changed, once to three times."""
+    for _ in range(random.integers(1, 4)):
+        kind, at = random.integers(6), random.integers(len(text))
+        lines = text.split(b"\n")
+        line = random.integers(len(lines))
+        letter = LETTERS[at % len(LETTERS)].to_bytes()
+        if kind == 0:
+            text = text[:at] + letter + text[at + 1 :]
+        elif kind == 1:
+            text = text[:at] + letter + text[at:]
+        elif kind == 2:
+            text = text[:at] + text[at + 1 :]
+        else:
+            fields = lines[line].split(b" ")
+            fields[at % len(fields)] = NUMBERS[random.integers(len(NUMBERS))]
+            lines[line] = b" ".join(fields) if kind < 5 else lines[at % len(lines)]
+            text = b"\n".join(lines)
+    return text
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_spoilt_file_is_read_as_line_by_line_or_left() -> None:
+    random = np.random.default_rng(0)
+    whole = [text.encode() for text in REGULAR.values()]
+    read = 0
+    for number in range(1200):
+        text = spoilt(random, whole[number % len(whole)])
+        fast = read_regular(text)
+        if fast is not None:
+            plain = read_lines(text, "file")
+            assert (fast.num_frames, fast.ids) == (plain.num_frames, plain.ids)
+            np.testing.assert_array_equal(fast.frames, plain.frames)
+            assert fast.values.tobytes() == plain.values.tobytes()
+            read += 1
+    assert 300 < read < 900
+
+
 def test_cut_at_any_line_is_refused_by_the_line() -> None:
     whole = File(2, [Track(0, standing(np.random.default_rng(0), 2))]).text()
     lines = whole.split("\r\n")[:-1]
@@ -86,6 +146,7 @@ DAMAGED = {
     "empty": ("", "line 1: the file ends here"),
     "no frames": ("0\r\n", "line 1: the recording has 0 frames"),
     "text": ("# hello\n", r"line 1: '# hello', expected the number of frames"),
+    "digits": ("9" * 5000 + "\r\n", "line 1: '9+', expected the number of frames"),
     "bodies": (replaced(1, "-1"), "line 2: '-1', expected the number of bodies"),
     "body": (replaced(2, "1 2 3"), "line 3: '1 2 3', expected a body's 10 fields"),
     "joints": (replaced(3, "20"), "line 4: '20', expected 25 joints"),

@@ -1,4 +1,7 @@
-"""One process of phase 2: `phase2_worker.py RANK WORLD RENDEZVOUS STORE PHASE1 OUT`."""
+"""One process of phase 2: `phase2_worker.py RANK WORLD RENDEZVOUS STORE PHASE1 OUT [RESUME]`.
+
+Reports after every step.
+"""
 
 import json
 import sys
@@ -28,14 +31,20 @@ def config() -> Phase2Config:
     )
 
 
-def main(rank: int, world: int, rendezvous: str, store: str, phase1: str, out: str) -> None:
+def main(
+    rank: int, world: int, rendezvous: str, store: str, phase1: str, out: str, *resume: str
+) -> None:
     torch.set_num_threads(1)
     if world > 1:
         dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=world)
     cache = Path(out) / "cache"
     clips, footage = load_clips(store, cache), load_footage(store, cache)
-    for report in fit(config(), clips, footage, Path(phase1), Mesh()):
-        report.state.save(Path(out) / f"epoch{report.epoch}")
+    given = {"resume": Path(resume[0])} if resume else {}
+    for report in fit(
+        config(), clips, footage, Path(phase1), Mesh(), patience=lambda: 0.0, **given
+    ):
+        within = f"-{report.steps}" if report.steps else ""
+        report.state.save(Path(out) / f"epoch{report.epoch}{within}")
     tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}
     said = {"history": [asdict(record) for record in report.history], "scores": tables}
     (Path(out) / f"rank{rank}.json").write_text(json.dumps(said))

@@ -126,3 +126,31 @@ def test_resuming_is_exact_on_one_process(
         assert (out / file).read_bytes() == (folder / file).read_bytes()
     rescored = train(tmp_path / "rescored", tiny_store, (1, 1), resume=folder / "epoch3")
     assert rescored == expected
+
+
+def within(folder: Path) -> Path:
+    """A checkpoint that was written within an epoch; not the first epoch's, which has no best."""
+    return max(folder.glob("epoch1-*"))
+
+
+def test_resuming_within_an_epoch_is_exact_on_one_process(
+    alone: tuple[Path, dict[str, Any]], tiny_store: Path, tmp_path: Path
+) -> None:
+    folder, expected = alone
+    out = tmp_path / "resumed"
+    assert train(out, tiny_store, (1, 1), resume=within(folder)) == expected
+    assert not (out / "epoch1").exists()
+    for epoch in (2, 3):
+        for modality in MODALITIES:
+            file = f"epoch{epoch}/{modality}.safetensors"
+            assert (out / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_a_checkpoint_within_an_epoch_of_2x2_resumes_in_1x2(
+    alone: tuple[Path, dict[str, Any]], tiny_store: Path, tmp_path: Path
+) -> None:
+    folder, expected = alone
+    train(tmp_path / "2x2", tiny_store, (2, 2))
+    resumed = train(tmp_path / "1x2", tiny_store, (1, 2), resume=within(tmp_path / "2x2"))
+    assert_close(resumed, expected)
+    assert_same(tmp_path / "1x2", folder, epoch=3)

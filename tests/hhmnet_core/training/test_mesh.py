@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.training.mesh import Mesh, check_modality_parallel
+from hhmnet_core.training.mesh import Mesh, check_modality_parallel, packed
 
 
 @pytest.mark.parametrize(("workers", "parallel"), [(1, 1), (2, 2), (4, 4), (8, 4), (3, 1), (6, 2)])
@@ -44,3 +44,18 @@ def test_one_process_hosts_all_and_passes_tensors_through() -> None:
     assert mesh.gather(local, 5) is local
     assert mesh.sum_by_modality(local) is local
     assert Mesh.alone(4).modalities == ("joint",)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "group", "order"),
+    [
+        ("aabb", 2, [0, 1, 2, 3]),
+        ("aaab", 2, [0, 1, 2, 3]),  # one group has to lie on two nodes
+        ("aaabbbcc", 2, [0, 1, 3, 4, 6, 7, 2, 5]),
+        ("aaabbbbb", 4, [3, 4, 5, 6, 0, 1, 2, 7]),
+        ("abab", 2, [0, 2, 1, 3]),
+        ("abc", 1, [0, 1, 2]),
+    ],
+)
+def test_groups_lie_on_one_node_where_they_fit(nodes: str, group: int, order: list[int]) -> None:
+    assert packed(nodes, group) == order

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.protocols import fold_selection
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import top1
 from hhmnet_core.models.registry import ModelConfig
@@ -95,6 +96,27 @@ def test_literature_selection_trains_on_all_and_has_no_val(tiny_clips: ClipSet) 
     (report,) = fit(config, tiny_clips, Mesh())
     assert {table.split for table in report.scores} == {"test"}
     assert not any(name.startswith(("val/", "best/")) for name in report.metrics["joint"])
+
+
+def test_a_fold_is_scored_by_the_last_epoch_and_chooses_none(tiny_clips: ClipSet) -> None:
+    short = replace(SMALL, optim=replace(SMALL.optim, epochs=4))
+    *_, chosen = fit(short, tiny_clips, Mesh())
+    folds = []
+    for fold in (1, 2):
+        data = replace(SMALL.data, selection=fold_selection(fold, 2))
+        *_, last = fit(replace(short, data=data), tiny_clips, Mesh())
+        folds.append(last)
+        for modality in MODALITIES:
+            values = last.metrics[modality]
+            assert values["best/epoch"] == 4
+            assert values["best/val_top1"] == values["val/top1"]
+    held_out = [
+        {s for t in last.scores if t.split == "val" for s in t.sample_ids} for last in folds
+    ]
+    assert not held_out[0] & held_out[1]
+    assert set(next(t for t in chosen.scores if t.split == "val").sample_ids) <= set.union(
+        *held_out
+    )
 
 
 def test_modalities_do_not_depend_on_each_other_without_contrast(tiny_clips: ClipSet) -> None:
@@ -260,3 +282,36 @@ def test_encoders_side_by_side_train_as_one_after_the_other(tiny_clips: ClipSet)
         torch.set_num_threads(threads)
     for modality, values in metrics[0].items():
         assert metrics[1][modality] == pytest.approx(values, rel=1e-9)
+
+
+def test_reports_within_an_epoch_hold_how_far_it_has_come(
+    tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    config = replace(SMALL, optim=replace(SMALL.optim, epochs=2))
+    whole = list(fit(config, tiny_clips, Mesh()))
+    reports = []
+    for report in fit(config, tiny_clips, Mesh(), patience=lambda: 0.0):
+        report.state.save(tmp_path / f"{report.epoch}-{report.steps}")
+        reports.append((report.epoch, report.steps))
+        assert [record.epoch for record in report.history] == list(range(1, report.epoch + 1))
+        assert bool(report.metrics) == (report.steps == 0)
+    assert reports == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
+    assert [record.metrics for record in report.history] == [each.metrics for each in whole]
+    # An epoch's seconds are those of all its parts, and nothing is lost or counted twice.
+    state = json.loads((tmp_path / "1-2" / "state.json").read_text())
+    assert state["epoch"] == 1 and state["part"]["steps"] == 2
+    state["part"]["seconds"] = 1000.0
+    (tmp_path / "1-2" / "state.json").write_text(json.dumps(state))
+    (last,) = fit(config, tiny_clips, Mesh(), resume=tmp_path / "1-2")
+    assert [record.metrics for record in last.history] == [each.metrics for each in whole]
+    assert 1000 < last.history[-1].seconds < 1060 and last.seconds < 60
+
+
+def test_a_checkpoint_from_before_there_were_parts_of_epochs_resumes(
+    tiny_clips: ClipSet, tmp_path: Path
+) -> None:
+    next(fit(SMALL, tiny_clips, Mesh())).state.save(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    del state["part"]
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    assert next(fit(SMALL, tiny_clips, Mesh(), resume=tmp_path)).epoch == 2

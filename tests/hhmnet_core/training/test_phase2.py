@@ -84,7 +84,8 @@ def test_guide_is_frozen_to_the_last_bit(world: tuple[ClipSet, Footage, Path]) -
     guide = Guide(folder / "epoch2", "joint", clips, CPU)
     before = {name: t.clone() for name, t in guide.encoder.state_dict().items()}
     trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
-    trainer.train_epoch(1)
+    for step, clips_n in enumerate(trainer.epoch_order(1)):
+        trainer.train_step(1, step, clips_n)
     after = guide.encoder.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(p.requires_grad or p.grad is not None for p in guide.encoder.parameters())
@@ -135,7 +136,8 @@ def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
     clips, footage, folder = world
     guide = Guide(folder / "epoch2", "joint", clips, CPU)
     trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
-    trainer.train_epoch(1)
+    for step, clips_n in enumerate(trainer.epoch_order(1)):
+        trainer.train_step(1, step, clips_n)
     said = trainer.final_metrics()["video"]
     model = copy.deepcopy(trainer.stream.model).eval()
     model.load_state_dict(trainer.stream.evaluated)
@@ -206,11 +208,13 @@ def test_bad_settings_are_named(make, said: str) -> None:  # type: ignore[no-unt
         make()
 
 
-def in_processes(out: Path, world: tuple[ClipSet, Footage, Path], number: int) -> dict[str, Any]:
+def in_processes(
+    out: Path, world: tuple[ClipSet, Footage, Path], number: int, *resume: Path
+) -> dict[str, Any]:
     """Trains by so many processes; what each of them reports must be the same."""
     out.mkdir()
     _, _, folder = world
-    paths = [out / "meet", folder / "store", folder / "epoch2", out]
+    paths = [out / "meet", folder / "store", folder / "epoch2", out, *resume]
     worker = Path(__file__).with_name("phase2_worker.py")
     workers = [
         subprocess.Popen([sys.executable, worker, str(rank), str(number), *map(str, paths)])
@@ -243,3 +247,12 @@ def test_two_processes_are_one_computation(
             assert second["metrics"]["video"][metric] == pytest.approx(value, abs=1e-6), metric
     for name in one["scores"]:
         np.testing.assert_allclose(one["scores"][name], two["scores"][name], atol=1e-5)
+    # From within an epoch: exactly in the same layout, to rounding in another.
+    again, other = tmp_path / "again", tmp_path / "other"
+    assert in_processes(again, world, 1, tmp_path / "1" / "epoch1-2") == one
+    whole = (tmp_path / "1" / "epoch2" / "video.safetensors").read_bytes()
+    assert (again / "epoch2" / "video.safetensors").read_bytes() == whole
+    in_processes(other, world, 2, tmp_path / "1" / "epoch0-1")
+    b = load_file(other / "epoch2" / "video.safetensors")
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], atol=1e-5, rtol=0, err_msg=name)

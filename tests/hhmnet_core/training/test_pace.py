@@ -1,0 +1,87 @@
+"""When a report is due within an epoch: by a clock that the test turns."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from hhmnet_core.training import pace
+from hhmnet_core.training.mesh import Mesh
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Others(Mesh):
+    """This process among others whose answers the test gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theirs: Callable[[list[float]], list[float]] = lambda values: values
+        self.compared = 0
+
+    def most(self, values: list[float]) -> list[float]:
+        self.compared += 1
+        return [max(pair) for pair in zip(values, self.theirs(values), strict=True)]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def due(clock: Clock, mesh: Mesh, patience: Callable[[], float], steps: int, each: float) -> list:
+    """The steps, from 1, after which a report was due."""
+    counted, found = pace.Pace(mesh, patience), []
+    for step in range(1, steps + 1):
+        clock.now += each
+        if counted.is_due():
+            found.append(step)
+            counted.restart()
+    return found
+
+
+def test_reports_are_due_by_time_and_compared_seldom(clock: Clock) -> None:
+    mesh = Others()
+    found = due(clock, mesh, lambda: 60.0, steps=10_000, each=0.05)
+    assert len(found) == 8  # of 500 s
+    gaps = [0.05 * (b - a) for a, b in itertools.pairwise(found)]
+    assert all(60.0 <= gap < 61.0 for gap in gaps)
+    assert mesh.compared < 200  # of 10,000 steps
+
+
+def test_one_step_longer_than_the_patience_is_reported_at_once(clock: Clock) -> None:
+    assert due(clock, Others(), lambda: 1.0, steps=4, each=7.0) == [1, 2, 3, 4]
+
+
+def test_without_patience_nothing_is_due_or_compared(clock: Clock) -> None:
+    mesh = Others()
+    counted = pace.Pace(mesh, None)
+    for _ in range(50):
+        clock.now += 1000
+        assert not counted.is_due()
+    assert mesh.compared == 0
+
+
+def test_the_least_patient_process_decides_for_all(clock: Clock) -> None:
+    mesh = Others()
+    # Another process: its patience is 10 seconds, that of this one has no end.
+    mesh.theirs = lambda values: [values[0], clock.now - start - 10.0, -10.0]
+    start = clock.now
+    assert due(clock, mesh, lambda: float("inf"), steps=30, each=0.5)[0] == 20
+
+
+def test_patience_that_ends_is_noticed_within_seconds(clock: Clock) -> None:
+    """As it does where a node says that it will be taken away."""
+    start = clock.now
+    found = due(
+        clock, Others(), lambda: 600.0 if clock.now < start + 90 else 15.0, steps=1200, each=0.1
+    )
+    assert 90 <= 0.1 * found[0] <= 95.1
