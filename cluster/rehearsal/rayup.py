@@ -94,28 +94,36 @@ def tunnels(network: Network, log: IO[str]) -> Iterator[None]:
             tunnel.terminate()
 
 
-def alive(network: Network) -> list[str]:
-    """The names of the hosts that are in the cluster now."""
+def alive(network: Network) -> dict[str, str]:
+    """Ray's id of each host that is in the cluster now, by the host's name."""
     names = {host.address: host.name for host in network.hosts}
     token = (HOME / ".ray/auth_token").read_text().strip()
     nodes = _ask(f"{DASHBOARD}/nodes?view=summary", f"Bearer {token}")["data"]["summary"]
-    return sorted(
-        names[node["raylet"]["nodeManagerAddress"]]
+    return {
+        names[node["raylet"]["nodeManagerAddress"]]: node["raylet"]["nodeId"]
         for node in nodes
         if node["raylet"]["state"] == "ALIVE"
-    )
+    }
 
 
-def wait_for_hosts(network: Network, seconds: float = 600) -> None:
-    wanted = sorted(host.name for host in network.hosts)
+def wait_for_hosts(network: Network, gone: str = "", seconds: float = 600) -> None:
+    """Waits until every host is in the cluster.
+
+    Args:
+        network: The hosts.
+        gone: Ray's id of one that has died: the cluster may not have noticed yet.
+        seconds: How long at most.
+    """
+    wanted = {host.name for host in network.hosts}
 
     def joined() -> bool:
         try:
-            return alive(network) == wanted
+            ids = alive(network)
         except OSError:
             return False
+        return ids.keys() == wanted and gone not in ids.values()
 
-    wait_until(joined, f"{', '.join(wanted)} to join the cluster", seconds)
+    wait_until(joined, f"{', '.join(sorted(wanted))} to join the cluster", seconds)
 
 
 class Job:

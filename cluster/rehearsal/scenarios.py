@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from cluster.rehearsal.enclosure import BASE, REPOSITORY, SHARED
 from cluster.rehearsal.hosts import Network
-from cluster.rehearsal.rayup import WORKSPACE, Job, ask_mlflow, wait_for_hosts
+from cluster.rehearsal.rayup import WORKSPACE, Job, alive, ask_mlflow, wait_for_hosts
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -89,13 +89,14 @@ def lost_host(stage: Stage) -> dict[str, Any]:
     took = float(job.wait_for(EPOCH.format(1, EPOCHS))[1])
     victim = stage.network.workers[-1]
     _expect(victim.name in _places(job).values(), f"workers on {victim.name}")
+    gone = alive(stage.network)[victim.name]
     time.sleep(took / 2)
     victim.kill()
     died = time.monotonic()
     epoch = int(job.wait_for(r"starting\s+again\s+after\s+epoch\s+(\d+)")[1])
     noticed = time.monotonic() - died
     victim.boot()
-    wait_for_hosts(stage.network)
+    wait_for_hosts(stage.network, gone)
     joined = time.monotonic() - died
     _ends_well(job)
     _expect(f"{EPOCHS}/{EPOCHS}" in job.output, "all epochs")
