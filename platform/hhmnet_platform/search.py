@@ -208,7 +208,8 @@ def _trial(values: dict[str, Any], job: Search, plan: Plan, parent: str) -> None
     trial = trial_job(job, values)
     run = prepare_run(trial, Workspace(absolute(job.workspace)), trial.data.store)
     tags = {**run.tracked.tags, "hhmnet.search": job.study}
-    run = replace(run, tracked=replace(run.tracked, parent=parent, tags=tags))
+    tracked = replace(run.tracked, parent=parent, tags=tags, title=said_of(values))
+    run = replace(run, tracked=tracked)
 
     def report(record: Mapping[str, Any]) -> None:
         top1 = record["metrics"][objective_of(job)]["val/top1"]

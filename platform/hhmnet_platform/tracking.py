@@ -46,6 +46,7 @@ class TrackedRun:
         digest: Its digest.
         store: Where it lies.
         parent: The run of MLflow that it stands below; "" for none.
+        title: What tells it from others below that parent; "" for its name.
     """
 
     uri: str
@@ -59,6 +60,7 @@ class TrackedRun:
     digest: str
     store: str
     parent: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,17 +187,15 @@ class MlflowWriter:
         return found
 
     def _create(self, client: "MlflowClient", member: str) -> "Run":
-        tags = {
-            "hhmnet.run": self.run.name,
-            "hhmnet.modality": member,
-            "mlflow.runColor": COLOURS[member],
-        }
-        name = self.run.name
-        if self.run.parent and member == FUSION:
-            tags["mlflow.parentRunId"] = self.run.parent
+        tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}
+        name = self.run.title or self.run.name
         if member != FUSION:
-            tags["mlflow.parentRunId"] = self.run_ids[FUSION]
             name = f"{member} · {self.run.name}"
+            tags |= {"mlflow.parentRunId": self.run_ids[FUSION], "mlflow.runColor": COLOURS[member]}
+        elif self.run.parent:  # among its like: their colours are MLflow's, no two alike
+            tags["mlflow.parentRunId"] = self.run.parent
+        else:
+            tags["mlflow.runColor"] = COLOURS[member]
         return client.create_run(self.experiment_id, tags=tags, run_name=name)
 
     def _describe(self, client: "MlflowClient") -> None:

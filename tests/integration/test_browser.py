@@ -1,4 +1,4 @@
-"""MLflow in a real browser: the four modalities of one phase, compared on one chart."""
+"""What is looked at in a browser: modalities and trials in MLflow, and an ensemble's report."""
 
 import json
 import shutil
@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.candidates import Candidate, Rejected
+from hhmnet_platform.derived import Derived, begin, end
+from hhmnet_platform.ensemble import Ensemble, make_ensemble
+from hhmnet_platform.ensemble_report import page_of
 from hhmnet_platform.members import COLOURS
+from hhmnet_platform.tracking import Ending, MlflowWriter, TrackedRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -82,6 +90,85 @@ def test_modalities_are_selected_and_compared(
                 drawn = max(drawn, found, key=lambda colours: len(colours & expected))
         page.screenshot(path=tmp_path / "charts.png")
         assert expected <= drawn
+
+
+def test_trials_are_read_in_parallel_coordinates(
+    page: Page, mlflow_server: Any, tmp_path: Path
+) -> None:
+    uri, experiment = f"sqlite:///{tmp_path / 'mlflow.db'}", "toy/cross-view"
+    search = Derived(experiment, "toy-search", {}, {}, {}, "A search.", {})
+    number, parent = begin(uri, search, str(tmp_path / "artifacts"))
+    titles = []
+    for trial, temperature in enumerate((0.05, 0.1, 0.2)):
+        titles.append(f"contrast.temperature {temperature}")
+        run = TrackedRun(
+            uri, experiment, "", f"toy-phase1-{trial}", ("joint", "fusion"),
+            {"contrast.temperature": temperature, "seed": 1}, {}, "toy", "d" * 64, "/store",
+            parent, titles[-1],
+        )  # fmt: skip
+        writer = MlflowWriter(run)
+        writer.connect()
+        metrics = {"fusion": {"train/loss": 1.0, "val/top1": 0.9 - temperature}}
+        writer.write([{"epoch": 1, "seconds": 1.0, "metrics": metrics}])
+        writer.finish(Ending("FINISHED", {}))
+    end(uri, parent, search)
+    with mlflow_server(tmp_path / "mlflow.db") as url:
+        page.goto(f"{url}/#/experiments/{number}/runs")
+        page.evaluate("localStorage.clear()")
+        page.reload()
+        unfold(page, "toy-search")
+        for title in titles:
+            row = page.get_by_role("row").filter(has_text=title)
+            row.get_by_role("checkbox").first.check()
+        page.get_by_role("button", name="Compare").click()
+        expect(page.get_by_text("Comparing 3 Runs from 1 Experiment")).to_be_visible()
+        # The parameter that differs is there unasked; the metric has to be chosen.
+        page.get_by_role("combobox").nth(1).click(force=True)
+        page.get_by_text("val/top1", exact=True).last.click()
+        axes = page.locator(".parcoords .axis-title")
+        expect(axes.filter(has_text="contrast.temperature")).to_be_visible()
+        expect(axes.filter(has_text="val/top1")).to_be_visible()
+        assert "seed" not in axes.all_text_contents()
+        page.screenshot(path=tmp_path / "parallel.png")
+
+
+def test_report_of_an_ensemble_is_whole(page: Page, tmp_path: Path) -> None:
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("request", lambda request: errors.append(request.url))
+    (tmp_path / "report.html").write_text(page_of(an_ensemble(), "toy-ensemble", "toy/xsub"))
+    page.goto(f"file://{tmp_path / 'report.html'}")
+    for head in ("Leaderboard", "Members", "By class", "What it still confuses", "Left out"):
+        expect(page.get_by_role("heading", name=head, exact=True)).to_be_visible()
+    pictures = page.locator("img")
+    assert pictures.count() == 4
+    widths = pictures.evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert min(widths) > 300
+    board = page.get_by_role("table").first
+    expect(board.get_by_role("row").nth(1)).to_contain_text("ensemble")
+    assert board.bounding_box()["width"] <= page.viewport_size["width"]  # type: ignore[index]
+    page.screenshot(path=tmp_path / "report.png", full_page=True)
+    loaded = [each for each in errors if not each.startswith(("file:", "data:"))]
+    assert not loaded, loaded  # it stands alone
+
+
+def an_ensemble() -> Ensemble:
+    """Of four networks on 60 clips of five classes, two good ones."""
+    random = np.random.default_rng(1)
+    names = tuple(f"class {number}" for number in range(5))
+    candidates = []
+    for member, strength in zip(MODALITIES, (2.0, 1.5, 0.5, 0.1), strict=True):
+        tables = []
+        for split in ("val", "test"):
+            labels = np.arange(60) % 5
+            logits = random.normal(size=(60, 5)).astype(np.float32)
+            logits[np.arange(60), labels] += strength
+            ids = tuple(f"{split}{number}" for number in range(60))
+            tables.append(
+                ScoreTable(ids, labels, logits, "toy-phase1-0", member, split, "d" * 64, names)
+            )
+        candidates.append(Candidate("toy-phase1-0", member, *tables))
+    return make_ensemble(candidates, [Rejected("other", "is running")], SelectionConfig(steps=10))
 
 
 STROKES = "lines => lines.map(line => getComputedStyle(line).stroke)"
