@@ -214,16 +214,17 @@ class Training:
         self.display.phase(f"training on {where} (worker processes {pids})")
 
     def _epochs(self, records: list[dict[str, Any]]) -> None:
+        new = [record for record in records if record["epoch"] > len(self.history)]
+        self.history += new
         for record in records:
-            if record["epoch"] > len(self.history):
-                self.history.append(record)
-                if self.on_epoch:
-                    self.on_epoch(record)
             if Point(record["epoch"]) > self.reached:
                 self.reached = Point(record["epoch"])
                 self.display.epoch(record)
                 self._say_cost(record)
         self.tracker.update(list(self.history))
+        if self.on_epoch:  # last: who is told may end the run
+            for record in new:
+                self.on_epoch(record)
 
     def _say_cost(self, record: Mapping[str, Any]) -> None:
         """Once, when an epoch has been timed: of the whole run, if it goes on so."""

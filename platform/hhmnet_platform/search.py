@@ -128,8 +128,9 @@ def _tune(
 ) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one ignores verbose=0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
-    # A trial that ASHA stops ends, and lets go of its workers, only when it is killed.
-    os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "5")
+    # A trial that ASHA stops ends, and lets go of its workers, only when it is killed; until then
+    # it has time to tell MLflow.
+    os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "10")
     import optuna
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler

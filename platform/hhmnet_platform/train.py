@@ -175,6 +175,8 @@ def _fit(
         training = Training(job, run, plan, display, tracker, startup, on_epoch)
         return training.fit(), tracker
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
+        # A search ends a trial by the second, in the midst of telling it an epoch.
+        is_end = isinstance(error, SystemExit) and not error.code
+        stopped = is_end or isinstance(error, KeyboardInterrupt)
         tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
         raise

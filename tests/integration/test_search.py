@@ -84,8 +84,12 @@ def test_killed_search_goes_on_and_loses_no_trial(search: Start, tmp_path: Path)
     children = client.search_runs([number], below)
     assert len(children) == len({child.data.tags["hhmnet.run"] for child in children}) == 3
     assert {child.info.status for child in children} <= {"FINISHED", "KILLED"}
+    epochs = {trial["run"]: trial["epochs"] for trial in told}
     for child in children:
-        assert "val/top1" in child.data.metrics and "contrast.temperature" in child.data.params
+        assert "contrast.temperature" in child.data.params
+        points = client.get_metric_history(child.info.run_id, "val/top1")
+        seen = sorted(point.step for point in points)  # of stopped trials too, the last one too
+        assert seen == list(range(1, epochs[child.data.tags["hhmnet.run"]] + 1))
 
     more = search(tmp_path, "--trials=4")
     assert more.finish() == 0, more.output
