@@ -80,7 +80,12 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
         result = run.read_json(RESULT)
         if result is None:
             there = "is unfinished" if run.place.names() else "is not there"
-            known = ", ".join(folder(workspace.at("runs")).names()) or "none"
+            finished = [
+                each
+                for each in folder(workspace.at("runs")).names()
+                if workspace.run(each).read_json(RESULT) is not None
+            ]
+            known = ", ".join(finished) or "none"
             raise InputError(
                 f"Run {run.uri} {there}: give finished runs of --workspace, which has {known}."
             )

@@ -124,6 +124,8 @@ def plan_lines(run: Run, plan: Plan, resources: Resources) -> list[str]:
     room = resources.room(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:
         lines.append(f"note        room for {room} workers now: the cluster has to grow first")
+    elif room < plan.workers:
+        lines.append(f"note        room for {room} workers now: more of them when nodes join")
     if not resources.driver_on_head:
         lines.append(
             "note        this process is not on the head node: if its node goes, so does the run"

@@ -19,7 +19,7 @@ from hhmnet_platform.search import run_search
 from hhmnet_platform.search_job import Phase1Search, SearchConfig
 from hhmnet_platform.space import configured
 from hhmnet_platform.train import run_phase
-from hhmnet_platform.workspace import RESULT, Workspace, absolute
+from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 
 
 @dataclass
@@ -41,6 +41,13 @@ class Pipeline(Placement):
     search: SearchConfig = field(default_factory=SearchConfig)
 
     def __post_init__(self) -> None:
+        if self.name:
+            check_name(self.name)
+        if not self.search.space and self.search != SearchConfig():
+            raise InputError(
+                "search has no space: give the fields of phase 1 to search, such as "
+                "--search.space '{contrast.temperature: {low: 0.03, high: 0.5}}', or nothing of it."
+            )
         for phase in ("phase1", "phase2"):
             config = getattr(self, phase)
             same = {name.name: getattr(config.data, name.name) for name in fields(StoreConfig)}

@@ -8,6 +8,7 @@ from hhmnet_core.training.mesh import check_modality_parallel
 from hhmnet_platform.cluster import Resources
 
 MOST_CPU_WORKERS = len(MODALITIES)
+MOST_WORKERS = 100_000
 MOST_CPUS_BESIDE_A_GPU = 8
 
 
@@ -177,7 +178,9 @@ def sizes_of(workers: int | str | None, modality_parallel: int | None) -> tuple[
     if low < 1:
         raise InputError(f"workers must be at least 1, but is {said}.")
     if high < low:
-        raise InputError(f"workers must be MIN:MAX with MIN first, but is {said}.")
+        raise InputError(f"workers must be MIN:MAX with the smaller first, but is {said}.")
+    if high > MOST_WORKERS:
+        raise InputError(f"workers must be at most {MOST_WORKERS}, but is {said}.")
     if not colon:
         check_modality_parallel(low, modality_parallel or 1)
     sizes = tuple(w for w in range(low, high + 1) if w % (modality_parallel or 1) == 0)

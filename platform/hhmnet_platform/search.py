@@ -34,8 +34,15 @@ from hhmnet_platform.search_job import (
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions
 from hhmnet_platform.study import open_study
-from hhmnet_platform.train import ask_nodes, plan_of, train_run
-from hhmnet_platform.workspace import Workspace, absolute, alone_in, check_name
+from hhmnet_platform.train import ask_nodes, plan_of, run_phase, train_run
+from hhmnet_platform.workspace import (
+    Workspace,
+    absolute,
+    alone_in,
+    check_name,
+    default_tracking,
+    default_workspace,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -59,11 +66,16 @@ def run_search(job: Search) -> dict[str, Any]:
     workspace = Workspace(absolute(job.workspace))
     if not workspace.is_local:
         raise InputError(f"A search needs a folder: {workspace.uri} cannot be --workspace here.")
-    plan = None if cluster_address() else plan_of(job, this_machine())
     if job.dry_run:
-        print(f"search      {job.trials} trials over {', '.join(job.space)}")
-        print(f"trial       {plan or 'laid out by the cluster'}")
+        print(
+            f"search      {job.trials} trials over {', '.join(job.space)}, of {job.grace} to "
+            f"{_epochs(job)} epochs; a whole one:",
+            flush=True,
+        )
+        run_phase(trial_job(job, {}))
         return {}
+    if not cluster_address():
+        plan_of(job, this_machine())
     workspace.check_writable()
     with store_of(job, workspace, keep=True) as store:
         job = configured(job, {"data.store": store})
@@ -97,6 +109,8 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
                 _tune(job, space, study, left, run_id, resources)
             finally:
                 stop_children(uri, number, run_id)
+    else:
+        print(f"search {job.study}: {len(finished(study))} trials are done already")
     best, done = study.best_trial, finished(study)
     head = f"The best of {len(done)} trials of {job.study}: val top-1 {study.best_value:.1%}."
     files = files_of(study, best_config(job, best.params, head), tuple(job.space), _epochs(job))
@@ -110,10 +124,9 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     end(uri, run_id, replace(parent, metrics=metrics, note=_note(job, study), files=files))
     for line in _table(study):
         print(line)
-    guide = f" --phase1 {job.phase1}" if isinstance(job, Phase2Search) else ""
     print(f"Best     val top-1 {study.best_value:.1%}: {said_of(best.params)}")
     print(f"Cost     {clock(metrics['seconds'])} of trials, {len(done)} of them")
-    print(f"Train    python experiments/{phase_of(job)}.py --config {place}/best.yaml{guide}")
+    print(f"Train    {_command(job, place)}")
     print(f"MLflow   {uri}, experiment {parent.experiment}: #/experiments/{number}/runs/{run_id}")
     return dict(best.params)
 
@@ -245,6 +258,19 @@ def _teller(display: SearchDisplay) -> Any:
             self.display.ended(trial.trial_id, error=True)
 
     return Teller(display)
+
+
+def _command(job: Search, place: Path) -> str:
+    """That trains the best config, where the trials are."""
+    options = {"config": f"{place}/best.yaml"}
+    if isinstance(job, Phase2Search):
+        options["phase1"] = job.phase1
+    if job.workspace != default_workspace():
+        options["workspace"] = absolute(job.workspace)
+    if job.tracking_uri != default_tracking():
+        options["tracking_uri"] = job.tracking_uri
+    said = " ".join(f"--{name} {value}" for name, value in options.items())
+    return f"python experiments/{phase_of(job)}.py {said}"
 
 
 def _epochs(job: Search) -> int:

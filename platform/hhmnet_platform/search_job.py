@@ -11,7 +11,7 @@ from hhmnet_core.fusion.scores import FUSION, VIDEO
 from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.job import Job, Phase1Job, Phase2Job, Run
-from hhmnet_platform.space import Dimension, configured
+from hhmnet_platform.space import configured, dimension
 from hhmnet_platform.workspace import short_hash
 
 METRIC = "val_top1"  # in Tune's results: val/top1 of what `objective_of` says
@@ -32,13 +32,14 @@ class SearchConfig:
     """
 
     study: str = ""
-    space: dict[str, Dimension] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
     trials: int = 20
     epochs: int | None = None
     grace: int = 3
     reduction: int = 3
 
     def __post_init__(self) -> None:
+        self.space = {name: dimension(name, given) for name, given in self.space.items()}
         for name, least in (("trials", 1), ("epochs", 1), ("grace", 1), ("reduction", 2)):
             given = getattr(self, name)
             if given is not None and given < least:

@@ -1,5 +1,6 @@
 """What a search may change: fields of a config, and where their values come from."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Config = TypeVar("Config", bound=Any)
+
+# Fields that trials have in common, and why.
+COMMON = {
+    "data.store": "what was tried on other data cannot be compared",
+    "data.protocol": "what was tried on other data cannot be compared",
+    "data.selection": "a search chooses by val",
+    "optim.epochs": "--epochs says how long a trial is",
+}
 
 
 @dataclass
@@ -28,98 +37,121 @@ class Dimension:
     log: bool = False
     choices: list[Any] | None = None
 
+    @property
     def ends(self) -> list[Any]:
         """Values that bound the dimension, to be tried on a config."""
-        return list(self.choices) if self.choices else [self.low, self.high]
+        return [self.low, self.high] if self.choices is None else self.choices
+
+
+def dimension(name: str, given: Any) -> Dimension:
+    """A dimension as a config file says it. Raises InputError where it cannot be read."""
+    if isinstance(given, Dimension):
+        return given
+    known = [each.name for each in fields(Dimension)]
+    if not isinstance(given, Mapping) or not set(given) <= set(known):
+        raise InputError(
+            f"space.{name} is {given!r}, but expected {{low: ..., high: ...}}, with log: true to "
+            "search by ratios, or {choices: [...]}."
+        )
+    read = Dimension(**given)
+    if read.choices is not None and not isinstance(read.choices, list):
+        raise InputError(f"space.{name}.choices must be a list, but is {read.choices!r}.")
+    if not isinstance(read.log, bool):
+        raise InputError(f"space.{name}.log must be true or false, but is {read.log!r}.")
+    return read
 
 
 def distributions(config: Any, space: Mapping[str, Dimension]) -> dict[str, "BaseDistribution"]:
     """Optuna's, by dotted field.
 
-    Raises InputError for no space, a field that the config does not have, a dimension that says
-    nothing or too much, or a value that the config refuses.
+    Raises InputError for no space, a field that the config does not have or that is not searched,
+    a dimension that says nothing or too much, or a value that the config refuses.
     """
+    if not space:
+        example = "contrast" if hasattr(config, "contrast") else "parts"
+        raise InputError(
+            f"space is missing: give fields to search, such as {example}.temperature: {{low: 0.03, "
+            "high: 0.5, log: true}."
+        )
+    return {name: _distribution(config, str(name), each) for name, each in space.items()}
+
+
+def configured(config: Config, values: Mapping[str, Any]) -> Config:
+    """The config with other values, by dotted field; raises InputError as the config does."""
+    for name, value in values.items():
+        part, _, field = name.rpartition(".")
+        if part:
+            changed = replace(getattr(config, part), **{field: value})
+            config = replace(config, **{part: changed})
+        else:
+            config = replace(config, **{field: value})
+    return config
+
+
+def _distribution(config: Any, name: str, dimension: Dimension) -> "BaseDistribution":
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
     )
 
-    if not space:
+    kind = _kind(config, name)
+    if (dimension.low is not None and dimension.high is not None) == bool(dimension.choices):
+        raise InputError(f"space.{name} must give either low and high, or choices.")
+    if not dimension.choices and kind not in (int, float):
+        raise InputError(f"space.{name} is no number, so it needs choices.")
+    ends = [_typed(name, kind, value) for value in dimension.ends]
+    for value in ends:
+        configured(config, {name: value})  # the config itself knows what it can be
+    if dimension.choices:
+        if len({*ends}) < len(ends):
+            raise InputError(f"space.{name} has a choice twice: {dimension.choices}.")
+        return CategoricalDistribution(ends)
+    low, high = ends
+    if not low < high or (dimension.log and low <= 0):
         raise InputError(
-            "space is missing: give fields to search, such as contrast.temperature: {low: 0.03, "
-            "high: 0.5, log: true}."
+            f"space.{name} must have low < high, and low > 0 with log, but is {low} to {high}."
         )
-    found: dict[str, BaseDistribution] = {}
-    for name, dimension in space.items():
-        now = _value(config, name)
-        dimension = _with_words(config, name, dimension)
-        ranged = dimension.low is not None and dimension.high is not None
-        if ranged == bool(dimension.choices):
-            raise InputError(f"space.{name} must give either low and high, or choices.")
-        if dimension.choices:
-            found[name] = CategoricalDistribution(dimension.choices)
-        else:
-            assert dimension.low is not None and dimension.high is not None
-            if isinstance(now, bool) or not isinstance(now, int | float):
-                raise InputError(f"space.{name} is no number, so it needs choices.")
-            if not dimension.low < dimension.high or (dimension.log and dimension.low <= 0):
-                raise InputError(
-                    f"space.{name} must have low < high, and low > 0 with log, but is "
-                    f"{dimension.low} to {dimension.high}."
-                )
-            if isinstance(now, int):
-                whole = int(dimension.low), int(dimension.high)
-                found[name] = IntDistribution(*whole, log=dimension.log)
-            else:
-                found[name] = FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-        for value in dimension.ends():
-            _check_literal(config, name, value)
-            configured(config, {name: value})  # the config itself knows what it can be
-    return found
+    if kind is int:
+        return IntDistribution(low, high, log=dimension.log)
+    return FloatDistribution(low, high, log=dimension.log)
 
 
-def configured(config: Config, values: Mapping[str, Any]) -> Config:
-    """The config with other values, by dotted field; raises InputError as the config does."""
-    for name, value in values.items():
-        now = _value(config, name)
-        given = type(now)(value) if isinstance(now, int | float) else value
-        part, _, field = name.rpartition(".")
-        if part:
-            changed = replace(getattr(config, part), **{field: given})
-            config = replace(config, **{part: changed})
-        else:
-            config = replace(config, **{field: given})
-    return config
-
-
-def _words(config: Any, name: str) -> tuple[str, ...]:
-    """That a field takes; () for one that takes other values too."""
+def _kind(config: Any, name: str) -> Any:
+    """The type of a field that can be searched: int, float, bool, str or a Literal."""
+    if name in COMMON:
+        raise InputError(f"space.{name} cannot be searched: {COMMON[name]}.")
     part, _, field = name.rpartition(".")
-    known = get_type_hints(type(getattr(config, part) if part else config))[field]
-    return get_args(known) if get_origin(known) is Literal else ()
+    holder = getattr(config, part, None) if part else None
+    if not is_dataclass(holder):
+        parts = [each.name for each in fields(config) if is_dataclass(getattr(config, each.name))]
+        raise InputError(
+            f"space.{name} is no field that can be searched: expected PART.FIELD of "
+            f"{', '.join(parts)}."
+        )
+    known = [each.name for each in fields(holder) if f"{part}.{each.name}" not in COMMON]
+    if field not in known:
+        raise InputError(f"space.{name} is no field of the config: {part} has {', '.join(known)}.")
+    kind = get_type_hints(type(holder))[field]
+    if kind not in (int, float, bool, str) and get_origin(kind) is not Literal:
+        raise InputError(f"space.{name} is neither a number nor a word, so it cannot be searched.")
+    return kind
 
 
-def _with_words(config: Any, name: str, dimension: Dimension) -> Dimension:
-    """The dimension with the word `off` where YAML reads it as false."""
-    if dimension.choices and "off" in _words(config, name):
-        choices = ["off" if choice is False else choice for choice in dimension.choices]
-        return replace(dimension, choices=choices)
-    return dimension
-
-
-def _check_literal(config: Any, name: str, value: Any) -> None:
-    """Of a field that takes some words alone: a config is not checked for those but when read."""
-    if (words := _words(config, name)) and value not in words:
-        raise InputError(f"space.{name} must be of {', '.join(words)}, but has {value!r}.")
-
-
-def _value(config: Any, name: str) -> Any:
-    """Of a field `part.field` or `field` that holds no other config."""
-    part, _, field = name.rpartition(".")
-    holder = getattr(config, part, None) if part else config
-    known = [each.name for each in fields(holder)] if is_dataclass(holder) else []
-    if field not in known or is_dataclass(getattr(holder, field)):
-        of = f"{part} has {', '.join(known)}" if known else "parts are data, model, augment, ..."
-        raise InputError(f"space.{name} is no field of the config: {of}.")
-    return getattr(holder, field)
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    """A value as the field takes it. Raises InputError for one of another type."""
+    words = get_args(kind)
+    if words:
+        value = "off" if value is False and "off" in words else value  # as YAML reads the word
+        if value not in words:
+            raise InputError(f"space.{name} must be of {', '.join(words)}, but has {value!r}.")
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number and math.isfinite(value):
+        return float(value)
+    if kind is int and is_number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    said = {int: "whole numbers", float: "finite numbers", bool: "true or false", str: "words"}
+    raise InputError(f"space.{name} must have {said[kind]}, but has {value!r}.")

@@ -35,10 +35,10 @@ def open_study(name: str, place: Path, about: Mapping[str, Any]) -> "optuna.Stud
     if known is None:
         study.set_user_attr("about", about)
     elif known != about:
-        differ = sorted(key for key in about if known.get(key) != about[key])
+        said = ", ".join(_differing(known, about))
         raise InputError(
-            f"The study {name} exists with another {', '.join(differ)}: give another --study, "
-            "or what it was begun with."
+            f"The study {name} exists with another {said}: give another --study, or what it was "
+            "begun with."
         )
     running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
     for trial in running:
@@ -46,3 +46,10 @@ def open_study(name: str, place: Path, about: Mapping[str, Any]) -> "optuna.Stud
         if trial.params:
             study.enqueue_trial(trial.params)
     return study
+
+
+def _differing(known: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
+    """What differs: of the config, its fields."""
+    differ = [key for key in about if key != "config" and known.get(key) != about[key]]
+    ours, theirs = about.get("config", {}), known.get("config", {})
+    return differ + sorted(key for key in ours if theirs.get(key) != ours[key])

@@ -84,6 +84,13 @@ def test_what_the_search_finds_is_trained_whole(trained: list[Any], tmp_path: Pa
     assert (first.contrast.temperature, first.optim) == (0.25, OptimConfig())
 
 
+def test_search_without_a_space_and_names_that_are_none_are_refused() -> None:
+    with pytest.raises(InputError, match="search has no space"):
+        Pipeline(search=SearchConfig(trials=5))
+    with pytest.raises(InputError, match="'a/b' cannot be used"):
+        Pipeline(name="a/b")
+
+
 def test_fusion_and_ensemble_come_last(trained: list[Any], tmp_path: Path) -> None:
     run_pipeline(Pipeline(workspace=str(tmp_path), tracking_uri="http://there"))
     assert [type(job) for job in trained] == [Phase1Job, Phase2Job, FusionSearch, EnsembleJob]

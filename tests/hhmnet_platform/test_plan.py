@@ -57,7 +57,7 @@ def test_plan_fills_in_what_is_left_open(
         (GPUS, {"workers": 9}, "9 workers of 1 CPU and a GPU do not fit"),
         (GROWING, {"workers": 9}, "9 workers of 1 CPU and a GPU do not fit"),
         (LAPTOP, {"workers": "3:8"}, "3 workers of 1 CPU do not fit"),
-        (GPUS, {"workers": "8:2"}, "MIN:MAX with MIN first, but is 8:2"),
+        (GPUS, {"workers": "8:2"}, "MIN:MAX with the smaller first, but is 8:2"),
         (GPUS, {"workers": "0:2"}, "at least 1, but is 0:2"),
         (GPUS, {"workers": "many"}, "a number or MIN:MAX, such as 2:8, but is many"),
         (GPUS, {"workers": "2:"}, "a number or MIN:MAX"),

@@ -168,7 +168,8 @@ def test_guidance_is_searched_and_the_best_is_a_config(
     assert search.finish() == 0, search.output
     (study,) = (tmp_path / "searches").iterdir()
     assert study.name.startswith("films-search-")
-    assert f"phase2.py --config {study}/best.yaml --phase1 {given[0][9:]}" in search.output
+    train = f"phase2.py --config {study}/best.yaml --phase1 {given[0][9:]} --workspace {tmp_path}"
+    assert f"{train}\n" in search.output
     trials = json.loads((study / "trials.json").read_text())
     assert {trial["epochs"] for trial in trials} == {1} and len(trials) == 2
     plan = start(

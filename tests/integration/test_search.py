@@ -97,7 +97,7 @@ def test_killed_search_goes_on_and_loses_no_trial(search: Start, tmp_path: Path)
     assert len([t for t in trials(tmp_path) if t.state.name == "COMPLETE"]) == 4
     other = search(tmp_path, "--optim.epochs=2")
     assert other.finish() == 2
-    assert "The study tiny exists with another config" in other.output
+    assert "The study tiny exists with another optim.epochs: give" in other.output
 
 
 def test_stopped_search_says_so_and_marks_its_trials(
