@@ -56,7 +56,8 @@ class Resources:
         return max(_room(nodes, cpus_per_worker, gpu) for nodes in (self.nodes, self.at_most))
 
     def __str__(self) -> str:
-        return f"{self.where} has {self.cpus} CPUs and {self.gpus} GPUs"
+        now = f"{self.where} has {self.cpus} CPUs and {self.gpus} GPUs"
+        return f"{now}, and grows to {_listed(self.at_most)}" if self.at_most else now
 
     def listed(self) -> str:
         """The nodes, equal ones together."""

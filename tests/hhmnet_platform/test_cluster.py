@@ -24,6 +24,9 @@ def test_nodes_are_listed_equal_ones_together() -> None:
     there = Resources("the cluster", ((4, 0), (16, 4), (16, 4)), ((16, 4),) * 8)
     assert there.listed() == ("1 of 4 CPUs, 2 of 16 CPUs and 4 GPUs; up to 8 of 16 CPUs and 4 GPUs")
     assert (there.room(4, True), there.most_room(4, True)) == (8, 32)
+    assert str(there) == (
+        "the cluster has 36 CPUs and 8 GPUs, and grows to 8 of 16 CPUs and 4 GPUs"
+    )
 
 
 def test_cluster_that_grows_says_what_to(monkeypatch: pytest.MonkeyPatch) -> None:
