@@ -8,8 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hhmnet_core.errors import InputError
-from hhmnet_platform.tracking import alone, patient, quieten
+from hhmnet_platform.tracking import alone, patient, quieten, writing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -134,15 +133,9 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
     """Alone with MLflow; what goes wrong is one InputError."""
     quieten()
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
-    try:
-        with alone(uri):
-            yield MlflowClient(patient(uri))
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"MLflow at {uri} cannot be written ({said}).") from error
+    with writing(uri), alone(uri):
+        yield MlflowClient(patient(uri))
 
 
 def _experiment(client: "MlflowClient", run: Derived, artifacts: str) -> str:

@@ -30,6 +30,7 @@ from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TRACKED = "tracked.json"  # is there when MLflow holds all of a finished run
 FITTED = "fitted"  # the fusion whose weights are, in the names of files
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
@@ -101,7 +102,7 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
     for name in ("config.yaml", RESULT):
         files[FUSION][name] = run.folder.place.read(name)
     if tracker.finish(Ending("FINISHED", files, _layout_tags(result))):
-        run.folder.write_json("tracked.json", {"uri": run.tracked.uri, "page": tracker.page})
+        run.folder.write_json(TRACKED, {"uri": run.tracked.uri, "page": tracker.page})
 
 
 def _layout_tags(result: Mapping[str, Any]) -> dict[str, str]:
@@ -200,7 +201,7 @@ def show(run: Run, result: Mapping[str, Any]) -> None:
 
 def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     """Lines that lead to the files and to MLflow."""
-    tracked = place.read_json("tracked.json")
+    tracked = place.read_json(TRACKED)
     lines = [f"Files    {place.uri}"]
     if tracked is None:
         return [

@@ -34,7 +34,8 @@ from hhmnet_platform.search_job import (
 from hhmnet_platform.search_report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.space import Dimension, configured, distributions
 from hhmnet_platform.study import open_study
-from hhmnet_platform.train import ask_nodes, plan_of, run_phase, train_run
+from hhmnet_platform.train import ask_nodes, plan_of, run_phase
+from hhmnet_platform.trials import catch_up, run_trial
 from hhmnet_platform.workspace import (
     Workspace,
     absolute,
@@ -111,6 +112,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
                 stop_children(uri, number, run_id)
     else:
         print(f"search {job.study}: {len(finished(study))} trials are done already")
+    catch_up(job, study, run_id)
     best, done = study.best_trial, finished(study)
     head = f"The best of {len(done)} trials of {job.study}: val top-1 {study.best_value:.1%}."
     files = files_of(study, best_config(job, best.params, head), tuple(job.space), _epochs(job))
@@ -159,7 +161,7 @@ def _tune(
     )
     # The driver needs no core of its own, and sits where nothing is taken away.
     trial = tune.with_resources(
-        tune.with_parameters(_trial, job=job, plan=plan, parent=parent),
+        tune.with_parameters(run_trial, job=job, plan=plan, parent=parent),
         {"node:__internal_head__": 0.001},
     )
     with SearchDisplay(epochs) as display:
@@ -213,23 +215,6 @@ def _side_by_side(plan: Plan, resources: Resources) -> int:
     """Trials whose workers fit at once, so that none waits for another's."""
     room = resources.room(plan.cpus_per_worker, plan.gpu)
     return max(1, room // plan.workers)
-
-
-def _trial(values: dict[str, Any], job: Search, plan: Plan, parent: str) -> None:
-    """Trains the phase with these values, reporting val top-1 epoch by epoch."""
-    from ray import tune
-
-    trial = trial_job(job, values)
-    run = prepare_run(trial, Workspace(absolute(job.workspace)), trial.data.store)
-    tags = {**run.tracked.tags, "hhmnet.search": job.study}
-    tracked = replace(run.tracked, parent=parent, tags=tags, title=said_of(values))
-    run = replace(run, tracked=tracked)
-
-    def report(record: Mapping[str, Any]) -> None:
-        top1 = record["metrics"][objective_of(job)]["val/top1"]
-        tune.report({METRIC: top1, "epoch": record["epoch"], "run": run.folder.name})
-
-    train_run(trial, run, plan, report)
 
 
 def _teller(display: SearchDisplay) -> Any:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from hhmnet_core.errors import InputError
 from hhmnet_platform.members import COLOURS, FUSION
 
 if TYPE_CHECKING:
@@ -301,6 +302,20 @@ def alone(uri: str) -> Iterator[None]:
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock", timeout=SQLITE_WAIT_SECONDS):
         yield
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[None]:
+    """What goes wrong with MLflow inside is one InputError."""
+    quieten()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
+        said = " ".join(str(error).split())[:200]
+        raise InputError(f"MLflow at {uri} cannot be written ({said}).") from error
 
 
 def database_of(uri: str) -> Path | None:

@@ -19,7 +19,7 @@ from hhmnet_platform.job import (
     store_of,
 )
 from hhmnet_platform.members import TRAINED
-from hhmnet_platform.outcome import publish, show, summarise
+from hhmnet_platform.outcome import TRACKED, publish, show, summarise
 from hhmnet_platform.plan import Plan, make_plan
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
@@ -65,7 +65,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
         result = run.folder.read_json(RESULT)
         if result is not None:
             print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
-            if run.folder.read_json("tracked.json") is None:
+            if run.folder.read_json(TRACKED) is None:
                 publish(run, result, Tracker(MlflowWriter(run.tracked), print))
             show(run, result)
             return run.folder.name
