@@ -33,7 +33,7 @@ from hhmnet_platform.points import Point, point_of
 from hhmnet_platform.process_group import process_group
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
-from hhmnet_platform.tracking import Tracker
+from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.worker import Assignment, Courier, describe, train_worker
 
 PATIENCE_SECONDS = 60.0

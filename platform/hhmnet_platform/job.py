@@ -216,7 +216,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         science["guide"] = _weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
     tracked = TrackedRun(
-        uri=job.tracking_uri or (workspace.tracking_uri("") if workspace.is_local else ""),
+        uri=workspace.tracking_uri(job.tracking_uri),
         experiment=experiment_name(manifest.dataset, protocol, config.data.selection),
         artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
         name=name,

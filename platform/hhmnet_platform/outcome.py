@@ -24,7 +24,8 @@ from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.points import Point, checkpoint_name
-from hhmnet_platform.tracking import Ending, Tracker
+from hhmnet_platform.tracker import Tracker
+from hhmnet_platform.tracking import Ending
 from hhmnet_platform.workspace import RESULT, RunFolder, fetched
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from hhmnet_platform.outcome import TRACKED, publish, show, summarise
 from hhmnet_platform.plan import Plan, make_plan
 from hhmnet_platform.progress import Display
 from hhmnet_platform.startup import Startup
-from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker
+from hhmnet_platform.tracker import Tracker
+from hhmnet_platform.tracking import Ending, MlflowWriter
 from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
 
 Record = Mapping[str, Any]
@@ -49,9 +50,9 @@ def run_phase(job: Job, began: float | None = None) -> str:
         check_name(job.name)
     workspace = Workspace(absolute(job.workspace))
     plan = None if cluster_address() else plan_of(job, this_machine())
+    workspace.tracking_uri(job.tracking_uri)
     if job.dry_run:
         return _dry_run(job, workspace)
-    workspace.tracking_uri(job.tracking_uri)
     workspace.check_writable()
     if "/runtime_resources/working_dir_files/" in workspace.uri:
         print(

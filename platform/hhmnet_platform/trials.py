@@ -11,7 +11,8 @@ from hhmnet_platform.plan import Plan
 from hhmnet_platform.search_display import said_of
 from hhmnet_platform.search_job import METRIC, Search, objective_of, trial_job
 from hhmnet_platform.search_report import finished
-from hhmnet_platform.tracking import Ending, MlflowWriter, Tracker, writing
+from hhmnet_platform.tracker import Tracker
+from hhmnet_platform.tracking import Ending, MlflowWriter, writing
 from hhmnet_platform.train import train_run
 from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, absolute
 

@@ -18,8 +18,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from filelock import FileLock, Timeout
@@ -33,6 +35,11 @@ from hhmnet_platform.points import Point, is_within, point_of
 RESULT = "result.json"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 LAYOUTS = "layouts.json"
+# Those of MLflow itself; without one it is a folder.
+TRACKING_SCHEMES = {
+    *("", "file", "http", "https", "databricks", "databricks-uc", "uc"),
+    *("postgresql", "mysql", "sqlite", "mssql"),
+}
 
 
 def default_workspace() -> str:
@@ -43,6 +50,18 @@ def default_workspace() -> str:
 def default_tracking() -> str:
     """What $MLFLOW_TRACKING_URI names, as for every client of MLflow; else "", the workspace's."""
     return os.environ.get("MLFLOW_TRACKING_URI", "")
+
+
+def check_tracking(uri: str) -> None:
+    """Raises InputError for a URI of a kind that neither MLflow nor a plugin of it can track in."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    plugins = {entry.name for entry in entry_points(group="mlflow.tracking_store")}
+    if scheme not in TRACKING_SCHEMES | plugins:
+        raise InputError(
+            f"MLflow cannot track at {uri}: expected the http:// or https:// address of a server, "
+            "or a database such as sqlite:///FILE or postgresql://..., in --tracking_uri or "
+            "$MLFLOW_TRACKING_URI."
+        )
 
 
 def absolute(uri: str) -> str:
@@ -84,8 +103,12 @@ class Workspace:
             ) from error
 
     def tracking_uri(self, given: str) -> str:
-        """The MLflow tracking URI: the one given, else that of a database in the workspace."""
+        """The MLflow tracking URI: the one given, else that of a database in the workspace.
+
+        Raises InputError where MLflow knows no such store, or the workspace cannot hold a database.
+        """
         if given:
+            check_tracking(given)
             return given
         if not self.is_local:
             raise InputError(

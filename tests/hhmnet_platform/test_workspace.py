@@ -18,6 +18,7 @@ from hhmnet_platform.scripts import given
 from hhmnet_platform.search_job import Phase1Search
 from hhmnet_platform.workspace import (
     SNAPSHOT,
+    TRACKING_SCHEMES,
     RunFolder,
     Workspace,
     absolute,
@@ -91,6 +92,18 @@ def test_remote_workspace_needs_a_tracking_server() -> None:
     with pytest.raises(InputError, match="--tracking_uri"):
         workspace.tracking_uri("")
     assert workspace.tracking_uri("http://mlflow:5000") == "http://mlflow:5000"
+
+
+@pytest.mark.parametrize("uri", ["htp://mlflow:5000", "localhost:5000", "s3://bucket/mlruns"])
+def test_tracking_uri_of_a_kind_that_mlflow_does_not_know(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(InputError, match=f"cannot track at {uri}.*sqlite:///FILE"):
+        Workspace(str(tmp_path)).tracking_uri(uri)
+
+
+def test_tracking_schemes_are_those_that_mlflow_registers() -> None:
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    assert set(_tracking_store_registry._registry) == TRACKING_SCHEMES
 
 
 def test_workspace_that_cannot_be_written(tmp_path: Path) -> None:
