@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
-from hhmnet_core.data.writing import About, Plan, make_part
+from hhmnet_core.data.parts import Plan, make_part
+from hhmnet_core.data.writing import About
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources import ntu

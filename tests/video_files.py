@@ -11,8 +11,9 @@ from PIL import Image
 
 from hhmnet_core.data.clips import Clip, Video
 from hhmnet_core.data.manifest import Protocol, Visual
+from hhmnet_core.data.parts import Plan, finish, make_part
 from hhmnet_core.data.video import even_positions
-from hhmnet_core.data.writing import About, Plan, finish, make_part
+from hhmnet_core.data.writing import About
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
 

@@ -6,8 +6,9 @@ from typing import Literal
 import yaml
 
 from hhmnet_core.data.manifest import Visual
+from hhmnet_core.data.parts import SHARD_CLIPS, OnError
 from hhmnet_core.data.video import VideoConfig
-from hhmnet_core.data.writing import SHARD_CLIPS, About, OnError
+from hhmnet_core.data.writing import About
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout, get_layout

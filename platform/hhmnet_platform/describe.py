@@ -14,9 +14,9 @@ from rich.table import Table
 
 from hhmnet_core.data.clips import Clip, Float32Array, Int64Array
 from hhmnet_core.data.manifest import Manifest, Visual
+from hhmnet_core.data.parts import LEFT_OUT
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import read_manifest, store_facts, verify_store
-from hhmnet_core.data.writing import LEFT_OUT
 from hhmnet_core.files import folder, split_uri
 from hhmnet_core.skeleton.layouts import Layout
 

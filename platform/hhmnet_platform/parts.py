@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hhmnet_core.data.writing import OnError, Part, Plan, Source, make_part
+from hhmnet_core.data.parts import OnError, Part, Plan, Source, make_part
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
 from hhmnet_platform.cluster import ray_session

@@ -7,17 +7,9 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from hhmnet_core.data.manifest import Manifest
+from hhmnet_core.data.parts import SHARD_CLIPS, OnError, Plan, Source, finish, standing_parts
 from hhmnet_core.data.store import MANIFEST, read_manifest, verify_store
-from hhmnet_core.data.writing import (
-    SHARD_CLIPS,
-    About,
-    OnError,
-    Plan,
-    Source,
-    begin,
-    finish,
-    standing_parts,
-)
+from hhmnet_core.data.writing import About, begin
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_platform.describe import show_store

@@ -11,20 +11,10 @@ import pytest
 
 from hhmnet_core.data.clips import Clip, Video, check_clip
 from hhmnet_core.data.manifest import Manifest, Protocol, Visual
+from hhmnet_core.data.parts import LEFT_OUT, OnError, Part, Plan, finish, make_part, standing_parts
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import load_clips, read_manifest, verify_store
-from hhmnet_core.data.writing import (
-    LEFT_OUT,
-    About,
-    OnError,
-    Part,
-    Plan,
-    begin,
-    finish,
-    make_part,
-    standing_parts,
-    write_store,
-)
+from hhmnet_core.data.writing import About, begin, write_store
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.skeleton.layouts import get_layout
