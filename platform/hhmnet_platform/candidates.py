@@ -11,8 +11,9 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
 from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
+from hhmnet_platform.run_folder import RESULT, RunFolder
 from hhmnet_platform.tracking import database_of, quieten
-from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, check_name
+from hhmnet_platform.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

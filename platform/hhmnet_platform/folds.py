@@ -15,10 +15,11 @@ from hhmnet_core.fusion.scores import stacked
 from hhmnet_platform.candidates import Candidate, scores_of
 from hhmnet_platform.job import Job, Phase1Job, Phase2Job
 from hhmnet_platform.members import TRAINED
+from hhmnet_platform.run_folder import RunFolder
 from hhmnet_platform.scripts import given
 from hhmnet_platform.space import configured
 from hhmnet_platform.train import run_phase
-from hhmnet_platform.workspace import RunFolder, Workspace, fetched
+from hhmnet_platform.workspace import Workspace, fetched
 
 FEWEST, MOST = 2, 100
 

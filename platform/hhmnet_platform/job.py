@@ -1,14 +1,11 @@
 """A job: what the user asks for, and what follows from it before anything starts."""
 
-import hashlib
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.footage import load_footage, with_video
 from hhmnet_core.data.protocols import (
     LITERATURE,
@@ -25,11 +22,11 @@ from hhmnet_core.training.phase1 import Phase1Config
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.data_sets import prepare_synthetic
 from hhmnet_platform.environment import environment_tags
+from hhmnet_platform.guide_run import finished_phase1, phase1_result, weights_digest
 from hhmnet_platform.members import MEMBERS
-from hhmnet_platform.tracking import TrackedRun, quieten
+from hhmnet_platform.run_folder import RunFolder
+from hhmnet_platform.tracking import TrackedRun
 from hhmnet_platform.workspace import (
-    RESULT,
-    RunFolder,
     Workspace,
     absolute,
     default_tracking,
@@ -173,7 +170,7 @@ def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
         yield absolute(job.data.store)
         return
     if isinstance(job, Phase2Job):
-        yield str(_phase1_result(job, workspace)[1]["tags"]["hhmnet.store"])
+        yield str(phase1_result(job.phase1, workspace, job.tracking_uri)[1]["tags"]["hhmnet.store"])
         return
     uri = workspace.at("data/synthetic")
     if keep or "manifest.json" in folder(uri).names():
@@ -208,12 +205,14 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
             job.seed,
         )
         notes = _without_video(divided, with_video(divided, load_footage(store)))
-        guide = finished_phase1(job, workspace, config.data, manifest.digest)
+        guide = finished_phase1(
+            job.phase1, workspace, job.tracking_uri, config.data, manifest.digest
+        )
     science = flat(config)
     del science["data.store"]
     science["data.digest"] = manifest.digest
     if guide is not None:
-        science["guide"] = _weights_digest(guide, science["guidance.modality"])
+        science["guide"] = weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
     tracked = TrackedRun(
         uri=workspace.tracking_uri(job.tracking_uri),
@@ -254,72 +253,3 @@ def _without_video(everyone: Split, filmed: Split) -> tuple[str, ...]:
     ]
     said = f"no video, so neither trained on nor scored: {', '.join(counts)}"
     return (said,) if counts else ()
-
-
-def finished_phase1(
-    job: Phase2Job, workspace: Workspace, data: StoreConfig, digest: str
-) -> RunFolder:
-    """The phase-1 run that a job names.
-
-    Raises InputError where there is none, or it is unfinished, of another store, or of another
-    protocol or selection.
-    """
-    run, result = _phase1_result(job, workspace)
-    for what, seen, wanted in (
-        ("is a run of", result["phase"], "phase1"),
-        ("was trained on a store of digest", result["digest"][:12], digest[:12]),
-        ("was trained by protocol", result["protocol"], data.protocol),
-        ("was trained with selection", result["selection"], data.selection),
-    ):
-        if seen != wanted:
-            raise InputError(
-                f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
-                "train one to match."
-            )
-    return run
-
-
-def _phase1_result(job: Phase2Job, workspace: Workspace) -> tuple[RunFolder, dict[str, Any]]:
-    """The run that a job names, and its result. Raises InputError where it has none."""
-    if not job.phase1:
-        raise InputError(
-            "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
-        )
-    name = job.phase1
-    if re.fullmatch("[0-9a-f]{32}", name):
-        name = _name_in_mlflow(name, workspace.tracking_uri(job.tracking_uri))
-    run = workspace.run(name)
-    if "/" in name:
-        run = RunFolder(name.rstrip("/").rpartition("/")[2], absolute(name))
-    if not run.place.names():
-        raise InputError(f"There is no phase-1 run at {run.uri}: check its name and --workspace.")
-    result = run.read_json(RESULT)
-    if result is None:
-        raise InputError(
-            f"The phase-1 run {run.uri} is unfinished: start it again with its own command, it "
-            "goes on."
-        )
-    return run, result
-
-
-def _weights_digest(guide: RunFolder, modality: str) -> str:
-    checkpoint = guide.result()["checkpoint"]
-    try:
-        weights = guide.sub(checkpoint).read(f"{modality}.safetensors")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"The phase-1 run {guide.uri} has lost the {modality} weights of {checkpoint}: train "
-            "it again."
-        ) from error
-    return hashlib.sha256(weights).hexdigest()
-
-
-def _name_in_mlflow(run_id: str, uri: str) -> str:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    quieten()
-    try:
-        return str(MlflowClient(uri).get_run(run_id).data.tags["hhmnet.run"])
-    except (MlflowException, KeyError) as error:
-        raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error

@@ -24,9 +24,10 @@ from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.points import Point, checkpoint_name
+from hhmnet_platform.run_folder import RESULT, RunFolder
 from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.tracking import Ending
-from hhmnet_platform.workspace import RESULT, RunFolder, fetched
+from hhmnet_platform.workspace import fetched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

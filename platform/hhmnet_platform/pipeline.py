@@ -15,11 +15,12 @@ from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
 from hhmnet_platform.fusion_search import FusionSearch
 from hhmnet_platform.fusion_search import run_search as run_fusion_search
 from hhmnet_platform.job import Phase1Job, Phase2Job, Placement, experiment_name
+from hhmnet_platform.run_folder import RESULT
 from hhmnet_platform.search import run_search
 from hhmnet_platform.search_job import Phase1Search, SearchConfig
 from hhmnet_platform.space import configured
 from hhmnet_platform.train import run_phase
-from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
+from hhmnet_platform.workspace import Workspace, absolute, check_name
 
 
 @dataclass

@@ -20,6 +20,7 @@ from hhmnet_platform.derived import Derived, begin, end, stop_children
 from hhmnet_platform.job import Run, phase_of, prepare_run, store_of
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.progress import clock
+from hhmnet_platform.run_folder import alone_in
 from hhmnet_platform.search_display import SearchDisplay, said_of
 from hhmnet_platform.search_job import (
     METRIC,
@@ -39,7 +40,6 @@ from hhmnet_platform.trials import catch_up, run_trial
 from hhmnet_platform.workspace import (
     Workspace,
     absolute,
-    alone_in,
     check_name,
     default_tracking,
     default_workspace,

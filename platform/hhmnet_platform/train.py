@@ -22,10 +22,11 @@ from hhmnet_platform.members import TRAINED
 from hhmnet_platform.outcome import TRACKED, publish, show, summarise
 from hhmnet_platform.plan import Plan, make_plan
 from hhmnet_platform.progress import Display
+from hhmnet_platform.run_folder import RESULT
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.tracking import Ending, MlflowWriter
-from hhmnet_platform.workspace import RESULT, Workspace, absolute, check_name
+from hhmnet_platform.workspace import Workspace, absolute, check_name
 
 Record = Mapping[str, Any]
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from hhmnet_platform.job import Job, Run, prepare_run
 from hhmnet_platform.outcome import TRACKED, publish
 from hhmnet_platform.plan import Plan
+from hhmnet_platform.run_folder import RESULT, RunFolder
 from hhmnet_platform.search_display import said_of
 from hhmnet_platform.search_job import METRIC, Search, objective_of, trial_job
 from hhmnet_platform.search_report import finished
 from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.tracking import Ending, MlflowWriter, writing
 from hhmnet_platform.train import train_run
-from hhmnet_platform.workspace import RESULT, RunFolder, Workspace, absolute
+from hhmnet_platform.workspace import Workspace, absolute
 
 if TYPE_CHECKING:
     import optuna

@@ -22,8 +22,8 @@ from hhmnet_platform.messages import (
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.points import Point
 from hhmnet_platform.progress import Display
+from hhmnet_platform.run_folder import RunFolder
 from hhmnet_platform.startup import Startup
-from hhmnet_platform.workspace import RunFolder
 
 
 class Run:
