@@ -47,7 +47,7 @@ class StstConfig:
     rerank: bool = True
     k1: int = 6
     k2: int = 3
-    branches: list[tuple[int, int]] = field(default_factory=lambda: [(3, 1), (5, 2)])
+    branches: list[tuple[int, int]] = field(default_factory=lambda: [(3, 1), (5, 1)])
     select: bool = True
     drop_path: float = 0.1
     dropout: float = 0.1
