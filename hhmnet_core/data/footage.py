@@ -20,7 +20,7 @@ from hhmnet_core.data.batches import free_memory
 from hhmnet_core.data.clips import Clip, Int64Array, Video
 from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.nodecache import NodeCache
-from hhmnet_core.data.protocols import Split
+from hhmnet_core.data.protocols import LITERATURE, Split
 from hhmnet_core.data.shards import decode_shard, read_shard
 from hhmnet_core.data.store import Uri, read_manifest
 from hhmnet_core.errors import InputError
@@ -111,6 +111,18 @@ def with_video(divided: Split, footage: Footage) -> Split:
     there_n = footage.there_n
     train, val, test = (part[there_n[part]] for part in (divided.train, divided.val, divided.test))
     return Split(train, val, test)
+
+
+def check_filmed(filmed: Split, selection: str) -> None:
+    """Raises InputError where a part that is needed, val for all but literature, has no video."""
+    needed = ("train", "test") if selection == LITERATURE else ("train", "val", "test")
+    counts = {part: len(getattr(filmed, part)) for part in needed}
+    if not all(counts.values()):
+        said = ", ".join(f"{count} of {part}" for part, count in counts.items())
+        raise InputError(
+            f"Too few clips have a video ({said}): prepare the store with the videos of each, or "
+            "choose another data.protocol or data.selection."
+        )
 
 
 def _map(file: Path) -> pa.Table | None:

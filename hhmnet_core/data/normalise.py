@@ -21,10 +21,10 @@ class Normalisation:
     Only a clip's first body decides, so that its bodies keep their places relative to each other.
 
     Attributes:
-        centre_nc: (N, C) its centre joint in its first frame.
+        centre_nc: (N, C) its centre joint in the first frame that shows its first body.
         turn_ncc: (N, C, C) turns the shoulders of its first body to lie along x on average; None:
             clips are not turned.
-        size_n: (N,) the mean bone length of its first body; None: clips are not scaled.
+        size_n: (N,) the mean bone length of its first body, where seen; None: clips are not scaled.
     """
 
     centre_nc: Tensor
@@ -92,7 +92,10 @@ def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -
         first_n = first_n - first_n[0]
         own_f = clip_f - numbers[0]
         in_first_body = torch.arange(len(own_f)) - first_n[own_f] < counts_n[own_f]
-        body_fvc, own_f = frames_fvc[in_first_body], own_f[in_first_body]
+        # Frames without the body are zeros: they say nothing of where and how large it is.
+        seen_f = in_first_body & (frames_fvc != 0).flatten(1).any(1)
+        body_fvc, own_f = frames_fvc[seen_f], own_f[seen_f]
+        counts_n = torch.bincount(own_f, minlength=len(numbers)).clamp_min(1)
 
         def mean(values_f: Tensor, own_f: Tensor = own_f, counts_n: Tensor = counts_n) -> Tensor:
             sums = torch.zeros(len(counts_n), *values_f.shape[1:])
@@ -100,6 +103,11 @@ def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -
                 -1, *[1] * (values_f.dim() - 1)
             )
 
+        nowhere = len(frames_fvc)
+        first_seen_n = torch.full((len(numbers),), nowhere).scatter_reduce_(
+            0, own_f, seen_f.nonzero()[:, 0], "amin"
+        )
+        first_n = torch.where(first_seen_n < nowhere, first_seen_n, first_n)
         centres.append(frames_fvc[first_n, layout.centre])
         if align:
             left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")

@@ -72,8 +72,8 @@ def augment(
 ) -> Tensor:
     """A randomly turned, scaled, sheared, mirrored and shaken copy: same shape (N, C, T, V, M).
 
-    Zero frames of absent bodies stay zero under the linear maps; the joint offset reaches them,
-    but a body that is absent from the whole clip is never computed.
+    Frames from which a body is absent are turned and shaken like all others; a body that is absent
+    from the whole clip is never computed.
     """
     channels = joints_nctvm.shape[1]
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)

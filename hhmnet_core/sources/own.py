@@ -189,7 +189,7 @@ class Recordings:
         if given:
             rule = Protocol(train={"setup": [0]}, test={"setup": [1]})
             return {"given": rule}, ()
-        subjects = sorted(self._subject_of.values())
+        subjects = sorted(set(self._subject_of.values()))
         if len(subjects) < 2:
             raise InputError(
                 f"{self.index} has a single subject and no column split: nothing says which clips "

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.clips import ClipSet, Int64Array
-from hhmnet_core.data.footage import Footage, FootageReader, with_video
+from hhmnet_core.data.footage import Footage, FootageReader, check_filmed, with_video
 from hhmnet_core.data.protocols import epoch_order, smallest_batch, split
 from hhmnet_core.data.video_augment import augment_video
 from hhmnet_core.errors import InputError
@@ -61,11 +61,7 @@ class VideoTrainer:
         self.device, self.layout = device, clips.manifest.skeleton
         everyone = split(clips, config.data.protocol, config.data.selection)
         self.split = with_video(everyone, footage)
-        if not len(self.split.train) or not len(self.split.test):
-            raise InputError(
-                f"Of the clips that train {len(self.split.train)} have a video, of those that test "
-                f"{len(self.split.test)}: prepare the store with the videos of both."
-            )
+        check_filmed(self.split, config.data.selection)
         if smallest_batch(len(self.split.train), config.optim.batch) < mesh.data:
             raise InputError(
                 f"optim.batch ({config.optim.batch}) cannot be split over {mesh.data} workers: "
@@ -224,6 +220,8 @@ class VideoTrainer:
             if name.startswith("projector.")
         }
         for clips_n in everyone[self.mesh.rows(len(everyone))].split(EVALUATION_BATCH):
+            if not len(clips_n):  # more workers than clips: splitting nothing gives one empty part
+                continue
             encoded, masks = self._encoded(clips_n, best=True)
             tokens = self.guidance.tokens(clips_n)
             known = F.normalize(

@@ -59,7 +59,8 @@ def run_ensemble(job: EnsembleJob) -> None:
     }
     place = folder(workspace.at(f"ensembles/{name}"))
     tracked = _tracked(ensemble, job, name, content)
-    known = place.names() and place.read("ensemble.json") == content["ensemble.json"]
+    there = "ensemble.json" in place.names()
+    known = there and place.read("ensemble.json") == content["ensemble.json"]
     where = find(uri, job.experiment, name) if known else None
     if where is None:
         for file, written in content.items():

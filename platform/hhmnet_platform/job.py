@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hhmnet_core.data.footage import load_footage, with_video
+from hhmnet_core.data.footage import check_filmed, load_footage, with_video
 from hhmnet_core.data.protocols import (
     LITERATURE,
     VAL,
@@ -204,7 +204,9 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
             job.optim,
             job.seed,
         )
-        notes = _without_video(divided, with_video(divided, load_footage(store)))
+        filmed = with_video(divided, load_footage(store))
+        check_filmed(filmed, config.data.selection)
+        notes = _without_video(divided, filmed)
         guide = finished_phase1(
             job.phase1, workspace, job.tracking_uri, config.data, manifest.digest
         )

@@ -139,7 +139,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         cells.append(_percent(row["test_top1"]))
         table.add_row(*cells, end_section=last, style="bold" if member == FUSION else None)
     if fitted := result.get("fitted"):
-        cells = ["", _percent(fitted["val_top1"]), _percent(fitted["test_top1"])]
+        val = [_percent(fitted["val_top1"])] if chosen else []
+        cells = ["", *val, _percent(fitted["test_top1"])]
         table.add_row("fusion, weights fitted on val", *cells, style="bold")
     return table
 

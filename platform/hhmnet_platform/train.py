@@ -62,8 +62,8 @@ def run_phase(job: Job, began: float | None = None) -> str:
         )
     with store_of(job, workspace, keep=True) as store:
         run = prepare_run(job, workspace, store)
-    run.folder.claim(run.science)
     with run.folder.lock():
+        run.folder.claim(run.science)
         result = run.folder.read_json(RESULT)
         if result is not None:
             print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
@@ -147,8 +147,8 @@ def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]
         on_epoch: Is told each epoch's record, once, in order.
     """
     plan = plan.limited(run.most_data_parallel)
-    run.folder.claim(run.science)
     with run.folder.lock(), Display(run.config.optim.epochs) as display:
+        run.folder.claim(run.science)
         result = run.folder.read_json(RESULT)
         if result is not None:
             for record in result["history"]:

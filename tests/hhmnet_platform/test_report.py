@@ -76,7 +76,7 @@ def test_figures_are_png_files_with_something_in_them(member: str, part: str) ->
         assert imread(io.BytesIO(content)).std() > 0.05
 
 
-@pytest.mark.parametrize("selection", ["val", "literature"])
+@pytest.mark.parametrize("selection", ["val", "literature", "fold-1-of-5"])
 def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> None:
     members = {
         name: {"epoch": 7, "val_top1": 0.5 if selection == "val" else None, "test_top1": 0.456}
@@ -97,7 +97,8 @@ def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> Non
     assert "fusion, equal weights" in shown and "78.9%" in shown and "45.6%" in shown
     assert ("best epoch" in shown) == (selection == "val")
     assert "fitted" not in shown
-    fitted = {"weights": {"joint": 1.0}, "val_top1": 0.5, "test_top1": 0.654}
+    fitted = {"weights": {"joint": 1.0}, "val_top1": 0.321, "test_top1": 0.654}
     console.print(result_table(result | {"fitted": fitted}))
+    assert ("32.1%" in console.file.getvalue()) == (selection == "val")  # type: ignore[attr-defined]
     assert "fitted on val" in console.file.getvalue()  # type: ignore[attr-defined]
     assert "65.4%" in console.file.getvalue()  # type: ignore[attr-defined]

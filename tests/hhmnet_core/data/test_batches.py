@@ -106,6 +106,22 @@ def test_aligned_clips_face_one_way_whatever_the_camera(tiny_clips: ClipSet) -> 
     assert (size - 1).abs().max() < 0.2
 
 
+def test_frames_without_the_body_decide_neither_place_nor_size(tiny_clips: ClipSet) -> None:
+    layout = tiny_clips.manifest.skeleton
+    index = int(np.argmax(tiny_clips.num_frames))
+    first, count = int(tiny_clips.first_frame[index]), int(tiny_clips.num_frames[index])
+    frames = tiny_clips.frames.copy()
+    frames[first] = frames[first + count // 2] = 0  # as NTU's reader leaves a body that vanishes
+    seen = np.delete(frames[first : first + count], [0, count // 2], axis=0)
+    measured = normalise.measure(
+        ClipSet(**{**vars(tiny_clips), "frames": frames}), layout, align=True, normalise_size=True
+    )
+    bones = np.linalg.norm(seen - seen[:, list(layout.parents)], axis=2)
+    assert measured.size_n is not None
+    assert float(measured.size_n[index]) == pytest.approx(bones.sum(1).mean() / len(layout.bones))
+    np.testing.assert_array_equal(measured.centre_nc[index], seen[0, layout.centre])
+
+
 def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
     manifest = type(tiny_clips.manifest)(**{**vars(tiny_clips.manifest), "layout": "coco_17"})
     flat = ClipSet(

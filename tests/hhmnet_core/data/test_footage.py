@@ -8,7 +8,8 @@ import pytest
 import torch
 from video_files import Films, decoded, film_store
 
-from hhmnet_core.data.footage import FootageReader, load_footage
+from hhmnet_core.data.footage import FootageReader, check_filmed, load_footage
+from hhmnet_core.data.protocols import LITERATURE, VAL, Split
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 
@@ -71,3 +72,16 @@ def test_clip_with_other_images_than_the_manifest_says_is_named(tmp_path: Path) 
     (store / "manifest.json").write_text(wrong.to_json())
     with pytest.raises(InputError, match=r"Clip clip00 has 4 images, but the manifest .* says 5"):
         load_footage(store, tmp_path / "cache")
+
+
+def test_parts_that_are_needed_must_be_filmed() -> None:
+    some, none = np.arange(2), np.arange(0)
+    check_filmed(Split(some, none, some), LITERATURE)
+    check_filmed(Split(some, some, some), VAL)
+    for parts, selection, said in (
+        (Split(none, none, some), LITERATURE, "0 of train, 2 of test"),
+        (Split(some, none, some), VAL, "2 of train, 0 of val, 2 of test"),
+        (Split(some, none, some), "fold-1-of-2", "0 of val"),
+    ):
+        with pytest.raises(InputError, match=f"Too few clips have a video .*{said}"):
+            check_filmed(parts, selection)

@@ -77,6 +77,12 @@ TABLES = {
     "split": (table, {"head": HEAD + ",split"}, ("a,wave,1,a.npy,val",), "split 'val', expected"),
     "two": (table, {"head": HEAD + ",setup,split"}, ("a,wave,1,a.npy,1,test",), "has both setup"),
     "one subject": (table, {}, GOOD[:1], "has a single subject and no column split"),
+    "one subject in two spellings": (
+        table,
+        {},
+        ("a,wave,1,a.npy", "b,wave,01,a.npy"),
+        "has a single subject and no column split",
+    ),
 }
 
 
