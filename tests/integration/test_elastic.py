@@ -148,6 +148,7 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
     assert_as_one_process(tmp_path, tiny, data, tmp_path / "alone", f"--optim.epochs={epochs}")
 
 
+@pytest.mark.slow
 def test_node_killed_within_an_epoch_costs_the_time_since_the_last_checkpoint(
     cluster: Any, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:

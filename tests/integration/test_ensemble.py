@@ -58,6 +58,7 @@ def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> No
     assert "| searched |" in tracked.data.tags["mlflow.note.content"]
 
 
+@pytest.mark.slow
 def test_weights_are_fitted_out_of_fold_where_nothing_is_held_out(
     start: Start, phase1: Start, tmp_path: Path
 ) -> None:

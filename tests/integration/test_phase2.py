@@ -156,6 +156,7 @@ def test_pipeline_finds_what_is_done_and_trains_the_rest(
     assert weights(half) == weights(finished)
 
 
+@pytest.mark.slow
 def test_guidance_is_searched_and_the_best_is_a_config(
     finished: Path, start: Start, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_dry_run_says_what_it_would_take(phase2: Start, finished: Path, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_driver_killed_and_command_repeated_ends_with_equal_weights(
     finished: Path, phase2: Start, tmp_path: Path
 ) -> None:

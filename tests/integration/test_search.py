@@ -101,6 +101,7 @@ def test_killed_search_goes_on_and_loses_no_trial(search: Start, tmp_path: Path)
     assert "The study tiny exists with another optim.epochs: give" in other.output
 
 
+@pytest.mark.slow
 def test_stopped_search_says_so_and_marks_its_trials(
     search: Start, wait: Callable[..., None], tmp_path: Path
 ) -> None:
