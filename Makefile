@@ -52,7 +52,7 @@ bench: $(STAMP) ## every benchmark; the report goes to WORKSPACE=workspace
 
 ui: $(STAMP) ## opens MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
 	@test -f '$(WORKSPACE)/mlflow.db' || { echo "error: no runs in '$(WORKSPACE)' yet. Run 'make demo' first, or name another: make ui WORKSPACE=..."; exit 1; }
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(WORKSPACE)/mlflow.db' --host $(UI_HOST) --port $(UI_PORT) --workers 1
+	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(WORKSPACE)/mlflow.db' --host $(UI_HOST) --port $(UI_PORT) --workers 1
 
 clean: ## removes caches and builds; keeps .venv and the workspace
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
