@@ -87,8 +87,8 @@ class BatchReader:
         clips: The set.
         config: How clips become model input.
         device: Where batches are wanted.
-        resident: Whether the clips live on the device; None: where they take at most a quarter of
-            its free memory.
+        resident: Whether the clips live on the device; None: where they fit (`fits`).
+        sharers: Processes that share the device's memory.
 
     Raises InputError where the clips do not fit their layout or the config.
     """
@@ -99,6 +99,7 @@ class BatchReader:
         config: DataConfig,
         device: torch.device,
         resident: bool | None = None,
+        sharers: int = 1,
     ) -> None:
         self.layout = clips.manifest.skeleton
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
@@ -111,7 +112,7 @@ class BatchReader:
         self._labels = torch.from_numpy(clips.labels.copy()).to(device)
         self._normalisation = measure(clips, self.layout, config.align, config.normalise_size)
         if resident is None:
-            resident = clips.frames.nbytes <= free_memory(device) // 4
+            resident = fits(clips.frames.nbytes, device, sharers)
         self._mapped, self._frames_fvc = clips.frames, None
         if resident:
             self._frames_fvc = torch.empty(clips.frames.shape, device=device)
@@ -183,6 +184,14 @@ class BatchReader:
         clip_f = clip_r.repeat_interleave(rows_rt.shape[1])
         frames_fvc = self._normalisation.apply(read_fvc, clip_f)
         return frames_fvc.view(*rows_rt.shape, *frames_fvc.shape[1:])
+
+
+def fits(size: int, device: torch.device, sharers: int) -> bool:
+    """Whether each of the processes that share a device may keep `size` bytes on it for good.
+
+    Together they take at most a quarter of what is free.
+    """
+    return size * sharers <= free_memory(device) // 4
 
 
 def free_memory(device: torch.device) -> int:

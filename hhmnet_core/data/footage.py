@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hhmnet_core.data.batches import free_memory
+from hhmnet_core.data.batches import fits
 from hhmnet_core.data.clips import Clip, Int64Array, Video
 from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.nodecache import NodeCache
@@ -72,7 +72,9 @@ class Footage:
 
 
 def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
-    """The videos of a store, verified, and mapped from `<cache>/<digest>.video.v1.arrow`.
+    """The videos of a store, mapped from `<cache>/<digest>.video.v1.arrow`.
+
+    That file is written from verified shards; where it is there, the store is not read again.
 
     Args:
         uri: The store's folder.
@@ -187,13 +189,14 @@ def _footage(table: pa.Table, visual: Visual, num_joints: int) -> Footage:
 class FootageReader:
     """Images of batches of clips, on the device that trains.
 
-    They live there decoded where they take at most a quarter of its free memory; else each batch is
-    decoded, on threads. Either way gives the same.
+    They live there decoded where they fit; else each batch is decoded, on threads. Either way gives
+    the same.
 
     Args:
         footage: The videos.
         device: Where images are wanted.
-        resident: Whether images live on the device; None: where they fit.
+        resident: Whether images live on the device; None: where they fit (`fits`).
+        sharers: Processes that share the device's memory.
     """
 
     def __init__(
@@ -201,12 +204,13 @@ class FootageReader:
         footage: Footage,
         device: torch.device,
         resident: bool | None = None,
+        sharers: int = 1,
     ) -> None:
         self.footage, self.device = footage, device
         self._pool = ThreadPoolExecutor(torch.get_num_threads())
         visual = footage.visual
         size = int(footage.there_n.sum()) * visual.frames * visual.size**2 * 3
-        self.resident = size <= free_memory(device) // 4 if resident is None else resident
+        self.resident = fits(size, device, sharers) if resident is None else resident
         if self.resident:
             (with_video,) = np.nonzero(footage.there_n)
             self._place_n = torch.zeros(len(footage), dtype=torch.long)

@@ -28,8 +28,8 @@ class VideoModelConfig:
         widths: Channels of each stage, each at half the resolution of the one before; of VideoMAE
             the last one is its width.
         depths: Blocks of each stage; of VideoMAE their sum is its depth.
-        temporal: What ties the images of a backbone that sees them one by one: "select" (SK-TC),
-            "shift" (TSM: Lin et al., ICCV 2019), or "none".
+        temporal: What ties the frames of the grid, of any backbone: "select" (SK-TC), "shift" (TSM:
+            Lin et al., ICCV 2019), or "none".
         changes: Whether, in the place of three colours, the backbone sees the grey image, its
             change from the image before and its change to the next; for depth, and little data.
         dropout: Dropout before the classifier.

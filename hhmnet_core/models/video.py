@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
 from hhmnet_core.models.temporal import SkTc
 
@@ -34,6 +35,20 @@ class VideoEncoded:
     parts_npe: Tensor | None
 
 
+def _probe(backbone: nn.Module, config: VideoModelConfig, images: int, size: int) -> Tensor:
+    """The grid (1, T', H', W', D) of empty images; InputError where they are too small."""
+    try:
+        with torch.no_grad():
+            grid: Tensor = backbone(torch.zeros(1, images, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"Images of {size} x {size}, as the store has them, are too small for "
+            f"{config.pretrained or config.backbone} of {len(config.widths)} stages: give fewer "
+            "video.widths and video.depths, or prepare the store with a larger --video.size."
+        ) from error
+    return grid
+
+
 class VideoNetwork(nn.Module):
     """Images and a heat map to classes, and to a feature of each body part.
 
@@ -50,10 +65,8 @@ class VideoNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = make_backbone(config, images, size)
-        with torch.no_grad():
-            grid = self.backbone(torch.zeros(1, images, 3, size, size))
-        self.grid_shape: tuple[int, int, int] = tuple(grid.shape[1:4])
-        width = grid.shape[-1]
+        _, frames, rows, columns, width = _probe(self.backbone, config, images, size).shape
+        self.grid_shape = (frames, rows, columns)
         # Pooling forgets where; what is pooled has to know. The parts' contrast pools time too.
         self.when_td = nn.Parameter(0.02 * torch.randn(self.grid_shape[0], width))
         self.where_hwd = nn.Parameter(0.02 * torch.randn(*self.grid_shape[1:], width))

@@ -65,6 +65,8 @@ class Mesh:
 
     Attributes:
         rank: This process's place in the mesh; torch's rank where it was not given nodes.
+        sharers: Processes that share the memory of this one's device: on a CPU those of its node,
+            all where no nodes were given; a GPU is one process's own.
 
     Raises InputError where P does not fit.
     """
@@ -79,8 +81,11 @@ class Mesh:
         distributed = dist.is_available() and dist.is_initialized()
         world = dist.get_world_size() if distributed else 1
         check_modality_parallel(world, modality_parallel)
-        order = packed(nodes or [""] * world, modality_parallel)
-        self.rank = order.index(dist.get_rank()) if distributed else 0
+        nodes = nodes or [""] * world
+        order = packed(nodes, modality_parallel)
+        own = dist.get_rank() if distributed else 0
+        self.rank = order.index(own)
+        self.sharers = nodes.count(nodes[own]) if self.device.type == "cpu" else 1
         self.data, self.modality = world // modality_parallel, modality_parallel
         self.data_rank, self.modality_rank = divmod(self.rank, modality_parallel)
         hosted = len(MODALITIES) // modality_parallel

@@ -63,6 +63,15 @@ class OptimConfig:
         return torch.float64 if self.precision == "float64" else torch.float32
 
 
+def check_converging(values: Tensor, what: str, config: OptimConfig) -> None:
+    """Raises InputError, which names what has diverged, where a value is NaN or infinite."""
+    if not values.isfinite().all():
+        raise InputError(
+            f"Training diverged ({what}): lower optim.lr ({config.lr}) or raise optim.warmup "
+            f"({config.warmup})."
+        )
+
+
 def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float:
     """The rate of a step (from 0): linear up to the peak, then half a cosine down to zero."""
     warmup = config.warmup * steps_per_epoch

@@ -27,7 +27,7 @@ from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.config import Phase1Config, comparable
 from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.optim import learning_rate
+from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.reports import (
     EpochRecord,
     Metrics,
@@ -64,7 +64,7 @@ class Trainer:
     ) -> None:
         self.config, self.clips, self.mesh, self.device = config, clips, mesh, device
         self.split: Split = split(clips, config.data.protocol, config.data.selection)
-        self.reader = BatchReader(clips, config.data, device)
+        self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.streams = [
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
@@ -119,12 +119,10 @@ class Trainer:
 
     def train_metrics(self, epoch: int, sums: Tensor) -> Metrics:
         """Of an epoch, from the sums (4, 3) over its steps."""
-        means = (sums / len(self.split.train)).tolist()
-        if not np.isfinite(means).all():
-            raise InputError(
-                f"Training diverged in epoch {epoch} (losses {means}): lower optim.lr "
-                f"({self.config.optim.lr}) or raise optim.warmup ({self.config.optim.warmup})."
-            )
+        means_m3 = sums / len(self.split.train)
+        check_converging(
+            means_m3, f"losses {means_m3[:, 0].tolist()} in epoch {epoch}", self.config.optim
+        )
         rate = learning_rate(
             self.config.optim, epoch * self.steps_per_epoch - 1, self.steps_per_epoch
         )
@@ -135,7 +133,9 @@ class Trainer:
                 "train/top1": correct,
                 "train/lr": rate,
             }
-            for modality, (loss, correct, contrast) in zip(MODALITIES, means, strict=False)
+            for modality, (loss, correct, contrast) in zip(
+                MODALITIES, means_m3.tolist(), strict=False
+            )
         }
 
     def train_step(self, epoch: int, step: int, clips_n: Tensor) -> Tensor:
@@ -268,6 +268,7 @@ class Trainer:
 
     def _tables(self, logits_snk: Tensor, part: str, indices: np.ndarray) -> list[ScoreTable]:
         """A table a modality, and their equal-weight fusion."""
+        check_converging(logits_snk, f"logits of {part} are not finite", self.config.optim)
         tables = [
             score_table(self.clips, indices, logits_nk, modality, part)
             for modality, logits_nk in zip(MODALITIES, logits_snk, strict=False)

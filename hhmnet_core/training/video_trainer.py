@@ -6,7 +6,6 @@ its clips; like phase 1's it is the same in every layout of the mesh.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,7 +25,7 @@ from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.guidance import Guidance, visible
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.optim import learning_rate
+from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.phase2_config import Phase2Config, comparable
 from hhmnet_core.training.reports import (
     EpochRecord,
@@ -67,7 +66,7 @@ class VideoTrainer:
                 f"optim.batch ({config.optim.batch}) cannot be split over {mesh.data} workers: "
                 "raise it or use fewer workers."
             )
-        self.reader = FootageReader(footage, device)
+        self.reader = FootageReader(footage, device, sharers=mesh.sharers)
         self.labels = torch.from_numpy(clips.labels.copy()).to(device)
         self.joints = torch.from_numpy(footage.joints_nmfv2)
         self.guidance = Guidance(config, clips, footage, guide, device)
@@ -98,12 +97,9 @@ class VideoTrainer:
     def train_metrics(self, epoch: int, sums: Tensor) -> Metrics:
         """Of an epoch, from the sums (1, 3) over its steps."""
         config = self.config
-        loss, correct, contrast = (sums[0] / len(self.split.train)).tolist()
-        if not np.isfinite([loss, contrast]).all():
-            raise InputError(
-                f"Training diverged in epoch {epoch} (loss {loss}): lower optim.lr "
-                f"({config.optim.lr}) or raise optim.warmup ({config.optim.warmup})."
-            )
+        means_3 = sums[0] / len(self.split.train)
+        loss, correct, contrast = means_3.tolist()
+        check_converging(means_3, f"loss {loss} in epoch {epoch}", config.optim)
         rate = learning_rate(config.optim, epoch * self.steps_per_epoch - 1, self.steps_per_epoch)
         return {
             VIDEO: {
@@ -270,6 +266,7 @@ class VideoTrainer:
         return encoded, masks
 
     def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
+        check_converging(logits_nk, f"logits of {part} are not finite", self.config.optim)
         return score_table(self.clips, indices, logits_nk, VIDEO, part)
 
     def state(self, progress: Progress) -> TrainingState:

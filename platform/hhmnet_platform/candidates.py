@@ -72,7 +72,7 @@ def check_runs(runs: Sequence[str]) -> None:
 def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
     """What runs of a workspace have trained.
 
-    Raises InputError where one is not there, unfinished, of another protocol, or held nothing out.
+    Raises InputError where one is not there, unfinished, of another protocol, or without val.
     """
     check_runs(runs)
     candidates, protocol = [], ""
@@ -92,8 +92,9 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
             )
         if result["selection"] != "val":
             raise InputError(
-                f"Run {name} held nothing out (selection {result['selection']}), so nothing can be "
-                "chosen without its test set: give runs of --data.selection val, or --folds."
+                f"Run {name} has no val that it chose by (selection {result['selection']}), so "
+                "nothing can be chosen without its test set: give runs of --data.selection val, or "
+                "--folds."
             )
         protocol = protocol or result["protocol"]
         if result["protocol"] != protocol:
@@ -239,7 +240,7 @@ def _unfit(run: "Run") -> str:
     if run.info.status != "FINISHED":
         return f"is {run.info.status.lower()}"
     if tags["hhmnet.selection"] != "val":
-        return f"held nothing out (selection {tags['hhmnet.selection']})"
+        return f"has no val that it chose by (selection {tags['hhmnet.selection']})"
     return ""
 
 

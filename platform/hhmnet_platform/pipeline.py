@@ -103,7 +103,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     result = workspace.run(name).result()
     print("\nfusion: weights of the five networks, searched on val", flush=True)
     if result["selection"] != VAL:
-        print("None: give `search.py fusion` --folds, this selection holds nothing out.")
+        print("None: this selection has no val to fit them on; give `search.py fusion` --folds.")
         print("\nensemble\nNone: nothing was held out to choose by.")
         return
     run_fusion_search(

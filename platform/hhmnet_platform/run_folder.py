@@ -78,10 +78,11 @@ class RunFolder:
         return dict(content)
 
     def result(self) -> dict[str, Any]:
-        """Of a finished run. Raises InputError for another."""
+        """Of a finished run. Raises InputError for another, and where there is none."""
         result = self.read_json(RESULT)
         if result is None:
-            raise InputError(f"Run {self.uri} is unfinished: it has no {RESULT}.")
+            there = f"is unfinished: it has no {RESULT}" if self.place.names() else "is not there"
+            raise InputError(f"Run {self.uri} {there}.")
         return result
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from hhmnet_core.data.batches import StoreConfig
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
 from hhmnet_platform.job import Phase2Job, prepare_run, store_of
+from hhmnet_platform.train import run_phase
 from hhmnet_platform.workspace import Workspace
 
 
@@ -53,6 +54,15 @@ def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -
     (folder / "epoch-00002" / "joint.safetensors").unlink()
     with pytest.raises(InputError, match="has lost the joint weights of epoch-00002"):
         prepare_run(job(store), workspace, str(store))
+
+
+def test_a_name_is_claimed_by_who_holds_the_run(store: Path, tmp_path: Path) -> None:
+    phase1_run(tmp_path, store)
+    asked = job(store, name="mine", workspace=str(tmp_path))
+    run = prepare_run(asked, Workspace(str(tmp_path)), str(store))
+    with run.folder.lock(), pytest.raises(InputError, match="being trained by another"):
+        run_phase(asked)
+    assert run.folder.read_json("science.json") is None
 
 
 @pytest.mark.parametrize(

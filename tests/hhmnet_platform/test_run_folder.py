@@ -135,6 +135,14 @@ def test_heal_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: RunFold
     assert run.saved() == Point()
 
 
+def test_result_of_a_run_that_is_not_there_or_unfinished_is_told(run: RunFolder) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        run.result()
+    run.write_json("science.json", {})
+    with pytest.raises(InputError, match=r"is unfinished: it has no result\.json"):
+        run.result()
+
+
 def test_result_that_is_not_json_is_told(run: RunFolder) -> None:
     run.place.write("result.json", b"{")
     with pytest.raises(InputError, match=r"result\.json .* is not JSON"):

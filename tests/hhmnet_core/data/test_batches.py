@@ -69,6 +69,7 @@ def test_clips_live_on_the_device_where_they_fit(
     for free, resident in ((4 * tiny_clips.frames.nbytes, True), (1000, False)):
         monkeypatch.setattr(batches, "free_memory", lambda device, free=free: free)
         assert BatchReader(tiny_clips, DataConfig(), CPU).resident == resident
+        assert not BatchReader(tiny_clips, DataConfig(), CPU, sharers=2).resident
 
 
 def test_batch_of_single_bodies_has_one(tiny_clips: ClipSet) -> None:

@@ -147,6 +147,12 @@ def test_videomae_says_which_images_it_takes(images: int, size: int) -> None:
         make_backbone(config, images, size)
 
 
+def test_images_too_small_for_the_stages_are_one_clear_error() -> None:
+    config = VideoModelConfig(backbone="convnext", widths=[8] * 6, depths=[1] * 6)
+    with pytest.raises(InputError, match=r"Images of 8 x 8.*too small.* 6 stages: give fewer"):
+        VideoNetwork(config, 4, 8, 5)
+
+
 def test_changes_stand_around_the_middle_and_end_in_none() -> None:
     images = torch.rand(2, 3, 3, 4, 4)
     made = grey_and_changes(images)

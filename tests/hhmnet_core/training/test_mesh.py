@@ -1,9 +1,13 @@
 """Shares of the mesh, and what it refuses."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
+import torch.distributed as dist
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.training import mesh
 from hhmnet_core.training.mesh import Mesh, check_modality_parallel, packed
 
 
@@ -44,6 +48,22 @@ def test_one_process_hosts_all_and_passes_tensors_through() -> None:
     assert mesh.gather(local, 5) is local
     assert mesh.sum_by_modality(local) is local
     assert Mesh.alone(4).modalities == ("joint",)
+
+
+def test_processes_of_a_node_share_the_memory_of_its_cpu_not_of_gpus() -> None:
+    def sharers(device: str, nodes: list[str] | None) -> int:
+        with (
+            patch.object(dist, "is_initialized", return_value=True),
+            patch.object(dist, "get_world_size", return_value=3),
+            patch.object(dist, "get_rank", return_value=2),
+            patch.object(mesh, "DeviceMesh"),
+        ):
+            return mesh.Mesh(1, torch.device(device), nodes).sharers
+
+    assert sharers("cpu", ["a", "b", "a"]) == 2
+    assert sharers("cpu", None) == 3
+    assert sharers("cuda", ["a", "b", "a"]) == 1
+    assert Mesh().sharers == 1
 
 
 @pytest.mark.parametrize(

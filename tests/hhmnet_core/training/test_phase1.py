@@ -177,7 +177,16 @@ def test_making_an_encoder_leaves_the_global_generator_alone(tiny_clips: ClipSet
 
 def test_divergence_is_one_clear_error(tiny_clips: ClipSet) -> None:
     config = replace(SMALL, optim=OptimConfig(epochs=2, batch=8, lr=1e30, warmup=0))
-    with pytest.raises(InputError, match=r"diverged in epoch \d.*lower optim.lr"):
+    with pytest.raises(InputError, match=r"diverged \(losses .* in epoch \d\): lower optim.lr"):
+        list(fit(config, tiny_clips, Mesh()))
+
+
+def test_divergence_in_the_last_step_is_told_as_such(tiny_clips: ClipSet) -> None:
+    # One step an epoch, and no average: its loss is still sound, what it leaves is not.
+    config = replace(
+        SMALL, optim=OptimConfig(epochs=1, batch=64, lr=1e38, warmup=0, weight_decay=0, ema=0)
+    )
+    with pytest.raises(InputError, match=r"diverged \(logits of val .*lower optim.lr \(1e\+38\)"):
         list(fit(config, tiny_clips, Mesh()))
 
 
