@@ -25,6 +25,12 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps the memory-mapped copies out of the home folder."""
+    os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def seed() -> int:
     """Seeds every global generator; the value, for a test that needs one of its own."""

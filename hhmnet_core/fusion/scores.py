@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -185,13 +185,23 @@ def shared(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
     selected = []
     for table in tables:
         row_of = {sample_id: row for row, sample_id in enumerate(table.sample_ids)}
-        rows = np.array([row_of[sample_id] for sample_id in kept], dtype=np.int64)
-        selected.append(
-            replace(
-                table, sample_ids=tuple(kept), labels=table.labels[rows], logits=table.logits[rows]
-            )
-        )
+        selected.append(_rows(table, [row_of[sample_id] for sample_id in kept]))
     return selected
+
+
+def without(table: ScoreTable, sample_ids: Collection[str]) -> ScoreTable:
+    """The table without the rows of these clips."""
+    kept = [row for row, sample_id in enumerate(table.sample_ids) if sample_id not in sample_ids]
+    return _rows(table, kept)
+
+
+def _rows(table: ScoreTable, rows: list[int]) -> ScoreTable:
+    return replace(
+        table,
+        sample_ids=tuple(table.sample_ids[row] for row in rows),
+        labels=table.labels[rows],
+        logits=table.logits[rows],
+    )
 
 
 def stacked(tables: Sequence[ScoreTable]) -> ScoreTable:

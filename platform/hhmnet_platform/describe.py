@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from hhmnet_core.data.clips import Clip, Float32Array, Int64Array
+from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.parts import LEFT_OUT
+from hhmnet_core.data.protocols import LITERATURE, split
 from hhmnet_core.data.shards import decode_shard, read_shard
-from hhmnet_core.data.store import read_manifest, store_facts, verify_store
+from hhmnet_core.data.store import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.files import folder, split_uri
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -46,7 +48,8 @@ def verify(store: str) -> None:
 def describe(store: str, figure: str = "describe.png") -> None:
     """Prints what a store holds, and draws classes, subjects, views, lengths and skeletons.
 
-    Of a store with video it also draws images with their joints.
+    It says which protocols test on copies of clips that they train on. Of a store with video it
+    also draws images with their joints.
 
     Args:
         store: URI of the store.
@@ -58,6 +61,8 @@ def describe(store: str, figure: str = "describe.png") -> None:
     manifest = read_manifest(store)
     console = Console()
     show_store(store, manifest, {}, console)
+    for line in _copies(store):
+        console.print(line, style="yellow", highlight=False, soft_wrap=True)
     place, name = split_uri(figure)
     stem, dot, kind = name.rpartition(".")
     drawn = {name: draw_store(store, manifest)}
@@ -102,6 +107,22 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
         console.print(left_out)
     if any(what.startswith("clips ") for what in manifest.left_out):
         console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
+
+
+def _copies(store: str) -> list[str]:
+    """A line for each protocol that tests on what it trains on."""
+    clips = load_clips(store)
+    lines = []
+    for name, counts in clips.manifest.counts.items():
+        if not counts["train"] or not counts["test"]:
+            continue
+        copies = copies_of_training(clips, split(clips, name, LITERATURE))
+        if len(copies):
+            lines.append(
+                f"note: {len(copies)} of {counted(counts['test'], 'test clip')} of protocol {name} "
+                f"are copies of training clips, such as {clips.sample_ids[copies[0]]}"
+            )
+    return lines
 
 
 def draw_store(store: str, manifest: Manifest) -> Figure:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.footage import check_filmed, load_footage, with_video
 from hhmnet_core.data.protocols import (
     LITERATURE,
@@ -122,6 +123,7 @@ class Run:
         science: The flat config and the data's digest: equal science, equal run.
         tracked: What MLflow is told.
         guide: The phase-1 run that guides phase 2.
+        copies: Sample ids of test clips that are copies of clips trained on or chosen by.
         notes: What the user should know of it.
     """
 
@@ -132,6 +134,7 @@ class Run:
     science: dict[str, Any]
     tracked: TrackedRun
     guide: RunFolder | None = None
+    copies: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property
@@ -190,7 +193,13 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     divided = split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
+    copies = frozenset(str(clips.sample_ids[i]) for i in copies_of_training(clips, divided))
     notes: tuple[str, ...] = ()
+    if copies:
+        notes = (
+            f"{len(copies)} of {len(divided.test)} test clips are copies of clips that are trained "
+            "on or chosen by: the result has a column without them",
+        )
     if isinstance(job, Phase1Job):
         data = replace(job.data, store=store, protocol=protocol)
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
@@ -206,7 +215,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         )
         filmed = with_video(divided, load_footage(store))
         check_filmed(filmed, config.data.selection)
-        notes = _without_video(divided, filmed)
+        notes += _without_video(divided, filmed)
         guide = finished_phase1(
             job.phase1, workspace, job.tracking_uri, config.data, manifest.digest
         )
@@ -237,7 +246,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         digest=manifest.digest,
         store=store,
     )
-    return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)
+    return Run(phase, config, clips, workspace.run(name), science, tracked, guide, copies, notes)
 
 
 def experiment_name(dataset: str, protocol: str, selection: str) -> str:

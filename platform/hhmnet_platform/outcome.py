@@ -14,6 +14,7 @@ from hhmnet_core.fusion.scores import (
     fuse,
     shared,
     top1,
+    without,
     write_scores,
 )
 from hhmnet_core.fusion.weights import fit_weights
@@ -44,10 +45,9 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
     more = fuse_with_skeleton(run) if run.guide else {}
     fitted = fit_fusion(run)
     if fitted:
-        more |= {f"fitted/{name}": fitted[name] for name in ("val_top1", "test_top1")}
+        more |= {f"fitted/{name}": share for name, share in fitted.items() if name != "weights"}
         more |= {f"fitted/weight/{name}": weight for name, weight in fitted["weights"].items()}
     last = last | {FUSION: last.get(FUSION, {}) | more}
-    history = [*history[:-1], {**history[-1], "metrics": last}]
     if run.guide:
         skeleton = run.guide.result()["members"]
         members |= {modality: skeleton[modality] for modality in MODALITIES}
@@ -57,8 +57,12 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         members[member] = {
             "epoch": epoch,
             "val_top1": float(top1(tables["val"])) if "val" in tables else None,
-            "test_top1": float(top1(tables["test"])) if "test" in tables else None,
+            "test_top1": float(top1(tables["test"])),
         }
+        if (novel := _without_copies(run, tables["test"])) is not None:
+            members[member] |= {"test_top1_without_copies": novel}
+            last[member] = last[member] | {"test/top1_without_copies": novel}
+    history = [*history[:-1], {**history[-1], "metrics": last}]
     return {
         "run": run.folder.name,
         "phase": run.phase,
@@ -68,6 +72,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "digest": run.clips.manifest.digest,
         "members": members,
         "fitted": fitted,
+        "copies": sorted(run.copies),
         "layout": str(plan),
         "layouts": run.folder.layouts(),
         "seconds": round(sum(record["seconds"] for record in history), 3),
@@ -156,7 +161,15 @@ def fit_fusion(run: Run) -> dict[str, Any]:
         fused = fuse(of_part, weights.tolist())
         write_scores(fused, f"{run.folder.uri}/scores/{FITTED}-{part}.parquet")
         found[f"{part}_top1"] = top1(fused)
+    if (novel := _without_copies(run, fused)) is not None:
+        found["test_top1_without_copies"] = novel
     return found
+
+
+def _without_copies(run: Run, test: ScoreTable) -> float | None:
+    """Top-1 of the test clips that training has not seen; None where it has seen none, or all."""
+    kept = without(test, run.copies)
+    return float(top1(kept)) if 0 < len(kept) < len(test) else None
 
 
 def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:

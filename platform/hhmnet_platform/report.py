@@ -122,12 +122,17 @@ def to_png(figure: Figure) -> bytes:
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
-    """Each modality and the fusion: best epoch, val, test."""
+    """Each modality and the fusion: best epoch, val, test, and test without copies of training."""
     table = Table(title=f"{result['run']} on {result['dataset']}, protocol {result['protocol']}")
     chosen = result["selection"] == "val"
     table.add_column("")
     table.add_column("best epoch" if chosen else "last epoch", justify="right")
-    for name in ("val top-1", "test top-1") if chosen else ("test top-1",):
+    columns = {"val_top1": "val top-1"} if chosen else {}
+    columns["test_top1"] = "test top-1"
+    if copies := result.get("copies"):
+        columns["test_top1_without_copies"] = "test without copies"
+        table.caption = f"{len(copies)} test clips are copies of training clips"
+    for name in columns.values():
         table.add_column(name, justify="right")
     shown = [member for member in ALL if member in result["members"]]
     for member in shown:
@@ -135,12 +140,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
         last = member == shown[-2]
         cells = [member if member != FUSION else "fusion, equal weights"]
         cells.append(str(row["epoch"]) if row["epoch"] else "")
-        cells += [_percent(row["val_top1"])] if chosen else []
-        cells.append(_percent(row["test_top1"]))
+        cells += [_percent(row.get(key)) for key in columns]
         table.add_row(*cells, end_section=last, style="bold" if member == FUSION else None)
     if fitted := result.get("fitted"):
-        val = [_percent(fitted["val_top1"])] if chosen else []
-        cells = ["", *val, _percent(fitted["test_top1"])]
+        cells = ["", *(_percent(fitted.get(key)) for key in columns)]
         table.add_row("fusion, weights fitted on val", *cells, style="bold")
     return table
 

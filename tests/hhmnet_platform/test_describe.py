@@ -78,6 +78,23 @@ def test_images_of_a_store_with_video_are_drawn(
     assert pixels.shape[1] == 1360 and np.ptp(pixels) > 0.9
 
 
+def test_test_clips_that_train_under_another_name_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, joints in zip(
+        "xyz", np.random.default_rng(3).normal(size=(3, 8, 20, 3)), strict=True
+    ):
+        np.save(tmp_path / f"{name}.npy", joints.astype(np.float32))
+    rows = ("a,wave,1,x.npy", "b,wave,2,x.npy", "c,clap,1,y.npy", "d,clap,2,z.npy")
+    (tmp_path / "clips.csv").write_text("\n".join(("sample_id,label,subject,skeleton", *rows)))
+    prepare_own(str(tmp_path / "clips.csv"), "kinect_v1_20", str(tmp_path / "store"), workers=1)
+    describe(str(tmp_path / "store"), str(tmp_path / "store.png"))
+    said = (
+        "note: 1 of 2 test clips of protocol cross-subject are copies of training clips, such as b"
+    )
+    assert said in capsys.readouterr().out
+
+
 def test_layout_of_ones_own_is_kept_in_the_store(tmp_path: Path) -> None:
     layout = fields_of(get_layout("kinect_v1_20")) | {"name": "mine"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(layout))

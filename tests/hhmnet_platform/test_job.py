@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from video_files import film_store
 
-from hhmnet_core.data.batches import StoreConfig
+from hhmnet_core.data.batches import DataConfig, StoreConfig
 from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
-from hhmnet_platform.job import Phase2Job, prepare_run, store_of
+from hhmnet_platform import job as job_module
+from hhmnet_platform.job import Phase1Job, Phase2Job, prepare_run, store_of
 from hhmnet_platform.train import run_phase
 from hhmnet_platform.workspace import Workspace
 
@@ -54,6 +55,18 @@ def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -
     (folder / "epoch-00002" / "joint.safetensors").unlink()
     with pytest.raises(InputError, match="has lost the joint weights of epoch-00002"):
         prepare_run(job(store), workspace, str(store))
+
+
+def test_copies_of_training_clips_are_told(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Phase1Job(data=DataConfig(store=str(store)), workspace=str(tmp_path))
+    assert prepare_run(asked, Workspace(str(tmp_path)), str(store)).notes == ()
+    monkeypatch.setattr(job_module, "copies_of_training", lambda clips, parts: parts.test[:2])
+    run = prepare_run(asked, Workspace(str(tmp_path)), str(store))
+    assert run.copies == {str(run.clips.sample_ids[i]) for i in run.parts.test[:2]}
+    (note,) = run.notes
+    assert note.startswith(f"2 of {len(run.parts.test)} test clips are copies")
 
 
 def test_a_name_is_claimed_by_who_holds_the_run(store: Path, tmp_path: Path) -> None:

@@ -96,9 +96,29 @@ def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> Non
     assert all(name in shown for name in MODALITIES)
     assert "fusion, equal weights" in shown and "78.9%" in shown and "45.6%" in shown
     assert ("best epoch" in shown) == (selection == "val")
-    assert "fitted" not in shown
+    assert "fitted" not in shown and "copies" not in shown
     fitted = {"weights": {"joint": 1.0}, "val_top1": 0.321, "test_top1": 0.654}
     console.print(result_table(result | {"fitted": fitted}))
     assert ("32.1%" in console.file.getvalue()) == (selection == "val")  # type: ignore[attr-defined]
     assert "fitted on val" in console.file.getvalue()  # type: ignore[attr-defined]
     assert "65.4%" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_result_table_tells_test_clips_that_training_has_seen() -> None:
+    row = {"epoch": 7, "val_top1": None, "test_top1": 0.9, "test_top1_without_copies": 0.8}
+    result = {
+        "run": "nw_ucla-phase1-1",
+        "dataset": "nw_ucla",
+        "protocol": "12-3",
+        "selection": "literature",
+        # A guide's row, of before copies were looked for, has no such figure.
+        "members": dict.fromkeys(MODALITIES, row) | {FUSION: {**row, "epoch": None}},
+        "copies": ["a02_s01_e00_v03", "a02_s01_e01_v03"],
+    }
+    del (joint := dict(row))["test_top1_without_copies"]
+    result["members"]["joint"] = joint
+    console = Console(file=io.StringIO(), width=100)
+    console.print(result_table(result))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "test without copies" in shown and shown.count("80.0%") == 4
+    assert "2 test clips are copies of training clips" in shown

@@ -114,12 +114,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-@pytest.fixture(scope="session", autouse=True)
-def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keeps the memory-mapped copies out of the home folder."""
-    os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture(scope="session")
 def phase1(start: Start, data: Path) -> Start:
     """Starts `experiments/phase1.py` on the small store: `phase1(workspace, "--seed=2")`."""
