@@ -149,7 +149,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         ("search.py", ("fusion", "--seed=99999999999999999999"), "seed must be 0 to"),
         ("search.py", ("fusion", "--trails=3"), "trails"),
         ("search.py", ("fusion", "--folds=1"), "folds must be 2 to 100"),
-        ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "is unfinished"),
+        ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "is not there"),
         ("ensemble.py", (), "--experiment is missing"),
         ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
         (
