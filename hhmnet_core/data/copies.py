@@ -1,7 +1,7 @@
 """Test clips that training has seen already, under another name.
 
-Data sets are passed on with such: in NW-UCLA's `all_sqe`, two of the ten actions have in view 3 the
-very joints of view 2, so that of protocol 12-3's test a fifth has been trained on.
+Data sets are passed on with such: in a copy of NW-UCLA's `all_sqe`, two of the ten actions have in
+view 3 the very joints of view 2, so that of protocol 12-3's test a fifth has been trained on.
 """
 
 import numpy as np
