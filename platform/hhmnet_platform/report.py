@@ -125,7 +125,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     """Each modality and the fusion: best epoch, val, test, and test without copies of training."""
     table = Table(title=f"{result['run']} on {result['dataset']}, protocol {result['protocol']}")
     chosen = result["selection"] == "val"
-    table.add_column("")
+    table.add_column("", no_wrap=True)  # headers wrap where the terminal is narrow
     table.add_column("best epoch" if chosen else "last epoch", justify="right")
     columns = {"val_top1": "val top-1"} if chosen else {}
     columns["test_top1"] = "test top-1"
