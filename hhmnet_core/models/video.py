@@ -36,15 +36,16 @@ class VideoEncoded:
 
 
 def _probe(backbone: nn.Module, config: VideoModelConfig, images: int, size: int) -> Tensor:
-    """The grid (1, T', H', W', D) of empty images; InputError where they are too small."""
+    """The grid (1, T', H', W', D) of empty images; InputError where it cannot take them."""
     try:
         with torch.no_grad():
             grid: Tensor = backbone(torch.zeros(1, images, 3, size, size))
     except (RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
         raise InputError(
-            f"Images of {size} x {size}, as the store has them, are too small for "
-            f"{config.pretrained or config.backbone} of {len(config.widths)} stages: give fewer "
-            "video.widths and video.depths, or prepare the store with a larger --video.size."
+            f"{config.pretrained or config.backbone} cannot take images of {size} x {size}, as the "
+            f"store has them ({said}): give a backbone of fewer stages (video.widths and "
+            "video.depths), or prepare the store with a larger --video.size."
         ) from error
     return grid
 
