@@ -80,7 +80,6 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
         run = workspace.run(name)
         result = run.read_json(RESULT)
         if result is None:
-            there = "is unfinished" if run.place.names() else "is not there"
             finished = [
                 each
                 for each in folder(workspace.at("runs")).names()
@@ -88,7 +87,7 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
             ]
             known = ", ".join(finished) or "none"
             raise InputError(
-                f"Run {run.uri} {there}: give finished runs of --workspace, which has {known}."
+                f"Run {run.uri} {run.lack}. Give finished runs of --workspace, which has {known}."
             )
         if result["selection"] != "val":
             raise InputError(

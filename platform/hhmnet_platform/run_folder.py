@@ -81,9 +81,13 @@ class RunFolder:
         """Of a finished run. Raises InputError for another, and where there is none."""
         result = self.read_json(RESULT)
         if result is None:
-            there = f"is unfinished: it has no {RESULT}" if self.place.names() else "is not there"
-            raise InputError(f"Run {self.uri} {there}.")
+            raise InputError(f"Run {self.uri} {self.lack}.")
         return result
+
+    @property
+    def lack(self) -> str:
+        """What is the matter with a run that has no result."""
+        return f"is unfinished: it has no {RESULT}" if self.place.names() else "is not there"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         self.place.write(name, (json.dumps(content, indent=2) + "\n").encode())

@@ -142,7 +142,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
     ("script", "given", "said"),
     [
         ("search.py", ("fusion",), "--runs is missing"),
-        ("search.py", ("fusion", "--runs=[nothing]"), "is not there: give finished runs"),
+        ("search.py", ("fusion", "--runs=[nothing]"), "is not there. Give finished runs"),
         ("search.py", ("fusion", "--runs=[../x]"), "cannot be used"),
         ("search.py", ("fusion", "--runs=[x,x]"), "names x twice"),
         ("search.py", ("fusion", "--trials=0"), "trials must be 1 to"),
