@@ -3,8 +3,9 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ class ScoreTable:
         split: "val" or "test".
         digest: Of the clip store.
         class_names: K names.
+        copies: Which of the clips were trained on, or chosen by, under another sample id.
     """
 
     sample_ids: tuple[str, ...]
@@ -42,6 +44,7 @@ class ScoreTable:
     split: str
     digest: str
     class_names: tuple[str, ...]
+    copies: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         num_clips, num_classes = len(self.sample_ids), len(self.class_names)
@@ -57,6 +60,8 @@ class ScoreTable:
             raise InputError(f"{self.title} has labels outside 0 to {num_classes - 1}.")
         if not np.isfinite(self.logits).all():
             raise InputError(f"{self.title} has a NaN or infinite logit.")
+        if not self.copies <= set(self.sample_ids):
+            raise InputError(f"{self.title} counts clips as copies that it does not have.")
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -89,6 +94,7 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
             pa.field("sample_id", pa.string(), nullable=False),
             pa.field("label", pa.int64(), nullable=False),
             pa.field("logits", pa.list_(pa.float32(), num_classes), nullable=False),
+            pa.field("copy", pa.bool_(), nullable=False),
         ],
         metadata={_METADATA: json.dumps(facts)},
     )
@@ -97,6 +103,7 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
         pa.array(table.sample_ids, pa.string()),
         pa.array(table.labels, pa.int64()),
         pa.FixedSizeListArray.from_arrays(logits, num_classes),
+        pa.array([sample_id in table.copies for sample_id in table.sample_ids], pa.bool_()),
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
@@ -121,8 +128,11 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
                 f"{SCHEMA_VERSION} that this version reads: update hhmnet."
             )
         logits = read.column("logits").combine_chunks().flatten().to_numpy()
+        sample_ids = tuple(read.column("sample_id").to_pylist())
+        # Tables of before copies were looked for do not say.
+        said = read.column("copy").to_pylist() if "copy" in read.column_names else ()
         return ScoreTable(
-            sample_ids=tuple(read.column("sample_id").to_pylist()),
+            sample_ids=sample_ids,
             labels=read.column("label").to_numpy().astype(np.int64),
             logits=logits.reshape(len(read), len(facts["class_names"])),
             run=str(facts["run"]),
@@ -130,6 +140,7 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
             split=str(facts["split"]),
             digest=str(facts["digest"]),
             class_names=tuple(facts["class_names"]),
+            copies=frozenset(compress(sample_ids, said)),
         )
     except InputError:
         raise
@@ -175,6 +186,7 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -
         split=first.split,
         digest=first.digest,
         class_names=first.class_names,
+        copies=_copies(tables),
     )
 
 
@@ -189,18 +201,14 @@ def shared(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
     return selected
 
 
-def without(table: ScoreTable, sample_ids: Collection[str]) -> ScoreTable:
-    """The table without the rows of these clips."""
-    kept = [row for row, sample_id in enumerate(table.sample_ids) if sample_id not in sample_ids]
-    return _rows(table, kept)
-
-
 def _rows(table: ScoreTable, rows: list[int]) -> ScoreTable:
+    sample_ids = tuple(table.sample_ids[row] for row in rows)
     return replace(
         table,
-        sample_ids=tuple(table.sample_ids[row] for row in rows),
+        sample_ids=sample_ids,
         labels=table.labels[rows],
         logits=table.logits[rows],
+        copies=table.copies & set(sample_ids),
     )
 
 
@@ -222,6 +230,7 @@ def stacked(tables: Sequence[ScoreTable]) -> ScoreTable:
         sample_ids=sample_ids,
         labels=np.concatenate([table.labels for table in tables]),
         logits=np.concatenate([table.logits for table in tables]),
+        copies=_copies(tables),
     )
 
 
@@ -229,7 +238,24 @@ def top1(table: ScoreTable) -> float:
     """The share of clips whose highest logit is the true class; NaN for an empty table."""
     if not len(table):
         return float("nan")
-    return float((table.logits.argmax(1) == table.labels).mean())
+    return float(right(table).mean())
+
+
+def right(table: ScoreTable) -> NDArray[np.bool_]:
+    """(N,) of which clips the highest logit is the true class."""
+    found: NDArray[np.bool_] = table.logits.argmax(1) == table.labels
+    return found
+
+
+def top1_without_copies(table: ScoreTable) -> float | None:
+    """Top-1 of the clips that are no copies; None where there are no copies, or nothing else."""
+    return share_without_copies(table, right(table))
+
+
+def share_without_copies(table: ScoreTable, right_n: NDArray[np.bool_]) -> float | None:
+    """The same of any decisions on the table's clips, given which (N,) are right."""
+    novel_n = np.array([sample_id not in table.copies for sample_id in table.sample_ids], bool)
+    return float(right_n[novel_n].mean()) if 0 < novel_n.sum() < len(novel_n) else None
 
 
 def confusion(table: ScoreTable) -> NDArray[np.int64]:
@@ -259,6 +285,10 @@ def _shares(weights: Sequence[float] | None, num_tables: int) -> NDArray[np.floa
         )
     shares: NDArray[np.float64] = given / given.sum()
     return shares
+
+
+def _copies(tables: Sequence[ScoreTable]) -> frozenset[str]:
+    return frozenset().union(*(table.copies for table in tables))
 
 
 def _check_alike(first: ScoreTable, other: ScoreTable) -> None:

@@ -7,15 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.data.clips import ClipSet, Int64Array
 from hhmnet_core.data.protocols import fold_of
 from hhmnet_core.fusion.scores import ScoreTable, top1
 
+NONE: Int64Array = np.zeros(0, dtype=np.int64)
+
 
 def score_table(
-    clips: ClipSet, indices: np.ndarray, logits_nk: Tensor, modality: str, part: str
+    clips: ClipSet,
+    indices: Int64Array,
+    logits_nk: Tensor,
+    modality: str,
+    part: str,
+    copies: Int64Array = NONE,
 ) -> ScoreTable:
-    """The table of these clips' logits (n, K)."""
+    """The table of these clips' logits (n, K); those that are among `copies` are marked so."""
     manifest = clips.manifest
     return ScoreTable(
         sample_ids=tuple(str(clips.sample_ids[i]) for i in indices),
@@ -26,6 +33,7 @@ def score_table(
         split=part,
         digest=manifest.digest,
         class_names=manifest.class_names,
+        copies=frozenset(str(clips.sample_ids[i]) for i in np.intersect1d(indices, copies)),
     )
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.batches import Batch, BatchReader
+from hhmnet_core.data.clips import Int64Array
+from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.protocols import Split, epoch_order, smallest_batch, split
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
@@ -25,7 +27,7 @@ from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.augment import augment, frame_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.config import Phase1Config, comparable
-from hhmnet_core.training.evaluation import choose, score_table, table_metrics
+from hhmnet_core.training.evaluation import NONE, choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.reports import (
@@ -234,10 +236,11 @@ class Trainer:
 
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test, each modality with its best epoch's weights where val chose."""
+        copies = copies_of_training(self.clips, self.split)
         tables = []
         for name, indices in (("val", self.split.val), ("test", self.split.test)):
             if len(indices):
-                tables += self._tables(self.logits(indices, best=True), name, indices)
+                tables += self._tables(self.logits(indices, best=True), name, indices, copies)
         return tables
 
     def logits(self, indices: np.ndarray, best: bool = False) -> Tensor:
@@ -266,11 +269,13 @@ class Trainer:
             local[:, start : start + len(scored[0])] = torch.stack(scored)
         return self.mesh.gather(local, len(everyone)).cpu()
 
-    def _tables(self, logits_snk: Tensor, part: str, indices: np.ndarray) -> list[ScoreTable]:
+    def _tables(
+        self, logits_snk: Tensor, part: str, indices: Int64Array, copies: Int64Array = NONE
+    ) -> list[ScoreTable]:
         """A table a modality, and their equal-weight fusion."""
         check_converging(logits_snk, f"logits of {part} are not finite", self.config.optim)
         tables = [
-            score_table(self.clips, indices, logits_nk, modality, part)
+            score_table(self.clips, indices, logits_nk, modality, part, copies)
             for modality, logits_nk in zip(MODALITIES, logits_snk, strict=False)
         ]
         return [*tables, fuse(tables)]

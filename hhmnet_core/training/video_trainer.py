@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.data.clips import ClipSet, Int64Array
+from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.footage import Footage, FootageReader, check_filmed, with_video
 from hhmnet_core.data.protocols import epoch_order, smallest_batch, split
 from hhmnet_core.data.video_augment import augment_video
@@ -21,7 +22,7 @@ from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.layouts import PARTS
-from hhmnet_core.training.evaluation import choose, score_table, table_metrics
+from hhmnet_core.training.evaluation import NONE, choose, score_table, table_metrics
 from hhmnet_core.training.guidance import Guidance, visible
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
@@ -193,8 +194,9 @@ class VideoTrainer:
 
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test, with the best epoch's weights where val chose."""
+        copies = copies_of_training(self.clips, self.split)
         return [
-            self._table(self.logits(indices, best=True), indices, name)
+            self._table(self.logits(indices, best=True), indices, name, copies)
             for name, indices in (("val", self.split.val), ("test", self.split.test))
             if len(indices)
         ]
@@ -265,9 +267,11 @@ class VideoTrainer:
         encoded: VideoEncoded = functional_call(model, self._weights(best), (images, *given))
         return encoded, masks
 
-    def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
+    def _table(
+        self, logits_nk: Tensor, indices: Int64Array, part: str, copies: Int64Array = NONE
+    ) -> ScoreTable:
         check_converging(logits_nk, f"logits of {part} are not finite", self.config.optim)
-        return score_table(self.clips, indices, logits_nk, VIDEO, part)
+        return score_table(self.clips, indices, logits_nk, VIDEO, part, copies)
 
     def state(self, progress: Progress) -> TrainingState:
         """What a checkpoint holds."""

@@ -29,7 +29,10 @@ Changes = Mapping[str, Mapping[str, object]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Test top-1 of one run, by modality and fused, as shares of 1."""
+    """Test top-1 of one run, by modality and fused, as shares of 1.
+
+    Where test has copies of training clips, the compared one without them too.
+    """
 
     variant: str
     seed: int
@@ -166,7 +169,8 @@ def summary(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
         for name in subject.variants
         if any(o.variant == name for o in outcomes)
     }
-    columns, compared = list(next(iter(outcomes)).top1), subject.compared
+    columns = [each for each in outcomes[0].top1 if all(each in o.top1 for o in outcomes)]
+    compared = subject.compared
     lines = [
         "| variant | seeds | " + " | ".join(columns) + f" | {compared} - {WHOLE} |",
         "|---" * (len(columns) + 3) + "|",

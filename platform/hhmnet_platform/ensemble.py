@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from hhmnet_core.fusion.compare import Paired, interval, mcnemar
-from hhmnet_core.fusion.scores import ScoreTable, fuse, top1
+from hhmnet_core.fusion.scores import (
+    ScoreTable,
+    fuse,
+    right,
+    share_without_copies,
+    top1,
+    top1_without_copies,
+)
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
 from hhmnet_core.fusion.weights import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -30,6 +37,8 @@ class Entry:
         val_top1: What it could be chosen by.
         test_top1: On test.
         interval: Of that, 95 %, over clips.
+        test_top1_without_copies: On the test clips that no network was trained on or chosen by;
+            None where that is all of them.
     """
 
     name: str
@@ -37,6 +46,7 @@ class Entry:
     val_top1: float
     test_top1: float
     interval: tuple[float, float]
+    test_top1_without_copies: float | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,11 @@ class Ensemble:
             )
             for part in PARTS
         }
+
+    @cached_property
+    def tested(self) -> ScoreTable:
+        """The clips of test, in the order of all that is said of them here."""
+        return fuse([each.test for each in self.candidates])
 
     @property
     def members(self) -> list[int]:
@@ -137,6 +152,7 @@ class Ensemble:
             float(self.right("val", weights).mean()),
             float(right.mean()),
             interval(right),
+            share_without_copies(self.tested, right),
         )
 
     def _of_streams(self) -> list[Entry]:
@@ -163,8 +179,15 @@ class Ensemble:
     def _equal(self, name: str, networks: Sequence[Candidate]) -> Entry:
         """As the field fuses: the sum of the logits."""
         val, test = (fuse([getattr(n, part) for n in networks]) for part in PARTS)
-        right = test.logits.argmax(1) == test.labels
-        return Entry(name, len(networks), top1(val), top1(test), interval(right))
+        found = right(test)
+        return Entry(
+            name,
+            len(networks),
+            top1(val),
+            top1(test),
+            interval(found),
+            top1_without_copies(test),
+        )
 
 
 def make_ensemble(

@@ -8,6 +8,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_platform.candidates import of_mlflow
+from hhmnet_platform.copied import METRIC
 from hhmnet_platform.derived import Derived, find, track
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_report import page_of, show
@@ -84,6 +85,7 @@ def described(ensemble: Ensemble, job: EnsembleJob) -> dict[str, Any]:
         "digest": first.val.digest,
         "class_names": list(first.val.class_names),
         "clips": {"val": len(first.val), "test": len(first.test)},
+        "copies": len(ensemble.tested.copies),
         "mixture": (
             "softmax(sum over members of weight * log_softmax(logits / temperature), "
             "divided by the mixture's temperature)"
@@ -112,6 +114,7 @@ def _digest(said: dict[str, Any]) -> str:
 
 def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
     board = ensemble.leaderboard
+    novel = board[0].test_top1_without_copies
     lines = [
         f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
         f"[{ensemble.candidates[at].name}]({ensemble.candidates[at].page}) |"
@@ -145,7 +148,8 @@ def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str,
             "test/top1_low": board[0].interval[0],
             "test/top1_high": board[0].interval[1],
             "members": float(len(members)),
-        },
+        }
+        | ({} if novel is None else {METRIC: novel}),
         note=note,
         files=content,
     )

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hhmnet_core.fusion.compare import disagreement, reliability, worst_confusions
-from hhmnet_platform.ensemble import Ensemble
+from hhmnet_platform.copied import HEAD, copies_note, percent
+from hhmnet_platform.ensemble import Ensemble, Entry
 from hhmnet_platform.report import to_png
 
 _STYLE = """
@@ -33,6 +34,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
     ours, single = board[0], board[1]
     paired = ensemble.against_best()
     counts = ensemble.candidates[0].val, ensemble.candidates[0].test
+    note = copies_note(len(ensemble.tested.copies))
     verdict = "hardly chance" if paired.p_value < 0.05 else "possibly chance"
     parts = [
         f"<h1>{escape(name)}</h1>",
@@ -46,16 +48,9 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
         "<p class=note>All was chosen on val: temperatures, weights, and which network is the best "
         "single one. Nothing was chosen by test. Intervals are 95 %, by bootstrap over "
         "clips; they do not cover other seeds or subjects.</p>",
+        *([f"<p class=note>{note}.</p>"] if note else []),
         "<h2>Leaderboard</h2>",
-        _table(
-            ("", "networks", "val top-1", "test top-1", "95 % of test"),
-            [
-                (entry.name, entry.members, f"{entry.val_top1:.1%}", f"{entry.test_top1:.1%}",
-                 f"{entry.interval[0]:.1%} to {entry.interval[1]:.1%}")
-                for entry in board
-            ],
-            first_is_ours=True,
-        ),
+        _table(_heads(ensemble), [_cells(ensemble, e) for e in board], first_is_ours=True),
         "<h2>Members</h2>",
         _table(
             ("network", "weight", "temperature", "val top-1", "test top-1"),
@@ -99,15 +94,12 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
 def show(ensemble: Ensemble, name: str) -> None:
     """The heads of the page, in the terminal."""
     console = Console(highlight=False, soft_wrap=True)
-    table = Table(title=name)
-    table.add_column("")
-    for head in ("networks", "val top-1", "test top-1", "95 % of test"):
-        table.add_column(head, justify="right")
+    table = Table(title=name, caption=copies_note(len(ensemble.tested.copies)))
+    for at, head in enumerate(_heads(ensemble)):
+        table.add_column(head, justify="right" if at else "left")
     compared = len(ensemble.leaderboard) - len(ensemble.candidates)
     for at, entry in enumerate(ensemble.leaderboard[:compared]):
-        low, high = entry.interval
-        cells = (f"{entry.val_top1:.1%}", f"{entry.test_top1:.1%}", f"{low:.1%} to {high:.1%}")
-        table.add_row(entry.name, str(entry.members), *cells, style="bold" if not at else None)
+        table.add_row(*_cells(ensemble, entry), style="bold" if not at else None)
     console.print(table)
     paired = ensemble.against_best()
     console.print(
@@ -116,6 +108,20 @@ def show(ensemble: Ensemble, name: str) -> None:
     )
     for each in ensemble.rejected:
         console.print(f"left out: {each.name} {each.reason}", markup=False)
+
+
+def _heads(ensemble: Ensemble) -> list[str]:
+    """Of the leaderboard."""
+    heads = ["", "networks", "val top-1", "test top-1", "95 % of test"]
+    return heads + ([HEAD] if ensemble.tested.copies else [])
+
+
+def _cells(ensemble: Ensemble, entry: Entry) -> list[str]:
+    low, high = entry.interval
+    shares = [f"{entry.val_top1:.1%}", f"{entry.test_top1:.1%}", f"{low:.1%} to {high:.1%}"]
+    if ensemble.tested.copies:
+        shares.append(percent(entry.test_top1_without_copies))
+    return [entry.name, str(entry.members), *shares]
 
 
 def _table(

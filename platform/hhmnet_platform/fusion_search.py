@@ -19,6 +19,7 @@ from rich.console import Console
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.fusion.scores import fuse
 from hhmnet_core.fusion.weighting import Weighting, simplex
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_platform.candidates import (
@@ -29,6 +30,7 @@ from hhmnet_platform.candidates import (
     on_shared_clips,
 )
 from hhmnet_platform.cluster import Resources, ray_session
+from hhmnet_platform.copied import HEAD, KEY, METRIC, percent
 from hhmnet_platform.derived import Derived, check_tracking, find, track
 from hhmnet_platform.folds import check_folds, out_of_fold
 from hhmnet_platform.fusions import (
@@ -164,6 +166,7 @@ def _searched(
         "digest": candidates[0].val.digest,
         "scores": _scores_digest(candidates),
         "clips": {part: len(getattr(candidates[0], part)) for part in PARTS},
+        "copies": len(fuse([each.test for each in candidates]).copies),
         "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},
     }
 
@@ -251,12 +254,15 @@ def _tracked(
     name: str, experiment: str, said: Mapping[str, Any], job: FusionSearch, content: bytes
 ) -> Derived:
     fusions = said["fusions"]
+    best = fusions[SEARCHED]
+    novel = best[KEY]
+    heads = {"val_top1": "val", "test_top1": "test"} | ({} if novel is None else {KEY: HEAD})
     lines = [
-        f"| {title} | {fusion['val_top1']:.1%} | {fusion['test_top1']:.1%} |"
+        " | ".join([title, *(percent(fusion[key]) for key in heads)])
         for title, fusion in fusions.items()
     ]
-    table = "\n".join(["| weights | val | test |", "|---|---|---|", *lines])
-    best = fusions[SEARCHED]
+    lines = [" | ".join(["weights", *heads.values()]), "|".join(["---"] * (1 + len(heads))), *lines]
+    table = "\n".join(f"| {line} |" for line in lines)
     on = "val" if not job.folds else f"val, out of {job.folds} folds of the training subjects"
     return Derived(
         experiment=experiment,
@@ -265,7 +271,8 @@ def _tracked(
         params={"trials": job.trials, "evaluations": job.evaluations, "seed": job.seed}
         | ({"folds": job.folds} if job.folds else {})
         | {f"weight/{each}": f"{weight:.4f}" for each, weight in best["weights"].items()},
-        metrics={"best/val_top1": best["val_top1"], "test/top1": best["test_top1"]},
+        metrics={"best/val_top1": best["val_top1"], "test/top1": best["test_top1"]}
+        | ({} if novel is None else {METRIC: novel}),
         note=f"Fusion weights of {len(best['weights'])} networks, searched on {on}.\n\n{table}\n",
         files={"fusion.json": content},
     )

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from hhmnet_core.fusion.compare import interval
-from hhmnet_core.fusion.scores import fuse, top1
+from hhmnet_core.fusion.scores import fuse, right, top1, top1_without_copies
 from hhmnet_core.fusion.weighting import Weighting
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.candidates import Candidate
+from hhmnet_platform.copied import HEAD, KEY, copies_note, percent
 
 Weights = NDArray[np.float64]
 
@@ -31,12 +32,15 @@ class Fusion:
         val_top1: On what it was chosen by.
         test_top1: On test.
         interval: Of that, 95 %, over clips.
+        test_top1_without_copies: On the test clips that no network was trained on or chosen by;
+            None where that is all of them.
     """
 
     weights: dict[str, float]
     val_top1: float
     test_top1: float
     interval: tuple[float, float]
+    test_top1_without_copies: float | None
 
 
 def judged(candidates: Sequence[Candidate], calibrated: Weights) -> Fusion:
@@ -62,8 +66,13 @@ def _fusion(candidates: Sequence[Candidate], weights: Weights) -> Fusion:
     )
     shares = (weights / weights.sum()).tolist()
     names = [each.name for each in candidates]
-    right = test.logits.argmax(1) == test.labels
-    return Fusion(dict(zip(names, shares, strict=True)), top1(val), top1(test), interval(right))
+    return Fusion(
+        dict(zip(names, shares, strict=True)),
+        top1(val),
+        top1(test),
+        interval(right(test)),
+        top1_without_copies(test),
+    )
 
 
 def calibrated_weights(weights: Weights, weighting: Weighting) -> Weights:
@@ -79,11 +88,15 @@ def fusion_table(said: Mapping[str, Any]) -> Table:
     chosen = "val" if not said["search"]["folds"] else "val, out of fold,"
     table = Table(title=f"fusions, {clips['val']} clips of {chosen} and {clips['test']} of test")
     table.add_column("weights")
-    for name in ("val top-1", "test top-1", "95 %"):
+    copies = said.get("copies", 0)  # not there in what was found before they were looked for
+    table.caption = copies_note(copies)
+    for name in ("val top-1", "test top-1", "95 %", *([HEAD] if copies else [])):
         table.add_column(name, justify="right")
     for name, fusion in fusions.items():
         low, high = fusion["interval"]
         shares = (fusion["val_top1"], fusion["test_top1"])
-        cells = (*(f"{share:.1%}" for share in shares), f"{low:.1%} to {high:.1%}")
+        cells = [*(f"{share:.1%}" for share in shares), f"{low:.1%} to {high:.1%}"]
+        if copies:
+            cells.append(percent(fusion[KEY]))
         table.add_row(name, *cells, style="bold" if name == SEARCHED else None)
     return table

@@ -123,7 +123,6 @@ class Run:
         science: The flat config and the data's digest: equal science, equal run.
         tracked: What MLflow is told.
         guide: The phase-1 run that guides phase 2.
-        copies: Sample ids of test clips that are copies of clips trained on or chosen by.
         notes: What the user should know of it.
     """
 
@@ -134,7 +133,6 @@ class Run:
     science: dict[str, Any]
     tracked: TrackedRun
     guide: RunFolder | None = None
-    copies: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property
@@ -193,9 +191,9 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     divided = split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
-    copies = frozenset(str(clips.sample_ids[i]) for i in copies_of_training(clips, divided))
+    copies = copies_of_training(clips, divided)
     notes: tuple[str, ...] = ()
-    if copies:
+    if len(copies):
         notes = (
             f"{len(copies)} of {len(divided.test)} test clips are copies of clips that are trained "
             "on or chosen by: the result has a column without them",
@@ -246,7 +244,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         digest=manifest.digest,
         store=store,
     )
-    return Run(phase, config, clips, workspace.run(name), science, tracked, guide, copies, notes)
+    return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)
 
 
 def experiment_name(dataset: str, protocol: str, selection: str) -> str:

@@ -14,13 +14,14 @@ from hhmnet_core.fusion.scores import (
     fuse,
     shared,
     top1,
-    without,
+    top1_without_copies,
     write_scores,
 )
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.phase2_config import Phase2Config
 from hhmnet_platform.candidates import PARTS, scores_of
+from hhmnet_platform.copied import KEY, METRIC
 from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.plan import Plan
@@ -59,9 +60,9 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
             "val_top1": float(top1(tables["val"])) if "val" in tables else None,
             "test_top1": float(top1(tables["test"])),
         }
-        if (novel := _without_copies(run, tables["test"])) is not None:
-            members[member] |= {"test_top1_without_copies": novel}
-            last[member] = last[member] | {"test/top1_without_copies": novel}
+        if (novel := top1_without_copies(tables["test"])) is not None:
+            members[member] |= {KEY: novel}
+            last[member] = last[member] | {METRIC: novel}
     history = [*history[:-1], {**history[-1], "metrics": last}]
     return {
         "run": run.folder.name,
@@ -72,7 +73,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "digest": run.clips.manifest.digest,
         "members": members,
         "fitted": fitted,
-        "copies": sorted(run.copies),
+        "copies": sorted(_tables(run.folder, FUSION)["test"].copies),
         "layout": str(plan),
         "layouts": run.folder.layouts(),
         "seconds": round(sum(record["seconds"] for record in history), 3),
@@ -161,15 +162,9 @@ def fit_fusion(run: Run) -> dict[str, Any]:
         fused = fuse(of_part, weights.tolist())
         write_scores(fused, f"{run.folder.uri}/scores/{FITTED}-{part}.parquet")
         found[f"{part}_top1"] = top1(fused)
-    if (novel := _without_copies(run, fused)) is not None:
-        found["test_top1_without_copies"] = novel
+    if (novel := top1_without_copies(fused)) is not None:
+        found[KEY] = novel
     return found
-
-
-def _without_copies(run: Run, test: ScoreTable) -> float | None:
-    """Top-1 of the test clips that training has not seen; None where it has seen none, or all."""
-    kept = without(test, run.copies)
-    return float(top1(kept)) if 0 < len(kept) < len(test) else None
 
 
 def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:

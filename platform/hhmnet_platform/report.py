@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
+from hhmnet_platform.copied import HEAD, KEY, copies_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
 
 Records = Sequence[Mapping[str, Any]]
@@ -130,8 +131,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
     columns = {"val_top1": "val top-1"} if chosen else {}
     columns["test_top1"] = "test top-1"
     if copies := result.get("copies"):
-        columns["test_top1_without_copies"] = "test without copies"
-        table.caption = f"{len(copies)} test clips are copies of training clips"
+        columns[KEY] = HEAD
+        table.caption = copies_note(len(copies))
     for name in columns.values():
         table.add_column(name, justify="right")
     shown = [member for member in ALL if member in result["members"]]
@@ -140,13 +141,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
         last = member == shown[-2]
         cells = [member if member != FUSION else "fusion, equal weights"]
         cells.append(str(row["epoch"]) if row["epoch"] else "")
-        cells += [_percent(row.get(key)) for key in columns]
+        cells += [percent(row.get(key)) for key in columns]
         table.add_row(*cells, end_section=last, style="bold" if member == FUSION else None)
     if fitted := result.get("fitted"):
-        cells = ["", *(_percent(fitted.get(key)) for key in columns)]
+        cells = ["", *(percent(fitted.get(key)) for key in columns)]
         table.add_row("fusion, weights fitted on val", *cells, style="bold")
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"

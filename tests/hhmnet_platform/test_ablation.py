@@ -3,12 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_platform.ablated import PHASE1, last_checkpoint, of_phase1, of_phase2
+from hhmnet_platform.ablated import PHASE1, last_checkpoint, of_phase1, of_phase2, top1s
 from hhmnet_platform.ablation import (
     Outcome,
     read_outcomes,
@@ -44,6 +46,25 @@ def test_differences_are_paired_by_seed() -> None:
     # -4 and -10: mean -7, standard error 3
     assert lines[3].endswith("| 63.0 (50.0 to 76.0) | -7.0 ± 3.0 |")
     assert lines[4].endswith("| 90.0 (90.0 to 90.0) |  |")  # no seed of its own in "all"
+
+
+def test_a_figure_that_some_runs_lack_has_no_column() -> None:
+    novel = "fusion without copies"
+    knows, other = outcome("all", 1, 0.8), outcome("all", 2, 0.6)
+    knows.top1[novel] = 0.7
+    subject = of_phase1(Phase1Config())
+    assert f"| joint | fusion | {novel} |" in summary(subject, [knows])
+    for order in ([knows, other], [other, knows]):  # a file may hold runs of before
+        assert novel not in summary(subject, order)
+
+
+def test_an_ablation_has_the_fusion_without_copies() -> None:
+    ids, labels = ("a", "b", "c", "d"), np.array([0, 1, 0, 1])
+    logits = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]  # b is wrong
+    table = ScoreTable(ids, labels, logits, "", FUSION, "test", "0" * 64, ("x", "y"))
+    assert top1s({FUSION: table}) == {FUSION: 0.75}
+    marked = replace(table, copies=frozenset({"a", "d"}))
+    assert top1s({FUSION: marked}) == {FUSION: 0.75, "fusion without copies": 0.5}
 
 
 @pytest.mark.parametrize(

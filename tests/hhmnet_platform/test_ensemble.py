@@ -1,12 +1,12 @@
 """Ensembles: chosen on val alone, better than their parts, reported as they are."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse, shared, top1
+from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.fusion.weighting import Weighting
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -15,7 +15,7 @@ from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_job import EnsembleJob, described
 from hhmnet_platform.ensemble_report import page_of
 from hhmnet_platform.fusion_search import study
-from hhmnet_platform.fusions import baselines, judged
+from hhmnet_platform.fusions import baselines, fusion_table, judged
 
 NAMES = tuple(f"class <{number}>" for number in range(5))
 CONFIG = SelectionConfig(steps=10, bags=4)
@@ -102,6 +102,48 @@ def test_mixture_of_the_file_is_the_ensemble(ensemble: Ensemble) -> None:
         said["leaderboard"][0]["test_top1"] == (mixed.argmax(1) == ensemble.labels("test")).mean()
     )
     assert said["rejected"] == [{"name": "other/joint", "reason": "is <running>"}]
+
+
+def test_copies_have_figures_of_their_own(candidates: list[Candidate]) -> None:
+    plain = make_ensemble(candidates, [], CONFIG)
+    assert all(entry.test_top1_without_copies is None for entry in plain.leaderboard)
+    assert "without copies" not in page_of(plain, "data-ensemble-1", "data/xsub")
+    # One network's table says so, the others are of before: that is enough for all.
+    marked = frozenset(candidates[0].test.sample_ids[:50])
+    first = replace(candidates[0], test=replace(candidates[0].test, copies=marked))
+    ensemble = make_ensemble([*candidates[1:], first], [], CONFIG)
+    board = {entry.name: entry for entry in ensemble.leaderboard}
+    assert len(board) == len(plain.leaderboard)
+    ours, alone = board["ensemble"], board[first.name]
+    assert ours.test_top1_without_copies == ensemble.right("test")[50:].mean()
+    assert alone.test_top1_without_copies == right(first.test)[50:].mean()
+    four = fuse([each.test for each in candidates[:4]])
+    streams = board["best 4 streams: data-phase1-good"]
+    assert streams.test_top1_without_copies == right(four)[50:].mean()
+    page = page_of(ensemble, "data-ensemble-1", "data/xsub")
+    assert '<th class="n">test without copies</th>' in page
+    assert f'<td class="n">{ours.test_top1_without_copies:.1%}</td></tr>' in page
+    assert "50 test clips are copies of training clips." in page
+    assert described(ensemble, EnsembleJob(experiment="data/xsub"))["copies"] == 50
+
+
+def test_fusions_have_figures_without_copies(candidates: list[Candidate]) -> None:
+    marked = frozenset(candidates[0].test.sample_ids[:50])
+    first = replace(candidates[0], test=replace(candidates[0].test, copies=marked))
+    found = baselines([first, *candidates[1:4]])
+    expected = right(fuse([each.test for each in candidates[:4]]))[50:].mean()
+    assert found["equal"].test_top1_without_copies == expected
+    said = {
+        "clips": {"val": 200, "test": 200}, "copies": 50, "search": {"folds": None},
+        "fusions": {name: asdict(fusion) for name, fusion in found.items()},
+    }  # fmt: skip
+    table = fusion_table(said)
+    assert [column.header for column in table.columns][-1] == "test without copies"
+    assert list(table.columns[-1].cells)[1] == f"{expected:.1%}"
+    assert table.caption == "50 test clips are copies of training clips"
+    # As fusion.json was before copies were looked for.
+    del said["copies"]
+    assert len(fusion_table(said).columns) == 4 and fusion_table(said).caption is None
 
 
 def test_page_stands_alone_and_escapes_names(ensemble: Ensemble) -> None:

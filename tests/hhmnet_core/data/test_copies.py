@@ -3,20 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from copied_clips import showing
 
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.protocols import Split, split
-
-
-def showing(clips: ClipSet, index: int, shown: int) -> ClipSet:
-    """The clips, one of them with the joints of another."""
-    changed = {}
-    for name in ("num_frames", "num_bodies", "first_frame"):
-        values = getattr(clips, name).copy()
-        values[index] = values[shown]
-        changed[name] = values
-    return replace(clips, **changed)
 
 
 def test_only_test_clips_with_the_joints_of_training_are_copies(tiny_clips: ClipSet) -> None:

@@ -22,6 +22,7 @@ from hhmnet_core.fusion.scores import (
     shared,
     stacked,
     top1,
+    top1_without_copies,
     write_scores,
 )
 
@@ -52,6 +53,7 @@ def shuffled(table: ScoreTable, order: np.ndarray) -> ScoreTable:
 @pytest.mark.parametrize("num_clips", [0, 1, 6])
 def test_round_trip(tmp_path: Path, num_clips: int) -> None:
     table = make_table(num_clips=num_clips)
+    table = replace(table, copies=frozenset(table.sample_ids[1:3]))
     for uri in (str(tmp_path / "scores" / "joint.parquet"), "memory://scores/joint.parquet"):
         write_scores(table, uri)
         read = read_scores(uri)
@@ -59,6 +61,34 @@ def test_round_trip(tmp_path: Path, num_clips: int) -> None:
         np.testing.assert_array_equal(read.labels, table.labels)
         plain = {"labels": table.labels, "logits": table.logits}
         assert vars(replace(read, **plain)) == vars(table)
+
+
+def test_tables_that_do_not_know_copies_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "joint.parquet"
+    write_scores(make_table(copies=frozenset({"clip2"})), file)
+    before = pq.read_table(file).drop_columns("copy")
+    pq.write_table(before, file)
+    assert read_scores(file).copies == frozenset()
+
+
+def test_copies_are_left_out_of_a_figure_of_their_own() -> None:
+    table = make_table(logits=np.eye(3, dtype=np.float32)[[0, 1, 0, 0, 1, 0]])  # two are wrong
+    assert top1(table) == pytest.approx(4 / 6) and top1_without_copies(table) is None
+    marked = replace(table, copies=frozenset({"clip0", "clip5"}))  # one right, one wrong
+    assert top1(marked) == pytest.approx(4 / 6)
+    assert top1_without_copies(marked) == pytest.approx(3 / 4)
+    assert top1_without_copies(replace(table, copies=frozenset(table.sample_ids))) is None
+    with pytest.raises(InputError, match="counts clips as copies that it does not have"):
+        replace(table, copies=frozenset({"clip9"}))
+
+
+def test_copies_stay_with_their_clips() -> None:
+    one, other = make_table(copies=frozenset({"clip1"})), make_table(copies=frozenset({"clip4"}))
+    assert fuse([one, other]).copies == {"clip1", "clip4"}
+    few = make_table(num_clips=3)
+    assert [each.copies for each in shared([few, one, other])] == [set(), {"clip1"}, set()]
+    elsewhere = replace(few, sample_ids=("x", "y", "z"), copies=frozenset({"y"}))
+    assert stacked([one, elsewhere]).copies == {"clip1", "y"}
 
 
 def test_metadata_lies_in_the_schema(tmp_path: Path) -> None:

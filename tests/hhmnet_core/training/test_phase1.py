@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from copied_clips import showing
 from safetensors.torch import load_file
 
 from hhmnet_core.data.clips import ClipSet
@@ -83,6 +84,13 @@ def test_final_tables_come_from_the_best_epoch(
     assert list(table.sample_ids) == [f"clip{i:03d}" for i in range(36, 54)]
     np.testing.assert_array_equal(table.labels, tiny_clips.labels[36:])
     assert all(not report.scores for report in reports[:-1])
+
+
+def test_tables_mark_copies_of_training_clips(tiny_clips: ClipSet) -> None:
+    clips = showing(tiny_clips, 40, shown=3)  # 36 and on are test
+    (report,) = fit(one_epoch(), clips, Mesh())
+    for table in report.scores:
+        assert table.copies == ({"clip040"} if table.split == "test" else set())
 
 
 def test_history_holds_every_epoch(reports: list[EpochReport]) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from copied_clips import showing
 from safetensors.torch import load_file
 from video_files import film_store
 
 from hhmnet_core.data.clips import ClipSet
-from hhmnet_core.data.footage import Footage, load_footage
+from hhmnet_core.data.footage import Footage, load_footage, with_video
 from hhmnet_core.data.protocols import split
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.data.video_augment import VideoAugmentConfig
@@ -77,6 +78,18 @@ def test_video_learns_what_it_sees(world: tuple[ClipSet, Footage, Path]) -> None
     assert {"train/loss", "train/contrast", "train/guidance", "best/epoch"} <= set(
         report.metrics["video"]
     )
+
+
+def test_tables_mark_copies_of_training_clips(world: tuple[ClipSet, Footage, Path]) -> None:
+    clips, footage, folder = world
+    filmed = with_video(split(clips, "", "val"), footage)
+    copy, dark = int(filmed.test[0]), min(set(split(clips, "", "val").test) - set(filmed.test))
+    shown = int(filmed.train[0])
+    copied = showing(showing(clips, copy, shown), int(dark), shown)  # of these one has a video
+    *_, report = fit(config(epochs=1), copied, footage, folder / "epoch2", Mesh())
+    for table in report.scores:
+        expected = {str(clips.sample_ids[copy])} if table.split == "test" else set()
+        assert table.copies == expected
 
 
 def test_guide_is_frozen_to_the_last_bit(world: tuple[ClipSet, Footage, Path]) -> None:

@@ -1,0 +1,15 @@
+"""How the figures without copies of training clips are shown, alike in every table."""
+
+# In JSON, at the head of a column, in MLflow.
+KEY, HEAD = "test_top1_without_copies", "test without copies"
+METRIC = "test/top1_without_copies"
+
+
+def copies_note(copies: int) -> str | None:
+    """What stands below a table; None where test has no copies."""
+    return f"{copies} test clips are copies of training clips" if copies else None
+
+
+def percent(share: float | None) -> str:
+    """A cell: a share, or a dash for none."""
+    return "-" if share is None else f"{share:.1%}"

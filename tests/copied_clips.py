@@ -1,0 +1,25 @@
+"""Clip sets in which a clip is a copy of another one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hhmnet_core.data.clips import ClipSet
+
+
+def showing(clips: ClipSet, index: int, shown: int) -> ClipSet:
+    """The clips, one of them with the joints of another."""
+    source = np.arange(len(clips))
+    source[index] = shown
+    lengths, bodies = clips.num_frames[source], clips.num_bodies[source]
+    rows = lengths * bodies
+    frames = np.concatenate(
+        [
+            clips.frames[first : first + count]
+            for first, count in zip(clips.first_frame[source].tolist(), rows.tolist(), strict=True)
+        ]
+    )
+    first_frame = np.cumsum(rows) - rows
+    return replace(
+        clips, frames=frames, first_frame=first_frame, num_frames=lengths, num_bodies=bodies
+    )
