@@ -73,6 +73,8 @@ class ClipSet:
 
     Attributes:
         manifest: Of the store that they come from.
+        skeletons: The sha256 (hex) of all that decides a result but for images: with and without
+            video, and however it is cut into shards, a store has the same.
         sample_ids: (N,) str.
         labels: (N,) from 0; likewise `subjects`, `cameras`, `setups`.
         num_frames: (N,) frames of each body.
@@ -82,6 +84,7 @@ class ClipSet:
     """
 
     manifest: Manifest
+    skeletons: str
     sample_ids: NDArray[np.str_]
     labels: Int64Array
     subjects: Int64Array

@@ -115,20 +115,28 @@ class Manifest:
 
     def expected_digest(self) -> str:
         """The digest that follows from the other fields."""
-        decisive: dict[str, Any] = {
+        decisive = self.rules() | {"shards": [shard.sha256 for shard in self.shards]}
+        return hashlib.sha256(canonical(decisive)).hexdigest()
+
+    def rules(self) -> dict[str, Any]:
+        """What decides a result beside the clips themselves."""
+        rules: dict[str, Any] = {
             "schema_version": self.schema_version,
             "layout": self.layout,
             "class_names": list(self.class_names),
             "protocols": {name: asdict(rule) for name, rule in self.protocols.items()},
-            "shards": [shard.sha256 for shard in self.shards],
         }
         if self.own_layout is not None:
-            decisive["own_layout"] = self.own_layout
-        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+            rules["own_layout"] = self.own_layout
+        return rules
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys and no white space: equal values, equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:

@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from hhmnet_core.data.clips import Clip, ClipSet, Float32Array
-from hhmnet_core.data.manifest import Manifest
+from hhmnet_core.data.manifest import Manifest, canonical
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, write_local
 
+_SKELETONS = b"hhmnet.skeletons"
 _FACTS = ("labels", "subjects", "cameras", "setups", "num_frames", "num_bodies", "first_frame")
 _SCHEMA = pa.schema(
     [
@@ -70,8 +71,9 @@ class NodeCache:
             with pa.memory_map(str(self._file(manifest.digest))) as source:
                 row = pa.ipc.open_file(source).get_batch(0)
             columns = {name: row.column(name).values for name in _SCHEMA.names}
-        except (OSError, pa.ArrowException, KeyError, IndexError):
-            return None
+            skeletons = row.schema.metadata[_SKELETONS].decode()
+        except (OSError, pa.ArrowException, KeyError, IndexError, TypeError):
+            return None  # nor one of before the skeletons had a digest
         layout = manifest.skeleton
         flat: Float32Array = columns["frames"].to_numpy(zero_copy_only=True)
         facts = {name: columns[name].to_numpy() for name in _FACTS}
@@ -81,6 +83,7 @@ class NodeCache:
             return None
         return ClipSet(
             manifest=manifest,
+            skeletons=skeletons,
             sample_ids=np.array(columns["sample_ids"].to_pylist(), dtype=np.str_),
             frames=flat.reshape(frames, layout.num_joints, layout.channels),
             **facts,
@@ -94,15 +97,16 @@ class NodeCache:
         )
         try:
             with self.usable():
-                row = self._collect(clips, raw)
-                with pa.OSFile(str(done), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-                    writer.write_batch(row)
+                row = self._collect(manifest, clips, raw)
+                with pa.OSFile(str(done), "wb") as sink, pa.ipc.new_file(sink, row.schema) as file:
+                    file.write_batch(row)
                 os.replace(done, target)
         finally:
             raw.unlink(missing_ok=True)
             done.unlink(missing_ok=True)
 
-    def _collect(self, clips: Iterable[Clip], raw: Path) -> pa.RecordBatch:
+    def _collect(self, manifest: Manifest, clips: Iterable[Clip], raw: Path) -> pa.RecordBatch:
+        skeletons = hashlib.sha256(canonical(manifest.rules()))
         ids: list[str] = []
         facts: dict[str, list[int]] = {name: [] for name in _FACTS}
         frames = 0
@@ -113,7 +117,10 @@ class NodeCache:
                 values = (clip.label, clip.subject, clip.camera, clip.setup, length, bodies, frames)
                 for name, value in zip(_FACTS, values, strict=True):
                     facts[name].append(value)
-                file.write(np.ascontiguousarray(clip.joints).data)
+                joints = np.ascontiguousarray(clip.joints)
+                file.write(joints.data)
+                skeletons.update(canonical([clip.sample_id, *values[:-1]]))
+                skeletons.update(joints.data)
                 frames += bodies * length
         flat = pa.py_buffer(np.memmap(raw, dtype=np.uint8, mode="r"))
         columns = [
@@ -122,7 +129,8 @@ class NodeCache:
             pa.Array.from_buffers(pa.float32(), flat.size // 4, [None, flat]),
         ]
         rows = [pa.LargeListArray.from_arrays([0, len(column)], column) for column in columns]
-        return pa.RecordBatch.from_arrays(rows, schema=_SCHEMA)
+        schema = _SCHEMA.with_metadata({_SKELETONS: skeletons.hexdigest()})
+        return pa.RecordBatch.from_arrays(rows, schema=schema)
 
     def verified(self, digest: str, place: Folder) -> dict[str, str]:
         """The versions of the shards at `place` when they were last verified on this node."""

@@ -31,7 +31,7 @@ class ScoreTable:
         run: The run that made it.
         modality: Of the model: "joint", ..., or "fusion".
         split: "val" or "test".
-        digest: Of the clip store.
+        digest: Of the clips' skeletons, see `ClipSet`.
         class_names: K names.
         copies: Which of the clips were trained on, or chosen by, under another sample id.
     """

@@ -31,7 +31,7 @@ def score_table(
         run="",
         modality=modality,
         split=part,
-        digest=manifest.digest,
+        digest=clips.skeletons,
         class_names=manifest.class_names,
         copies=frozenset(str(clips.sample_ids[i]) for i in np.intersect1d(indices, copies)),
     )

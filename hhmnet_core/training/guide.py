@@ -12,7 +12,6 @@ from torch import Tensor
 
 from hhmnet_core.data.batches import BatchReader, DataConfig
 from hhmnet_core.data.clips import ClipSet
-from hhmnet_core.data.manifest import Manifest
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.guidance import Insight, look
@@ -43,14 +42,14 @@ class Guide:
         encoder: The encoder, in evaluation mode, without gradients.
 
     Raises:
-        InputError: No checkpoint of phase 1, an unfinished run, or one of another data set.
+        InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
     """
 
     def __init__(
         self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
     ) -> None:
         self.modality = modality
-        self.config = read_phase1(checkpoint, clips.manifest)
+        self.config = read_phase1(checkpoint, clips)
         tensors, self.digest = read_weights(checkpoint, modality)
         self.device = device
         self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
@@ -80,18 +79,19 @@ class Guide:
         return Insight(torch.cat(importance), torch.cat(parts))
 
 
-def read_phase1(checkpoint: Path, manifest: Manifest) -> Phase1Config:
-    """The config of a finished phase-1 run on a store.
+def read_phase1(checkpoint: Path, clips: ClipSet) -> Phase1Config:
+    """The config of a finished phase-1 run on the skeletons of these clips.
 
     Raises:
-        InputError: No checkpoint of phase 1, an unfinished run, or one of another data set.
+        InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
     """
     state = read_state(checkpoint, "phase1")
-    if state["digest"] != manifest.digest:
+    if state["digest"] != clips.skeletons:
+        manifest = clips.manifest
         raise InputError(
-            f"The phase-1 run of {checkpoint} was trained on another store (digest "
-            f"{state['digest'][:12]}, here {manifest.digest[:12]}, {manifest.dataset}, layout "
-            f"{manifest.layout}): train phase 1 on the store that phase 2 reads."
+            f"The phase-1 run of {checkpoint} was trained on other skeletons (digest "
+            f"{state['digest'][:12]}, here {clips.skeletons[:12]}, {manifest.dataset}, layout "
+            f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads."
         )
     config = phase1_config(state["config"])
     done, epochs = len(state["history"]), config.optim.epochs

@@ -283,13 +283,13 @@ class Trainer:
     def state(self, progress: Progress) -> TrainingState:
         """What a checkpoint holds."""
         config = comparable(self.config)
-        summary = summarise("phase1", progress, config, self.clips.manifest.digest)
+        summary = summarise("phase1", progress, config, self.clips.skeletons)
         return TrainingState(self.streams, self.mesh, summary)
 
     def load(self, folder: Path) -> Progress:
         """Restores the streams that this process hosts, and returns how far they had come."""
         config = comparable(self.config)
-        progress = read_summary(folder, "phase1", config, self.clips.manifest.digest)
+        progress = read_summary(folder, "phase1", config, self.clips.skeletons)
         for stream in self.streams:
             stream.load(folder)
         return progress

@@ -112,7 +112,7 @@ def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
 def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
     """The phase-1 run's own test tables of the four modalities; made once a process."""
     clips = load_clips(store)
-    config = read_phase1(Path(checkpoint), clips.manifest)
+    config = read_phase1(Path(checkpoint), clips)
     (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))
     return [t for t in report.scores if t.modality in MODALITIES and t.split == "test"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from hhmnet_core.data.clips import Clip, Float32Array, Int64Array
+from hhmnet_core.data.clips import Clip, ClipSet, Float32Array, Int64Array
 from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.manifest import Manifest, Visual
 from hhmnet_core.data.parts import LEFT_OUT
@@ -61,7 +61,13 @@ def describe(store: str, figure: str = "describe.png") -> None:
     manifest = read_manifest(store)
     console = Console()
     show_store(store, manifest, {}, console)
-    for line in _copies(store):
+    clips = load_clips(store)
+    console.print(
+        f"Skeletons alone, which is what phase 1 and scores are bound to: digest {clips.skeletons}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for line in _copies(clips):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
     place, name = split_uri(figure)
     stem, dot, kind = name.rpartition(".")
@@ -109,9 +115,8 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
         console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
 
 
-def _copies(store: str) -> list[str]:
+def _copies(clips: ClipSet) -> list[str]:
     """A line for each protocol that tests on what it trains on."""
-    clips = load_clips(store)
     lines = []
     for name, counts in clips.manifest.counts.items():
         if not counts["train"] or not counts["test"]:

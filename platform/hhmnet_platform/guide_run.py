@@ -12,7 +12,7 @@ from hhmnet_platform.workspace import Workspace, absolute
 
 
 def finished_phase1(
-    given: str, workspace: Workspace, tracking_uri: str, data: StoreConfig, digest: str
+    given: str, workspace: Workspace, tracking_uri: str, data: StoreConfig, skeletons: str
 ) -> RunFolder:
     """The phase-1 run that guides phase 2.
 
@@ -21,15 +21,15 @@ def finished_phase1(
         workspace: Where it is looked for.
         tracking_uri: Of MLflow; "" for the database in the workspace.
         data: What phase 2 is trained on.
-        digest: Of that store.
+        skeletons: The digest of those.
 
-    Raises InputError where there is none, or it is unfinished, of another store, or of another
+    Raises InputError where there is none, or it is unfinished, of other skeletons, or of another
     protocol or selection.
     """
     run, result = phase1_result(given, workspace, tracking_uri)
     for what, seen, wanted in (
         ("is a run of", result["phase"], "phase1"),
-        ("was trained on a store of digest", result["digest"][:12], digest[:12]),
+        ("was trained on skeletons of digest", result["digest"][:12], skeletons[:12]),
         ("was trained by protocol", result["protocol"], data.protocol),
         ("was trained with selection", result["selection"], data.selection),
     ):

@@ -120,7 +120,8 @@ class Run:
         config: What decides the result; the store absolute, the protocol named.
         clips: Its data.
         folder: Its folder.
-        science: The flat config and the data's digest: equal science, equal run.
+        science: The flat config and the data's digest, in phase 1 of the skeletons alone: equal
+            science, equal run.
         tracked: What MLflow is told.
         guide: The phase-1 run that guides phase 2.
         notes: What the user should know of it.
@@ -165,7 +166,7 @@ class Run:
 def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
     """The store's URI; where none is given, that of the demo, which is made if need be.
 
-    One that is not kept has the demo's skeletons alone: another digest, so another run's name.
+    One that is not kept has the demo's skeletons alone, which to phase 1 is the same.
     """
     if job.data.store:
         yield absolute(job.data.store)
@@ -215,11 +216,12 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         check_filmed(filmed, config.data.selection)
         notes += _without_video(divided, filmed)
         guide = finished_phase1(
-            job.phase1, workspace, job.tracking_uri, config.data, manifest.digest
+            job.phase1, workspace, job.tracking_uri, config.data, clips.skeletons
         )
     science = flat(config)
     del science["data.store"]
-    science["data.digest"] = manifest.digest
+    digest = clips.skeletons if guide is None else manifest.digest
+    science["data.digest"] = digest
     if guide is not None:
         science["guide"] = weights_digest(guide, science["guidance.modality"])
     name = job.name or run_name(manifest.dataset, phase, science)
@@ -235,13 +237,13 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
             "hhmnet.dataset": manifest.dataset,
             "hhmnet.protocol": protocol,
             "hhmnet.selection": config.data.selection,
-            "hhmnet.data_digest": manifest.digest,
+            "hhmnet.data_digest": digest,
             "hhmnet.store": store,
             **({"hhmnet.phase1": guide.name} if guide else {}),
             **environment_tags(),
         },
         dataset=manifest.dataset,
-        digest=manifest.digest,
+        digest=digest,
         store=store,
     )
     return Run(phase, config, clips, workspace.run(name), science, tracked, guide, notes)

@@ -70,7 +70,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "dataset": run.clips.manifest.dataset,
         "protocol": run.config.data.protocol,
         "selection": run.config.data.selection,
-        "digest": run.clips.manifest.digest,
+        "digest": run.tracked.digest,
         "members": members,
         "fitted": fitted,
         "copies": sorted(_tables(run.folder, FUSION)["test"].copies),

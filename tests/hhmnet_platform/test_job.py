@@ -8,7 +8,8 @@ import pytest
 from video_files import film_store
 
 from hhmnet_core.data.batches import DataConfig, StoreConfig
-from hhmnet_core.data.store import read_manifest
+from hhmnet_core.data.store import load_clips
+from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
 from hhmnet_platform import job as job_module
 from hhmnet_platform.job import Phase1Job, Phase2Job, prepare_run, store_of
@@ -28,7 +29,7 @@ def phase1_run(workspace: Path, store: Path, **changes: Any) -> Path:
     (folder / "epoch-00002" / "joint.safetensors").write_bytes(b"weights")
     result = {
         "phase": "phase1",
-        "digest": read_manifest(store).digest,
+        "digest": load_clips(store).skeletons,
         "protocol": "cross-view",
         "selection": "val",
         "checkpoint": "epoch-00002",
@@ -57,6 +58,28 @@ def test_run_is_named_by_its_config_and_its_guide(store: Path, tmp_path: Path) -
         prepare_run(job(store), workspace, str(store))
 
 
+def test_phase_1_is_bound_to_skeletons_and_phase_2_to_images_too(
+    store: Path, tmp_path: Path
+) -> None:
+    clips = load_clips(store)
+    manifest, dark = clips.manifest, tmp_path / "dark"
+    write_store(
+        dark, [clips.clip(i) for i in range(len(clips))], dataset=manifest.dataset,
+        layout=manifest.layout, class_names=manifest.class_names, protocols=manifest.protocols,
+        source={},
+    )  # fmt: skip
+    workspace = Workspace(str(tmp_path))
+    filmed, unfilmed = (
+        prepare_run(Phase1Job(data=DataConfig(store=str(place))), workspace, str(place))
+        for place in (store, dark)
+    )
+    assert filmed.folder.name == unfilmed.folder.name
+    assert unfilmed.tracked.tags["hhmnet.data_digest"] == clips.skeletons
+    phase1_run(tmp_path, dark)  # guides phase 2 on the store with video
+    run = prepare_run(job(store), workspace, str(store))
+    assert run.science["data.digest"] == manifest.digest == run.tracked.digest
+
+
 def test_copies_of_training_clips_are_told(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +103,7 @@ def test_a_name_is_claimed_by_who_holds_the_run(store: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"digest": "0" * 64}, "was trained on a store of digest 000000000000, but"),
+        ({"digest": "0" * 64}, "was trained on skeletons of digest 000000000000, but"),
         ({"protocol": "other"}, "was trained by protocol other, but cross-view is needed"),
         ({"selection": "literature"}, "was trained with selection literature, but val"),
         ({"phase": "phase2"}, "is a run of phase2, but phase1 is needed here"),

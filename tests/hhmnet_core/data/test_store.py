@@ -122,6 +122,63 @@ def test_what_decides_nothing_leaves_the_digest(tmp_path: Path) -> None:
     assert write(tmp_path / "one").digest == other.digest
 
 
+def loaded(uri: Path, clips: list[Clip] | None = None, **changes: Any) -> ClipSet:
+    write(uri, clips, **changes)
+    return load_clips(uri, uri / "cache")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_names": ("a", "b", "d")},
+        {"protocols": {"xview": Protocol({"camera": [2]}, {"camera": [1]})}},
+        {"clips": make_clips(19)},
+        {"clips": [make_clip(0, 1, 1, subject=5), *make_clips()[1:]]},
+        {"clips": [*make_clips()[:-1], make_clip(99, 1, 3, sample_id="clip19", label=1)]},
+    ],
+)
+def test_what_decides_a_result_changes_the_skeletons_digest(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert loaded(tmp_path / "one").skeletons != loaded(tmp_path / "two", **changes).skeletons
+
+
+def test_shards_and_what_is_seen_leave_the_skeletons_digest(tmp_path: Path) -> None:
+    plain = loaded(tmp_path / "one")
+    seen = [
+        replace(clip, pixels=np.zeros((*clip.joints.shape[:3], 2), np.float32))
+        for clip in make_clips()
+    ]
+    other = loaded(tmp_path / "two", seen, source={"made": "there"}, shard_bytes=5_000)
+    assert other.manifest.digest != plain.manifest.digest
+    assert other.skeletons == plain.skeletons
+    rules = {
+        "class_names": ["a", "b", "c"], "layout": "kinect_v1_20",
+        "protocols": {"xview": {"test": {"camera": [2]}, "train": {"camera": [1]}}},
+        "schema_version": 1,
+    }  # fmt: skip
+    content = json.dumps(rules, separators=(",", ":")).encode()
+    for clip in make_clips():
+        facts = [clip.sample_id, clip.label, clip.subject, clip.camera, clip.setup]
+        facts += [clip.joints.shape[1], clip.joints.shape[0]]
+        content += json.dumps(facts, separators=(",", ":")).encode() + clip.joints.tobytes()
+    assert plain.skeletons == hashlib.sha256(content).hexdigest()
+
+
+def test_a_cache_that_does_not_know_its_skeletons_is_made_anew(tmp_path: Path) -> None:
+    before = loaded(tmp_path)
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    row = pa.ipc.open_file(file).get_batch(0).replace_schema_metadata(None)
+    older = tmp_path / "older"
+    with pa.ipc.new_file(older, row.schema) as sink:
+        sink.write_batch(row)
+    older.replace(file)
+    again = load_clips(tmp_path, tmp_path / "cache")
+    assert again.skeletons == before.skeletons
+    assert_same(again, make_clips())
+    assert pa.ipc.open_file(file).schema.metadata
+
+
 def test_facts_are_those_of_the_clips(tmp_path: Path) -> None:
     write(tmp_path)
     facts = store_facts(tmp_path)

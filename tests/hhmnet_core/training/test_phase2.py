@@ -22,7 +22,9 @@ from hhmnet_core.data.footage import Footage, load_footage, with_video
 from hhmnet_core.data.protocols import split
 from hhmnet_core.data.store import load_clips
 from hhmnet_core.data.video_augment import VideoAugmentConfig
+from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import fuse, shared
 from hhmnet_core.models.backbones import VideoModelConfig
 from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.layouts import PARTS
@@ -178,6 +180,29 @@ def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
     assert off.final_metrics() == {}
 
 
+def test_a_guide_may_come_from_a_store_without_video(
+    world: tuple[ClipSet, Footage, Path], tmp_path: Path
+) -> None:
+    filmed, footage, folder = world
+    manifest = filmed.manifest
+    write_store(
+        tmp_path / "store", [filmed.clip(i) for i in range(len(filmed))], dataset="skeletons",
+        layout=manifest.layout, class_names=manifest.class_names, protocols=manifest.protocols,
+        source={},
+    )  # fmt: skip
+    clips = load_clips(tmp_path / "store", tmp_path / "cache")
+    assert clips.manifest.digest != manifest.digest
+    first = Guide(folder / "epoch2", "joint", filmed, CPU).config
+    for report in fit_phase1(first, clips, Mesh()):  # noqa: B007
+        pass
+    report.state.save(tmp_path / "run")
+    *_, last = fit(config(epochs=1), filmed, footage, tmp_path / "run", Mesh())
+    skeletons = [table for table in report.scores if table.split == "test"]
+    (video,) = (table for table in last.scores if table.split == "test")
+    fused = fuse(shared([*skeletons, video]))
+    assert len(fused) == len(video) and fused.digest == clips.skeletons == filmed.skeletons
+
+
 def test_clips_without_video_take_no_part(world: tuple[ClipSet, Footage, Path]) -> None:
     clips, footage, folder = world
     guide = Guide(folder / "epoch2", "joint", clips, CPU)
@@ -192,7 +217,7 @@ def test_guide_of_another_store_unfinished_or_none_is_refused(
     world: tuple[ClipSet, Footage, Path], tiny_clips: ClipSet, tmp_path: Path
 ) -> None:
     clips, _, folder = world
-    with pytest.raises(InputError, match=r"was trained on another store .*layout kinect_v1_20"):
+    with pytest.raises(InputError, match=r"was trained on other skeletons .*layout kinect_v1_20"):
         Guide(folder / "epoch2", "joint", tiny_clips, CPU)
     with pytest.raises(InputError, match=r"is unfinished \(1 of 2 epochs\)"):
         Guide(folder / "epoch1", "joint", clips, CPU)
