@@ -11,8 +11,6 @@ from hhmnet_core.data.clips import ClipSet, Int64Array
 from hhmnet_core.data.protocols import fold_of
 from hhmnet_core.fusion.scores import ScoreTable, top1
 
-NONE: Int64Array = np.zeros(0, dtype=np.int64)
-
 
 def score_table(
     clips: ClipSet,
@@ -20,7 +18,7 @@ def score_table(
     logits_nk: Tensor,
     modality: str,
     part: str,
-    copies: Int64Array = NONE,
+    copies: Int64Array,
 ) -> ScoreTable:
     """The table of these clips' logits (n, K); those that are among `copies` are marked so."""
     manifest = clips.manifest

@@ -5,6 +5,7 @@ mean over the six pairs of modalities of symmetric InfoNCE. It is computed so th
 the mesh computes the same one.
 """
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.augment import augment, frame_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.config import Phase1Config, comparable
-from hhmnet_core.training.evaluation import NONE, choose, score_table, table_metrics
+from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.reports import (
@@ -236,11 +237,10 @@ class Trainer:
 
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test, each modality with its best epoch's weights where val chose."""
-        copies = copies_of_training(self.clips, self.split)
         tables = []
         for name, indices in (("val", self.split.val), ("test", self.split.test)):
             if len(indices):
-                tables += self._tables(self.logits(indices, best=True), name, indices, copies)
+                tables += self._tables(self.logits(indices, best=True), name, indices)
         return tables
 
     def logits(self, indices: np.ndarray, best: bool = False) -> Tensor:
@@ -269,13 +269,15 @@ class Trainer:
             local[:, start : start + len(scored[0])] = torch.stack(scored)
         return self.mesh.gather(local, len(everyone)).cpu()
 
-    def _tables(
-        self, logits_snk: Tensor, part: str, indices: Int64Array, copies: Int64Array = NONE
-    ) -> list[ScoreTable]:
+    @cached_property
+    def _copies(self) -> Int64Array:
+        return copies_of_training(self.clips, self.split)
+
+    def _tables(self, logits_snk: Tensor, part: str, indices: Int64Array) -> list[ScoreTable]:
         """A table a modality, and their equal-weight fusion."""
         check_converging(logits_snk, f"logits of {part} are not finite", self.config.optim)
         tables = [
-            score_table(self.clips, indices, logits_nk, modality, part, copies)
+            score_table(self.clips, indices, logits_nk, modality, part, self._copies)
             for modality, logits_nk in zip(MODALITIES, logits_snk, strict=False)
         ]
         return [*tables, fuse(tables)]

@@ -4,6 +4,7 @@ The loss of a global batch is the cross-entropy plus a weight times the part con
 its clips; like phase 1's it is the same in every layout of the mesh.
 """
 
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.skeleton.layouts import PARTS
-from hhmnet_core.training.evaluation import NONE, choose, score_table, table_metrics
+from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.guidance import Guidance, visible
 from hhmnet_core.training.guide import Guide
 from hhmnet_core.training.mesh import Mesh
@@ -194,9 +195,8 @@ class VideoTrainer:
 
     def final_scores(self) -> list[ScoreTable]:
         """Tables of val and test, with the best epoch's weights where val chose."""
-        copies = copies_of_training(self.clips, self.split)
         return [
-            self._table(self.logits(indices, best=True), indices, name, copies)
+            self._table(self.logits(indices, best=True), indices, name)
             for name, indices in (("val", self.split.val), ("test", self.split.test))
             if len(indices)
         ]
@@ -267,11 +267,13 @@ class VideoTrainer:
         encoded: VideoEncoded = functional_call(model, self._weights(best), (images, *given))
         return encoded, masks
 
-    def _table(
-        self, logits_nk: Tensor, indices: Int64Array, part: str, copies: Int64Array = NONE
-    ) -> ScoreTable:
+    @cached_property
+    def _copies(self) -> Int64Array:
+        return copies_of_training(self.clips, self.split)
+
+    def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
         check_converging(logits_nk, f"logits of {part} are not finite", self.config.optim)
-        return score_table(self.clips, indices, logits_nk, VIDEO, part, copies)
+        return score_table(self.clips, indices, logits_nk, VIDEO, part, self._copies)
 
     def state(self, progress: Progress) -> TrainingState:
         """What a checkpoint holds."""
