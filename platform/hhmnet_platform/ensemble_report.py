@@ -96,7 +96,8 @@ def show(ensemble: Ensemble, name: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     table = Table(title=name, caption=copies_note(len(ensemble.tested.copies)))
     for at, head in enumerate(_heads(ensemble)):
-        table.add_column(head, justify="right" if at else "left")
+        # Where the terminal is narrow, names fold and are not cut off.
+        table.add_column(head, justify="right" if at else "left", overflow="fold")
     compared = len(ensemble.leaderboard) - len(ensemble.candidates)
     for at, entry in enumerate(ensemble.leaderboard[:compared]):
         table.add_row(*_cells(ensemble, entry), style="bold" if not at else None)
