@@ -19,7 +19,7 @@ from rich.console import Console
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.fusion.scores import fuse
+from hhmnet_core.fusion.scores import ScoreTable, fuse
 from hhmnet_core.fusion.weighting import Weighting, simplex
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_platform.candidates import (
@@ -108,7 +108,7 @@ def run_search(job: FusionSearch) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
-    said = _known(place, candidates)
+    said = known(place, candidates)
     page = said and find(uri, experiment, name)
     if page:
         console.print(f"{name} is there already: nothing was searched.")
@@ -131,22 +131,24 @@ def _asked(job: FusionSearch, candidates: Sequence[Candidate]) -> dict[str, Any]
     return how | {"networks": sorted(each.name for each in candidates)}
 
 
-def _scores_digest(candidates: Sequence[Candidate]) -> str:
-    """Of all scores of val and test: a run that is scored anew is searched anew."""
+def scores_digest(candidates: Sequence[Candidate]) -> str:
+    """Of all scores, and what copies they have: a run that is scored anew is searched anew."""
     digest = hashlib.sha256()
     for each in sorted(candidates, key=lambda candidate: candidate.name):
         for part in PARTS:
-            digest.update(getattr(each, part).logits.tobytes())
+            table: ScoreTable = getattr(each, part)
+            digest.update(table.logits.tobytes())
+            digest.update("".join(sorted(table.copies)).encode())
     return digest.hexdigest()
 
 
-def _known(place: Folder, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def known(place: Folder, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """What was found before, of the same scores; {} for nothing."""
     try:
         said: dict[str, Any] = json.loads(place.read("fusion.json"))
     except (FileNotFoundError, ValueError):
         return {}
-    return said if said.get("scores") == _scores_digest(candidates) else {}
+    return said if said.get("scores") == scores_digest(candidates) else {}
 
 
 def _searched(
@@ -164,7 +166,7 @@ def _searched(
     return {
         "search": asdict(job),
         "digest": candidates[0].val.digest,
-        "scores": _scores_digest(candidates),
+        "scores": scores_digest(candidates),
         "clips": {part: len(getattr(candidates[0], part)) for part in PARTS},
         "copies": len(fuse([each.test for each in candidates]).copies),
         "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},

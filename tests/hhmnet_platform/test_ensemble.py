@@ -1,11 +1,14 @@
 """Ensembles: chosen on val alone, better than their parts, reported as they are."""
 
+import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.fusion.weighting import Weighting
@@ -14,7 +17,7 @@ from hhmnet_platform.candidates import Candidate, Rejected, on_shared_clips
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_job import EnsembleJob, described
 from hhmnet_platform.ensemble_report import page_of
-from hhmnet_platform.fusion_search import study
+from hhmnet_platform.fusion_search import known, scores_digest, study
 from hhmnet_platform.fusions import baselines, fusion_table, judged
 
 NAMES = tuple(f"class <{number}>" for number in range(5))
@@ -144,6 +147,20 @@ def test_fusions_have_figures_without_copies(candidates: list[Candidate]) -> Non
     # As fusion.json was before copies were looked for.
     del said["copies"]
     assert len(fusion_table(said).columns) == 4 and fusion_table(said).caption is None
+
+
+def test_a_search_is_told_again_only_of_the_same_scores_and_copies(
+    candidates: list[Candidate], tmp_path: Path
+) -> None:
+    place = folder(tmp_path)
+    place.write("fusion.json", json.dumps({"scores": scores_digest(candidates)}).encode())
+    assert known(place, candidates[::-1])
+    marked = replace(candidates[0].test, copies=frozenset(candidates[0].test.sample_ids[:2]))
+    assert not known(place, [replace(candidates[0], test=marked), *candidates[1:]])
+    turned = replace(candidates[0].val, logits=-candidates[0].val.logits)
+    assert not known(place, [replace(candidates[0], val=turned), *candidates[1:]])
+    place.write("fusion.json", b"{")
+    assert not known(place, candidates)
 
 
 def test_page_stands_alone_and_escapes_names(ensemble: Ensemble) -> None:
