@@ -91,7 +91,8 @@ def read_phase1(checkpoint: Path, clips: ClipSet) -> Phase1Config:
         raise InputError(
             f"The phase-1 run of {checkpoint} was trained on other skeletons (digest "
             f"{state['digest'][:12]}, here {clips.skeletons[:12]}, {manifest.dataset}, layout "
-            f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads."
+            f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads; again, if "
+            "it was trained before runs were bound to skeletons."
         )
     config = phase1_config(state["config"])
     done, epochs = len(state["history"]), config.optim.epochs

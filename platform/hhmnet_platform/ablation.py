@@ -31,7 +31,7 @@ Changes = Mapping[str, Mapping[str, object]]
 class Outcome:
     """Test top-1 of one run, by modality and fused, as shares of 1.
 
-    Where test has copies of training clips, the compared one without them too.
+    Where test has copies of training clips, the fusion without them too.
     """
 
     variant: str

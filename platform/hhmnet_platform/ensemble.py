@@ -38,7 +38,7 @@ class Entry:
         test_top1: On test.
         interval: Of that, 95 %, over clips.
         test_top1_without_copies: On the test clips that no network was trained on or chosen by;
-            None where that is all of them.
+            None where that is all of them, or none.
     """
 
     name: str

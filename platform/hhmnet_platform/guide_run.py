@@ -36,7 +36,7 @@ def finished_phase1(
         if seen != wanted:
             raise InputError(
                 f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
-                "train one to match."
+                "train one to match (anew, if it is from before runs were bound to skeletons)."
             )
     return run
 

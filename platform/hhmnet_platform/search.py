@@ -93,7 +93,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     parent = Derived(
         experiment=first.tracked.experiment,
         name=job.study,
-        tags={"hhmnet.phase": "search", "hhmnet.data_digest": first.clips.manifest.digest},
+        tags={"hhmnet.phase": "search", "hhmnet.data_digest": first.tracked.digest},
         params={f"space/{name}": _said(each) for name, each in job.space.items()},
         metrics={},
         note=_note(job, study),
