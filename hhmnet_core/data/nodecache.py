@@ -72,8 +72,8 @@ class NodeCache:
                 row = pa.ipc.open_file(source).get_batch(0)
             columns = {name: row.column(name).values for name in _SCHEMA.names}
             skeletons = row.schema.metadata[_SKELETONS].decode()
-        except (OSError, pa.ArrowException, KeyError, IndexError, TypeError):
-            return None  # nor one of before the skeletons had a digest
+        except (OSError, pa.ArrowException, KeyError, IndexError):
+            return None
         layout = manifest.skeleton
         flat: Float32Array = columns["frames"].to_numpy(zero_copy_only=True)
         facts = {name: columns[name].to_numpy() for name in _FACTS}
@@ -145,7 +145,7 @@ class NodeCache:
             write_local(self._note(digest, place), json.dumps(versions).encode())
 
     def _file(self, digest: str) -> Path:
-        return self.root / f"{digest}.v1.arrow"
+        return self.root / f"{digest}.v2.arrow"
 
     def _note(self, digest: str, place: Folder) -> Path:
         address = hashlib.sha256(f"{place.fs.protocol}:{place.path}".encode()).hexdigest()

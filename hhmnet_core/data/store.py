@@ -71,7 +71,7 @@ def store_facts(uri: Uri) -> dict[str, Int64Array]:
 def load_clips(uri: Uri, cache: Uri | None = None) -> ClipSet:
     """The clips of a store, verified and mapped from one file a node.
 
-    The first process of a node to ask reads the store and writes `<cache>/<digest>.v1.arrow`; the
+    The first process of a node to ask reads the store and writes `<cache>/<digest>.v2.arrow`; the
     others wait for it and map the same file. Shards that changed since then are verified again,
     so that damage to the store is told even where a good copy is at hand.
 

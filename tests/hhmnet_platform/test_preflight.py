@@ -106,7 +106,7 @@ def test_full_disk_is_told_with_what_is_needed(
     huge = 1 << 60
     assert f"{tmp_path} has" in check_disk("digest", huge)
     assert "point HHMNET_CACHE elsewhere" in check_disk("digest", huge)
-    (tmp_path / "digest.v1.arrow").touch()  # it is there already
+    (tmp_path / "digest.v2.arrow").touch()  # it is there already
     assert check_disk("digest", huge) == ""
     monkeypatch.setattr(preflight, "SPARE_BYTES", huge)
     assert "point TMPDIR elsewhere" in check_disk("digest", 1)

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_stores import SHAPES, assert_same, make_clip, make_clips, write
 
-from hhmnet_core.data.clips import Clip, ClipSet
+from hhmnet_core.data.clips import Clip
 from hhmnet_core.data.store import (
-    Manifest,
     Protocol,
     load_clips,
     read_manifest,
     store_facts,
     verify_store,
 )
-from hhmnet_core.data.writing import write_store
 from hhmnet_core.errors import InputError
-
-SHAPES = ((1, 1), (2, 7), (1, 40), (2, 1), (1, 3))  # bodies, frames
-
-
-def make_clip(number: int, bodies: int, frames: int, **changes: Any) -> Clip:
-    joints = np.random.default_rng(number).normal(size=(bodies, frames, 20, 3)).astype(np.float32)
-    clip = Clip(f"clip{number}", number % 3, 1 + number % 6, 1 + number % 2, number, joints)
-    return replace(clip, **changes)
-
-
-def make_clips(num_clips: int = 20) -> list[Clip]:
-    return [make_clip(number, *SHAPES[number % len(SHAPES)]) for number in range(num_clips)]
-
-
-def write(
-    uri: str | Path, clips: list[Clip] | Iterator[Clip] | None = None, **changes: Any
-) -> Manifest:
-    settings: dict[str, Any] = {
-        "dataset": "made",
-        "layout": "kinect_v1_20",
-        "class_names": ("a", "b", "c"),
-        "protocols": {"xview": Protocol({"camera": [1]}, {"camera": [2]})},
-        "source": {"made": "here"},
-        "shard_bytes": 20_000,
-    }
-    return write_store(uri, make_clips() if clips is None else clips, **(settings | changes))
-
-
-def assert_same(clips: ClipSet, expected: list[Clip]) -> None:
-    assert len(clips) == len(expected)
-    for index, clip in enumerate(expected):
-        read = clips.clip(index)
-        np.testing.assert_array_equal(read.joints, clip.joints)
-        assert replace(read, joints=clip.joints) == clip
 
 
 def test_round_trip_keeps_ragged_clips_and_bodies(tmp_path: Path) -> None:
@@ -72,17 +34,6 @@ def test_round_trip_keeps_ragged_clips_and_bodies(tmp_path: Path) -> None:
     assert_same(clips, make_clips())
     assert clips.frames.shape == (sum(b * t for b, t in SHAPES) * 4, 20, 3)
     assert clips.labels.dtype == clips.first_frame.dtype == np.int64
-
-
-def test_frames_are_mapped_read_only_and_nothing_is_read_twice(tmp_path: Path) -> None:
-    write(tmp_path / "store")
-    first = load_clips(tmp_path / "store", tmp_path / "cache")
-    assert not first.frames.flags.writeable
-    (file,) = (tmp_path / "cache").glob("*.arrow")
-    assert first.manifest.digest in file.name
-    before = file.stat().st_mtime_ns
-    load_clips(tmp_path / "store", tmp_path / "cache")
-    assert file.stat().st_mtime_ns == before
 
 
 @settings(max_examples=15)
@@ -120,63 +71,6 @@ def test_what_decides_a_result_changes_the_digest(tmp_path: Path, changes: dict[
 def test_what_decides_nothing_leaves_the_digest(tmp_path: Path) -> None:
     other = write(tmp_path / "two", source={"made": "there"}, dataset="renamed")
     assert write(tmp_path / "one").digest == other.digest
-
-
-def loaded(uri: Path, clips: list[Clip] | None = None, **changes: Any) -> ClipSet:
-    write(uri, clips, **changes)
-    return load_clips(uri, uri / "cache")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"class_names": ("a", "b", "d")},
-        {"protocols": {"xview": Protocol({"camera": [2]}, {"camera": [1]})}},
-        {"clips": make_clips(19)},
-        {"clips": [make_clip(0, 1, 1, subject=5), *make_clips()[1:]]},
-        {"clips": [*make_clips()[:-1], make_clip(99, 1, 3, sample_id="clip19", label=1)]},
-    ],
-)
-def test_what_decides_a_result_changes_the_skeletons_digest(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    assert loaded(tmp_path / "one").skeletons != loaded(tmp_path / "two", **changes).skeletons
-
-
-def test_shards_and_what_is_seen_leave_the_skeletons_digest(tmp_path: Path) -> None:
-    plain = loaded(tmp_path / "one")
-    seen = [
-        replace(clip, pixels=np.zeros((*clip.joints.shape[:3], 2), np.float32))
-        for clip in make_clips()
-    ]
-    other = loaded(tmp_path / "two", seen, source={"made": "there"}, shard_bytes=5_000)
-    assert other.manifest.digest != plain.manifest.digest
-    assert other.skeletons == plain.skeletons
-    rules = {
-        "class_names": ["a", "b", "c"], "layout": "kinect_v1_20",
-        "protocols": {"xview": {"test": {"camera": [2]}, "train": {"camera": [1]}}},
-        "schema_version": 1,
-    }  # fmt: skip
-    content = json.dumps(rules, separators=(",", ":")).encode()
-    for clip in make_clips():
-        facts = [clip.sample_id, clip.label, clip.subject, clip.camera, clip.setup]
-        facts += [clip.joints.shape[1], clip.joints.shape[0]]
-        content += json.dumps(facts, separators=(",", ":")).encode() + clip.joints.tobytes()
-    assert plain.skeletons == hashlib.sha256(content).hexdigest()
-
-
-def test_a_cache_that_does_not_know_its_skeletons_is_made_anew(tmp_path: Path) -> None:
-    before = loaded(tmp_path)
-    (file,) = (tmp_path / "cache").glob("*.arrow")
-    row = pa.ipc.open_file(file).get_batch(0).replace_schema_metadata(None)
-    older = tmp_path / "older"
-    with pa.ipc.new_file(older, row.schema) as sink:
-        sink.write_batch(row)
-    older.replace(file)
-    again = load_clips(tmp_path, tmp_path / "cache")
-    assert again.skeletons == before.skeletons
-    assert_same(again, make_clips())
-    assert pa.ipc.open_file(file).schema.metadata
 
 
 def test_facts_are_those_of_the_clips(tmp_path: Path) -> None:
@@ -241,13 +135,6 @@ def test_one_flipped_byte_names_the_shard(tmp_path: Path, number: int) -> None:
     assert not list((tmp_path / "fresh").glob("*.arrow"))
 
 
-def test_touched_but_whole_shard_is_verified_and_used(tmp_path: Path) -> None:
-    manifest = write(tmp_path / "store")
-    load_clips(tmp_path / "store", tmp_path / "cache")
-    os.utime(tmp_path / "store" / manifest.shards[0].name, (1, 1))
-    assert_same(load_clips(tmp_path / "store", tmp_path / "cache"), make_clips())
-
-
 def test_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
     manifest = write(tmp_path / "store")
     file = tmp_path / "store" / manifest.shards[1].name
@@ -258,51 +145,6 @@ def test_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
     for read in (verify_store, store_facts, lambda uri: load_clips(uri, tmp_path / "cache")):
         with pytest.raises(InputError, match=f"{file.name} .* is missing"):
             read(tmp_path / "store")
-
-
-def test_cut_cache_file_is_made_again(tmp_path: Path) -> None:
-    write(tmp_path / "store")
-    load_clips(tmp_path / "store", tmp_path / "cache")
-    (file,) = (tmp_path / "cache").glob("*.arrow")
-    file.write_bytes(file.read_bytes()[:1000])
-    assert_same(load_clips(tmp_path / "store", tmp_path / "cache"), make_clips())
-
-
-def test_cache_place_comes_from_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path / "store")
-    monkeypatch.setenv("HHMNET_CACHE", str(tmp_path / "mine"))
-    load_clips(tmp_path / "store")
-    assert list((tmp_path / "mine").glob("*.arrow"))
-
-
-def test_unusable_cache_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "store")
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"cache folder .*file.* cannot be used"):
-        load_clips(tmp_path / "store", tmp_path / "file")
-
-
-def _load_total(store: str, cache: str, totals: "multiprocessing.Queue[float]") -> None:
-    totals.put(float(load_clips(store, cache).frames.sum()))
-
-
-def test_processes_share_one_cache_file(tmp_path: Path) -> None:
-    write(tmp_path / "store", [make_clip(number, 2, 50) for number in range(60)])
-    context = multiprocessing.get_context("fork")
-    totals = context.Queue()
-    places = (str(tmp_path / "store"), str(tmp_path / "cache"), totals)
-    processes = [context.Process(target=_load_total, args=places) for _ in range(4)]
-    for process in processes:
-        process.start()
-    found = {totals.get(timeout=60) for _ in processes}
-    for process in processes:
-        process.join(timeout=60)
-        assert process.exitcode == 0
-    assert found == {float(load_clips(*places[:2]).frames.sum())}
-    assert len(list((tmp_path / "cache").glob("*.arrow"))) == 1
-    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize(
