@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
 _METADATA = b"hhmnet.scores"
 
@@ -127,10 +127,13 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
                 f"The score table {uri} has schema version {version}, newer than the "
                 f"{SCHEMA_VERSION} that this version reads: update hhmnet."
             )
+        if version < SCHEMA_VERSION:
+            raise InputError(
+                f"The score table {uri} does not say which clips are copies of training clips: it "
+                "is of a version before. Train its run again."
+            )
         logits = read.column("logits").combine_chunks().flatten().to_numpy()
         sample_ids = tuple(read.column("sample_id").to_pylist())
-        # Tables of before copies were looked for do not say.
-        said = read.column("copy").to_pylist() if "copy" in read.column_names else ()
         return ScoreTable(
             sample_ids=sample_ids,
             labels=read.column("label").to_numpy().astype(np.int64),
@@ -140,7 +143,7 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
             split=str(facts["split"]),
             digest=str(facts["digest"]),
             class_names=tuple(facts["class_names"]),
-            copies=frozenset(compress(sample_ids, said)),
+            copies=frozenset(compress(sample_ids, read.column("copy").to_pylist())),
         )
     except InputError:
         raise
@@ -155,7 +158,7 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -
     """The weighted mean of the logits, clip by clip.
 
     Args:
-        tables: Of one split of one store.
+        tables: Of one split of the same skeletons.
         weights: One a table, not negative; equal by default. Only their ratio counts.
 
     Returns:
@@ -306,7 +309,7 @@ def _check_kind(first: ScoreTable, other: ScoreTable) -> None:
         if ours != theirs:
             raise InputError(
                 f"{first.title} and {_lowered(other.title)} differ in {what} ({_short(ours)}; "
-                f"{_short(theirs)}): fuse tables of one split of one store."
+                f"{_short(theirs)}): fuse tables of one split of the same data."
             )
 
 

@@ -255,7 +255,7 @@ def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
     except (MlflowException, OSError):
         return "has no score tables"
     except InputError as error:
-        return f"has a damaged score table ({error})"
+        return f"has no usable score table ({error})"
     return Candidate(
         run=tags["hhmnet.run"],
         member=tags["hhmnet.modality"],

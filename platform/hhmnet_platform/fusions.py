@@ -88,7 +88,7 @@ def fusion_table(said: Mapping[str, Any]) -> Table:
     chosen = "val" if not said["search"]["folds"] else "val, out of fold,"
     table = Table(title=f"fusions, {clips['val']} clips of {chosen} and {clips['test']} of test")
     table.add_column("weights", overflow="fold")  # names are not cut off in a narrow terminal
-    copies = said.get("copies", 0)  # not there in what was found before they were looked for
+    copies = said["copies"]
     table.caption = copies_note(copies)
     for name in ("val top-1", "test top-1", "95 %", *([HEAD] if copies else [])):
         table.add_column(name, justify="right")

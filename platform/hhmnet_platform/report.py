@@ -130,7 +130,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     table.add_column("best epoch" if chosen else "last epoch", justify="right")
     columns = {"val_top1": "val top-1"} if chosen else {}
     columns["test_top1"] = "test top-1"
-    if copies := result.get("copies"):
+    if copies := result["copies"]:
         columns[KEY] = HEAD
         table.caption = copies_note(len(copies))
     for name in columns.values():

@@ -89,6 +89,7 @@ def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> Non
         "protocol": "12-3",
         "selection": selection,
         "members": members,
+        "copies": [],
     }
     console = Console(file=io.StringIO(), width=100)
     console.print(result_table(result))
@@ -111,7 +112,7 @@ def test_result_table_tells_test_clips_that_training_has_seen() -> None:
         "dataset": "nw_ucla",
         "protocol": "12-3",
         "selection": "literature",
-        # A guide's row, of before copies were looked for, has no such figure.
+        # All of the fusion's clips are copies, or none are: such a row has no figure.
         "members": dict.fromkeys(MODALITIES, row) | {FUSION: {**row, "epoch": None}},
         "copies": ["a02_s01_e00_v03", "a02_s01_e01_v03"],
     }

@@ -1,7 +1,9 @@
 """Score tables: kept whole, joined by sample id, refused where they do not belong together."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +63,6 @@ def test_round_trip(tmp_path: Path, num_clips: int) -> None:
         np.testing.assert_array_equal(read.labels, table.labels)
         plain = {"labels": table.labels, "logits": table.logits}
         assert vars(replace(read, **plain)) == vars(table)
-
-
-def test_tables_that_do_not_know_copies_are_read(tmp_path: Path) -> None:
-    file = tmp_path / "joint.parquet"
-    write_scores(make_table(copies=frozenset({"clip2"})), file)
-    before = pq.read_table(file).drop_columns("copy")
-    pq.write_table(before, file)
-    assert read_scores(file).copies == frozenset()
 
 
 def test_copies_are_left_out_of_a_figure_of_their_own() -> None:
@@ -178,12 +172,21 @@ def plain_parquet(path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), path)
 
 
+def of_version(path: Path, version: int) -> None:
+    read = pq.read_table(path)
+    ((key, facts),) = read.schema.metadata.items()
+    said = json.dumps(json.loads(facts) | {"schema_version": version})
+    pq.write_table(read.replace_schema_metadata({key: said}), path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (cut, "not a whole score table"),
         (plain_parquet, "not one of ours"),
         (Path.unlink, "no score table at"),
+        (partial(of_version, version=1), "does not say which clips are copies of training clips"),
+        (partial(of_version, version=99), "has schema version 99, newer than the 2"),
     ],
 )
 def test_spoilt_file_is_named(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
