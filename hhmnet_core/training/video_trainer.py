@@ -60,8 +60,8 @@ class VideoTrainer:
     ) -> None:
         self.config, self.clips, self.guide, self.mesh = config, clips, guide, mesh
         self.device, self.layout = device, clips.manifest.skeleton
-        everyone = split(clips, config.data.protocol, config.data.selection)
-        self.split = with_video(everyone, footage)
+        self.everyone = split(clips, config.data.protocol, config.data.selection)
+        self.split = with_video(self.everyone, footage)
         check_filmed(self.split, config.data.selection)
         if smallest_batch(len(self.split.train), config.optim.batch) < mesh.data:
             raise InputError(
@@ -269,7 +269,8 @@ class VideoTrainer:
 
     @cached_property
     def _copies(self) -> Int64Array:
-        return copies_of_training(self.clips, self.split)
+        # The guide has seen the clips without a video too, and so have the scores fused with these.
+        return copies_of_training(self.clips, self.everyone)
 
     def _table(self, logits_nk: Tensor, indices: Int64Array, part: str) -> ScoreTable:
         check_converging(logits_nk, f"logits of {part} are not finite", self.config.optim)

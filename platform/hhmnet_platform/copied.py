@@ -7,6 +7,8 @@ METRIC = "test/top1_without_copies"
 
 def copies_note(copies: int) -> str | None:
     """What stands below a table; None where test has no copies."""
+    if copies == 1:
+        return "1 test clip is a copy of a training clip"
     return f"{copies} test clips are copies of training clips" if copies else None
 
 

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from hhmnet_core.data.clips import ClipSet, Int64Array
 from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.footage import check_filmed, load_footage, with_video
 from hhmnet_core.data.protocols import (
@@ -16,7 +19,7 @@ from hhmnet_core.data.protocols import (
     smallest_batch,
     split,
 )
-from hhmnet_core.data.store import ClipSet, load_clips
+from hhmnet_core.data.store import load_clips
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.training.phase1 import Phase1Config
@@ -192,13 +195,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     divided = split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
-    copies = copies_of_training(clips, divided)
-    notes: tuple[str, ...] = ()
-    if len(copies):
-        notes = (
-            f"{len(copies)} of {len(divided.test)} test clips are copies of clips that are trained "
-            "on or chosen by: the result has a column without them",
-        )
+    notes = _copies(clips, divided, divided.test)
     if isinstance(job, Phase1Job):
         data = replace(job.data, store=store, protocol=protocol)
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
@@ -214,7 +211,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         )
         filmed = with_video(divided, load_footage(store))
         check_filmed(filmed, config.data.selection)
-        notes += _without_video(divided, filmed)
+        notes = _copies(clips, divided, filmed.test) + _without_video(divided, filmed)
         guide = finished_phase1(
             job.phase1, workspace, job.tracking_uri, config.data, clips.skeletons
         )
@@ -253,6 +250,17 @@ def experiment_name(dataset: str, protocol: str, selection: str) -> str:
     """MLflow's experiment of runs whose figures may stand beside each other."""
     kind = {VAL: "", LITERATURE: " (literature)"}.get(selection, " (folds)")
     return f"{dataset}/{protocol}{kind}"
+
+
+def _copies(clips: ClipSet, divided: Split, scored: Int64Array) -> tuple[str, ...]:
+    """How many of the scored test clips training knows already."""
+    copies = np.intersect1d(copies_of_training(clips, divided), scored)
+    if not len(copies):
+        return ()
+    return (
+        f"{len(copies)} of {len(scored)} test clips are copies of clips that are trained on or "
+        " chosen by: the result has a column without them",
+    )
 
 
 def _without_video(everyone: Split, filmed: Split) -> tuple[str, ...]:

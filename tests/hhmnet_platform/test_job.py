@@ -89,6 +89,11 @@ def test_copies_of_training_clips_are_told(
     run = prepare_run(asked, Workspace(str(tmp_path)), str(store))
     (note,) = run.notes
     assert note.startswith(f"2 of {len(run.parts.test)} test clips are copies")
+    monkeypatch.setattr(job_module, "copies_of_training", lambda clips, parts: parts.test)
+    phase1_run(tmp_path, store)
+    run = prepare_run(job(store), Workspace(str(tmp_path)), str(store))
+    scored = len(run.parts.test)  # those with a video
+    assert run.notes[0].startswith(f"{scored} of {scored} test clips are copies")
 
 
 def test_a_name_is_claimed_by_who_holds_the_run(store: Path, tmp_path: Path) -> None:
