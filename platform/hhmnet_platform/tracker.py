@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+from hhmnet_core.errors import InputError
 from hhmnet_platform.tracking import Ending, MlflowWriter, Records
 
 RETRY_SECONDS = 10.0
@@ -66,8 +67,8 @@ class Tracker:
             if not self._away:
                 self._away = True
                 self._say(
-                    f"MLflow at {self._writer.run.uri} cannot be written ({_reason(error)}). "
-                    "Training goes on; what is missing there is written as soon as it is back."
+                    f"{self._reason(error)} Training goes on; what is missing there is written as "
+                    "soon as it can be."
                 )
             return False
         if self._away:
@@ -75,7 +76,9 @@ class Tracker:
             self._say("MLflow is back, and holds everything again.")
         return True
 
-
-def _reason(error: Exception) -> str:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return "nobody answers" if "Max retries exceeded" in said else said[:200]
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, InputError):
+            return str(error)
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = "nobody answers" if "Max retries exceeded" in said else said[:200]
+        return f"MLflow at {self._writer.run.uri} cannot be written ({said})."

@@ -78,7 +78,7 @@ class Ending:
 
 
 class MlflowWriter:
-    """Writes one run; every method raises where MLflow cannot be reached, and can be repeated."""
+    """Writes one run; every method raises where MLflow cannot be written, and can be repeated."""
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
@@ -99,6 +99,7 @@ class MlflowWriter:
             client = MlflowClient(tracking_uri=patient(self.run.uri))
             self.experiment_id = self._experiment(client)
             found = self._find(client)
+            self._refuse_others(found.values())
             for member in self._as_made:
                 known = found.get(member) or self._create(client, member)
                 run_id = known.info.run_id
@@ -184,6 +185,17 @@ class MlflowWriter:
         ):
             found.setdefault(run.data.tags.get("hhmnet.modality", ""), run)
         return found
+
+    def _refuse_others(self, found: Iterable["Run"]) -> None:
+        """Raises InputError where the name is another run's: MLflow never changes a param."""
+        said = {key: str(value) for key, value in self.run.params.items()}
+        for run in found:
+            known = run.data.params
+            if differing := [key for key in said if known.get(key, said[key]) != said[key]]:
+                raise InputError(
+                    f"MLflow at {self.run.uri} holds a run {self.run.name} with another "
+                    f"{', '.join(differing)}: delete that one there, or train under another --name."
+                )
 
     def _create(self, client: "MlflowClient", member: str) -> "Run":
         tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from tracked import FILES, complete, history, tracked_run, written
 
 from hhmnet_platform import tracker as module
@@ -66,3 +67,27 @@ def test_tracker_gives_up_at_the_end_and_another_one_writes_all(
     later.update(history(2))
     assert later.finish(Ending("FINISHED", FILES))
     assert written(writer.run) == complete(2)
+
+
+def test_another_run_of_the_same_name_is_named_and_left_as_it_is(
+    tmp_path: Path, quick: None, wait: Callable[..., None]
+) -> None:
+    said: list[str] = []
+    before = tracked_run(tmp_path)
+    first = Tracker(MlflowWriter(before), said.append)
+    first.update(history(2))
+    assert first.finish(Ending("FINISHED", FILES)) and not said
+    writer = MlflowWriter(tracked_run(tmp_path, params={**before.params, "optim.lr": 0.2}))
+    tracker = Tracker(writer, said.append)
+    tracker.update(history(3))
+    wait(lambda: said, "a notice")
+    assert "holds a run toy-phase1-1 with another optim.lr: delete that one there" in said[0]
+    assert written(before) == complete(2)
+    client = MlflowClient(before.uri)
+    runs = client.search_runs([first.page.split("/")[2]])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in runs:  # as the user was told
+        client.delete_run(run.info.run_id)
+    wait(lambda: len(said) == 2, "MLflow's return")
+    assert tracker.finish(Ending("FINISHED", FILES))
+    assert written(before) == complete(3)
