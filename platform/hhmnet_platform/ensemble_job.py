@@ -8,7 +8,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_platform.candidates import of_mlflow
-from hhmnet_platform.copied import METRIC
+from hhmnet_platform.copied import METRIC, percent
 from hhmnet_platform.derived import Derived, find, track
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.ensemble_report import page_of, show
@@ -115,6 +115,7 @@ def _digest(said: dict[str, Any]) -> str:
 def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
     board = ensemble.leaderboard
     novel = board[0].test_top1_without_copies
+    without = "" if novel is None else f" ({percent(novel)} without copies of training clips)"
     lines = [
         f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
         f"[{ensemble.candidates[at].name}]({ensemble.candidates[at].page}) |"
@@ -123,7 +124,7 @@ def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str,
     note = "\n".join(
         [
             f"An ensemble of {len(ensemble.members)} of {len(ensemble.candidates)} networks, "
-            f"selected on val. Test: {board[0].test_top1:.1%}, the best single network "
+            f"selected on val. Test: {board[0].test_top1:.1%}{without}, the best single network "
             f"{board[1].test_top1:.1%}. The whole report is the artifact report.html.",
             "",
             "| weight | temperature | network |",
