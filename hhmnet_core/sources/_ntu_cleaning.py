@@ -12,8 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.sources._skeleton_bytes import JOINTS
-from hhmnet_core.sources._skeleton_file import Body
+from hhmnet_core.sources._skeleton_file import JOINTS, Body
 
 SHORTEST_BODY = 11
 SPREAD = 0.8

@@ -14,21 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources._skeleton_bytes import (
-    BODY_FIELDS,
-    BODY_LINES,
-    JOINT_FIELDS,
-    JOINTS,
-    WANTED,
-    Poses,
-    read_regular,
-)
 
+JOINTS = 25
+BODY_FIELDS = 10
+JOINT_FIELDS = 12
+# Of a joint: x, y, z, colorX, colorY.
+WANTED = (0, 1, 2, 5, 6)
+# A body's own, the number of its joints, and theirs.
+BODY_LINES = 2 + JOINTS
 # Of a count; Python refuses to read thousands.
 _MOST_DIGITS = 9
 # How the recorder's own C library writes what is not a number.
 _NOT_NUMBERS = ("nan", "NaN", "-nan", "-NaN", "-nan(ind)", "nan(ind)", "1.#QNAN", "-1.#QNAN",
                 "1.#IND", "-1.#IND")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Poses:
+    """What a file says, a row for each body of each frame.
+
+    Attributes:
+        num_frames: Of the recording, those without a body too.
+        frames: (R,) the frame of each row, in order.
+        ids: The bodyID of each row.
+        values: (R, 25, 5) float32, the wanted fields.
+    """
+
+    num_frames: int
+    frames: NDArray[np.int64]
+    ids: list[bytes]
+    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ def parse_skeleton(content: bytes, where: str) -> Recording:
     Raises:
         InputError: Not such a file, cut off, or with other than 25 joints; names file and line.
     """
-    poses = read_regular(content) or read_lines(content, where)
+    poses = read_at_once(content) or read_lines(content, where)
     rows_of_body: dict[bytes, list[int]] = {}
     for row, body in enumerate(poses.ids):
         rows_of_body.setdefault(body, []).append(row)
@@ -88,6 +103,22 @@ def parse_skeleton(content: bytes, where: str) -> Recording:
         values = poses.values[rows]
         bodies.append(Body(frames, values[..., :3], values[..., 3:]))
     return Recording(poses.num_frames, tuple(bodies))
+
+
+def read_at_once(content: bytes) -> Poses | None:
+    """Reads a file as the sensor's software writes it, in one pass; None for any other."""
+    from hhmnet_core.sources._skeleton_scan import scan  # compiled; half a second to import
+
+    shortest = JOINTS * JOINT_FIELDS * len("0 ")
+    most = len(content) // shortest + 1
+    frames, ids = np.empty(most, np.int64), np.empty((most, 2), np.int64)
+    values = np.empty((most, JOINTS, len(WANTED)), np.float32)
+    text = np.frombuffer(content + b"\0", np.uint8)
+    num_frames, rows = scan(text, frames, ids, values)
+    if num_frames <= 0:
+        return None
+    bounds = ids[:rows].tolist()
+    return Poses(num_frames, frames[:rows], [content[a:b] for a, b in bounds], values[:rows])
 
 
 def _lines(content: bytes) -> list[bytes]:

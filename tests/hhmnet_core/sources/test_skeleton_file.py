@@ -5,8 +5,7 @@ import pytest
 from ntu_files import JOINTS, File, Track, read_plainly, standing
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources._skeleton_bytes import read_regular
-from hhmnet_core.sources._skeleton_file import parse_skeleton, read_lines
+from hhmnet_core.sources._skeleton_file import parse_skeleton, read_at_once, read_lines
 
 
 def example() -> File:
@@ -68,8 +67,25 @@ REGULAR = {
 
 
 @pytest.mark.parametrize("kind", REGULAR)
-def test_regular_file_is_read_without_its_lines(kind: str) -> None:
-    assert read_regular(REGULAR[kind].encode()) is not None
+def test_regular_file_is_read_at_once(kind: str) -> None:
+    assert read_at_once(REGULAR[kind].encode()) is not None
+
+
+def test_numbers_are_rounded_as_python_does() -> None:
+    random = np.random.default_rng(0)
+    frames = 200
+    lines = [str(frames)]
+    for _ in range(frames):
+        lines += ["1", "7 0 1 1 1 1 0 -0.1 0.03 2", str(JOINTS)]
+        for _ in range(JOINTS):
+            powers, digits = random.integers(-6, 7, 12), random.integers(1, 12, 12)
+            numbers = random.uniform(-10, 10, 12) * 10.0**powers
+            lines.append(" ".join(f"{n:.{d}g}" for n, d in zip(numbers, digits, strict=True)))
+    text = "\n".join(lines).encode() + b"\n"
+    fast, plain = read_at_once(text), read_lines(text, "file")
+    assert fast is not None
+    assert fast.values.tobytes() == plain.values.tobytes()
+    assert b"e-06" in text and b"e+06" in text
 
 
 # What a C library may write, what only Python reads, what no one reads, and hard ones to round.
@@ -109,7 +125,7 @@ def test_spoilt_file_is_read_as_line_by_line_or_left() -> None:
     read = 0
     for number in range(1200):
         text = spoilt(random, whole[number % len(whole)])
-        fast = read_regular(text)
+        fast = read_at_once(text)
         if fast is not None:
             plain = read_lines(text, "file")
             assert (fast.num_frames, fast.ids) == (plain.num_frames, plain.ids)
