@@ -135,9 +135,10 @@ def scan(
             for joint in range(joints):
                 for field in range(3):
                     values[row, joint, field], at = _number(text, at)
-                at = _behind_fields(text, at, 2)
+                at = _behind_fields(text, at, 2)  # depthX, depthY
                 for field in range(3, 5):
                     values[row, joint, field], at = _number(text, at)
+                # The orientation's four, and trackingState.
                 at = _behind_line(text, _behind_fields(text, at, 5))
             row += 1
         if at < 0:
