@@ -32,7 +32,7 @@ demo: $(STAMP) ## both phases and the ensemble on synthetic skeletons and video,
 	$(BIN)/python experiments/pipeline.py
 
 test: $(STAMP) ## every test but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadgroup --durations=15
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --durations=15
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0

@@ -31,14 +31,6 @@ def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Services wait much and compute little: one after the other on one process of pytest-xdist,
-    # they leave the other core to all other tests.
-    for item in items:
-        if item.get_closest_marker("integration") or item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("services"))
-
-
 @pytest.fixture(autouse=True)
 def seed() -> int:
     """Seeds every global generator; the value, for a test that needs one of its own."""
