@@ -7,11 +7,15 @@ Positions count bytes. -1 stands for none, and is that of the zero at a text's e
 found: so it is handed on, and need not be asked for at each step.
 """
 
+from collections.abc import Callable
+from typing import TypeVar, cast
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Text = NDArray[np.uint8]
+Function = TypeVar("Function", bound=Callable[..., object])
 
 _SPACE, _TAB, _RETURN, _NEWLINE = (ord(letter) for letter in " \t\r\n")
 _ZERO, _PLUS, _MINUS, _POINT, _SMALL_E, _LARGE_E = (ord(letter) for letter in "0+-.eE")
@@ -98,7 +102,15 @@ def _number(text: Text, at: int) -> tuple[float, int]:
     return (-value if negative else value), at
 
 
-@njit(cache=True)
+def _kept(function: Function) -> Function:
+    """Compiled, and kept for other processes where a folder for that can be written."""
+    try:
+        return cast(Function, njit(cache=True)(function))
+    except RuntimeError:
+        return cast(Function, njit()(function))
+
+
+@_kept
 def scan(
     text: Text,
     frames: NDArray[np.int64],

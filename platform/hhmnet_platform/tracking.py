@@ -194,7 +194,8 @@ class MlflowWriter:
             if differing := [key for key in said if known.get(key, said[key]) != said[key]]:
                 raise InputError(
                     f"MLflow at {self.run.uri} holds a run {self.run.name} with another "
-                    f"{', '.join(differing)}: delete that one there, or train under another --name."
+                    f"{', '.join(differing)}: delete that one there, with the runs below it, or "
+                    "train under another --name."
                 )
 
     def _create(self, client: "MlflowClient", member: str) -> "Run":
