@@ -216,7 +216,7 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     if tracked is None:
         return [
             *lines,
-            f"MLflow   {tracking_uri} misses some of it: the same command again writes that.",
+            f"MLflow   {tracking_uri} lacks some: the same command again writes what it misses.",
         ]
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {place.name}")
     if tracking_uri.startswith("sqlite:"):
