@@ -37,7 +37,7 @@ def _behind_blanks(text: Text, at: int) -> int:
 def _digits(text: Text, at: int, value: int) -> tuple[int, int]:
     """A number with the digits that follow put behind it, and where they end."""
     while True:
-        digit = text[at] - _ZERO
+        digit = int(np.int64(text[at])) - _ZERO  # uncompiled too no byte, which overflows
         if digit < 0 or digit > 9:
             return value, at
         value = 10 * value + digit

@@ -259,7 +259,7 @@ def _copies(clips: ClipSet, divided: Split, scored: Int64Array) -> tuple[str, ..
         return ()
     return (
         f"{len(copies)} of {len(scored)} test clips are copies of clips that are trained on or "
-        " chosen by: the result has a column without them",
+        "chosen by: the result has a column without them",
     )
 
 
