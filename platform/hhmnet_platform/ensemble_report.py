@@ -48,7 +48,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
         "<p class=note>All was chosen on val: temperatures, weights, and which network is the best "
         "single one. Nothing was chosen by test. Intervals are 95 %, by bootstrap over "
         "clips; they do not cover other seeds or subjects.</p>",
-        *([f"<p class=note>{note}. All but the last column counts them.</p>"] if note else []),
+        *([f"<p class=note>{note}. The last column leaves them out.</p>"] if note else []),
         "<h2>Leaderboard</h2>",
         _table(_heads(ensemble), [_cells(ensemble, e) for e in board], first_is_ours=True),
         "<h2>Members</h2>",

@@ -195,8 +195,8 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
     divided = split(clips, protocol, job.data.selection)
     config: Phase1Config | Phase2Config
     phase, guide = phase_of(job), None
-    notes = _copies(clips, divided, divided.test)
     if isinstance(job, Phase1Job):
+        notes = _copies(clips, divided, divided.test)
         data = replace(job.data, store=store, protocol=protocol)
         config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim, job.seed)
     else:

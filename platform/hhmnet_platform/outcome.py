@@ -216,7 +216,8 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     if tracked is None:
         return [
             *lines,
-            f"MLflow   {tracking_uri} lacks some: the same command again writes what it misses.",
+            f"MLflow   {tracking_uri} lacks some of it: where nothing stands against it any more, "
+            "the same command again writes what it misses.",
         ]
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {place.name}")
     if tracking_uri.startswith("sqlite:"):

@@ -67,8 +67,8 @@ class Tracker:
             if not self._away:
                 self._away = True
                 self._say(
-                    f"{self._reason(error)} Training goes on; what is missing there is written as "
-                    "soon as it can be."
+                    f"{self._reason(error)} Nothing waits for it; what is missing there is written "
+                    "as soon as it can be."
                 )
             return False
         if self._away:

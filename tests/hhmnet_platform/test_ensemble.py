@@ -126,7 +126,7 @@ def test_copies_have_figures_of_their_own(candidates: list[Candidate]) -> None:
     page = page_of(ensemble, "data-ensemble-1", "data/xsub")
     assert '<th class="n">test without copies</th>' in page
     assert f'<td class="n">{ours.test_top1_without_copies:.1%}</td></tr>' in page
-    assert "50 test clips are copies of training clips. All but the last column" in page
+    assert "50 test clips are copies of training clips. The last column leaves them" in page
     assert described(ensemble, EnsembleJob(experiment="data/xsub"))["copies"] == 50
 
 

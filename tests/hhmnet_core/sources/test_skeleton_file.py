@@ -1,10 +1,13 @@
 """The parser of `.skeleton` files against plain ones, and on every kind of damage."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ntu_files import JOINTS, File, Track, read_plainly, standing
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.sources import _skeleton_scan
 from hhmnet_core.sources._skeleton_file import parse_skeleton, read_at_once, read_lines
 
 
@@ -86,6 +89,18 @@ def test_numbers_are_rounded_as_python_does() -> None:
     assert fast is not None
     assert fast.values.tobytes() == plain.values.tobytes()
     assert b"e-06" in text and b"e+06" in text
+
+
+def test_scan_is_compiled_where_it_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = _skeleton_scan.njit
+
+    def unkept(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiled(**options)
+
+    monkeypatch.setattr(_skeleton_scan, "njit", unkept)
+    assert _skeleton_scan._kept(lambda number: number + 1)(2) == 3
 
 
 # What a C library may write, what only Python reads, what no one reads, and hard ones to round.
