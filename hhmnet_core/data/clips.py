@@ -117,8 +117,8 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
     """Raises InputError, naming the clip, unless it can be trained on.
 
     Refused are joints that are not (M, T, V, C) float32 of the layout, an empty clip, NaN or
-    infinite joints, pixels or a video that do not fit the joints, and a label outside
-    [0, num_classes).
+    infinite joints, pixels or a video that do not fit the joints, infinite pixels, and a label
+    outside [0, num_classes).
     """
     what = f"Clip {clip.sample_id}"
     if clip.joints.ndim != 4 or clip.joints.dtype != np.float32:
@@ -139,6 +139,8 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
             f"{what} has pixels of shape {clip.pixels.shape} and type {clip.pixels.dtype}; "
             f"expected {(bodies, frames, joints, 2)} of float32, as its joints."
         )
+    if clip.pixels is not None and np.isinf(clip.pixels).any():
+        raise InputError(f"{what} has infinite pixels: expected NaN where a joint's are unknown.")
     if clip.video is not None:
         _check_video(clip.video, (bodies, frames, joints), what)
     if not np.isfinite(clip.joints).all():

@@ -159,7 +159,8 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
         absent: Clips that the source has no recording of, and why.
 
     Raises:
-        InputError: No clips at all, a sample_id twice, or a place that cannot be written.
+        InputError: No clips at all, none with a video where videos are kept, a sample_id twice, or
+            a place that cannot be written.
     """
     quarantined = {name: why for part in parts for name, why in part.quarantined.items()}
     left_out: Counter[str] = Counter()
@@ -178,13 +179,18 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
         place.write(LEFT_OUT, _table(rows))
     elif LEFT_OUT in place.names():
         place.remove(LEFT_OUT)
+    if quarantined and not any(part.shard for part in parts):
+        raise InputError(
+            f"None of the {len(quarantined)} recordings can be read; the first: "
+            f"{next(iter(quarantined.values()))} {LEFT_OUT} in {place.uri} says why of each."
+        )
     about = plan.about
     if about.visual:
         joints = sum(part.video_joints for part in parts)
         inside = sum(part.video_joints_inside for part in parts) / max(joints, 1)
         videos = sum(part.videos for part in parts)
         if not videos:
-            name, why = next(iter(no_video.items()), ("", "there are no clips"))
+            name, why = next(iter(no_video.items()))
             raise InputError(
                 f"None of the {len(no_video)} clips has a video that could be used; of {name}: "
                 f"{why}. Check where the videos are, or prepare the store without."

@@ -24,9 +24,14 @@ WANTED = (0, 1, 2, 5, 6)
 BODY_LINES = 2 + JOINTS
 # Of a count; Python refuses to read thousands.
 _MOST_DIGITS = 9
-# How the recorder's own C library writes what is not a number.
-_NOT_NUMBERS = ("nan", "NaN", "-nan", "-NaN", "-nan(ind)", "nan(ind)", "1.#QNAN", "-1.#QNAN",
-                "1.#IND", "-1.#IND")  # fmt: skip
+# How the recorder's own C library writes what is not a number, and what float() does not know.
+_WORDS = {
+    **dict.fromkeys(
+        ("-nan(ind)", "nan(ind)", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"), float("nan")
+    ),
+    "1.#INF": float("inf"),
+    "-1.#INF": float("-inf"),
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def read_at_once(content: bytes) -> Poses | None:
 
 
 def _lines(content: bytes) -> list[bytes]:
-    lines = content.replace(b"\r", b"").split(b"\n")
+    lines = content.split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()
     return lines
@@ -155,7 +160,8 @@ def read_lines(content: bytes, where: str) -> Poses:
                 raise _wrong(lines, len(lines), "a joint's 12 numbers", where)
     if at < len(lines):
         raise _wrong(lines, at, f"the end, behind {num_frames} frames", where)
-    values = np.array([_joint(lines, line, where) for line in joints_at], dtype=np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and told as that
+        values = np.array([_joint(lines, line, where) for line in joints_at], dtype=np.float32)
     frames = np.array(frame_of_row, dtype=np.int64)
     return Poses(num_frames, frames, ids, values.reshape(len(ids), JOINTS, len(WANTED)))
 
@@ -171,7 +177,10 @@ def _joint(lines: list[bytes], at: int, where: str) -> list[float]:
 
 
 def _number(field: bytes) -> float:
-    return float("nan") if field.decode("latin-1") in _NOT_NUMBERS else float(field)
+    word = field.decode("latin-1")
+    if "_" in word:  # Python reads 1_0 as 10
+        raise ValueError
+    return _WORDS[word] if word in _WORDS else float(word)
 
 
 def _count(lines: list[bytes], at: int, what: str, where: str) -> int:
@@ -191,4 +200,4 @@ def _wrong(lines: list[bytes], at: int, expected: str, where: str) -> InputError
 
 
 def _seen(line: bytes) -> str:
-    return repr(line[:60].decode("latin-1"))
+    return repr(line.rstrip()[:60].decode("latin-1"))

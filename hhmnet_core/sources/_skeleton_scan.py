@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 Text = NDArray[np.uint8]
@@ -24,6 +24,12 @@ _MOST_DIGITS = 9  # of a count
 # one multiplication or division rounds as strtod does (Clinger, 1990).
 _EXACT_DIGITS = 15
 _TENS = np.array([float(f"1e{power}") for power in range(23)])
+_TAKEN = (
+    types.Array(types.uint8, 1, "C", readonly=True),
+    types.int64[::1],
+    types.int64[:, ::1],
+    types.float32[:, :, ::1],
+)
 
 
 @njit()
@@ -103,11 +109,11 @@ def _number(text: Text, at: int) -> tuple[float, int]:
 
 
 def _kept(function: Function) -> Function:
-    """Compiled, and kept for other processes where a folder for that can be written."""
+    """Compiled for what `scan` takes, and kept for other processes where that can be done."""
     try:
-        return cast(Function, njit(cache=True)(function))
-    except RuntimeError:
-        return cast(Function, njit()(function))
+        return cast(Function, njit(_TAKEN, cache=True)(function))
+    except Exception:  # no folder that can be written, or one that holds something damaged
+        return cast(Function, njit(_TAKEN)(function))
 
 
 @_kept

@@ -217,7 +217,8 @@ class Recordings:
         dropped: Counter[str] = Counter()
         bodies = drop_broken_poses(list(recording.bodies), dropped)
         if not bodies:
-            raise InputError(f"{where} shows no body in any of its frames: leave it out.")
+            broken = "body whose joints all are numbers" if recording.bodies else "body"
+            raise InputError(f"{where} shows no {broken} in any of its frames: leave it out.")
         bodies, recorded = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
         bodies = drop_short_bodies(bodies, dropped)
         bodies = order_by_motion(*drop_spread_bodies(bodies, dropped))
@@ -225,6 +226,7 @@ class Recordings:
         shown = present.any(0)
         dropped["frames of dropped bodies alone"] += int((~shown).sum())
         joints, pixels, present = joints[:, shown], pixels[:, shown], present[:, shown]
+        pixels[~np.isfinite(pixels).all(-1)] = np.nan  # out of the colour camera's sight
         joints = centre_on_first_spine(joints, present)
         if self.align:
             joints = align_view(joints, present)

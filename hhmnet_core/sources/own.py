@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,18 +100,23 @@ class Recordings:
         self.protocols, self.notes = self._protocols("split" in rows[0][1])
 
     def fingerprint(self) -> dict[str, str]:
-        """What the store is made from: the table, and its files' names and sizes."""
-        digest = hashlib.sha256(self._table)
-        digest.update(json.dumps(self.class_names).encode())
+        """What the store is made from: the table and its skeletons; videos by name and size."""
+        skeletons, videos = hashlib.sha256(self._table), hashlib.sha256()
+        skeletons.update(json.dumps(self.class_names).encode())
         for name in self.names:
-            for path in filter(None, (self._clips[name].skeleton, self._clips[name].video)):
-                try:
-                    place, file = self._file(path)
-                    digest.update(f"{name}\0{place.fs.size(place.at(file))}\n".encode())
-                except (OSError, ValueError, InputError):  # `clip` says what is wrong with it
-                    digest.update(f"{name}\0missing\n".encode())
-        made = {"reader": "own/1", "layout": self.layout.name, "sha256": digest.hexdigest()}
-        return made | (fingerprint(self.video) | {"fps": str(self.fps)} if self.has_video else {})
+            clip = self._clips[name]
+            skeletons.update(f"{name}\0{self._of_file(clip.skeleton, _sha256)}\n".encode())
+            videos.update(f"{name}\0{self._of_file(clip.video, _size)}\n".encode())
+        made = {"reader": "own/2", "layout": self.layout.name, "sha256": skeletons.hexdigest()}
+        if not self.has_video:
+            return made
+        return made | fingerprint(self.video) | {"fps": str(self.fps), "videos": videos.hexdigest()}
+
+    def _of_file(self, path: str, ask: Callable[[Folder, str], object]) -> object:
+        try:
+            return ask(*self._file(path)) if path else None
+        except (OSError, ValueError, InputError):  # `clip` says what is wrong with it
+            return "missing"
 
     def clip(self, name: str) -> Clip:
         """The clip of a sample id.
@@ -222,6 +227,14 @@ class Recordings:
             ) from error
         joints, *pixels = [array[None] if array.ndim == 3 else array for array in arrays]
         return joints, pixels[0] if pixels else None
+
+
+def _sha256(place: Folder, file: str) -> str:
+    return hashlib.sha256(place.read(file)).hexdigest()
+
+
+def _size(place: Folder, file: str) -> int:
+    return int(place.fs.size(place.at(file)))
 
 
 def _arrays(content: bytes, name: str) -> list[object]:

@@ -15,6 +15,9 @@ from hhmnet_core.files import folder
 from hhmnet_platform.describe import show_store
 from hhmnet_platform.parts import make_parts
 
+# Parts of a source's fingerprint that do not take the files' contents, only names and sizes.
+BY_SIZE = {"files", "videos"}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -119,3 +122,10 @@ def show(prepared: Prepared, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+        if BY_SIZE & prepared.recipe.about.source.keys():
+            console.print(
+                "Its large files were compared by name and size: after a change within them, "
+                "--overwrite true.",
+                highlight=False,
+                soft_wrap=True,
+            )

@@ -169,8 +169,10 @@ def test_clip_twice_or_none_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Clip clip1 occurs twice"):
         finish(folder(tmp_path), todo, parts, {})
     nothing = Recordings(bad=recordings.names)
-    with pytest.raises(InputError, match="no clips to write"):
+    with pytest.raises(InputError, match="None of the 10 recordings can be read") as caught:
         build(folder(tmp_path / "n"), nothing, on_error="quarantine")
+    assert "file0 is spoilt: get it again." in str(caught.value)
+    assert (tmp_path / "n" / LEFT_OUT).read_text().count("is spoilt") == 10
 
 
 def test_pixels_come_back_where_they_are_asked_for(tmp_path: Path) -> None:
@@ -207,6 +209,16 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"clip0 has pixels of shape .*19, 2.*as its joints"):
         build(folder(tmp_path), Wrong(pixels=True))
+
+    class Infinite(Recordings):
+        def clip(self, name: str) -> Clip:
+            clip = super().clip(name)
+            assert clip.pixels is not None
+            clip.pixels[0, 1, 2] = np.inf
+            return clip
+
+    with pytest.raises(InputError, match="clip0 has infinite pixels: expected NaN"):
+        build(folder(tmp_path), Infinite(pixels=True))
 
 
 def test_full_disk_ends_clearly_and_the_rerun_goes_on(

@@ -171,3 +171,24 @@ def test_spoilt_files_are_named(tmp_path: Path) -> None:
         recordings = Recordings(str(tmp_path))
         with pytest.raises(InputError, match=rf"^{recordings.names[-1]} in {tmp_path} {said}"):
             recordings.clip(recordings.names[-1])
+
+
+def test_joint_out_of_the_colour_cameras_sight_has_no_pixels(tmp_path: Path) -> None:
+    path = write(tmp_path, name())
+    lines = path.read_text().split("\n")
+    fields = lines[4].split(" ")
+    lines[4] = " ".join([*fields[:5], "-1.#INF", "9e99", *fields[7:]])
+    path.write_text("\n".join(lines))
+    recordings = Recordings(str(tmp_path))
+    (clip,) = map(recordings.clip, recordings.names)
+    assert clip.pixels is not None
+    assert np.isnan(clip.pixels[0, 0, 0]).all() and np.isfinite(clip.pixels[0, 0, 1:]).all()
+    check_clip(clip, get_layout(LAYOUT), 60)
+    assert not clip.dropped
+
+
+def test_recording_whose_poses_are_no_numbers_is_named(tmp_path: Path) -> None:
+    text = File(20, [Track(0, np.full((20, 25, 3), np.nan))]).text()
+    (tmp_path / f"{name()}.skeleton").write_text(text)
+    with pytest.raises(InputError, match="shows no body whose joints all are numbers"):
+        Recordings(str(tmp_path)).clip(f"{name()}.skeleton")

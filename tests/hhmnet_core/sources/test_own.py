@@ -139,5 +139,5 @@ def test_fingerprint_follows_table_files_and_classes(tmp_path: Path) -> None:
     first = Recordings(index, get_layout("kinect_v1_20")).fingerprint()
     assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() == first
     assert Recordings(index, get_layout("kinect_v1_20"), ["wave", "clap"]).fingerprint() != first
-    np.save(tmp_path / "a.npy", poses(4, 20, 3))
+    np.save(tmp_path / "a.npy", poses(3, 20, 3) + 1)  # corrected, and as large
     assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() != first

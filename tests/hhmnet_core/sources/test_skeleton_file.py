@@ -1,5 +1,6 @@
 """The parser of `.skeleton` files against plain ones, and on every kind of damage."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def with_words(text: str) -> str:
     """A file whose numbers are written in every way that a C library may choose."""
     lines = text.split("\n")
     first = lines[4].split()
-    lines[4] = " ".join(["-1.#IND", "nan", "1e-05", *first[3:5], "-2.5E+2", "inf", *first[7:]])
+    lines[4] = " ".join(["-1.#IND", "nan", "1e-05", *first[3:5], "-2.5E+2", "-1.#INF", *first[7:]])
     return "\n".join(lines)
 
 
@@ -47,7 +48,7 @@ WHOLE = {
 def test_equals_a_plain_parser(kind: str) -> None:
     text = WHOLE[kind](example().text())
     recording = parse_skeleton(text.encode(), "file")
-    plain = read_plainly(text.replace("-1.#IND", "nan"))
+    plain = read_plainly(text.replace("1.#IND", "nan").replace("1.#INF", "inf"))
     assert recording.num_frames == 12
     assert len(recording.bodies) == len(plain) == 3
     for body, rows in zip(recording.bodies, plain.values(), strict=True):
@@ -91,16 +92,27 @@ def test_numbers_are_rounded_as_python_does() -> None:
     assert b"e-06" in text and b"e+06" in text
 
 
-def test_scan_is_compiled_where_it_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+NOT_KEPT = (
+    RuntimeError("cannot cache function: no locator available"),
+    pickle.UnpicklingError("pickle data was truncated"),
+)
+
+
+@pytest.mark.parametrize("error", NOT_KEPT, ids=lambda error: type(error).__name__)
+def test_scan_is_compiled_where_it_cannot_be_kept(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     compiled = _skeleton_scan.njit
 
-    def unkept(**options: Any) -> Any:
+    def unkept(*taken: Any, **options: Any) -> Any:
         if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return compiled(**options)
+            raise error
+        return compiled(*taken, **options)
 
     monkeypatch.setattr(_skeleton_scan, "njit", unkept)
-    assert _skeleton_scan._kept(lambda number: number + 1)(2) == 3
+    text = np.frombuffer(example().text().encode() + b"\0", np.uint8)
+    room = np.empty(20, np.int64), np.empty((20, 2), np.int64), np.empty((20, 25, 5), np.float32)
+    assert _skeleton_scan._kept(_skeleton_scan.scan.py_func)(text, *room) == (12, 12)
 
 
 # What a C library may write, what only Python reads, what no one reads, and hard ones to round.
@@ -133,7 +145,6 @@ def spoilt(random: np.random.Generator, text: bytes) -> bytes:
     return text
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_spoilt_file_is_read_as_line_by_line_or_left() -> None:
     random = np.random.default_rng(0)
     whole = [text.encode() for text in REGULAR.values()]
@@ -183,6 +194,8 @@ DAMAGED = {
     "joints": (replaced(3, "20"), "line 4: '20', expected 25 joints"),
     "word": (replaced(5, "a b c d e f g h i j k l"), "line 6: 'a b .*expected a joint's 12"),
     "fields": (replaced(5, "1 2 3"), "line 6: '1 2 3', expected a joint's 12 numbers"),
+    "1_0": (replaced(5, " ".join(["1_0", *"23456789", "10", "11", "12"])), "line 6: .*12 numbers"),
+    "return": (replaced(5, "1\r2 3 4 5 6 7 8 9 10 11 12 13"), "line 6: .*12 numbers"),
     "more": (example().text() + "1\r\n", r"line \d+: '1', expected the end, behind 12 frames"),
     "twice": (
         "\r\n".join(["1", "2", *TWICE[2 : 4 + JOINTS], *TWICE[2 : 4 + JOINTS]]),
