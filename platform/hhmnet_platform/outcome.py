@@ -49,20 +49,18 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         more |= {f"fitted/{name}": share for name, share in fitted.items() if name != "weights"}
         more |= {f"fitted/weight/{name}": weight for name, weight in fitted["weights"].items()}
     last = last | {FUSION: last.get(FUSION, {}) | more}
+    not_filmed = 0
     if run.guide:
-        skeleton = run.guide.result()["members"]
-        members |= {modality: skeleton[modality] for modality in MODALITIES}
+        skeleton, video = run.guide.result()["members"], _tables(run.folder, VIDEO)
+        for modality, tables in _of_skeleton(run).items():
+            filmed = {part: shared([video[part], table])[1] for part, table in tables.items()}
+            members[modality] = _figures(filmed, skeleton[modality]["epoch"])
+            not_filmed = len(tables["test"]) - len(filmed["test"])
     for member in run.members:
-        tables = _tables(run.folder, member)
         epoch = int(last[member].get("best/epoch", len(history))) if member != FUSION else None
-        members[member] = {
-            "epoch": epoch,
-            "val_top1": float(top1(tables["val"])) if "val" in tables else None,
-            "test_top1": float(top1(tables["test"])),
-        }
-        if (novel := top1_without_copies(tables["test"])) is not None:
-            members[member] |= {KEY: novel}
-            last[member] = last[member] | {METRIC: novel}
+        members[member] = _figures(_tables(run.folder, member), epoch)
+        if KEY in members[member]:
+            last[member] = last[member] | {METRIC: members[member][KEY]}
     history = [*history[:-1], {**history[-1], "metrics": last}]
     return {
         "run": run.folder.name,
@@ -74,6 +72,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "members": members,
         "fitted": fitted,
         "copies": sorted(_tables(run.folder, FUSION)["test"].copies),
+        "not_filmed": not_filmed,
         "layout": str(plan),
         "layouts": run.folder.layouts(),
         "seconds": round(sum(record["seconds"] for record in history), 3),
@@ -82,6 +81,17 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "tags": dict(run.tracked.tags),
         "history": list(history),
     }
+
+
+def _figures(tables: Mapping[str, ScoreTable], epoch: int | None) -> dict[str, Any]:
+    """A row of the result: of a modality as it was after an epoch, of video, or of the fusion."""
+    figures = {
+        "epoch": epoch,
+        "val_top1": float(top1(tables["val"])) if "val" in tables else None,
+        "test_top1": float(top1(tables["test"])),
+    }
+    novel = top1_without_copies(tables["test"])
+    return figures if novel is None else figures | {KEY: novel}
 
 
 def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
@@ -128,14 +138,9 @@ def fuse_with_skeleton(run: Run) -> dict[str, float]:
     Of the clips that have a video; each modality as its own run chose it. Returns its metrics, as
     phase 1 names those of its own fusion.
     """
-    assert run.guide
     metrics = {}
-    video = _tables(run.folder, VIDEO)
-    skeleton = [_tables(run.guide, modality) for modality in MODALITIES]
-    for part, table in video.items():
-        for modality, tables in zip(MODALITIES, skeleton, strict=True):
-            if part not in tables:
-                scores_of(run.guide, modality, part)  # says what is lost
+    skeleton = _of_skeleton(run).values()
+    for part, table in _tables(run.folder, VIDEO).items():
         fused = fuse(shared([table, *(tables[part] for tables in skeleton)]))
         write_scores(fused, f"{run.folder.uri}/scores/{FUSION}-{part}.parquet")
         metrics["best/val_top1" if part == "val" else f"{part}/top1"] = top1(fused)
@@ -228,6 +233,16 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     else:
         lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}{CHARTS}")
     return lines
+
+
+def _of_skeleton(run: Run) -> dict[str, dict[str, ScoreTable]]:
+    """The score tables of the guide's modalities, by the splits that video is scored on."""
+    assert run.guide
+    parts = _tables(run.folder, VIDEO)
+    return {
+        modality: {part: scores_of(run.guide, modality, part) for part in parts}
+        for modality in MODALITIES
+    }
 
 
 def _tables(place: RunFolder, member: str) -> dict[str, ScoreTable]:

@@ -132,7 +132,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
     columns["test_top1"] = "test top-1"
     if copies := result["copies"]:
         columns[KEY] = HEAD
-        table.caption = copies_note(len(copies))
+    notes = [copies_note(len(copies))]
+    if missing := result.get("not_filmed"):
+        notes.append(f"{missing} test clips without video are in no row")
+    table.caption = "\n".join(filter(None, notes)) or None
     for name in columns.values():
         table.add_column(name, justify="right")
     shown = [member for member in ALL if member in result["members"]]

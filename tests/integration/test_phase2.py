@@ -56,6 +56,7 @@ def finished(phase2: Start, workspace: Path) -> Path:
     assert "1 network each" in process.output
     said = "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
     assert f"note        {said}" in process.output
+    assert "2 test clips without video are in no row" in process.output
     return workspace
 
 
@@ -73,7 +74,9 @@ def test_run_leaves_video_and_its_fusion_with_the_skeleton(finished: Path) -> No
     )
     assert len(tables[0]) == 16  # two clips have no video
     assert result["members"]["fusion"]["test_top1"] == pytest.approx(top1(fuse(tables)))
-    assert result["members"]["video"]["test_top1"] == pytest.approx(top1(tables[0]))
+    for member, of_filmed in zip(("video", *MODALITIES), tables, strict=True):
+        assert result["members"][member]["test_top1"] == pytest.approx(top1(of_filmed))
+    assert result["not_filmed"] == 2
     assert list(result["fitted"]["weights"]) == [*MODALITIES, "video"]
     assert len(read_scores(folder / "scores" / "fitted-test.parquet")) == 16
     for figure in (
