@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
+from hhmnet_platform.job import experiment_name
 from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
-from hhmnet_platform.run_folder import RESULT, RunFolder
+from hhmnet_platform.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.tracking import database_of, quieten
 from hhmnet_platform.workspace import Workspace, check_name
 
@@ -106,6 +107,24 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
             guide = result["tags"].get("hhmnet.phase1", "")
             candidates.append(Candidate(name, member, val, test, "", result["phase"], guide))
     return candidates
+
+
+def untracked(workspace: Workspace, experiment: str) -> list[Rejected]:
+    """The finished runs of a workspace that belong to an experiment, but are not in MLflow.
+
+    MLflow may hold another run of the name, which then is a candidate in its place.
+    """
+    lacking = []
+    for name in folder(workspace.at("runs")).names():
+        run = workspace.run(name)
+        result = run.read_json(RESULT)
+        if result is None or run.read_json(TRACKED) is not None:
+            continue
+        kind = result["dataset"], result["protocol"], result["selection"]
+        if experiment_name(*kind) == experiment:
+            why = f"is finished in {workspace.uri}, but not all of it is in MLflow"
+            lacking.append(Rejected(name, f"{why}: its command says why"))
+    return lacking
 
 
 def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejected]]:

@@ -7,7 +7,7 @@ from typing import Any
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.selection import SelectionConfig
-from hhmnet_platform.candidates import of_mlflow
+from hhmnet_platform.candidates import of_mlflow, untracked
 from hhmnet_platform.copied import METRIC, percent
 from hhmnet_platform.derived import Derived, find, track
 from hhmnet_platform.ensemble import Ensemble, make_ensemble
@@ -50,6 +50,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     workspace = Workspace(absolute(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
+    rejected += untracked(workspace, job.experiment)
     ensemble = make_ensemble(candidates, rejected, job.selection)
     said = described(ensemble, job)
     name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)}"

@@ -26,7 +26,7 @@ from hhmnet_platform.job import Run
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.plan import Plan
 from hhmnet_platform.points import Point, checkpoint_name
-from hhmnet_platform.run_folder import RESULT, RunFolder
+from hhmnet_platform.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.tracking import Ending
 from hhmnet_platform.workspace import fetched
@@ -34,7 +34,6 @@ from hhmnet_platform.workspace import fetched
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRACKED = "tracked.json"  # is there when MLflow holds all of a finished run
 FITTED = "fitted"  # the fusion whose weights are, in the names of files
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 

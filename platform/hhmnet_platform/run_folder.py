@@ -17,6 +17,7 @@ from hhmnet_platform.members import TRAINED
 from hhmnet_platform.points import Point, is_within, point_of
 
 RESULT = "result.json"
+TRACKED = "tracked.json"  # is there when MLflow holds all of a finished run
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 LAYOUTS = "layouts.json"
 

@@ -19,10 +19,10 @@ from hhmnet_platform.job import (
     store_of,
 )
 from hhmnet_platform.members import TRAINED
-from hhmnet_platform.outcome import TRACKED, publish, show, summarise
+from hhmnet_platform.outcome import publish, show, summarise
 from hhmnet_platform.plan import Plan, make_plan
 from hhmnet_platform.progress import Display
-from hhmnet_platform.run_folder import RESULT
+from hhmnet_platform.run_folder import RESULT, TRACKED
 from hhmnet_platform.startup import Startup
 from hhmnet_platform.tracker import Tracker
 from hhmnet_platform.tracking import Ending, MlflowWriter

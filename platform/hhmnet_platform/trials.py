@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hhmnet_platform.job import Job, Run, prepare_run
-from hhmnet_platform.outcome import TRACKED, publish
+from hhmnet_platform.outcome import publish
 from hhmnet_platform.plan import Plan
-from hhmnet_platform.run_folder import RESULT, RunFolder
+from hhmnet_platform.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.search_display import said_of
 from hhmnet_platform.search_job import METRIC, Search, objective_of, trial_job
 from hhmnet_platform.search_report import finished
