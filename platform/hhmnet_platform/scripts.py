@@ -21,6 +21,7 @@ Config = TypeVar("Config", bound=Any)
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
+MOST_SAID = 500  # letters of what the parser says
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
@@ -58,6 +59,8 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
         said = one_line(str(error)).rstrip(".")
+        if len(said) > MOST_SAID:  # a whole file, where it is no config
+            said = f"{said[:MOST_SAID]}..."
         raise InputError(f"{said}. See `{parser.prog} --help`.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error

@@ -119,6 +119,14 @@ def test_config_file_that_is_not_text_is_told(parser: ArgumentParser, tmp_path: 
         parse(parser, [f"--config={config}"])
 
 
+def test_file_that_is_no_config_is_not_shown_whole(parser: ArgumentParser, tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text("sample_id,label\n" + "clip,wave\n" * 1000)
+    with pytest.raises(InputError, match="Unexpected config: sample_id,label clip") as caught:
+        parse(parser, [f"--config={table}"])
+    assert len(str(caught.value)) < 600
+
+
 def test_beginning_of_an_option_is_not_the_option(parser: ArgumentParser) -> None:
     with pytest.raises(InputError, match=r"--part\.widt"):
         parse(parser, ["--part.widt=4"])
