@@ -21,7 +21,7 @@ from common import at_least_one, machine, run, spread, store_or_synthetic, table
 from hhmnet_core.data.batches import DataConfig
 from hhmnet_core.data.store import load_clips, read_manifest
 from hhmnet_core.randomness import BatchRandom
-from hhmnet_core.skeleton.augment import augment, frame_positions
+from hhmnet_core.skeleton.augment import augment, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
@@ -57,8 +57,8 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
             key = (config.seed, 1, step, purpose)
             return BatchRandom(*key, total=total, start=0, stop=total, device=device)
 
-        positions = frame_positions(
-            reader.num_frames(clips_n), options.frames, config.augment.crop, random("crop")
+        positions = random_positions(
+            reader.num_frames(clips_n), options.frames, config.augment, random("crop")
         )
         joints = reader.batch(clips_n, positions).joints_nctvm
         joints = augment(joints, config.augment, reader.layout, random("augment"))

@@ -8,15 +8,16 @@ holds.
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from hhmnet_core.data.normalise import chunks, measure
+from hhmnet_core.data.normalise import chunks, fill_axes, measure
 from hhmnet_core.data.protocols import VAL, check_selection
 from hhmnet_core.data.store import ClipSet
 from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.augment import frame_positions
 
 MOST_FRAMES = 2048
 
@@ -50,11 +51,14 @@ class DataConfig(StoreConfig):
         align: Turn each clip about the vertical so that the shoulders of its first body lie
             along x on average: removes the camera's view (3D layouts only).
         normalise_size: Divide each clip by the mean bone length of its first body.
+        normalise_axes: Scale each axis of each clip to [-1, 1], after augmentation, as CTR-GCN's
+            reader of NW-UCLA does: neither a person's size nor how far they walk is left.
     """
 
     frames: int = 48
     align: bool = False
     normalise_size: bool = False
+    normalise_axes: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +108,7 @@ class BatchReader:
         self.layout = clips.manifest.skeleton
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
-        self.frames = config.frames
+        self.frames, self._fills_axes = config.frames, config.normalise_axes
         # Lengths and bodies stay on the host too: shapes must be known without asking the device.
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
@@ -175,6 +179,15 @@ class BatchReader:
             flat = x_rtvc.new_zeros(len(clips_n) * most, *x_rtvc.shape[1:])
             x_nmtvc = flat.index_copy(0, body_rows, x_rtvc).unflatten(0, (len(clips_n), most))
         return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), body_rows, self.labels(clips_n))
+
+    def whole(self, clips_n: Tensor) -> Batch:
+        """Clips from their first to their last frame, as they are scored."""
+        batch = self.batch(clips_n, frame_positions(self.num_frames(clips_n), self.frames))
+        return replace(batch, joints_nctvm=self.finished(batch.joints_nctvm, batch.body_rows))
+
+    def finished(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+        """The joints of a batch, augmented or not, as modalities are derived from them."""
+        return fill_axes(joints_nctvm, body_rows) if self._fills_axes else joints_nctvm
 
     def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
         """Normalised frames (R, T, V, C), of the clips (R,)."""

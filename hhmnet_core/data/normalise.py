@@ -124,3 +124,21 @@ def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -
     return Normalisation(
         torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
     )
+
+
+def fill_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+    """Each axis of each clip scaled to [-1, 1]; same shape (N, C, T, V, M).
+
+    Over all frames and joints of the bodies that are present, of which `body_rows` are (R,) of the
+    N * M; absent ones stay zero. An axis along which nothing differs becomes zero.
+    """
+    clips, bodies = joints_nctvm.shape[0], joints_nctvm.shape[-1]
+    present_nm = torch.zeros(clips * bodies, dtype=torch.bool, device=joints_nctvm.device)
+    present_nm[body_rows] = True
+    present_n111m = present_nm.view(clips, 1, 1, 1, bodies)
+    infinity = torch.tensor(torch.inf, device=joints_nctvm.device)
+    low = torch.where(present_n111m, joints_nctvm, infinity).amin((2, 3, 4), keepdim=True)
+    high = torch.where(present_n111m, joints_nctvm, -infinity).amax((2, 3, 4), keepdim=True)
+    half = (high - low) / 2
+    filled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(present_n111m, filled, 0)

@@ -1,6 +1,7 @@
 """Augmentation of a batch of skeletons, on the device that the clips live on.
 
-Temporal: a random crop, resampled to T frames at fractional positions. Spatial: one random linear
+Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
+whole clip. Spatial: one random linear
 map a clip (rotation, per-axis scale, shear), an optional mirror, and a constant offset a joint
 (sensor bias; noise that changes from frame to frame would drown the motion modalities).
 """
@@ -22,8 +23,11 @@ class AugmentConfig:
 
     Attributes:
         crop: Smallest share of a clip that a temporal crop keeps, in (0, 1].
+        random_frames: In the place of evenly spaced frames of a crop, frames of the whole clip
+            drawn with repetition and put in order, as CTR-GCN's reader of NW-UCLA does.
         yaw: Largest turn about the vertical axis, degrees.
         tilt: Largest turn about each horizontal axis, degrees.
+        roll: Largest turn about the viewing direction, degrees; null: that of tilt.
         scale: Largest relative change of size, per axis.
         shear: Largest shear coefficient, per pair of axes.
         joint_noise: Standard deviation of the offset of a joint, in units of the data.
@@ -31,8 +35,10 @@ class AugmentConfig:
     """
 
     crop: float = 0.5
+    random_frames: bool = False
     yaw: float = 30.0
     tilt: float = 10.0
+    roll: float | None = None
     scale: float = 0.1
     shear: float = 0.05
     joint_noise: float = 0.01
@@ -43,27 +49,36 @@ class AugmentConfig:
             raise InputError(f"augment.crop must be in (0, 1], but is {self.crop}.")
         if not 0 <= self.mirror <= 1:
             raise InputError(f"augment.mirror must be in [0, 1], but is {self.mirror}.")
-        for name in ("yaw", "tilt", "scale", "shear", "joint_noise"):
-            if getattr(self, name) < 0:
+        for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise"):
+            if (getattr(self, name) or 0) < 0:
                 raise InputError(
                     f"augment.{name} must be at least 0, but is {getattr(self, name)}."
                 )
 
 
-def frame_positions(
-    num_frames_n: Tensor, frames: int, crop: float = 1.0, random: BatchRandom | None = None
-) -> Tensor:
+def frame_positions(num_frames_n: Tensor, frames: int) -> Tensor:
     """Where to read T frames in clips of their own lengths: (N,) -> (N, T) float positions.
 
-    Evenly spaced from the first to the last frame of the clip, or, with `random`, of a random
-    crop that keeps a share of U[crop, 1]. A clip of one frame is read at 0 throughout.
+    Evenly spaced from the first to the last frame; a clip of one frame is read at 0 throughout.
     """
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
-    even_t = torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
-    if random is None:
-        return last_n1 * even_t
-    share_n1 = random.uniform(1, low=crop, high=1.0)
+    return last_n1 * torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
+
+
+def random_positions(
+    num_frames_n: Tensor, frames: int, config: AugmentConfig, random: BatchRandom
+) -> Tensor:
+    """Where to read T frames in training: (N,) -> (N, T) float positions, in order.
+
+    Evenly spaced in a random crop that keeps a share of U[crop, 1], or frames drawn from the clip.
+    """
+    if config.random_frames:
+        drawn_nt = (random.uniform(frames) * num_frames_n[:, None]).floor().sort(1).values
+        return drawn_nt.minimum(num_frames_n[:, None] - 1)
+    share_n1 = random.uniform(1, low=config.crop, high=1.0)
     start_n1 = random.uniform(1) * (1 - share_n1)
+    last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
+    even_t = torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
     return last_n1 * (start_n1 + share_n1 * even_t)
 
 
@@ -97,9 +112,10 @@ def mirror(joints_nctvm: Tensor, layout: Layout) -> Tensor:
 
 def _random_rotation(config: AugmentConfig, channels: int, random: BatchRandom) -> Tensor:
     yaw, tilt = math.radians(config.yaw), math.radians(config.tilt)
+    roll = tilt if config.roll is None else math.radians(config.roll)
     if channels == 2:
-        return rotation(random.uniform(1, low=-tilt, high=tilt))
-    limits = torch.tensor([tilt, yaw, tilt], device=random.device)
+        return rotation(random.uniform(1, low=-roll, high=roll))
+    limits = torch.tensor([tilt, yaw, roll], device=random.device)
     return rotation(random.uniform(3, low=-1.0, high=1.0) * limits)
 
 

@@ -16,7 +16,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.guidance import Insight, look
 from hhmnet_core.models.registry import ModelConfig
-from hhmnet_core.skeleton.augment import AugmentConfig, frame_positions, mirror
+from hhmnet_core.skeleton.augment import AugmentConfig, mirror
 from hhmnet_core.skeleton.modalities import derive
 from hhmnet_core.training.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.optim import OptimConfig
@@ -63,8 +63,7 @@ class Guide:
         layout = self.reader.layout
         most = self.reader.most_bodies
         for asked_n in clips_n.split(ASKED_AT_ONCE):
-            positions = frame_positions(self.reader.num_frames(asked_n), self.config.data.frames)
-            batch = self.reader.batch(asked_n, positions)
+            batch = self.reader.whole(asked_n)
             joints = batch.joints_nctvm
             if mirrored:
                 joints = mirror(joints, layout)

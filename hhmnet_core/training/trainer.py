@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from hhmnet_core.data.batches import Batch, BatchReader
+from hhmnet_core.data.batches import BatchReader
 from hhmnet_core.data.clips import Int64Array
 from hhmnet_core.data.copies import copies_of_training
 from hhmnet_core.data.protocols import Split, epoch_order, smallest_batch, split
@@ -25,7 +25,7 @@ from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.randomness import BatchRandom, keyed_generator
-from hhmnet_core.skeleton.augment import augment, frame_positions
+from hhmnet_core.skeleton.augment import augment, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.training.config import Phase1Config, comparable
 from hhmnet_core.training.evaluation import choose, score_table, table_metrics
@@ -103,18 +103,13 @@ class Trainer:
         sums = torch.zeros(2, layout.num_joints, layout.channels, dtype=torch.float64)
         count = 0
         for clips_n in torch.from_numpy(self.split.train).split(EVALUATION_BATCH):
-            batch = self._whole_clips(clips_n)
+            batch = self.reader.whole(clips_n)
             x_nctvm = derive(batch.joints_nctvm, modality, layout).double()
             x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
             sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
             count += x_rtvc.shape[0] * x_rtvc.shape[1]
         mean_vc, square_vc = sums / count
         return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
-
-    def _whole_clips(self, clips_n: Tensor) -> Batch:
-        """Clips from their first to their last frame, as they are scored."""
-        positions = frame_positions(self.reader.num_frames(clips_n), self.config.data.frames)
-        return self.reader.batch(clips_n, positions)
 
     def summed(self, steps: list[Tensor]) -> Tensor:
         """What steps gave, over all processes: (steps, 4, 3)."""
@@ -154,12 +149,10 @@ class Trainer:
 
         own = clips_n[mine]
         lengths = self.reader.num_frames(own)
-        positions = frame_positions(
-            lengths, config.data.frames, config.augment.crop, random("crop")
-        )
+        positions = random_positions(lengths, config.data.frames, config.augment, random("crop"))
         batch = self.reader.batch(own, positions)
         joints = augment(batch.joints_nctvm, config.augment, self.reader.layout, random("augment"))
-        joints = joints.to(config.optim.dtype)
+        joints = self.reader.finished(joints, batch.body_rows).to(config.optim.dtype)
 
         def encode(stream: Stream[Encoder]) -> tuple[Tensor, Tensor]:
             stream.model.train()
@@ -250,7 +243,7 @@ class Trainer:
         classes = len(self.clips.manifest.class_names)
         local = torch.zeros(len(self.streams), len(own), classes, device=self.device)
         for start in range(0, len(own), EVALUATION_BATCH):
-            batch = self._whole_clips(own[start : start + EVALUATION_BATCH])
+            batch = self.reader.whole(own[start : start + EVALUATION_BATCH])
             joints = batch.joints_nctvm.to(self.config.optim.dtype)
 
             @torch.no_grad()

@@ -123,6 +123,27 @@ def test_frames_without_the_body_decide_neither_place_nor_size(tiny_clips: ClipS
     np.testing.assert_array_equal(measured.centre_nc[index], seen[0, layout.centre])
 
 
+def test_filled_axes_equal_plain_ones(tiny_clips: ClipSet) -> None:
+    reader = BatchReader(tiny_clips, DataConfig(frames=16, normalise_axes=True), CPU)
+    chosen = torch.tensor([7, 5, 0, 53, 2])
+    plain = BatchReader(tiny_clips, DataConfig(frames=16), CPU).whole(chosen)
+    batch = reader.whole(chosen)
+    assert torch.equal(batch.body_rows, plain.body_rows)
+    for n, index in enumerate(chosen.tolist()):
+        bodies = len(tiny_clips.clip(index).joints)
+        joints = plain.joints_nctvm[n, ..., :bodies].numpy().astype(np.float64)
+        low, high = (f(joints, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+        expected = 2 * (joints - low) / np.where(high > low, high - low, 1) - 1
+        expected = np.where(high > low, expected, 0)
+        got = batch.joints_nctvm[n].numpy()
+        np.testing.assert_allclose(got[..., :bodies], expected, atol=1e-5)
+        assert (got[..., bodies:] == 0).all()
+    # However large, and wherever: the same.
+    larger = 3 * plain.joints_nctvm + torch.tensor([1.0, -2, 5]).view(1, 3, 1, 1, 1)
+    again = reader.finished(larger, batch.body_rows)
+    torch.testing.assert_close(again, batch.joints_nctvm, atol=1e-5, rtol=1e-5)
+
+
 def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
     manifest = type(tiny_clips.manifest)(**{**vars(tiny_clips.manifest), "layout": "coco_17"})
     flat = ClipSet(

@@ -1,13 +1,20 @@
 """Augmentation keeps what it must keep, and depends on the clip's place in the batch alone."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.randomness import BatchRandom
-from hhmnet_core.skeleton.augment import AugmentConfig, augment, frame_positions, rotation
+from hhmnet_core.skeleton.augment import (
+    AugmentConfig,
+    augment,
+    frame_positions,
+    random_positions,
+    rotation,
+)
 from hhmnet_core.skeleton.layouts import get_layout
 
 LAYOUT = get_layout("kinect_v1_20")
@@ -27,11 +34,33 @@ def test_positions_span_the_whole_clip_without_randomness() -> None:
 
 def test_random_positions_stay_inside_and_keep_the_share() -> None:
     lengths = torch.randint(1, 3000, (500,))
-    positions = frame_positions(lengths, 16, 0.5, draws(500))
+    positions = random_positions(lengths, 16, AugmentConfig(crop=0.5), draws(500))
     assert (positions >= 0).all() and (positions <= lengths[:, None] - 1 + 1e-3).all()
     span = positions[:, -1] - positions[:, 0]
     assert (span >= 0.5 * (lengths - 1) - 1e-3).all()
     assert span.lt(0.6 * (lengths - 1)).any() and span.gt(0.9 * (lengths - 1)).any()
+
+
+def test_random_frames_are_frames_of_the_whole_clip_in_order() -> None:
+    lengths = torch.randint(1, 60, (400,))
+    positions = random_positions(lengths, 40, AugmentConfig(random_frames=True), draws(400))
+    assert torch.equal(positions, positions.floor())
+    assert (positions.diff(dim=1) >= 0).all()
+    assert (positions >= 0).all() and (positions < lengths[:, None]).all()
+    assert positions[:, 0].eq(0).any() and positions[:, -1].eq(lengths - 1).any()
+    # Each frame of a clip is as likely: 400 x 40 draws, sigma 1 / sqrt(12 x 16,000) = 0.0023.
+    assert ((positions + 0.5) / lengths[:, None]).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_roll_may_be_other_than_tilt() -> None:
+    joints = torch.randn(6, 3, 4, 20, 1)
+    turned = augment(joints, replace(STILL, tilt=0, roll=90), LAYOUT, draws(6))
+    torch.testing.assert_close(turned[:, 2], joints[:, 2])
+    assert (turned[:, :2] - joints[:, :2]).abs().amax((1, 2, 3, 4)).gt(0.1).all()
+    still = augment(joints, replace(STILL, tilt=0, yaw=0, roll=0), LAYOUT, draws(6))
+    torch.testing.assert_close(still, joints)
+    tilted = augment(joints, replace(STILL, tilt=60, roll=0), LAYOUT, draws(6))
+    torch.testing.assert_close(tilted[:, 0], joints[:, 0])  # about x alone
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
@@ -95,7 +124,9 @@ def test_two_dimensions_turn_in_their_plane() -> None:
     torch.testing.assert_close(turned.norm(dim=1), joints.norm(dim=1))
 
 
-@pytest.mark.parametrize("bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}, {"roll": -1}]
+)
 def test_impossible_strength_is_named(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"augment.{next(iter(bad))} must be"):
         AugmentConfig(**bad)
