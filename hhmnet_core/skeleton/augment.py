@@ -1,9 +1,9 @@
 """Augmentation of a batch of skeletons, on the device that the clips live on.
 
 Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
-whole clip. Spatial: one random linear
-map a clip (rotation, per-axis scale, shear), an optional mirror, and a constant offset a joint
-(sensor bias; noise that changes from frame to frame would drown the motion modalities).
+whole clip. Spatial: one random linear map a clip (rotation, per-axis scale, shear), an optional
+mirror, and a constant offset a joint (sensor bias; noise that changes from frame to frame would
+drown the motion modalities).
 """
 
 import math
@@ -27,7 +27,7 @@ class AugmentConfig:
             drawn with repetition and put in order, as CTR-GCN's reader of NW-UCLA does.
         yaw: Largest turn about the vertical axis, degrees.
         tilt: Largest turn about each horizontal axis, degrees.
-        roll: Largest turn about the viewing direction, degrees; null: that of tilt.
+        roll: Largest turn about z, of 2D skeletons in the image, degrees; null: as tilt.
         scale: Largest relative change of size, per axis.
         shear: Largest shear coefficient, per pair of axes.
         joint_noise: Standard deviation of the offset of a joint, in units of the data.
