@@ -64,6 +64,12 @@ class Folder:
         with self._readable("read", name), self.fs.open(self.at(name), "rb") as file:
             yield file
 
+    def size(self, name: str) -> int | None:
+        """Its bytes, None where the place does not tell. Raises as `read` does."""
+        with self._readable("look at", name):
+            size: int | None = self.fs.size(self.at(name))
+            return size
+
     def version(self, name: str) -> str:
         """Changes when the file's content may have (local: size, time, inode; S3: the ETag)."""
         with self._readable("look at", name):

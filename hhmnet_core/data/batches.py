@@ -51,8 +51,9 @@ class DataConfig(StoreConfig):
         align: Turn each clip about the vertical so that the shoulders of its first body lie
             along x on average: removes the camera's view (3D layouts only).
         normalise_size: Divide each clip by the mean bone length of its first body.
-        normalise_axes: Scale each axis of each clip to [-1, 1], after augmentation, as CTR-GCN's
-            reader of NW-UCLA does: neither a person's size nor how far they walk is left.
+        normalise_axes: Scale each axis of each clip to [-1, 1], after augmentation: neither a
+            person's size nor how far they walk is left. As CTR-GCN's reader of NW-UCLA does, but
+            by the T frames that are read, not by all.
     """
 
     frames: int = 48

@@ -136,9 +136,8 @@ def fill_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
     present_nm = torch.zeros(clips * bodies, dtype=torch.bool, device=joints_nctvm.device)
     present_nm[body_rows] = True
     present_n111m = present_nm.view(clips, 1, 1, 1, bodies)
-    infinity = torch.tensor(torch.inf, device=joints_nctvm.device)
-    low = torch.where(present_n111m, joints_nctvm, infinity).amin((2, 3, 4), keepdim=True)
-    high = torch.where(present_n111m, joints_nctvm, -infinity).amax((2, 3, 4), keepdim=True)
+    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
+    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
     half = (high - low) / 2
     filled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
     return torch.where(present_n111m, filled, 0)

@@ -189,7 +189,7 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
         joints = sum(part.video_joints for part in parts)
         inside = sum(part.video_joints_inside for part in parts) / max(joints, 1)
         videos = sum(part.videos for part in parts)
-        if not videos:
+        if not videos and no_video:
             name, why = next(iter(no_video.items()))
             raise InputError(
                 f"None of the {len(no_video)} clips has a video that could be used; of {name}: "

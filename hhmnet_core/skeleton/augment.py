@@ -24,7 +24,8 @@ class AugmentConfig:
     Attributes:
         crop: Smallest share of a clip that a temporal crop keeps, in (0, 1].
         random_frames: In the place of evenly spaced frames of a crop, frames of the whole clip
-            drawn with repetition and put in order, as CTR-GCN's reader of NW-UCLA does.
+            drawn with repetition and put in order, as CTR-GCN's reader of NW-UCLA does; crop then
+            counts for nothing.
         yaw: Largest turn about the vertical axis, degrees.
         tilt: Largest turn about each horizontal axis, degrees.
         roll: Largest turn about z, of 2D skeletons in the image, degrees; null: as tilt.

@@ -106,7 +106,7 @@ class Recordings:
         for name in self.names:
             clip = self._clips[name]
             skeletons.update(f"{name}\0{self._of_file(clip.skeleton, _sha256)}\n".encode())
-            videos.update(f"{name}\0{self._of_file(clip.video, _size)}\n".encode())
+            videos.update(f"{name}\0{self._of_file(clip.video, Folder.size)}\n".encode())
         made = {"reader": "own/2", "layout": self.layout.name, "sha256": skeletons.hexdigest()}
         if not self.has_video:
             return made
@@ -231,10 +231,6 @@ class Recordings:
 
 def _sha256(place: Folder, file: str) -> str:
     return hashlib.sha256(place.read(file)).hexdigest()
-
-
-def _size(place: Folder, file: str) -> int:
-    return int(place.fs.size(place.at(file)))
 
 
 def _arrays(content: bytes, name: str) -> list[object]:

@@ -117,10 +117,13 @@ def untracked(workspace: Workspace, experiment: str) -> list[Rejected]:
     lacking = []
     for name in folder(workspace.at("runs")).names():
         run = workspace.run(name)
-        result = run.read_json(RESULT)
-        if result is None or run.read_json(TRACKED) is not None:
+        try:
+            result = None if run.read_json(TRACKED) else run.read_json(RESULT)
+        except InputError:  # no run, or a damaged one: its own command says so
             continue
-        kind = result["dataset"], result["protocol"], result["selection"]
+        if not result:
+            continue
+        kind = (str(result.get(key)) for key in ("dataset", "protocol", "selection"))
         if experiment_name(*kind) == experiment:
             why = f"is finished in {workspace.uri}, but not all of it is in MLflow"
             lacking.append(Rejected(name, f"{why}: its command says why"))

@@ -49,9 +49,16 @@ def run_ensemble(job: EnsembleJob) -> None:
         raise InputError("--experiment is missing: give the name of one of MLflow, see `make ui`.")
     workspace = Workspace(absolute(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
-    candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
-    rejected += untracked(workspace, job.experiment)
-    ensemble = make_ensemble(candidates, rejected, job.selection)
+    lacking = [] if job.filter else untracked(workspace, job.experiment)
+    try:
+        candidates, rejected = of_mlflow(uri, job.experiment, job.filter)
+    except InputError as error:
+        if not lacking:
+            raise
+        first = lacking[0]
+        more = f" ({len(lacking)} runs in all)" if len(lacking) > 1 else ""
+        raise InputError(f"{error} {first.name} {first.reason}{more}.") from error
+    ensemble = make_ensemble(candidates, rejected + lacking, job.selection)
     said = described(ensemble, job)
     name = f"{job.experiment.split('/')[0]}-ensemble-{_digest(said)}"
     page = page_of(ensemble, name, job.experiment)

@@ -93,8 +93,10 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
             return verify_store(store)
     except InputError as error:
         raise InputError(f"{error} To replace what is there: --overwrite true.") from error
+    readers = manifest.source.get("reader"), recipe.about.source["reader"]
+    what = "something else" if readers[0] == readers[1] else "something else, or by an older reader"
     raise InputError(
-        f"The store {store} was made from something else "
+        f"The store {store} was made from {what} "
         f"({_differing(manifest.source, recipe.about.source)}): give another store, or replace it "
         "with --overwrite true."
     )
@@ -124,8 +126,8 @@ def show(prepared: Prepared, console: Console) -> None:
         )
         if BY_SIZE & prepared.recipe.about.source.keys():
             console.print(
-                "Its large files were compared by name and size: after a change within them, "
-                "--overwrite true.",
+                "Its large files were compared by name and size (in a zip by checksum too): "
+                "after a change within them, --overwrite true.",
                 highlight=False,
                 soft_wrap=True,
             )

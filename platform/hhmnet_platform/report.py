@@ -134,7 +134,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         columns[KEY] = HEAD
     notes = [copies_note(len(copies))]
     if missing := result.get("not_filmed"):
-        notes.append(f"{missing} test clips without video are in no row")
+        clips = "clip" if missing == 1 else "clips"
+        notes.append(f"{missing} test {clips} without video, in no row")
     table.caption = "\n".join(filter(None, notes)) or None
     for name in columns.values():
         table.add_column(name, justify="right")

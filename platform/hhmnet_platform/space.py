@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hhmnet_core.errors import InputError
@@ -133,6 +134,9 @@ def _kind(config: Any, name: str) -> Any:
     if field not in known:
         raise InputError(f"space.{name} is no field of the config: {part} has {', '.join(known)}.")
     kind = get_type_hints(type(holder))[field]
+    if NoneType in get_args(kind):  # a field that may be left to another
+        (kind, *more) = (each for each in get_args(kind) if each is not NoneType)
+        kind = Any if more else kind
     if kind not in (int, float, bool, str) and get_origin(kind) is not Literal:
         raise InputError(f"space.{name} is neither a number nor a word, so it cannot be searched.")
     return kind

@@ -22,7 +22,12 @@ def test_finished_runs_that_mlflow_lacks_are_told(tmp_path: Path) -> None:
         if result:
             run.write_json("result.json", result)
         if tracked:
-            run.write_json("tracked.json", {})
+            run.write_json("tracked.json", {"page": ""})
+    (tmp_path / "runs" / ".DS_Store").write_bytes(b"\0")
+    damaged = tmp_path / "runs" / "damaged"
+    damaged.mkdir()
+    (damaged / "result.json").write_text('{"dataset": ')
+    workspace.run("of-others").write_json("result.json", {"accuracy": 1})
     (lacking,) = untracked(workspace, "clips/xsub")
     assert lacking.name == "lacking"
     assert lacking.reason.startswith(f"is finished in {tmp_path}, but not all of it is in MLflow")

@@ -53,6 +53,8 @@ def test_summary_stands_beside_the_published_numbers(tmp_path: Path) -> None:
         assert part in said
     again = prepare_ntu(source, store, workers=1)
     assert not again.written and again.manifest == prepared.manifest
+    assert "compared by name and size (in a zip by checksum too)" in shown(again)
+    assert "compared" not in said
     with pytest.raises(InputError, match="made from something else"):
         prepare_ntu(source, store, align=True, workers=1)
 

@@ -124,4 +124,4 @@ def test_result_table_tells_test_clips_that_training_has_seen() -> None:
     assert "test without copies" in shown and shown.count("80.0%") == 4
     assert "2 test clips are copies of training clips" in shown
     console.print(result_table(result | {"not_filmed": 3}))
-    assert "3 test clips without video are in no row" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "3 test clips without video, in no row" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ def test_distributions_follow_the_fields() -> None:
         "optim.batch": Dimension(8.0, 32.0),
         "model.mask": Dimension(choices=[True, False]),
         "optim.lr": Dimension(choices=[0.001, 1]),
+        "augment.roll": Dimension(0, 30),  # null by default
     }
     found = distributions(Phase1Job(), space)
     assert found == {
@@ -28,6 +29,7 @@ def test_distributions_follow_the_fields() -> None:
         "optim.batch": IntDistribution(8, 32),
         "model.mask": CategoricalDistribution([True, False]),
         "optim.lr": CategoricalDistribution([0.001, 1.0]),
+        "augment.roll": FloatDistribution(0.0, 30.0),
     }
 
 

@@ -96,11 +96,14 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     client.create_run(number, tags=kept, run_name="running")
     unscored = client.create_run(number, tags=kept | {"hhmnet.run": "synthetic-phase1-bare"})
     client.set_terminated(unscored.info.run_id)
+    (run,) = (workspace / "runs").iterdir()
+    shutil.copytree(run, workspace / "runs" / "away", ignore=lambda *_: ["tracked.json"])
     given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
     process = ended(start, "ensemble.py", *given, "--selection.steps=5")
     assert process.popen.returncode == 0, process.output
     assert "left out: synthetic-phase1-cut/joint is running" in process.output
     assert "left out: synthetic-phase1-bare/joint has no score tables" in process.output
+    assert f"left out: away is finished in {workspace}, but not all of it is in" in process.output
     (folder,) = (workspace / "ensembles").iterdir()
     said = json.loads((folder / "ensemble.json").read_text())
     assert {member["member"] for member in said["members"]} <= set(MODALITIES)
@@ -127,6 +130,14 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
     assert search.popen.returncode == 2 and "Traceback" not in search.output
     assert "has lost its scores of joint on val" in search.output
     assert "it is scored anew" in search.output
+    (run / "tracked.json").unlink()
+    (workspace / "mlflow.db").unlink()
+    given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
+    process = ended(start, "ensemble.py", *given)
+    assert (
+        f"has been tracked there. Check --workspace, or give --tracking_uri. {run.name} is fin"
+        in (process.output)
+    )
     elsewhere = tmp_path / "elsewhere"
     for content, said in ((None, "nothing has been tracked there"), ("x" * 999, "cannot be")):
         if content:

@@ -138,6 +138,9 @@ def test_filled_axes_equal_plain_ones(tiny_clips: ClipSet) -> None:
         got = batch.joints_nctvm[n].numpy()
         np.testing.assert_allclose(got[..., :bodies], expected, atol=1e-5)
         assert (got[..., bodies:] == 0).all()
+    still = plain.joints_nctvm.clone()
+    still[:, 1] = 0.7
+    assert (reader.finished(still, batch.body_rows)[:, 1] == 0).all()
     # However large, and wherever: the same.
     larger = 3 * plain.joints_nctvm + torch.tensor([1.0, -2, 5]).view(1, 3, 1, 1, 1)
     again = reader.finished(larger, batch.body_rows)

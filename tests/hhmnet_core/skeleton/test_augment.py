@@ -122,6 +122,9 @@ def test_two_dimensions_turn_in_their_plane() -> None:
     config = AugmentConfig(tilt=90, scale=0, shear=0, joint_noise=0)
     turned = augment(joints, config, get_layout("coco_17"), draws(4))
     torch.testing.assert_close(turned.norm(dim=1), joints.norm(dim=1))
+    still = augment(joints, replace(config, roll=0), get_layout("coco_17"), draws(4))
+    assert (turned - joints).abs().max() > 0.5
+    assert (still - joints).abs().max() < 0.1 * joints.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,11 @@ def test_fingerprint_follows_table_files_and_classes(tmp_path: Path) -> None:
     assert Recordings(index, get_layout("kinect_v1_20"), ["wave", "clap"]).fingerprint() != first
     np.save(tmp_path / "a.npy", poses(3, 20, 3) + 1)  # corrected, and as large
     assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() != first
+    filmed = table(tmp_path, "a,wave,1,a.npy,a.avi", "b,wave,2,a.npy,", head=f"{HEAD},video")
+    made = []
+    for video in (None, b"short", b"longer", b"longed"):
+        if video:
+            (tmp_path / "a.avi").write_bytes(video)
+        made.append(Recordings(filmed, get_layout("kinect_v1_20")).fingerprint())
+    assert made[0] != made[1] != made[2] == made[3]  # a video is known by its size
+    assert {each["sha256"] for each in made} == {made[0]["sha256"]} != {first["sha256"]}

@@ -10,12 +10,16 @@ import torch
 from copied_clips import showing
 from safetensors.torch import load_file
 
+from hhmnet_core.data.batches import Batch
 from hhmnet_core.data.clips import ClipSet
 from hhmnet_core.data.protocols import fold_selection
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import top1
 from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
+from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training import trainer as trainer_module
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import (
@@ -27,6 +31,7 @@ from hhmnet_core.training.phase1 import (
     make_encoder,
     measure_step_seconds,
 )
+from hhmnet_core.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 SMALL = Phase1Config(
@@ -91,6 +96,37 @@ def test_tables_mark_copies_of_training_clips(tiny_clips: ClipSet) -> None:
     (report,) = fit(one_epoch(), clips, Mesh())
     for table in report.scores:
         assert table.copies == ({"clip040"} if table.split == "test" else set())
+
+
+def test_a_step_trains_on_what_data_and_augment_ask_for(
+    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(
+        SMALL,
+        data=replace(SMALL.data, normalise_axes=True),
+        augment=AugmentConfig(random_frames=True),
+    )
+    trainer = Trainer(config, tiny_clips, Mesh(), CPU)
+    positions, seen = [], []
+    cut, derived = trainer.reader.batch, trainer_module.derive
+
+    def batch(clips_n: torch.Tensor, positions_nt: torch.Tensor) -> Batch:
+        positions.append(positions_nt)
+        return cut(clips_n, positions_nt)
+
+    def derive(joints: torch.Tensor, modality: str, layout: Layout) -> torch.Tensor:
+        seen.append(joints)
+        return derived(joints, modality, layout)
+
+    monkeypatch.setattr(trainer.reader, "batch", batch)
+    monkeypatch.setattr(trainer_module, "derive", derive)
+    trainer.train_step(1, 1, trainer.epoch_order(1)[0])
+    (drawn,) = positions
+    assert torch.equal(drawn, drawn.floor()) and (drawn.diff(dim=1) == 0).any()
+    assert len(seen) == len(MODALITIES)
+    for joints in seen:
+        torch.testing.assert_close(joints.amin((2, 3, 4)), torch.full(joints.shape[:2], -1.0))
+        torch.testing.assert_close(joints.amax((2, 3, 4)), torch.ones(joints.shape[:2]))
 
 
 def test_history_holds_every_epoch(reports: list[EpochReport]) -> None:
