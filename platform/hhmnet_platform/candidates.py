@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -70,13 +70,15 @@ def check_runs(runs: Sequence[str]) -> None:
             raise InputError(f"--runs names {name} twice: give each run once.")
 
 
-def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
-    """What runs of a workspace have trained.
+def finished_runs(
+    workspace: Workspace, runs: Sequence[str]
+) -> list[tuple[RunFolder, dict[str, Any]]]:
+    """Runs of a workspace, with their results.
 
-    Raises InputError where one is not there, unfinished, of another protocol, or without val.
+    Raises InputError where one is not there, unfinished, or of another protocol.
     """
     check_runs(runs)
-    candidates, protocol = [], ""
+    found, protocol = [], ""
     for name in runs:
         run = workspace.run(name)
         result = run.read_json(RESULT)
@@ -90,22 +92,33 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
             raise InputError(
                 f"Run {run.uri} {run.lack}. Give finished runs of --workspace, which has {known}."
             )
-        if result["selection"] != "val":
-            raise InputError(
-                f"Run {name} has no val that it chose by (selection {result['selection']}), so "
-                "nothing can be chosen without its test set: give runs of --data.selection val, or "
-                "--folds."
-            )
         protocol = protocol or result["protocol"]
         if result["protocol"] != protocol:
             raise InputError(
                 f"Run {name} is of protocol {result['protocol']}, {runs[0]} of {protocol}: give "
                 "runs of one protocol."
             )
+        found.append((run, result))
+    return found
+
+
+def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
+    """What runs of a workspace have trained.
+
+    Raises InputError as `finished_runs` does, and where one held no val out.
+    """
+    candidates = []
+    for run, result in finished_runs(workspace, runs):
+        if result["selection"] != "val":
+            raise InputError(
+                f"Run {run.name} has no val that it chose by (selection {result['selection']}), so "
+                "nothing can be chosen without its test set: give runs of --data.selection val, or "
+                "--folds; fuse.py fuses them by weights that nothing chose."
+            )
         for member in TRAINED[result["phase"]]:
             val, test = (scores_of(run, member, part) for part in PARTS)
             guide = result["tags"].get("hhmnet.phase1", "")
-            candidates.append(Candidate(name, member, val, test, "", result["phase"], guide))
+            candidates.append(Candidate(run.name, member, val, test, "", result["phase"], guide))
     return candidates
 
 

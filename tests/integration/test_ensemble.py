@@ -51,6 +51,10 @@ def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> No
     again = ended(start, "search.py", "fusion", *given)
     assert again.popen.returncode == 0, again.output
     assert json.loads((folder / "fusion.json").read_text())["fusions"] == found
+    fixed = ended(start, "fuse.py", f"--workspace={workspace}", f"--runs=[{run}]")
+    assert fixed.popen.returncode == 0, fixed.output
+    (equal,) = (line for line in fixed.output.splitlines() if "equal" in line)
+    assert f"{found['equal']['test_top1']:.1%}" in equal
     client = MlflowClient(uri(workspace))
     number = client.get_experiment_by_name(EXPERIMENT).experiment_id
     (tracked,) = client.search_runs([number], "tags.`hhmnet.phase` = 'fusion'")
@@ -161,6 +165,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         ("search.py", ("fusion", "--trails=3"), "trails"),
         ("search.py", ("fusion", "--folds=1"), "folds must be 2 to 100"),
         ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "is not there"),
+        ("fuse.py", ("--runs=[nothing]",), "is not there. Give finished runs"),
         ("ensemble.py", (), "--experiment is missing"),
         ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
         (

@@ -1,0 +1,12 @@
+"""Fuses finished runs by equal weights and by the field's, which nothing chose: needs no val."""
+
+from hhmnet_platform.fixed_fusion import FixedFusion, run_fixed_fusion
+from hhmnet_platform.scripts import given, run_script
+
+
+def main() -> None:
+    run_fixed_fusion(given("fuse.py", __doc__, FixedFusion))
+
+
+if __name__ == "__main__":
+    run_script(main)
