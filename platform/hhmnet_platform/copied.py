@@ -1,4 +1,4 @@
-"""How the figures without copies of training clips are shown, alike in every table."""
+"""What tables say alike: figures without copies of training clips, and clips that are in none."""
 
 # In JSON, at the head of a column, in MLflow.
 KEY, HEAD = "test_top1_without_copies", "test without copies"
@@ -10,6 +10,13 @@ def copies_note(copies: int) -> str | None:
     if copies == 1:
         return "1 test clip is a copy of a training clip"
     return f"{copies} test clips are copies of training clips" if copies else None
+
+
+def not_filmed_note(clips: int) -> str | None:
+    """The same, of a table whose rows count the test clips with a video alone."""
+    if not clips:
+        return None
+    return f"{clips} test {'clip' if clips == 1 else 'clips'} without video, in no row"
 
 
 def percent(share: float | None) -> str:

@@ -10,7 +10,7 @@ from hhmnet_core.fusion.compare import interval
 from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1, top1_without_copies
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.candidates import finished_runs, scores_of
-from hhmnet_platform.copied import HEAD, copies_note, percent
+from hhmnet_platform.copied import HEAD, copies_note, not_filmed_note, percent
 from hhmnet_platform.fusions import EQUAL, FIELD
 from hhmnet_platform.members import TRAINED, VIDEO
 from hhmnet_platform.workspace import Workspace, absolute, default_workspace
@@ -51,13 +51,16 @@ def fixed_table(networks: Networks) -> Table:
 
     Raises InputError where they are not of the same data.
     """
-    films = [network for network in networks if network[1] == VIDEO]
-    if films:  # which has no scores of clips without a video
-        networks = dict(zip(networks, shared(list(networks.values())), strict=True))
+    films = [table for (_, member), table in networks.items() if member == VIDEO]
+    most = max(map(len, networks.values()))
+    if films:  # which have no scores of clips without a video; any other difference is refused
+        filmed = shared(films)[0]
+        networks = {each: shared([filmed, table])[1] for each, table in networks.items()}
     everything = fuse(list(networks.values()))
     copies = len(everything.copies)
     table = Table(title=f"fusions by fixed weights, {len(everything)} clips of test")
-    table.caption = copies_note(copies)
+    notes = [copies_note(copies), not_filmed_note(most - len(everything))]
+    table.caption = "\n".join(filter(None, notes)) or None
     table.add_column("", overflow="fold")
     for name in ("test top-1", "95 %", *([HEAD] if copies else [])):
         table.add_column(name, justify="right")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FITTED = "fitted"  # the fusion whose weights are, in the names of files
-HERE = Path(__file__).resolve().parents[2]  # where the Makefile lies, and its workspace
+CHECKOUT = Path(__file__).resolve().parents[2]  # where the Makefile lies, and its workspace
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
 
@@ -227,7 +227,7 @@ def where(place: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {place.name}")
     if tracking_uri.startswith("sqlite:"):
         workspace = Path(place.uri).parent.parent
-        option = "" if workspace == HERE / "workspace" else f" WORKSPACE={workspace}"
+        option = "" if workspace == CHECKOUT / "workspace" else f" WORKSPACE={workspace}"
         lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {tracking_uri}")
         lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}{CHARTS}")
     else:

@@ -93,7 +93,7 @@ def _standing(recipe: Recipe, store: str) -> Manifest | None:
             return verify_store(store)
     except InputError as error:
         raise InputError(f"{error} To replace what is there: --overwrite true.") from error
-    readers = manifest.source.get("reader"), recipe.about.source["reader"]
+    readers = manifest.source.get("reader"), recipe.about.source.get("reader")
     what = "something else" if readers[0] == readers[1] else "something else, or by an older reader"
     raise InputError(
         f"The store {store} was made from {what} "

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
-from hhmnet_platform.copied import HEAD, KEY, copies_note, percent
+from hhmnet_platform.copied import HEAD, KEY, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
 
 Records = Sequence[Mapping[str, Any]]
@@ -132,10 +132,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     columns["test_top1"] = "test top-1"
     if copies := result["copies"]:
         columns[KEY] = HEAD
-    notes = [copies_note(len(copies))]
-    if missing := result.get("not_filmed"):
-        clips = "clip" if missing == 1 else "clips"
-        notes.append(f"{missing} test {clips} without video, in no row")
+    notes = [copies_note(len(copies)), not_filmed_note(result.get("not_filmed", 0))]
     table.caption = "\n".join(filter(None, notes)) or None
     for name in columns.values():
         table.add_column(name, justify="right")

@@ -26,11 +26,17 @@ def network(seed: int, clips: int = len(IDS), copies: int = 0) -> ScoreTable:
     )  # fmt: skip
 
 
-def rows(networks: dict[tuple[str, str], ScoreTable]) -> dict[str, list[str]]:
-    """What each line of the table says."""
+def printed(networks: dict[tuple[str, str], ScoreTable]) -> str:
     out = StringIO()
     Console(file=out, width=120).print(fixed_table(networks))
-    lines = [line.strip("│ \n").split("│") for line in out.getvalue().splitlines() if "│" in line]
+    return out.getvalue()
+
+
+def rows(networks: dict[tuple[str, str], ScoreTable]) -> dict[str, list[str]]:
+    """What each line of the table says."""
+    lines = [
+        line.strip("│ \n").split("│") for line in printed(networks).splitlines() if "│" in line
+    ]
     return {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
 
 
@@ -67,6 +73,9 @@ def test_video_is_fused_on_the_clips_that_it_has_alone() -> None:
     assert found["all, equal"][0] == share(filmed, [1] * 5)
     assert found["skeleton/joint"][0] == share([filmed[1]], [1])
     assert not any("0.6" in name for name in found)
+    assert "20 test clips without video, in no row" in printed(networks | {("film", "video"): film})
+    with pytest.raises(InputError):
+        fixed_table(networks | {("skeleton", "joint"): network(0, clips=50)})
 
 
 def test_runs_that_held_nothing_out_are_fused(
