@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from common import at_least_one, machine, run, table
 
-from hhmnet_core.data.batches import BatchReader, DataConfig
-from hhmnet_core.data.clips import Clip
-from hhmnet_core.data.manifest import Protocol
-from hhmnet_core.data.store import load_clips
-from hhmnet_core.data.writing import write_store
+from hhmnet_core.inputs.batches import BatchReader
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.augment import frame_positions
+from hhmnet_core.store.clips import Clip
+from hhmnet_core.store.manifest import Protocol
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.writing import write_store
 
 PADDED_FRAMES, BODIES, JOINTS = 300, 2, 25
 

@@ -85,7 +85,7 @@ def store_or_synthetic(store: str, clips_per_class: int) -> Iterator[str]:
     if store:
         yield store
         return
-    from hhmnet_platform.data_sets import prepare_synthetic
+    from hhmnet_platform.datasets.builders import prepare_synthetic
 
     with tempfile.TemporaryDirectory() as folder:
         prepare_synthetic(folder, clips_per_class=clips_per_class, stream="none")

@@ -12,9 +12,9 @@ from common import at_least_one, machine, peak_resident_mib, run, table
 
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.weighting import Weighting, simplex
-from hhmnet_platform.candidates import Candidate
-from hhmnet_platform.cluster import ray_session
-from hhmnet_platform.fusion_search import FusionSearch, search
+from hhmnet_platform.cluster.session import ray_session
+from hhmnet_platform.fusion.candidates import Candidate
+from hhmnet_platform.fusion.search_weights import FusionSearch, search
 
 
 def drawn(clips: int, classes: int, tables: int) -> list[Candidate]:

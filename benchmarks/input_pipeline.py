@@ -18,15 +18,15 @@ from collections.abc import Callable
 import torch
 from common import at_least_one, machine, run, spread, store_or_synthetic, table
 
-from hhmnet_core.data.batches import DataConfig
-from hhmnet_core.data.store import load_clips, read_manifest
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.augment import augment, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_core.training.trainer import Trainer
+from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.trainer import Trainer
 
 
 def seconds_of(work: Callable[[int], None], times: int, device: torch.device) -> float:

@@ -16,10 +16,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from hhmnet_core.data.store import load_clips
+from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config, fit
+from hhmnet_core.training.phase1.fitting import Phase1Config, fit
 
 
 def train(rank: int, world: int, modality_parallel: int, folder: str, options: Any) -> None:

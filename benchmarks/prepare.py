@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
-from hhmnet_core.data.parts import Plan, make_part
-from hhmnet_core.data.writing import About
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources import ntu
-from hhmnet_core.sources._skeleton_file import parse_skeleton
+from hhmnet_core.sources.ntu import recordings as ntu
+from hhmnet_core.sources.ntu.skeleton_file import parse_skeleton
+from hhmnet_core.store.parts import Plan, make_part
+from hhmnet_core.store.writing import About
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from ntu_files import File, Track, read_plainly, standing

@@ -32,18 +32,18 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from common import at_least_one, layout, machine, run, spread, store_or_synthetic, table
 
-from hhmnet_core.data.batches import DataConfig
-from hhmnet_core.data.store import load_clips, read_manifest
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config, fit
+from hhmnet_core.training.phase1.fitting import Phase1Config, fit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ACCEPTED = 0.97
 CONNECT = """
 import sys, time
 began = time.perf_counter()
-from hhmnet_platform.tracking import MlflowWriter, TrackedRun
+from hhmnet_platform.tracking.run_writer import MlflowWriter, TrackedRun
 run = TrackedRun(f"sqlite:///{sys.argv[1]}/mlflow.db", "e", "", "run", {}, {}, "d", "0", "s")
 MlflowWriter(run).connect()
 print(time.perf_counter() - began)

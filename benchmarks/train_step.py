@@ -24,17 +24,17 @@ import numpy as np
 import torch
 from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
-from hhmnet_core.data.batches import DataConfig
-from hhmnet_core.data.clips import Clip, ClipSet
-from hhmnet_core.data.protocols import Protocol
-from hhmnet_core.data.store import load_clips
-from hhmnet_core.data.writing import write_store
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.protocols import Protocol
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_core.training.trainer import Trainer
+from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.trainer import Trainer
 
 # Layout, frames, bodies, classes: what CTR-GCN reads of each data set.
 SHAPES = {"nw_ucla": ("kinect_v1_20", 52, 1, 10), "ntu": ("kinect_v2_25", 64, 2, 60)}

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_platform.scripts import run_script
-from hhmnet_platform.workspace import default_workspace
+from hhmnet_platform.cli import run_script
+from hhmnet_platform.storage.workspace import default_workspace
 
 STATE = Path("~/.hhmnet/mlflow").expanduser()
 CREDENTIALS = Path("~/.mlflow/credentials").expanduser()

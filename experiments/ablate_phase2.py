@@ -6,10 +6,10 @@ Runs side by side on one machine's cores, without Ray; killed and started again 
 from dataclasses import dataclass, field, fields
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.training.phase2_config import Phase2Config
-from hhmnet_platform.ablated import PHASE2, of_phase2
-from hhmnet_platform.ablation import show_ablation
-from hhmnet_platform.scripts import given, run_script
+from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.ablation.runner import show_ablation
+from hhmnet_platform.ablation.variants import PHASE2, of_phase2
+from hhmnet_platform.cli import given, run_script
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Selects an ensemble from the finished runs of an MLflow experiment, on val; reports on test."""
 
-from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
-from hhmnet_platform.scripts import given, run_script
+from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Fuses finished runs by equal weights and by the field's, which nothing chose: needs no val."""
 
-from hhmnet_platform.fixed_fusion import FixedFusion, run_fixed_fusion
-from hhmnet_platform.scripts import given, run_script
+from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion
 
 
 def main() -> None:

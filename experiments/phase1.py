@@ -1,8 +1,8 @@
 """Trains phase 1: the four skeletal modalities, tied by contrast. Without arguments: a demo."""
 
-from hhmnet_platform.scripts import given, run_script
-from hhmnet_platform.startup import process_began
-from hhmnet_platform.train import Phase1Job, run_phase
+from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.runs.launch import Phase1Job, run_phase
+from hhmnet_platform.runs.startup import process_began
 
 
 def main() -> None:

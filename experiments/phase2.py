@@ -3,10 +3,10 @@
 Without arguments: a demo, which trains its phase 1 first where that is not there yet.
 """
 
-from hhmnet_platform.job import Phase2Job
+from hhmnet_platform.cli import given, run_script
 from hhmnet_platform.pipeline import run_phase2
-from hhmnet_platform.scripts import given, run_script
-from hhmnet_platform.startup import process_began
+from hhmnet_platform.runs.config import Phase2Job
+from hhmnet_platform.runs.startup import process_began
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 Without arguments: a demo on synthetic skeletons and video, in a few minutes.
 """
 
+from hhmnet_platform.cli import given, run_script
 from hhmnet_platform.pipeline import Pipeline, run_pipeline
-from hhmnet_platform.scripts import given, run_script
-from hhmnet_platform.startup import process_began
+from hhmnet_platform.runs.startup import process_began
 
 
 def main() -> None:

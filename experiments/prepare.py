@@ -8,16 +8,16 @@ from collections.abc import Callable
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from hhmnet_platform.data_sets import (
+from hhmnet_platform.cli import parse, run_script
+from hhmnet_platform.datasets.builders import (
     prepare_ntu,
     prepare_nw_ucla,
     prepare_own,
     prepare_synthetic,
     prepare_utd_mhad,
 )
-from hhmnet_platform.describe import describe, verify
-from hhmnet_platform.prepare import Prepared, show
-from hhmnet_platform.scripts import parse, run_script
+from hhmnet_platform.datasets.describe import describe, verify
+from hhmnet_platform.datasets.prepare import Prepared, show
 
 COMMANDS: dict[str, Callable[..., Prepared | None]] = {
     "ntu": prepare_ntu,

@@ -6,11 +6,11 @@ runs.
 
 import sys
 
-from hhmnet_platform.fusion_search import FusionSearch
-from hhmnet_platform.fusion_search import run_search as run_fusion_search
-from hhmnet_platform.scripts import given, run_script
-from hhmnet_platform.search import run_search
-from hhmnet_platform.search_job import Phase1Search, Phase2Search
+from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.fusion.search_weights import FusionSearch
+from hhmnet_platform.fusion.search_weights import run_search as run_fusion_search
+from hhmnet_platform.search.config import Phase1Search, Phase2Search
+from hhmnet_platform.search.tune import run_search
 
 
 def main() -> None:

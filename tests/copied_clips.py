@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hhmnet_core.data.clips import ClipSet
+from hhmnet_core.store.clips import ClipSet
 
 
 def showing(clips: ClipSet, index: int, shown: int) -> ClipSet:

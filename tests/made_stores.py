@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hhmnet_core.data.clips import Clip, ClipSet
-from hhmnet_core.data.store import Manifest, Protocol
-from hhmnet_core.data.writing import write_store
+from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.reading import Manifest, Protocol
+from hhmnet_core.store.writing import write_store
 
 SHAPES = ((1, 1), (2, 7), (1, 40), (2, 1), (1, 3))  # bodies, frames
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from hhmnet_platform.job import Phase1Job, Phase2Job
-from hhmnet_platform.search_job import Phase1Search
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.search.config import Phase1Search
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*.yaml"))
 

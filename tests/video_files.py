@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hhmnet_core.data.clips import Clip, Video
-from hhmnet_core.data.manifest import Protocol, Visual
-from hhmnet_core.data.parts import Plan, finish, make_part
-from hhmnet_core.data.video import even_positions
-from hhmnet_core.data.writing import About
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.sources.video_crops import even_positions
+from hhmnet_core.store.clips import Clip, Video
+from hhmnet_core.store.manifest import Protocol, Visual
+from hhmnet_core.store.parts import Plan, finish, make_part
+from hhmnet_core.store.writing import About
 
 STEP = 8  # of grey, from one image to the next: more than the codec loses
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cluster.rehearsal import enclosure
 from hhmnet_core.errors import InputError
-from hhmnet_platform.scripts import given, run_script
+from hhmnet_platform.cli import given, run_script
 
 
 @dataclass
@@ -60,7 +60,7 @@ def rehearse(rehearsal: Rehearsal) -> dict[str, Any]:
     from cluster.rehearsal import rayup
     from cluster.rehearsal.hosts import Network
     from cluster.rehearsal.scenarios import SCENARIOS, STORE, Stage
-    from hhmnet_platform.data_sets import prepare_synthetic
+    from hhmnet_platform.datasets.builders import prepare_synthetic
 
     if unknown := [name for name in rehearsal.scenarios if name not in SCENARIOS]:
         raise InputError(f"--scenarios {unknown}: expected some of {', '.join(SCENARIOS)}.")

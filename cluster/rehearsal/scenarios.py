@@ -19,16 +19,17 @@ from safetensors.torch import load_file
 from cluster.rehearsal.enclosure import BASE, REPOSITORY, SHARED
 from cluster.rehearsal.hosts import Network
 from cluster.rehearsal.rayup import WORKSPACE, Job, alive, ask_mlflow, wait_for_hosts
-from hhmnet_core.data.store import load_clips
 from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import Phase1Config, fit
-from hhmnet_platform.job import Phase1Job, prepare_run
+from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_platform.cli import given
 from hhmnet_platform.members import FUSION
-from hhmnet_platform.points import Point, checkpoint_name
-from hhmnet_platform.scripts import given
-from hhmnet_platform.workspace import Workspace
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.runs.run import prepare_run
+from hhmnet_platform.storage.checkpoints import Point, checkpoint_name
+from hhmnet_platform.storage.workspace import Workspace
 
 STORE = SHARED / "synthetic"
 EPOCHS = 10  # enough to be killed in, on a fast machine too

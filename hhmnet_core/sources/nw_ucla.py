@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hhmnet_core.data.clips import Clip, Float32Array, check_clip
-from hhmnet_core.data.manifest import Protocol
-from hhmnet_core.data.video import Timing, VideoConfig, project
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources._videos import Videos
 from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.video_crops import Timing, VideoConfig, project
+from hhmnet_core.sources.video_files import Videos
+from hhmnet_core.store.clips import Clip, Float32Array, check_clip
+from hhmnet_core.store.manifest import Protocol
 
 DATASET = "nw_ucla"
 LAYOUT = "kinect_v1_20"

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hhmnet_core.data.clips import Clip, Float32Array, Int64Array, check_clip
-from hhmnet_core.data.manifest import Protocol
-from hhmnet_core.data.video import Image, NoVideoError, Timing, VideoConfig, decode_video
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, split_uri
 from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.sources._videos import fingerprint, with_video
+from hhmnet_core.sources.video_crops import Image, NoVideoError, Timing, VideoConfig, decode_video
+from hhmnet_core.sources.video_files import fingerprint, with_video
+from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, check_clip
+from hhmnet_core.store.manifest import Protocol
 
 NEEDED = ("sample_id", "label", "subject", "skeleton")
 OPTIONAL = ("camera", "setup", "split", "video")

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.data.clips import Clip, Float32Array, Int64Array
-from hhmnet_core.data.manifest import Protocol
-from hhmnet_core.data.video import Image, NoVideoError, Timing, VideoConfig, project
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources._videos import Videos, fingerprint, with_video
 from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.video_crops import Image, NoVideoError, Timing, VideoConfig, project
+from hhmnet_core.sources.video_files import Videos, fingerprint, with_video
+from hhmnet_core.store.clips import Clip, Float32Array, Int64Array
+from hhmnet_core.store.manifest import Protocol
 
 DATASET = "utd_mhad"
 LAYOUT = "kinect_v1_20_utd"

@@ -12,14 +12,8 @@ from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.pace import Pace
-from hhmnet_core.training.reports import (
-    EpochPart,
-    EpochRecord,
-    EpochReport,
-    Metrics,
-    Progress,
-    TrainingState,
-)
+from hhmnet_core.training.records import EpochPart, EpochRecord, Metrics, Progress
+from hhmnet_core.training.reports import EpochReport, TrainingState
 
 
 class Trains(Protocol):

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hhmnet_core.data.clips import ClipSet, Int64Array
-from hhmnet_core.data.protocols import fold_of
 from hhmnet_core.fusion.scores import ScoreTable, top1
+from hhmnet_core.store.clips import ClipSet, Int64Array
+from hhmnet_core.store.protocols import fold_of
 
 
 def score_table(

@@ -2,40 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.records import EpochPart, EpochRecord, Metrics, Progress
 from hhmnet_core.training.stream import Stream
-
-Metrics = dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What an epoch gave: its number from 1, its duration, metrics by modality and name."""
-
-    epoch: int
-    seconds: float
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class EpochPart:
-    """What is done of an epoch that is under way.
-
-    Attributes:
-        steps: How many.
-        seconds: What they took.
-        sums: Of what each step gave, by trained modality.
-    """
-
-    steps: int = 0
-    seconds: float = 0.0
-    sums: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,19 +59,6 @@ class EpochReport:
     scores: list[ScoreTable]
     steps: int = 0
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far training has come.
-
-    Attributes:
-        history: Every epoch that is completed.
-        part: Of the epoch after them; None where it has not begun.
-    """
-
-    history: list[EpochRecord]
-    part: EpochPart | None = None
 
 
 def summarise(

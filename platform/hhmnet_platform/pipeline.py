@@ -4,23 +4,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hhmnet_core.data.batches import DataConfig, StoreConfig
-from hhmnet_core.data.footage import check_video
-from hhmnet_core.data.protocols import VAL
-from hhmnet_core.data.store import read_manifest
 from hhmnet_core.errors import InputError
-from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_core.training.phase2_config import Phase2Config
-from hhmnet_platform.ensemble_job import EnsembleJob, run_ensemble
-from hhmnet_platform.fusion_search import FusionSearch
-from hhmnet_platform.fusion_search import run_search as run_fusion_search
-from hhmnet_platform.job import Phase1Job, Phase2Job, Placement, experiment_name
-from hhmnet_platform.run_folder import RESULT
-from hhmnet_platform.search import run_search
-from hhmnet_platform.search_job import Phase1Search, SearchConfig
-from hhmnet_platform.space import configured
-from hhmnet_platform.train import run_phase
-from hhmnet_platform.workspace import Workspace, absolute, check_name
+from hhmnet_core.inputs.config import DataConfig, StoreConfig
+from hhmnet_core.inputs.footage import check_video
+from hhmnet_core.store.protocols import VAL
+from hhmnet_core.store.reading import read_manifest
+from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.fusion.search_weights import FusionSearch
+from hhmnet_platform.fusion.search_weights import run_search as run_fusion_search
+from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
+from hhmnet_platform.overrides import configured
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement
+from hhmnet_platform.runs.launch import run_phase
+from hhmnet_platform.search.config import Phase1Search, SearchConfig
+from hhmnet_platform.search.tune import run_search
+from hhmnet_platform.storage.run_folder import RESULT
+from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.tracking.experiments import experiment_name
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hhmnet_platform.data_sets import prepare_synthetic
+from hhmnet_platform.datasets.builders import prepare_synthetic
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name != "common.py")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from kuberay_schema import KUBERAY
 
-from hhmnet_platform.cluster import nodes_to_come
+from hhmnet_platform.cluster.resources import nodes_to_come
 
 FOLDER = Path(__file__).parents[2] / "cluster" / "kuberay"
 KUBERNETES = "1.37"

@@ -14,7 +14,7 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from hhmnet_platform.cluster import nodes_to_come
+from hhmnet_platform.cluster.resources import nodes_to_come
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 Config = dict[str, Any]

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hhmnet_core.data.clips import Clip, ClipSet
-from hhmnet_core.data.protocols import Protocol
-from hhmnet_core.data.store import load_clips
-from hhmnet_core.data.writing import write_store
+from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.protocols import Protocol
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.writing import write_store
 
 CLASSES = ("raise", "lower", "sway")
 

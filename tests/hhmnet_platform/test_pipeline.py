@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from hhmnet_core.data.batches import DataConfig, StoreConfig
 from hhmnet_core.errors import InputError
+from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config
-from hhmnet_core.training.phase2_config import Phase2Config
+from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform import pipeline
-from hhmnet_platform.ensemble_job import EnsembleJob
-from hhmnet_platform.fusion_search import FusionSearch
-from hhmnet_platform.job import Phase1Job, Phase2Job
+from hhmnet_platform.fusion.search_weights import FusionSearch
+from hhmnet_platform.fusion.select_ensemble import EnsembleJob
 from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
-from hhmnet_platform.search_job import Phase1Search, SearchConfig
-from hhmnet_platform.space import Dimension
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.search.config import Phase1Search, SearchConfig
+from hhmnet_platform.search.space import Dimension
 
 
 @pytest.fixture

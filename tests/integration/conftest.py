@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hhmnet_platform.data_sets import prepare_synthetic
+from hhmnet_platform.datasets.builders import prepare_synthetic
 
 REPOSITORY = Path(__file__).parents[2]
 PHASE1 = REPOSITORY / "experiments" / "phase1.py"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hhmnet_platform.data_sets import prepare_synthetic
+from hhmnet_platform.datasets.builders import prepare_synthetic
 
 pytestmark = pytest.mark.integration
 ABLATE = Path(__file__).parents[2] / "experiments" / "ablate.py"

@@ -15,12 +15,12 @@ from playwright.sync_api import Page, expect, sync_playwright
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.candidates import Candidate, Rejected
-from hhmnet_platform.derived import Derived, begin, end
-from hhmnet_platform.ensemble import Ensemble, make_ensemble
-from hhmnet_platform.ensemble_report import page_of
+from hhmnet_platform.fusion.candidates import Candidate, Rejected
+from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
+from hhmnet_platform.fusion.ensemble_report import page_of
 from hhmnet_platform.members import COLOURS
-from hhmnet_platform.tracking import Ending, MlflowWriter, TrackedRun
+from hhmnet_platform.tracking.derived_runs import Derived, begin, end
+from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter, TrackedRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -16,10 +16,11 @@ from safetensors.numpy import load_file
 
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import fit
-from hhmnet_platform.job import Phase1Job, prepare_run
-from hhmnet_platform.scripts import given
-from hhmnet_platform.workspace import Workspace
+from hhmnet_core.training.phase1.fitting import fit
+from hhmnet_platform.cli import given
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.runs.run import prepare_run
+from hhmnet_platform.storage.workspace import Workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 Start = Callable[..., Any]

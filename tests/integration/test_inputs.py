@@ -43,7 +43,7 @@ def test_store_with_one_byte_flipped(phase1: Start, tmp_path: Path, copy: Path) 
 def test_store_of_an_unknown_layout(phase1: Start, tmp_path: Path, copy: Path) -> None:
     from dataclasses import replace
 
-    from hhmnet_core.data.store import read_manifest
+    from hhmnet_core.store.reading import read_manifest
 
     manifest = replace(read_manifest(copy), layout="kinect_v9_99")
     manifest = replace(manifest, digest=manifest.expected_digest())

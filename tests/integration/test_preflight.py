@@ -8,9 +8,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from hhmnet_core.data.store import load_clips
 from hhmnet_core.errors import InputError
-from hhmnet_platform.preflight import check_nodes
+from hhmnet_core.store.reading import load_clips
+from hhmnet_platform.cluster.preflight import check_nodes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from hhmnet_core.data.clips import check_clip
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.utd_mhad import CLASS_NAMES, LAYOUT, Recordings
+from hhmnet_core.store.clips import check_clip
 
 NAMES = [f"a{a}_s{s}_t{t}_skeleton.mat" for a in (1, 2, 10, 27) for s in (1, 8) for t in (1, 4)]
 

@@ -12,11 +12,11 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from hhmnet_core.data.store import load_clips
 from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import ContrastConfig, DataConfig, Phase1Config, fit
+from hhmnet_core.training.phase1.fitting import ContrastConfig, DataConfig, Phase1Config, fit
 from hhmnet_core.training.stream import Stream
 
 

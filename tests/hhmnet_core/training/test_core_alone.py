@@ -16,10 +16,10 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 
-from hhmnet_core.data.store import load_clips
+from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import Phase1Config, fit
+from hhmnet_core.training.phase1.fitting import Phase1Config, fit
 
 store, cache = sys.argv[1:]
 config = Phase1Config(optim=OptimConfig(epochs=1))

@@ -1,1 +1,0 @@
-"""Clips, the clip store, protocols and batches."""

@@ -1,0 +1,235 @@
+"""The videos of a clip store, for training: mapped from one file a node, decoded batch by batch.
+
+Axes: N clips, n clips of a batch, M bodies, F images of S x S pixels in C channels, V joints.
+"""
+
+import io
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
+from hhmnet_core.inputs.batches import fits
+from hhmnet_core.store.clips import Clip, Int64Array, Video
+from hhmnet_core.store.manifest import Manifest, Visual
+from hhmnet_core.store.node_cache import NodeCache
+from hhmnet_core.store.protocols import LITERATURE, Split
+from hhmnet_core.store.reading import Uri, read_manifest
+from hhmnet_core.store.shards import decode_shard, read_shard
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("images", pa.large_list(pa.large_binary())),
+        pa.field("positions", pa.large_list(pa.int64())),
+        pa.field("joints", pa.large_list(pa.float32())),
+        pa.field("bodies", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The videos of all clips of a store, in the order of `load_clips`.
+
+    Attributes:
+        visual: What they are.
+        there_n: (N,) which clips have a video.
+        positions_nf: (N, F) the frames that the images show; 0 without a video.
+        joints_nmfv2: (N, M, F, V, 2) float32, in shares of the image; NaN for unknown joints,
+            absent bodies and clips without a video.
+        files: (N,) the JPEG files of each clip, a list mapped from the node's file.
+    """
+
+    visual: Visual
+    there_n: NDArray[np.bool_]
+    positions_nf: Int64Array
+    joints_nmfv2: NDArray[np.float32]
+    files: pa.ChunkedArray
+
+    def __len__(self) -> int:
+        return len(self.there_n)
+
+    def decode(self, index: int) -> NDArray[np.uint8]:
+        """(F, S, S, 3) the images of a clip; grey ones alike in all channels."""
+        from PIL import Image
+
+        images = self.files[index].values
+        return np.stack(
+            [
+                np.asarray(Image.open(io.BytesIO(images[at].as_buffer())).convert("RGB"))
+                for at in range(len(images))
+            ]
+        )
+
+
+def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
+    """The videos of a store, mapped from `<cache>/<digest>.video.v1.arrow`.
+
+    That file is written from verified shards; where it is there, the store is not read again.
+
+    Args:
+        uri: The store's folder.
+        cache: A local folder; by default `$HHMNET_CACHE`, or `~/.cache/hhmnet`.
+
+    Raises:
+        InputError: No store, none with video, a missing or damaged shard, a clip with another
+            number of images than the manifest says, or a cache that cannot be written.
+    """
+    manifest = read_manifest(uri)
+    visual = check_video(manifest, uri)
+    node = NodeCache.at(cache)
+    file = node.root / f"{manifest.digest}.video.v1.arrow"
+    with node.lock(f"{manifest.digest}.video"):
+        table = _map(file)
+        if table is None:
+            with node.usable():
+                _write(file, uri, manifest)
+            table = _map(file)
+            assert table is not None
+    return _footage(table, visual, manifest.skeleton.num_joints)
+
+
+def check_video(manifest: Manifest, uri: Uri) -> Visual:
+    """What its videos are. Raises InputError for a store without video."""
+    if manifest.visual is None or not manifest.visual.clips:
+        raise InputError(
+            f"The store {uri} has no video: prepare the data set again with video (see "
+            "`experiments/prepare.py --help`), and give that store as data.store."
+        )
+    return manifest.visual
+
+
+def with_video(divided: Split, footage: Footage) -> Split:
+    """Those of the clips that have a video."""
+    there_n = footage.there_n
+    train, val, test = (part[there_n[part]] for part in (divided.train, divided.val, divided.test))
+    return Split(train, val, test)
+
+
+def check_filmed(filmed: Split, selection: str) -> None:
+    """Raises InputError where a part that is needed, val for all but literature, has no video."""
+    needed = ("train", "test") if selection == LITERATURE else ("train", "val", "test")
+    counts = {part: len(getattr(filmed, part)) for part in needed}
+    if not all(counts.values()):
+        said = ", ".join(f"{count} of {part}" for part, count in counts.items())
+        raise InputError(
+            f"Too few clips have a video ({said}): prepare the store with the videos of each, or "
+            "choose another data.protocol or data.selection."
+        )
+
+
+def _map(file: Path) -> pa.Table | None:
+    """The table mapped from its file; None where there is no whole file."""
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
+    """The file appears under its name only when whole."""
+    assert manifest.visual
+    place = folder(uri)
+    new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            for shard in manifest.shards:
+                content = read_shard(place, shard)
+                clips = list(decode_shard(content, shard, manifest, place.uri, video=True))
+                for clip in clips:
+                    if clip.video and len(clip.video.images) != manifest.visual.frames:
+                        raise InputError(
+                            f"Clip {clip.sample_id} has {len(clip.video.images)} images, but the "
+                            f"manifest of {uri} says {manifest.visual.frames}: prepare it again."
+                        )
+                writer.write_batch(_rows(clips))
+        os.replace(new, file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _rows(clips: list[Clip]) -> pa.RecordBatch:
+    none = Video((), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    videos = [clip.video or none for clip in clips]
+    columns = [
+        pa.array([list(video.images) for video in videos], _SCHEMA.field("images").type),
+        pa.array([video.positions for video in videos], _SCHEMA.field("positions").type),
+        pa.array([video.joints.ravel() for video in videos], _SCHEMA.field("joints").type),
+        pa.array([len(clip.joints) for clip in clips], pa.int64()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _footage(table: pa.Table, visual: Visual, num_joints: int) -> Footage:
+    clips, images = len(table), visual.frames
+    bodies = table.column("bodies").to_numpy()
+    positions = np.zeros((clips, images), dtype=np.int64)
+    joints = np.full((clips, int(bodies.max()), images, num_joints, 2), np.nan, dtype=np.float32)
+    there = np.zeros(clips, dtype=np.bool_)
+    for at, (shown, flat) in enumerate(
+        zip(table.column("positions"), table.column("joints"), strict=True)
+    ):
+        if len(shown):
+            there[at] = True
+            positions[at] = shown.values.to_numpy()
+            values = flat.values.to_numpy()
+            joints[at, : bodies[at]] = values.reshape(bodies[at], images, num_joints, 2)
+    return Footage(visual, there, positions, joints, table.column("images"))
+
+
+class FootageReader:
+    """Images of batches of clips, on the device that trains.
+
+    They live there decoded where they fit; else each batch is decoded, on threads. Either way gives
+    the same.
+
+    Args:
+        footage: The videos.
+        device: Where images are wanted.
+        resident: Whether images live on the device; None: where they fit (`fits`).
+        sharers: Processes that share the device's memory.
+    """
+
+    def __init__(
+        self,
+        footage: Footage,
+        device: torch.device,
+        resident: bool | None = None,
+        sharers: int = 1,
+    ) -> None:
+        self.footage, self.device = footage, device
+        self._pool = ThreadPoolExecutor(torch.get_num_threads())
+        visual = footage.visual
+        size = int(footage.there_n.sum()) * visual.frames * visual.size**2 * 3
+        self.resident = fits(size, device, sharers) if resident is None else resident
+        if self.resident:
+            (with_video,) = np.nonzero(footage.there_n)
+            self._place_n = torch.zeros(len(footage), dtype=torch.long)
+            self._place_n[with_video] = torch.arange(len(with_video))
+            self._images = self._decoded(torch.from_numpy(with_video))
+            self._pool.shutdown()
+
+    def images(self, clips_n: Tensor) -> Tensor:
+        """(n, F, 3, S, S) uint8 of clips (n,) that have a video."""
+        if self.resident:
+            return self._images[self._place_n[clips_n].to(self.device)]
+        return self._decoded(clips_n)
+
+    def _decoded(self, clips_n: Tensor) -> Tensor:
+        visual = self.footage.visual
+        images = torch.empty(
+            len(clips_n), visual.frames, 3, visual.size, visual.size, dtype=torch.uint8,
+            device=self.device,
+        )  # fmt: skip
+        for at, shown in enumerate(self._pool.map(self.footage.decode, clips_n.tolist())):
+            images[at] = torch.from_numpy(shown).permute(0, 3, 1, 2)
+        return images

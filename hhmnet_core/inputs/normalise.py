@@ -1,0 +1,143 @@
+"""Where and how large a clip lies: moved to its centre and, as configured, turned and scaled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.augment import rotation
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.store.clips import ClipSet
+
+CHUNK_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What each clip of a set is moved, turned and divided by.
+
+    Only a clip's first body decides, so that its bodies keep their places relative to each other.
+
+    Attributes:
+        centre_nc: (N, C) its centre joint in the first frame that shows its first body.
+        turn_ncc: (N, C, C) turns the shoulders of its first body to lie along x on average; None:
+            clips are not turned.
+        size_n: (N,) the mean bone length of its first body, where seen; None: clips are not scaled.
+    """
+
+    centre_nc: Tensor
+    turn_ncc: Tensor | None
+    size_n: Tensor | None
+
+    def to(self, device: torch.device) -> "Normalisation":
+        turn, size = self.turn_ncc, self.size_n
+        return Normalisation(
+            self.centre_nc.to(device),
+            None if turn is None else turn.to(device),
+            None if size is None else size.to(device),
+        )
+
+    def apply(self, frames_fvc: Tensor, clip_f: Tensor) -> Tensor:
+        """Frames (F, V, C) of the clips (F,) normalised, each value alike in any selection."""
+        frames_fvc = frames_fvc - self.centre_nc[clip_f][:, None]
+        if self.turn_ncc is not None:
+            # Spelt out: a matrix product's rounding depends on how many frames there are.
+            turn_f1cc = self.turn_ncc[clip_f][:, None]
+            products = [
+                turn_f1cc[..., c] * frames_fvc[..., c, None] for c in range(frames_fvc.shape[2])
+            ]
+            frames_fvc = sum(products[1:], products[0])
+        if self.size_n is not None:
+            frames_fvc = frames_fvc / self.size_n[clip_f][:, None, None]
+        return frames_fvc
+
+
+def chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Whole clips at a time: their numbers (n,), their frames (f, V, C), the clip of each (f,)."""
+    rows = clips.num_frames * clips.num_bodies
+    start = 0
+    while start < len(clips):
+        first = int(clips.first_frame[start])
+        stop = start + 1
+        while stop < len(clips) and clips.first_frame[stop] + rows[stop] <= first + CHUNK_FRAMES:
+            stop += 1
+        last = int(clips.first_frame[stop - 1] + rows[stop - 1])
+        numbers = torch.arange(start, stop)
+        yield (
+            numbers,
+            torch.from_numpy(clips.frames[first:last].copy()),
+            torch.repeat_interleave(numbers, torch.from_numpy(rows[start:stop].copy())),
+        )
+        start = stop
+
+
+def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -> Normalisation:
+    """The normalisation of a clip set, a chunk of it in memory at a time.
+
+    Raises InputError where clips of the layout cannot be aligned.
+    """
+    if align and layout.channels != 3:
+        raise InputError(
+            f"data.align turns clips about the vertical, which layout {layout.name} with "
+            f"{layout.channels} channels does not have: set data.align to false."
+        )
+    centres = [torch.empty(0, layout.channels)]
+    turns: list[Tensor] = []
+    sizes: list[Tensor] = []
+    for numbers, frames_fvc, clip_f in chunks(clips):
+        counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
+        first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
+        first_n = first_n - first_n[0]
+        own_f = clip_f - numbers[0]
+        in_first_body = torch.arange(len(own_f)) - first_n[own_f] < counts_n[own_f]
+        # Frames without the body are zeros: they say nothing of where and how large it is.
+        seen_f = in_first_body & (frames_fvc != 0).flatten(1).any(1)
+        body_fvc, own_f = frames_fvc[seen_f], own_f[seen_f]
+        counts_n = torch.bincount(own_f, minlength=len(numbers)).clamp_min(1)
+
+        def mean(values_f: Tensor, own_f: Tensor = own_f, counts_n: Tensor = counts_n) -> Tensor:
+            sums = torch.zeros(len(counts_n), *values_f.shape[1:])
+            return sums.index_add_(0, own_f, values_f) / counts_n.view(
+                -1, *[1] * (values_f.dim() - 1)
+            )
+
+        nowhere = len(frames_fvc)
+        first_seen_n = torch.full((len(numbers),), nowhere).scatter_reduce_(
+            0, own_f, seen_f.nonzero()[:, 0], "amin"
+        )
+        first_n = torch.where(first_seen_n < nowhere, first_seen_n, first_n)
+        centres.append(frames_fvc[first_n, layout.centre])
+        if align:
+            left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
+            across_nc = mean(body_fvc[:, left] - body_fvc[:, right])
+            yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+            turns.append(
+                rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
+            )
+        if normalise_size:
+            bones_fvc = body_fvc - body_fvc[:, list(layout.parents)]
+            size_n = mean(bones_fvc.norm(dim=2).sum(1)) / len(layout.bones)
+            # A clip without any bone length (all joints in one point) stays as it is.
+            sizes.append(torch.where(size_n > 0, size_n, torch.ones_like(size_n)))
+    return Normalisation(
+        torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
+    )
+
+
+def fill_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+    """Each axis of each clip scaled to [-1, 1]; same shape (N, C, T, V, M).
+
+    Over all frames and joints of the bodies that are present, of which `body_rows` are (R,) of the
+    N * M; absent ones stay zero. An axis along which nothing differs becomes zero.
+    """
+    clips, bodies = joints_nctvm.shape[0], joints_nctvm.shape[-1]
+    present_nm = torch.zeros(clips * bodies, dtype=torch.bool, device=joints_nctvm.device)
+    present_nm[body_rows] = True
+    present_n111m = present_nm.view(clips, 1, 1, 1, bodies)
+    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
+    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
+    half = (high - low) / 2
+    filled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(present_n111m, filled, 0)

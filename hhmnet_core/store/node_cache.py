@@ -1,0 +1,163 @@
+"""One memory-mapped Arrow file a node and store, shared by all its processes.
+
+A file is named by the store's digest, so it never goes stale. It holds one record batch of one
+row: each column is a list of a clip set's values, end to end.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import Folder, write_local
+from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
+from hhmnet_core.store.manifest import Manifest, canonical
+
+_SKELETONS = b"hhmnet.skeletons"
+_FACTS = ("labels", "subjects", "cameras", "setups", "num_frames", "num_bodies", "first_frame")
+_SCHEMA = pa.schema(
+    [
+        pa.field("sample_ids", pa.large_list(pa.large_string())),
+        *(pa.field(name, pa.large_list(pa.int64())) for name in _FACTS),
+        pa.field("frames", pa.large_list(pa.float32())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class NodeCache:
+    """The node's folder of materialised stores."""
+
+    root: Path
+
+    @staticmethod
+    def at(folder: str | os.PathLike[str] | None) -> "NodeCache":
+        """The cache in `folder`, by default `$HHMNET_CACHE` or `~/.cache/hhmnet`."""
+        default = os.environ.get("HHMNET_CACHE") or Path("~/.cache/hhmnet")
+        cache = NodeCache(Path(default if folder is None else folder).expanduser())
+        with cache.usable():
+            cache.root.mkdir(parents=True, exist_ok=True)
+        return cache
+
+    @contextmanager
+    def lock(self, digest: str) -> Iterator[None]:
+        """Holds the other processes of the node off this store's file."""
+        with self.usable():
+            file = open(self.root / f"{digest}.lock", "a")
+        with file:
+            # Where the folder cannot be locked (some network file systems) each process writes
+            # its own file and the last one to rename it wins: wasteful, never wrong.
+            with suppress(OSError, ImportError):
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def holds(self, digest: str) -> bool:
+        """Whether it has a file of this store, whole or not."""
+        return self._file(digest).exists()
+
+    def map(self, manifest: Manifest) -> ClipSet | None:
+        """The clip set mapped from its file; None where there is no whole file."""
+        try:
+            with pa.memory_map(str(self._file(manifest.digest))) as source:
+                row = pa.ipc.open_file(source).get_batch(0)
+            columns = {name: row.column(name).values for name in _SCHEMA.names}
+            skeletons = row.schema.metadata[_SKELETONS].decode()
+        except (OSError, pa.ArrowException, KeyError, IndexError):
+            return None
+        layout = manifest.skeleton
+        flat: Float32Array = columns["frames"].to_numpy(zero_copy_only=True)
+        facts = {name: columns[name].to_numpy() for name in _FACTS}
+        num_floats = layout.num_joints * layout.channels
+        frames = int((facts["num_frames"] * facts["num_bodies"]).sum())
+        if len(facts["labels"]) != manifest.num_clips or flat.size != frames * num_floats:
+            return None
+        return ClipSet(
+            manifest=manifest,
+            skeletons=skeletons,
+            sample_ids=np.array(columns["sample_ids"].to_pylist(), dtype=np.str_),
+            frames=flat.reshape(frames, layout.num_joints, layout.channels),
+            **facts,
+        )
+
+    def fill(self, manifest: Manifest, clips: Iterable[Clip]) -> None:
+        """Writes a store's file; what it takes from `clips` it does not keep in memory."""
+        target = self._file(manifest.digest)
+        raw, done = (
+            self.root / f".{target.name}.{uuid.uuid4().hex}.{part}" for part in ("raw", "new")
+        )
+        try:
+            with self.usable():
+                row = self._collect(manifest, clips, raw)
+                with pa.OSFile(str(done), "wb") as sink, pa.ipc.new_file(sink, row.schema) as file:
+                    file.write_batch(row)
+                os.replace(done, target)
+        finally:
+            raw.unlink(missing_ok=True)
+            done.unlink(missing_ok=True)
+
+    def _collect(self, manifest: Manifest, clips: Iterable[Clip], raw: Path) -> pa.RecordBatch:
+        skeletons = hashlib.sha256(canonical(manifest.rules()))
+        ids: list[str] = []
+        facts: dict[str, list[int]] = {name: [] for name in _FACTS}
+        frames = 0
+        with open(raw, "wb") as file:
+            for clip in clips:
+                bodies, length = clip.joints.shape[:2]
+                ids.append(clip.sample_id)
+                values = (clip.label, clip.subject, clip.camera, clip.setup, length, bodies, frames)
+                for name, value in zip(_FACTS, values, strict=True):
+                    facts[name].append(value)
+                joints = np.ascontiguousarray(clip.joints)
+                file.write(joints.data)
+                skeletons.update(canonical([clip.sample_id, *values[:-1]]))
+                skeletons.update(joints.data)
+                frames += bodies * length
+        flat = pa.py_buffer(np.memmap(raw, dtype=np.uint8, mode="r"))
+        columns = [
+            pa.array(ids, pa.large_string()),
+            *(pa.array(facts[name], pa.int64()) for name in _FACTS),
+            pa.Array.from_buffers(pa.float32(), flat.size // 4, [None, flat]),
+        ]
+        rows = [pa.LargeListArray.from_arrays([0, len(column)], column) for column in columns]
+        schema = _SCHEMA.with_metadata({_SKELETONS: skeletons.hexdigest()})
+        return pa.RecordBatch.from_arrays(rows, schema=schema)
+
+    def verified(self, digest: str, place: Folder) -> dict[str, str]:
+        """The versions of the shards at `place` when they were last verified on this node."""
+        try:
+            known = json.loads(self._note(digest, place).read_text())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def note_verified(self, digest: str, place: Folder, versions: dict[str, str]) -> None:
+        with self.usable():
+            write_local(self._note(digest, place), json.dumps(versions).encode())
+
+    def _file(self, digest: str) -> Path:
+        return self.root / f"{digest}.v2.arrow"
+
+    def _note(self, digest: str, place: Folder) -> Path:
+        address = hashlib.sha256(f"{place.fs.protocol}:{place.path}".encode()).hexdigest()
+        return self.root / f"{digest}.{address[:16]}.json"
+
+    @contextmanager
+    def usable(self) -> Iterator[None]:
+        """Turns what the system says of the folder into an InputError."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"The cache folder {self.root} cannot be used ({error.strerror or error}): point "
+                "HHMNET_CACHE at a local folder with space that you may write to."
+            ) from error

@@ -1,0 +1,148 @@
+"""Which clips train, in which order, which choose, which test."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.store.clips import ClipSet, Int64Array
+from hhmnet_core.store.manifest import Protocol
+
+__all__ = [
+    "Protocol",
+    "Split",
+    "check_selection",
+    "divide",
+    "fold_of",
+    "fold_selection",
+    "protocol_name",
+    "split",
+]
+
+VAL, LITERATURE = "val", "literature"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted clip indices; no clip is in two of them."""
+
+    train: Int64Array
+    val: Int64Array
+    test: Int64Array
+
+
+def protocol_name(known: dict[str, Protocol], name: str) -> str:
+    """`name`, or the first known one where it is "". Raises InputError for an unknown one."""
+    if not name and known:
+        return next(iter(known))
+    if name not in known:
+        raise InputError(f"Unknown protocol {name!r}; the store has {', '.join(known) or 'none'}.")
+    return name
+
+
+def fold_selection(fold: int, folds: int) -> str:
+    """The selection that holds out one of several folds, counted from 1."""
+    return f"fold-{fold}-of-{folds}"
+
+
+def fold_of(selection: str) -> tuple[int, int] | None:
+    """The fold that a selection holds out, and of how many; None for another selection."""
+    match = re.fullmatch(r"fold-(\d+)-of-(\d+)", selection)
+    if match is None:
+        return None
+    fold, folds = int(match[1]), int(match[2])
+    return (fold, folds) if 1 <= fold <= folds and folds >= 2 else None
+
+
+def check_selection(selection: str) -> None:
+    """Raises InputError for one that there is not."""
+    if selection not in (VAL, LITERATURE) and fold_of(selection) is None:
+        raise InputError(
+            f"Unknown selection {selection!r}; expected {VAL}, {LITERATURE}, or a fold such as "
+            f"{fold_selection(2, 5)}."
+        )
+
+
+def split(clips: ClipSet, protocol: str, selection: str) -> Split:
+    """Divides clips by a protocol of their store.
+
+    Args:
+        clips: The clips.
+        protocol: Its name in the manifest; "" is the store's first.
+        selection: "val" carves whole subjects out of the training clips, to choose on: every
+            fifth of the sorted training subjects, the last one where there are fewer than five.
+            "literature" carves nothing: val is empty and the last epoch counts. "fold-2-of-5"
+            carves the second of five folds of subjects, to be scored and not chosen by.
+
+    Raises:
+        InputError: An unknown protocol or selection, no clips to train or to test on, clips that
+            would both train and test, or too few training subjects to set some aside.
+    """
+    name = protocol_name(clips.manifest.protocols, protocol)
+    check_selection(selection)
+    groups = {"subject": clips.subjects, "camera": clips.cameras, "setup": clips.setups}
+    parts = divide(groups, clips.manifest.protocols[name], selection)
+    for part in ("train", "test"):
+        if not len(getattr(parts, part)):
+            raise InputError(
+                f"Protocol {name} finds no {part} clips in this store: choose another protocol or "
+                "prepare the store from all the data."
+            )
+    if selection == VAL and not len(parts.val):
+        raise InputError(
+            f"Protocol {name} trains on a single subject, so none can be set aside for val: use "
+            "selection literature."
+        )
+    if selection != LITERATURE and not len(parts.val):
+        raise InputError(
+            f"Protocol {name} trains on fewer subjects than {selection} needs: give fewer folds."
+        )
+    return parts
+
+
+def divide(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
+    """Applies a protocol's rules.
+
+    Args:
+        groups: (N,) `subject`, `camera` and `setup` of each clip.
+        protocol: The rules.
+        selection: What val is carved by, as in `split`; it stays empty where that leaves none.
+
+    Raises:
+        InputError: A clip matches both rules.
+    """
+    train_n, test_n = (_matching(groups, rule) for rule in (protocol.train, protocol.test))
+    if (train_n & test_n).any():
+        raise InputError(
+            f"The protocol's rules overlap: {int((train_n & test_n).sum())} clips would both train "
+            "and test."
+        )
+    held_out = _held_out(np.unique(groups["subject"][train_n]), selection)
+    val_n = train_n & np.isin(groups["subject"], held_out)
+    return Split(_where(train_n & ~val_n), _where(val_n), _where(test_n))
+
+
+def _held_out(subjects: Int64Array, selection: str) -> Int64Array:
+    """Of the sorted training subjects those of val."""
+    if fold := fold_of(selection):
+        number, folds = fold
+        return subjects[number - 1 :: folds] if len(subjects) >= folds else subjects[:0]
+    if selection == LITERATURE:
+        return subjects[:0]
+    return subjects[4::5] if len(subjects) >= 5 else subjects[1:][-1:]
+
+
+def _matching(
+    groups: dict[str, Int64Array], rule: Mapping[str, Sequence[int]]
+) -> NDArray[np.bool_]:
+    match_n = np.ones(len(groups["subject"]), dtype=np.bool_)
+    for field, values in rule.items():
+        match_n &= np.isin(groups[field], values)
+    return match_n
+
+
+def _where(mask_n: NDArray[np.bool_]) -> Int64Array:
+    return np.flatnonzero(mask_n).astype(np.int64)

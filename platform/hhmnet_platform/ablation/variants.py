@@ -1,0 +1,123 @@
+"""What can be ablated: phase 1's parts, and phase 2's guidance and part contrast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import FUSION, ScoreTable, fuse, shared, top1, top1_without_copies
+from hhmnet_core.inputs.footage import load_footage
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.phase1 import config as phase1_config
+from hhmnet_core.training.phase1 import fitting as phase1
+from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase2 import fitting as phase2
+from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_core.training.phase2.config import comparable as comparable2
+from hhmnet_core.training.phase2.frozen_encoder import read_phase1, read_weights
+from hhmnet_platform.ablation.runner import WHOLE, Changes, Outcome, Subject
+from hhmnet_platform.storage.checkpoints import point_of
+
+PHASE1: Mapping[str, Changes] = {
+    WHOLE: {},
+    "no mask": {"model": {"mask": False}},
+    "no re-ranking": {"model": {"rerank": False}},
+    "no selection": {"model": {"select": False}},
+    "plain temporal convolution": {"model": {"select": False, "branches": [(5, 1)]}},
+    "no contrast": {"contrast": {"weight": 0.0}},
+}
+PHASE2: Mapping[str, Changes] = {
+    WHOLE: {},
+    "uniform guidance": {"guidance": {"mode": "uniform"}},
+    "random guidance": {"guidance": {"mode": "random"}},
+    "no guidance": {"guidance": {"mode": "off"}},
+    "whole-body contrast": {"parts": {"mode": "body"}},
+    "no part contrast": {"parts": {"mode": "off"}},
+    "neither": {"guidance": {"mode": "off"}, "parts": {"mode": "off"}},
+}
+
+
+def of_phase1(config: Phase1Config) -> Subject[Phase1Config]:
+    """Phase 1; of a baseline only what it has can be taken away."""
+    stst = config.model.name == "stst"
+    variants = {name: changes for name, changes in PHASE1.items() if stst or "model" not in changes}
+    return Subject(variants, "fusion", phase1_config.comparable, _train_phase1)
+
+
+def of_phase2(run: str) -> Subject[Phase2Config]:
+    """Phase 2 under the guidance of a phase-1 run.
+
+    Args:
+        run: Folder of the run, or of one of its checkpoints.
+
+    Raises InputError where there is no checkpoint.
+    """
+    task = _Phase2(str(last_checkpoint(Path(run))))
+    return Subject(PHASE2, "video", task.said, task.train)
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of a run's folder, or the folder where it is a checkpoint itself."""
+    if (folder / "state.json").exists():
+        return folder
+    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: point_of(path.name))
+    if not checkpoints:
+        raise InputError(
+            f"{folder} is neither a run's folder nor a checkpoint: give the folder of a finished "
+            "phase-1 run, such as workspace/runs/NAME."
+        )
+    return checkpoints[-1]
+
+
+def _train_phase1(config: Phase1Config, name: str) -> Outcome:
+    torch.set_num_threads(1)
+    clips = load_clips(config.data.store)
+    *_, last = phase1.fit(config, clips, Mesh())
+    found = top1s({table.modality: table for table in last.scores if table.split == "test"})
+    said = phase1_config.comparable(config)
+    return Outcome(name, config.seed, said, clips.manifest.digest, found)
+
+
+@dataclass(frozen=True)
+class _Phase2:
+    checkpoint: str
+
+    def said(self, config: Phase2Config) -> dict[str, object]:
+        return comparable2(config, _digest(self.checkpoint, config.guidance.modality))
+
+    def train(self, config: Phase2Config, name: str) -> Outcome:
+        torch.set_num_threads(1)
+        clips, footage = load_clips(config.data.store), load_footage(config.data.store)
+        checkpoint = Path(self.checkpoint)
+        *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
+        (video,) = (table for table in last.scores if table.split == "test")
+        skeleton = _skeleton_scores(self.checkpoint, config.data.store)
+        tables = shared([*skeleton, video])
+        found = top1s({"skeleton": fuse(tables[:-1]), "video": tables[-1], FUSION: fuse(tables)})
+        return Outcome(name, config.seed, self.said(config), clips.manifest.digest, found)
+
+
+def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
+    """Of test tables, and of the fusion without copies where it has any."""
+    found = {name: top1(table) for name, table in tables.items()}
+    novel = top1_without_copies(tables[FUSION])
+    return found if novel is None else found | {f"{FUSION} without copies": novel}
+
+
+@cache
+def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
+    """The phase-1 run's own test tables of the four modalities; made once a process."""
+    clips = load_clips(store)
+    config = read_phase1(Path(checkpoint), clips)
+    (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))
+    return [t for t in report.scores if t.modality in MODALITIES and t.split == "test"]
+
+
+@cache
+def _digest(checkpoint: str, modality: str) -> str:
+    return read_weights(Path(checkpoint), modality)[1]

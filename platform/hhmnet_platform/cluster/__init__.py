@@ -1,0 +1,1 @@
+"""Ray: which resources there are, how to join or start it, and how workers are laid out on it."""

@@ -1,0 +1,72 @@
+"""The process group of torch on a Ray of our own: nothing of it listens beyond this machine.
+
+Ray has torch make its store, by which the workers find each other: a server without a password, on
+all interfaces. On one machine it is handed a socket of the loopback instead.
+"""
+
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+from ray.train.torch import TorchConfig
+from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
+
+from hhmnet_platform.cluster.session import cluster_address
+
+LOOPBACK = "127.0.0.1"
+
+_listener: socket.socket | None = None  # of the first worker, from `_listen` to `_join`
+
+
+def process_group(gpu: bool) -> TorchConfig:
+    """For Ray Train: NCCL or gloo, on loopback where Ray is one of our own."""
+    kind = LoopbackConfig if cluster_address() is None else TorchConfig
+    return kind(backend="nccl" if gpu else "gloo")
+
+
+@dataclass
+class LoopbackConfig(TorchConfig):
+    """All workers are on this machine."""
+
+    @property
+    def backend_cls(self) -> type[_TorchBackend]:
+        return _LoopbackBackend
+
+
+class _LoopbackBackend(_TorchBackend):
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        import ray
+
+        worker_group.execute(_set_torch_distributed_env_vars)
+        port = worker_group.execute_single(0, _listen)
+        size = len(worker_group)
+        joining = [
+            worker_group.execute_single_async(
+                rank, _join, backend_config.backend, port, rank, size, backend_config.timeout_s
+            )
+            for rank in range(size)
+        ]
+        ray.get(joining)
+
+
+def _listen() -> int:
+    """On a free port of the loopback; its number."""
+    global _listener
+    _listener = socket.socket()
+    _listener.bind((LOOPBACK, 0))
+    _listener.listen()
+    port: int = _listener.getsockname()[1]
+    return port
+
+
+def _join(backend: str, port: int, rank: int, size: int, seconds: int) -> None:
+    global _listener
+    listening = _listener.detach() if _listener else None
+    _listener = None
+    timeout = timedelta(seconds=seconds)
+    store = dist.TCPStore(  # type: ignore[attr-defined]
+        LOOPBACK, port, size, rank == 0, timeout, multi_tenant=True, master_listen_fd=listening
+    )
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)

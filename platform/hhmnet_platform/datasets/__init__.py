@@ -1,0 +1,1 @@
+"""Clip stores: building one from a data set, in parallel, and describing what one contains."""

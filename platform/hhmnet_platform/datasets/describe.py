@@ -1,0 +1,256 @@
+"""What a clip store holds: in tables, in a figure, and whether it is whole."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from itertools import islice
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from hhmnet_core.files import folder, split_uri
+from hhmnet_core.inputs.copies import copies_of_training
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.store.clips import Clip, ClipSet, Float32Array, Int64Array
+from hhmnet_core.store.manifest import Manifest, Visual
+from hhmnet_core.store.parts import LEFT_OUT
+from hhmnet_core.store.protocols import LITERATURE, split
+from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
+from hhmnet_core.store.shards import decode_shard, read_shard
+
+Published = Mapping[str, tuple[int, int]]
+NUM_SKELETONS = 6
+NAMED_CLASSES = 40
+VIDEO_CLIPS, VIDEO_IMAGES = 8, 8
+
+
+def verify(store: str) -> None:
+    """Reads every shard of a store and holds it against its digest.
+
+    Args:
+        store: URI of the store.
+
+    Raises:
+        InputError: No store there, or a shard that is missing or damaged; it is named.
+    """
+    manifest = verify_store(store)
+    print(
+        f"{store} is whole: {counted(manifest.num_clips, 'clip')} in "
+        f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:.1f} MB, "
+        f"digest {manifest.digest}"
+    )
+
+
+def describe(store: str, figure: str = "describe.png") -> None:
+    """Prints what a store holds, and draws classes, subjects, views, lengths and skeletons.
+
+    It says which protocols test on copies of clips that they train on. Of a store with video it
+    also draws images with their joints.
+
+    Args:
+        store: URI of the store.
+        figure: Where the PNG goes; the one of images goes beside it, with -video in its name.
+
+    Raises:
+        InputError: No store there, a shard that cannot be read, or a place that cannot be written.
+    """
+    manifest = read_manifest(store)
+    console = Console()
+    show_store(store, manifest, {}, console)
+    clips = load_clips(store)
+    console.print(
+        f"Skeletons alone, which is what phase 1 and scores are bound to: digest {clips.skeletons}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for line in _copies(clips):
+        console.print(line, style="yellow", highlight=False, soft_wrap=True)
+    place, name = split_uri(figure)
+    stem, dot, kind = name.rpartition(".")
+    drawn = {name: draw_store(store, manifest)}
+    if manifest.visual and manifest.visual.clips:
+        drawn[f"{stem or kind}-video{dot}{kind if dot else ''}"] = draw_videos(store, manifest)
+    for name, picture in drawn.items():
+        png = BytesIO()
+        FigureCanvasAgg(picture).print_png(png)
+        place.write(name, png.getvalue())
+        console.print(f"Figure  {place.at(name)}", highlight=False, soft_wrap=True)
+
+
+def show_store(store: str, manifest: Manifest, published: Published, console: Console) -> None:
+    """Prints what a store holds, beside the numbers of clips that the literature has."""
+    facts = store_facts(store)
+    frames, bodies = facts["num_frames"], facts["num_bodies"]
+    table = Table(title=f"{manifest.dataset}: {store}", show_header=False)
+    rows = {
+        "classes": f"{len(manifest.class_names)}",
+        "clips": f"{manifest.num_clips:,}",
+        "subjects": f"{len(np.unique(facts['subject']))}",
+        "cameras": f"{len(np.unique(facts['camera']))}",
+        "frames": f"{frames.min()} / {np.median(frames):.0f} / {frames.max()} "
+        "(shortest / median / longest)",
+        "bodies": ", ".join(
+            f"{counted(int((bodies == number).sum()), 'clip')} of {number}"
+            for number in np.unique(bodies)
+        ),
+        "layout": manifest.layout,
+        "video": _video(manifest.visual),
+        "digest": manifest.digest,
+        "size": f"{manifest.num_bytes / 1e6:.1f} MB in {counted(len(manifest.shards), 'shard')}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+    console.print(_protocols(manifest, published))
+    if manifest.left_out:
+        left_out = Table("left out", "", title="what of the source is not in the store")
+        for what, count in manifest.left_out.items():
+            left_out.add_row(what, f"{count:,}")
+        console.print(left_out)
+    if any(what.startswith("clips ") for what in manifest.left_out):
+        console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
+
+
+def _copies(clips: ClipSet) -> list[str]:
+    """A line for each protocol that tests on what it trains on."""
+    lines = []
+    for name, counts in clips.manifest.counts.items():
+        if not counts["train"] or not counts["test"]:
+            continue
+        copies = copies_of_training(clips, split(clips, name, LITERATURE))
+        if len(copies):
+            lines.append(
+                f"note: {len(copies)} of {counted(counts['test'], 'test clip')} of protocol {name} "
+                f"are copies of training clips, such as {clips.sample_ids[copies[0]]}"
+            )
+    return lines
+
+
+def draw_store(store: str, manifest: Manifest) -> Figure:
+    """Clips by class, subject and view, their lengths, and a few skeletons."""
+    facts, layout = store_facts(store), manifest.skeleton
+    figure = Figure(figsize=(14, 11), layout="constrained")
+    figure.suptitle(f"{manifest.dataset}: {manifest.num_clips:,} clips")
+    rows = figure.subplots(3, NUM_SKELETONS, squeeze=False)
+    for row in rows[:2]:
+        for axis in row:
+            axis.remove()
+    grid = rows[0][0].get_gridspec()
+    assert grid is not None
+    by_class = np.bincount(facts["label"], minlength=len(manifest.class_names))
+    axis = figure.add_subplot(grid[0, :])
+    axis.bar(range(len(by_class)), by_class)
+    axis.set(title="clips of each class", xlim=(-0.6, len(by_class) - 0.4))
+    if len(by_class) <= NAMED_CLASSES:
+        axis.set_xticks(range(len(by_class)), manifest.class_names, rotation=30, ha="right")
+    _draw_counts(figure.add_subplot(grid[1, :2]), facts["subject"], "clips of each subject")
+    _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera")
+    axis = figure.add_subplot(grid[1, 3:])
+    axis.hist(facts["num_frames"], bins=40)
+    axis.set(title="length in frames")
+    clips = _different(store, manifest, NUM_SKELETONS)
+    for axis, clip in zip(rows[2], clips, strict=False):
+        _draw_skeleton(axis, clip, layout, manifest.class_names[clip.label])
+    for axis in rows[2][len(clips) :]:
+        axis.remove()
+    return figure
+
+
+def draw_videos(store: str, manifest: Manifest) -> Figure:
+    """The images of a clip each of a few classes, in rows, with their joints."""
+    clips = [clip for clip in _different(store, manifest, VIDEO_CLIPS, video=True) if clip.video]
+    visual, layout = manifest.visual, manifest.skeleton
+    assert visual
+    columns = min(visual.frames, VIDEO_IMAGES)
+    figure = Figure(figsize=(1.7 * columns, 1.95 * len(clips)), layout="constrained")
+    for row, clip in zip(figure.subplots(len(clips), columns, squeeze=False), clips, strict=True):
+        video = clip.video
+        assert video
+        shown = np.linspace(0, len(video.images) - 1, columns).round().astype(int)
+        for axis, at in zip(row, shown, strict=True):
+            image = np.asarray(Image.open(BytesIO(video.images[at])))
+            extent = (0.0, 1.0, 1.0, 0.0)
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+            for body in video.joints[:, at]:
+                _draw_pose(axis, body, layout, 1.0)
+            axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
+            axis.set_title(f"frame {video.positions[at]}", fontsize=7)
+            axis.set_axis_off()
+        title = f"{manifest.class_names[clip.label]}\n{clip.sample_id}, frame {video.positions[0]}"
+        row[0].set_title(title, fontsize=7)
+    return figure
+
+
+def counted(number: int, what: str) -> str:
+    """A number and what it counts, in the plural but for one."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _different(store: str, manifest: Manifest, number: int, video: bool = False) -> list[Clip]:
+    """A clip each of a few classes, of as few shards as will do."""
+    place = folder(store)
+    first: dict[int, Clip] = {}
+    for shard in manifest.shards:
+        for clip in decode_shard(read_shard(place, shard), shard, manifest, store, video=video):
+            if clip.video or not video:
+                first.setdefault(clip.label, clip)
+        if len(first) >= number:
+            break
+    labels = sorted(first)
+    step = max(1, len(labels) // number)
+    return [first[label] for label in islice(labels, 0, None, step)][:number]
+
+
+def _video(visual: Visual | None) -> str:
+    if visual is None:
+        return "none"
+    return (
+        f"{visual.stream}, {counted(visual.clips, 'clip')} of {counted(visual.frames, 'image')}, "
+        f"{visual.size} x {visual.size}; {visual.joints_inside:.1%} of the joints inside"
+    )
+
+
+def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
+    values, counts = np.unique(values_n, return_counts=True)
+    axis.bar([str(value) for value in values], counts)
+    axis.set(title=title)
+    axis.tick_params("x", rotation=90 if len(values) > 12 else 0, labelsize=8)
+
+
+def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
+    """The middle frame of each body, seen from the camera."""
+    for body in clip.joints[:, clip.joints.shape[1] // 2]:
+        _draw_pose(axis, body[:, :2], layout, 2.0)
+    axis.set(title=f"{title}\n{clip.sample_id}", aspect="equal")
+    axis.title.set_fontsize(9)
+    axis.set_axis_off()
+    if layout.channels == 2:  # pixels count downwards
+        axis.invert_yaxis()
+
+
+def _draw_pose(axis: Axes, body_v2: Float32Array, layout: Layout, width: float) -> None:
+    for child, parent in layout.bones:
+        axis.plot(*body_v2[[child, parent]].T, color="tab:blue", linewidth=width)
+    axis.plot(*body_v2.T, "o", color="tab:orange", markersize=1.5 * width)
+
+
+def _protocols(manifest: Manifest, published: Published) -> Table:
+    """Clips by protocol, beside the literature's where they are published."""
+    table = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
+    parts = ("train", "val", "test")
+    for part in (*parts, *(("train + val / published", "test / published") if published else ())):
+        table.add_column(part, justify="right")
+    for name, counts in manifest.counts.items():
+        beside = []
+        if published:
+            train, test = published[name]
+            beside = [
+                f"{counts['train'] + counts['val']:,} / {train:,}",
+                f"{counts['test']:,} / {test:,}",
+            ]
+        table.add_row(name, *(f"{counts[part]:,}" for part in parts), *beside)
+    return table

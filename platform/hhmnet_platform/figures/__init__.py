@@ -1,0 +1,1 @@
+"""Pictures and terminal output of a single run."""

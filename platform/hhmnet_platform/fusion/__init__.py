@@ -1,0 +1,1 @@
+"""Fusing the score tables of finished runs: fixed, fitted or searched weights, and ensembles."""

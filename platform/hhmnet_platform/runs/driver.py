@@ -1,0 +1,285 @@
+"""The driver's side of a run: starts the workers, passes on what they say, explains failures."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.train import ControllerError, WorkerGroupError
+from ray.train.torch import TorchTrainer
+from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.cluster.loopback import process_group
+from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.session import cluster_address
+from hhmnet_platform.figures.progress import Display
+from hhmnet_platform.runs.config import Placement
+from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
+from hhmnet_platform.runs.estimate import cost
+from hhmnet_platform.runs.messages import (
+    EpochsDone,
+    Failed,
+    FirstStep,
+    LeavingSoon,
+    Resizing,
+    SavedWithin,
+    TooFewNodes,
+    WorkerStarted,
+)
+from hhmnet_platform.runs.run import Run
+from hhmnet_platform.runs.startup import Startup
+from hhmnet_platform.runs.worker import Assignment, Courier, describe, train_worker
+from hhmnet_platform.storage.checkpoints import Point, point_of
+from hhmnet_platform.tracking.background import Tracker
+
+PATIENCE_SECONDS = 60.0
+
+
+class Training:
+    """One run, from its last checkpoint to its last epoch."""
+
+    def __init__(
+        self,
+        placement: Placement,
+        run: Run,
+        plan: Plan,
+        display: Display,
+        tracker: Tracker,
+        startup: Startup,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self.placement, self.run, self.plan = placement, run, plan
+        self.max_failures = placement.max_failures
+        self.display, self.tracker, self.startup = display, tracker, startup
+        self.on_epoch = on_epoch
+        self.history: list[dict[str, Any]] = []
+        self.reached = Point()
+        self.failures = 0
+        self.started: dict[int, WorkerStarted] = {}
+        self.waiting_since = time.monotonic()
+        self.were_up = False
+        self.cost_said = self.has_begun = False
+
+    def fit(self) -> list[dict[str, Any]]:
+        """Trains to the end and returns the history."""
+        healed = self.run.folder.heal()
+        if healed is not None:
+            where = healed or "the start: no checkpoint is whole"
+            self.display.say(
+                f"The last checkpoint, or Ray's note of it, is damaged; going on from {where}."
+            )
+        self.reached = point_of(healed) if healed else self.run.folder.saved()
+        self.display.resumed(self.reached.epoch)
+        if self.reached > Point():
+            self.display.say(f"resuming {self.reached}")
+        self.display.phase(f"starting {self.plan}")
+        outbox = _outbox()
+        trainer = self._trainer(outbox, healed or "")
+        error: list[BaseException] = []
+
+        def train() -> None:
+            try:
+                trainer.fit()
+            except BaseException as raised:
+                error.append(raised)
+
+        # Off the main thread Ray leaves SIGINT alone, and Ctrl-C ends the run at once.
+        thread = threading.Thread(target=train, name="train", daemon=True)
+        thread.start()
+        warned, self.waiting_since = False, time.monotonic()
+        while True:
+            running = thread.is_alive()
+            try:
+                self._receive(outbox.get(timeout=0.5))
+                continue
+            except Empty:
+                if not running:
+                    break
+            except RayError as lost:  # the queue's process: a node out of memory takes any
+                raise self._explained(lost) from lost
+            self.display.tick(self.reached.epoch)
+            waited = time.monotonic() - self.waiting_since
+            if not (warned or self.started) and waited > PATIENCE_SECONDS:
+                warned = True
+                self.display.say("still waiting for workers: others may be using the cluster")
+        if error:
+            raise self._explained(error[0]) from error[0]
+        self.run.folder.tidy()
+        return self.history
+
+    def _trainer(self, outbox: Queue, start_from: str) -> TorchTrainer:
+        run, plan = self.run, self.plan
+        resources = {"CPU": float(plan.cpus_per_worker)} | ({"GPU": 1.0} if plan.gpu else {})
+        task = Assignment(
+            config=run.config,
+            guide=run.guide_checkpoint,
+            digest=run.clips.manifest.digest,
+            plan=plan,
+            checkpoint_seconds=60 * self.placement.checkpoint_minutes,
+            announced=cluster_address() is not None,  # this machine is not taken away
+            run=run.folder.name,
+            run_uri=run.folder.uri,
+            start_from=start_from,
+            outbox=outbox,
+        )
+        kind = ElasticTrainer if plan.is_elastic else TorchTrainer
+        trainer = kind(
+            train_worker,
+            train_loop_config={"assignment": task},
+            torch_config=process_group(plan.gpu),
+            scaling_config=ScalingConfig(
+                num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
+                use_gpu=plan.gpu,
+                resources_per_worker=resources,
+                elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
+            ),
+            run_config=RunConfig(  # type: ignore[arg-type]  # Ray names the V1 base
+                name=run.folder.name,
+                storage_path=run.folder.uri.rpartition("/")[0],
+                failure_config=FailureConfig(
+                    max_failures=self.max_failures,
+                    max_preemption_failures=-1,  # no fault of the run
+                    # A checkpoint without the files of the workers that leave is none.
+                    relax_collectives_on_preemption=False,
+                ),
+                checkpoint_config=CheckpointConfig(num_to_keep=2),
+                callbacks=[Courier(outbox)],
+            ),
+        )
+        if isinstance(trainer, ElasticTrainer):
+            epochs = run.config.optim.epochs
+            trainer.policy = AtCheckpoints(trainer.scaling_config, plan, epochs, outbox)
+        return trainer
+
+    def _receive(self, message: Any) -> None:
+        if isinstance(message, WorkerStarted):
+            self._started(message)
+        elif isinstance(message, FirstStep):
+            if not self.has_begun:  # else it says how long training went well
+                self.has_begun = True
+                self.startup.ended |= message.ended
+                self.display.say(str(self.startup))
+        elif isinstance(message, EpochsDone):
+            self._epochs(message.records)
+        elif isinstance(message, SavedWithin):
+            point = Point(message.epoch, message.step)
+            if point > self.reached:
+                self.reached = point
+                self.display.say(f"checkpoint {point}")
+        elif isinstance(message, LeavingSoon):
+            soon = "soon" if message.seconds is None else f"in {message.seconds:.0f} s"
+            self.display.say(
+                f"a node that holds {message.workers} of the workers will be taken away {soon}: "
+                "checkpoints are taken more often"
+            )
+        elif isinstance(message, Resizing):
+            self._again()
+            self.display.phase(
+                f"going on {self.reached} with {message.after} workers instead of {message.before}"
+            )
+        elif isinstance(message, TooFewNodes):
+            self.display.say(
+                f"waiting for nodes: there is room for fewer workers than {message.least}, the "
+                "least that the run may have"
+            )
+        elif isinstance(message, Failed):
+            self._failed(message)
+
+    def _started(self, message: WorkerStarted) -> None:
+        if message.rank in self.started:
+            # Ray says nothing of workers whose time was up, or that died before all were up.
+            self.were_up = len(self.started) == self.started[message.rank].workers
+            self.started.clear()
+        self.started[message.rank] = message
+        if len(self.started) < message.workers:
+            return
+        if self.were_up:
+            self.were_up = False
+            self.display.resumed(self.reached.epoch)
+            self.display.say(f"going on {self.reached}")
+        hosts = sorted({one.host for one in self.started.values()})
+        by_rank = [one for _, one in sorted(self.started.items())]
+        where, pids = hosts[0], ", ".join(str(one.pid) for one in by_rank)
+        if len(hosts) > 1:
+            where = f"{len(hosts)} nodes"
+            pids = ", ".join(f"{one.host}:{one.pid}" for one in by_rank)
+        layout = self.plan.of(message.workers)
+        if self.plan.is_elastic:
+            self.display.say(str(layout))
+            self.run.folder.add_layout(self.reached, layout.data_parallel, layout.modality_parallel)
+        self.display.phase(f"training on {where} (worker processes {pids})")
+
+    def _epochs(self, records: list[dict[str, Any]]) -> None:
+        new = [record for record in records if record["epoch"] > len(self.history)]
+        self.history += new
+        for record in records:
+            if Point(record["epoch"]) > self.reached:
+                self.reached = Point(record["epoch"])
+                self.display.epoch(record)
+                self._say_cost(record)
+        self.tracker.update(list(self.history))
+        if self.on_epoch:  # last: who is told may end the run
+            for record in new:
+                self.on_epoch(record)
+
+    def _say_cost(self, record: Mapping[str, Any]) -> None:
+        """Once, when an epoch has been timed: of the whole run, if it goes on so."""
+        price = self.placement.price_per_worker_hour
+        if price and self.started and not self.cost_said:
+            self.cost_said = True
+            seconds = record["seconds"] * self.run.config.optim.epochs
+            self.display.say(f"cost        {cost(len(self.started), seconds, price)}, all epochs")
+
+    def _failed(self, message: Failed) -> None:
+        if message.announced:
+            if self.started:  # Ray says it at every look
+                self._again()
+                self.display.phase(f"{message.cause}; going on {self.reached}")
+            return
+        self.failures += 1
+        self._again()
+        if self.failures <= self.max_failures:
+            self.display.phase(
+                f"{message.cause}; starting again {self.reached} "
+                f"({self.failures} of {self.max_failures} failures allowed)"
+            )
+
+    def _again(self) -> None:
+        """Workers will be started anew."""
+        self.started.clear()
+        self.waiting_since = time.monotonic()
+        self.display.resumed(self.reached.epoch)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """One line for the user: what went wrong, and where the whole story is."""
+        if isinstance(error, ControllerError):
+            cause: BaseException = error.controller_failure
+            said = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
+        elif isinstance(error, WorkerGroupError):
+            cause, said = error, describe(error.worker_failures)
+        else:
+            cause = error
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if isinstance(cause, InputError):
+            return cause
+        if "Unable to set up cluster storage" in str(cause):
+            return InputError(
+                f"The workspace {self.run.folder.uri} is not the same folder on all nodes: give "
+                "--workspace a path on a shared file system or a URI such as s3://..."
+            )
+        self.run.folder.place.write("error.log", f"{error}\n".encode())
+        return SystemExit(
+            f"error: training failed, {said}. All of it: {self.run.folder.uri}/error.log. "
+            "The same command goes on from the last checkpoint."
+        )
+
+
+def _outbox() -> Queue:
+    """A queue on the driver's node, of the workers' messages."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})

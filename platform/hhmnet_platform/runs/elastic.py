@@ -1,0 +1,147 @@
+"""Worker counts that follow the cluster: Ray Train's elastic policy, on the run's terms.
+
+By itself Ray takes any number between the least and the most, and changes it at any moment, which
+loses all that was trained since the last checkpoint. Here the number is one that the mesh can be
+made of, and it is changed when a checkpoint has just been committed.
+"""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.scaling_policy import (
+    AUTOSCALING_REQUESTS_GET_TIMEOUT_S,
+    ElasticScalingPolicy,
+    NoopDecision,
+    ResizeDecision,
+    ScalingDecision,
+)
+from ray.train.v2._internal.execution.worker_group import (
+    WorkerGroupPollStatus,
+    WorkerGroupState,
+)
+from ray.util.queue import Queue
+
+from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.runs.messages import Resizing, TooFewNodes
+
+LOOK_SECONDS = 1.0  # between two looks at the cluster while there are too few nodes
+ANSWER_SECONDS = 3.0  # that a node's raylet has to take a connection
+
+
+class AtCheckpoints(ElasticScalingPolicy):
+    """Decides in Ray's controller how many workers there are.
+
+    Args:
+        scaling_config: Ray's; the least time between two changes is in it.
+        plan: The numbers that there may be.
+        epochs: Of the run: after the last nothing is changed any more.
+        outbox: Where messages to the driver go.
+    """
+
+    def __init__(self, scaling_config: Any, plan: Plan, epochs: int, outbox: Queue) -> None:
+        super().__init__(scaling_config)
+        self.plan, self.epochs, self.outbox = plan, epochs, outbox
+        self._waits = self._starts = False
+        self._possible: int | None = None
+        self._group = float("-inf")  # when the present workers were started
+        self._reports: dict[int, int] = {}
+        self._committed = 0
+        self._epoch = 0
+
+    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        self._starts, self._possible = True, None
+        decision = super().make_decision_for_non_running_worker_group()
+        self._starts = False
+        too_few = self._possible == 0  # None: the cluster could not be asked
+        if too_few and not self._waits:
+            self.outbox.put(TooFewNodes(self.plan.sizes[0]))
+        self._waits = too_few
+        if isinstance(decision, NoopDecision):
+            time.sleep(LOOK_SECONDS)  # Ray asks again at once
+        return decision
+
+    def make_decision_for_running_worker_group(
+        self, worker_group_state: WorkerGroupState, worker_group_status: WorkerGroupPollStatus
+    ) -> ScalingDecision:
+        if not self._has_just_saved(worker_group_state, worker_group_status):
+            # Else Ray's coordinator forgets the run.
+            self._maybe_send_resource_request()  # type: ignore[no-untyped-call]
+            return NoopDecision()
+        decision = super().make_decision_for_running_worker_group(
+            worker_group_state, worker_group_status
+        )
+        if isinstance(decision, ResizeDecision):
+            self.outbox.put(Resizing(worker_group_state.num_workers, decision.num_workers))
+        return decision
+
+    def _has_just_saved(self, state: WorkerGroupState, status: WorkerGroupPollStatus) -> bool:
+        """Whether the last report that was missing of a checkpoint came in with this status.
+
+        Ray's controller commits a checkpoint when it has the reports of all workers, and does so
+        before it asks here.
+        """
+        if state.start_time != self._group:
+            self._group, self._committed = state.start_time, 0
+            self._reports = dict.fromkeys(status.worker_statuses, 0)
+        for rank, worker in status.worker_statuses.items():
+            if worker.training_report is not None:
+                self._reports[rank] += 1
+                self._epoch = max(self._epoch, worker.training_report.metrics.get("epoch", 0))
+        before, self._committed = self._committed, min(self._reports.values())
+        return self._committed > before and self._epoch < self.epochs
+
+    def _count_possible_workers(self, reserved_resources: Any) -> int:
+        self._possible = self.plan.fitting(super()._count_possible_workers(reserved_resources))
+        return self._possible
+
+    def _get_reserved_resources(self) -> Any:
+        """What the run may use, by node: as it is now, not as it was up to 20 seconds ago.
+
+        A node that has just died, Ray believes alive for some seconds more: workers that are
+        started anew would be waited for on it, for a minute. So it is asked itself.
+        """
+        try:
+            reserved = ray.get(
+                self._autoscaling_coordinator.get_reserved_resources.remote(
+                    self._requester_id, recompute=True
+                ),
+                timeout=AUTOSCALING_REQUESTS_GET_TIMEOUT_S,
+            )
+            leaving = ray._private.state.state.get_draining_nodes()
+        except RayError:
+            return None  # nothing is changed; Ray asks again
+        there = {node: has for node, has in reserved.items() if node not in leaving}
+        if not self._starts:
+            return there
+        nodes = [node for node in ray.nodes() if node["NodeID"] in there]
+        with ThreadPoolExecutor(max(1, len(nodes))) as at_once:
+            up = dict(zip((n["NodeID"] for n in nodes), at_once.map(answers, nodes), strict=True))
+        return {node: has for node, has in there.items() if up.get(node)}
+
+
+def answers(node: Any) -> bool:
+    """Whether the raylet of a node, as `ray.nodes()` describes it, takes connections."""
+    place = (node["NodeManagerAddress"], node["NodeManagerPort"])
+    try:
+        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+class ElasticTrainer(TorchTrainer):
+    """A TorchTrainer whose workers are counted by a policy of ours.
+
+    Ray chooses its policy when training is started, and hands it to its controller here.
+    """
+
+    policy: AtCheckpoints
+
+    def _initialize_and_run_controller(self, **given: Any) -> Any:
+        given["scaling_policy"] = self.policy
+        return super()._initialize_and_run_controller(**given)  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Hyper-parameter search over a phase, with Ray Tune and Optuna."""

@@ -1,0 +1,95 @@
+"""What a search leaves behind: its trials, what mattered, where the good values lie."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from hhmnet_platform.figures.run import to_png
+
+if TYPE_CHECKING:
+    import optuna
+
+ENOUGH = 4  # trials, to say what mattered
+
+
+def finished(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
+    """Trials that ended by themselves or were stopped by ASHA."""
+    return [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+
+
+def epochs_of(trial: "optuna.trial.FrozenTrial") -> int:
+    """Epochs that it was trained."""
+    return int(trial.user_attrs["epochs"])
+
+
+def seconds_of(trial: "optuna.trial.FrozenTrial") -> float:
+    """That it took, in its last sitting."""
+    return float(trial.user_attrs["seconds"])
+
+
+def files_of(
+    study: "optuna.Study", best: bytes, names: tuple[str, ...], epochs: int
+) -> dict[str, bytes]:
+    """best.yaml, every trial as JSON, and plots, by name.
+
+    Args:
+        study: With at least one finished trial.
+        best: The best config.
+        names: Of the space's dimensions.
+        epochs: Of a whole trial.
+    """
+    trials: list[dict[str, Any]] = [
+        {
+            "number": trial.number,
+            "val_top1": trial.value,
+            "epochs": epochs_of(trial),
+            "seconds": seconds_of(trial),
+            "run": trial.user_attrs["run"],
+            "values": trial.params,
+        }
+        for trial in finished(study)
+    ]
+    files = {
+        "best.yaml": best,
+        "trials.json": (json.dumps(trials, indent=2) + "\n").encode(),
+        "slices.png": to_png(_slices(trials, study, names, epochs)),
+    }
+    if len(trials) >= ENOUGH and len({trial["val_top1"] for trial in trials}) > 1:
+        files["importance.png"] = to_png(_importance(study))
+    return files
+
+
+def _slices(
+    trials: list[dict[str, Any]], study: "optuna.Study", names: tuple[str, ...], epochs: int
+) -> Figure:
+    figure = Figure(figsize=(4 * len(names) + 1, 3.6), layout="constrained")
+    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    distributions = study.best_trial.distributions
+    for axis, name in zip(axes, names, strict=True):
+        points = axis.scatter(
+            [trial["values"][name] for trial in trials],
+            [trial["val_top1"] for trial in trials],
+            c=[trial["epochs"] for trial in trials],
+            cmap="viridis",
+            vmin=1,
+            vmax=max(2, epochs),
+        )
+        if getattr(distributions[name], "log", False):
+            axis.set_xscale("log")
+        axis.set_xlabel(name)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("val top-1")
+    figure.colorbar(points, ax=axes, label="epochs trained")
+    return figure
+
+
+def _importance(study: "optuna.Study") -> Figure:
+    from optuna.importance import get_param_importances
+
+    importance = dict(reversed(get_param_importances(study).items()))
+    figure = Figure(figsize=(6, 1.2 + 0.5 * len(importance)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(list(importance), list(importance.values()), color="#1f5fbf")
+    axis.set(xlabel="importance (PED-ANOVA), of what was tried", xlim=(0, 1))
+    return figure

@@ -1,0 +1,84 @@
+"""The trials of a search: each a run of the phase, with its place in MLflow below the search's."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.runs.config import Job
+from hhmnet_platform.runs.launch import train_run
+from hhmnet_platform.runs.publish import publish
+from hhmnet_platform.runs.run import Run, prepare_run
+from hhmnet_platform.search.config import METRIC, Search, objective_of, trial_job
+from hhmnet_platform.search.display import said_of
+from hhmnet_platform.search.report import finished
+from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
+from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.tracking.background import Tracker
+from hhmnet_platform.tracking.client import writing
+from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def run_trial(values: dict[str, Any], job: Search, plan: Plan, parent: str) -> None:
+    """Trains the phase with these values, reporting val top-1 epoch by epoch to Tune.
+
+    Args:
+        values: Of the space.
+        job: The search.
+        plan: The layout of each trial.
+        parent: The search's run of MLflow.
+    """
+    from ray import tune
+
+    trial, run = _trial(job, values, parent)
+
+    def report(record: Mapping[str, Any]) -> None:
+        top1 = record["metrics"][objective_of(job)]["val/top1"]
+        tune.report({METRIC: top1, "epoch": record["epoch"], "run": run.folder.name})
+
+    train_run(trial, run, plan, report)
+
+
+def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
+    """Writes what MLflow missed of trials that ended while it was away.
+
+    Raises InputError where it is away still.
+    """
+    for trial in finished(study):
+        _, run = _trial(job, trial.params, parent)
+        result = run.folder.read_json(RESULT)
+        if result is None:
+            with writing(run.tracked.uri):
+                writer = MlflowWriter(run.tracked)
+                writer.connect()
+                writer.write(_history(run.folder))
+                writer.finish(Ending("KILLED", {}))
+        elif run.folder.read_json(TRACKED) is None:
+            publish(run, result, Tracker(MlflowWriter(run.tracked), print))
+
+
+def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Run]:
+    """A trial as a job, and what it comes to."""
+    trial = trial_job(job, values)
+    run = prepare_run(trial, Workspace(absolute(job.workspace)), trial.data.store)
+    tags = {**run.tracked.tags, "hhmnet.search": job.study}
+    tracked = replace(run.tracked, parent=parent, tags=tags, title=said_of(values))
+    return trial, replace(run, tracked=tracked)
+
+
+def _history(place: RunFolder) -> list[dict[str, Any]]:
+    """Of a run that was stopped: what its newest checkpoint carries."""
+    checkpoints = sorted(name for name in place.place.names() if name.startswith("epoch-"))
+    for name in reversed(checkpoints):
+        try:
+            history: list[dict[str, Any]] = json.loads(place.sub(name).read("state.json"))[
+                "history"
+            ]
+        except (FileNotFoundError, ValueError):  # it was being written
+            continue
+        return history
+    return []

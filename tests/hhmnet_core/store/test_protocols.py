@@ -1,0 +1,140 @@
+"""Protocols: who trains, who chooses, who tests."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.protocols import (
+    Protocol,
+    divide,
+    fold_selection,
+    protocol_name,
+    split,
+)
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.writing import write_store
+
+VIEW = Protocol({"camera": [1, 2]}, {"camera": [3]})
+
+
+def groups_of(subject: list[int], camera: list[int]) -> dict[str, np.ndarray]:
+    zeros = [0] * len(subject)
+    facts = {"subject": subject, "camera": camera, "setup": zeros}
+    return {name: np.array(values, dtype=np.int64) for name, values in facts.items()}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
+    """11 subjects before 3 cameras, one clip each."""
+    folder = tmp_path_factory.mktemp("protocols")
+    joints = np.zeros((1, 1, 20, 3), np.float32)
+    write_store(
+        folder / "store",
+        (Clip(f"s{s}v{v}", 0, s, v, 0, joints) for s in range(1, 12) for v in (1, 2, 3)),
+        dataset="made",
+        layout="kinect_v1_20",
+        class_names=("a",),
+        protocols={
+            "view": VIEW,
+            "subject": Protocol({"subject": list(range(1, 10))}, {"subject": [10, 11]}),
+            "one": Protocol({"subject": [4], "camera": [1, 2]}, {"subject": [5]}),
+            "no train": Protocol({"setup": [7]}, {"camera": [3]}),
+            "no test": Protocol({"camera": [1]}, {"setup": [7]}),
+        },
+        source={},
+    )
+    return load_clips(folder / "store", folder / "cache")
+
+
+def test_val_is_every_fifth_training_subject(clips: ClipSet) -> None:
+    parts = split(clips, "view", "val")
+    assert set(clips.subjects[parts.val]) == {5, 10}
+    assert set(clips.cameras[parts.val]) == set(clips.cameras[parts.train]) == {1, 2}
+    assert set(clips.cameras[parts.test]) == {3}
+    # Cross-view: the same people are seen again, only from elsewhere.
+    assert set(clips.subjects[parts.test]) == set(range(1, 12))
+    assert [len(parts.train), len(parts.val), len(parts.test)] == [18, 4, 11]
+    assert clips.manifest.counts["view"] == {"train": 18, "val": 4, "test": 11}
+
+
+def test_cross_subject_keeps_people_apart(clips: ClipSet) -> None:
+    parts = split(clips, "subject", "val")
+    people = [set(clips.subjects[getattr(parts, part)]) for part in ("train", "val", "test")]
+    assert people == [{1, 2, 3, 4, 6, 7, 8, 9}, {5}, {10, 11}]
+
+
+def test_literature_carves_nothing(clips: ClipSet) -> None:
+    parts = split(clips, "view", "literature")
+    assert [len(parts.train), len(parts.val), len(parts.test)] == [22, 0, 11]
+
+
+def test_folds_hold_every_training_clip_out_once(clips: ClipSet) -> None:
+    folds = [split(clips, "view", fold_selection(fold, 3)) for fold in (1, 2, 3)]
+    whole = split(clips, "view", "literature")
+    held_out = np.concatenate([parts.val for parts in folds])
+    assert sorted(held_out) == whole.train.tolist()
+    for parts in folds:
+        assert sorted([*parts.train, *parts.val]) == whole.train.tolist()
+        assert not set(clips.subjects[parts.train]) & set(clips.subjects[parts.val])
+        np.testing.assert_array_equal(parts.test, whole.test)
+
+
+def test_empty_name_is_the_first_protocol(clips: ClipSet) -> None:
+    assert protocol_name(clips.manifest.protocols, "") == "view"
+    np.testing.assert_array_equal(split(clips, "", "val").train, split(clips, "view", "val").train)
+
+
+def test_fewer_than_five_subjects_set_the_last_aside() -> None:
+    parts = divide(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
+    assert [parts.train.tolist(), parts.val.tolist(), parts.test.tolist()] == [[1, 2], [0], [3]]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "selection", "said"),
+    [
+        ("nope", "val", "Unknown protocol 'nope'; the store has view, subject, one"),
+        ("view", "best", "Unknown selection 'best'; expected val, literature, or a fold"),
+        ("view", "fold-6-of-5", "Unknown selection 'fold-6-of-5'"),
+        ("view", "fold-1-of-1", "Unknown selection 'fold-1-of-1'"),
+        ("view", "fold-1-of-12", "view trains on fewer subjects than fold-1-of-12 needs"),
+        ("one", "val", "one trains on a single subject"),
+        ("no train", "val", "no train finds no train clips"),
+        ("no test", "val", "no test finds no test clips"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(
+    clips: ClipSet, protocol: str, selection: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        split(clips, protocol, selection)
+
+
+def test_single_subject_does_for_the_literature(clips: ClipSet) -> None:
+    assert len(split(clips, "one", "literature").train) == 2
+
+
+def test_unknown_field_and_overlap_are_refused() -> None:
+    with pytest.raises(InputError, match="names view; expected fields of subject"):
+        Protocol({"view": [1]}, {"camera": [2]})
+    with pytest.raises(InputError, match="1 clips would both train and test"):
+        divide(groups_of([1, 2], [1, 3]), Protocol({}, {"camera": [3]}), "val")
+
+
+@given(facts=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=60))
+def test_parts_never_share_a_clip_nor_train_and_val_a_subject(
+    facts: list[tuple[int, int]],
+) -> None:
+    groups = groups_of([subject for subject, _ in facts], [camera for _, camera in facts])
+    parts = divide(groups, VIEW, "val")
+    everyone = np.concatenate([parts.train, parts.val, parts.test])
+    assert sorted(everyone) == list(range(len(facts)))
+    for part in (parts.train, parts.val, parts.test):
+        assert part.tolist() == sorted(part)
+    train, val = (set(groups["subject"][part]) for part in (parts.train, parts.val))
+    assert not train & val
+    assume(len(train | val) > 1)
+    assert train and val
+    assert len(val) <= max(1, len(train | val) // 5)

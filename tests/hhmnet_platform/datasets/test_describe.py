@@ -1,0 +1,112 @@
+"""What a store holds, in words and drawn, and whether it is whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from matplotlib.image import imread
+from video_files import own_files
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.own_layout import fields_of
+from hhmnet_core.store.reading import load_clips
+from hhmnet_platform.datasets.builders import prepare_own, prepare_synthetic
+from hhmnet_platform.datasets.describe import counted, describe, draw_store, verify
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    prepare_synthetic(str(tmp_path / "store"), clips_per_class=2, stream="none")
+    return str(tmp_path / "store")
+
+
+def test_whole_store_is_said_to_be_whole(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verify(store)
+    assert f"{store} is whole: 42 clips in 1 shard" in capsys.readouterr().out
+
+
+def test_damaged_shard_is_named(store: str) -> None:
+    shard = Path(store, "clips-00000.parquet")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"clips-00000\.parquet .* is damaged \(its sha256"):
+        verify(store)
+
+
+def test_store_is_described_and_drawn(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    describe(store, str(tmp_path / "shown" / "store.png"))
+    said = capsys.readouterr().out
+    assert "synthetic" in said and "cross-subject" in said
+    pixels = imread(tmp_path / "shown" / "store.png")
+    assert pixels.shape[:2] == (1100, 1400) and np.ptp(pixels) == 1
+
+
+def test_figure_counts_what_the_store_holds(store: str) -> None:
+    manifest = prepare_synthetic(store, clips_per_class=2, stream="none").manifest
+    titles = {axis.get_title(): axis for axis in draw_store(store, manifest).axes}
+    bars = titles["clips of each class"].patches
+    assert [bar.get_height() for bar in bars] == [2] * 21
+    assert [b.get_height() for b in titles["clips of each subject"].patches] == [21, 21]
+    assert sum(title.startswith(tuple(manifest.class_names)) for title in titles) == 6
+
+
+def test_figure_that_cannot_be_written_is_one_error(store: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"Cannot write x\.png"):
+        describe(store, str(tmp_path / "file" / "x.png"))
+
+
+def test_numbers_are_counted_in_words() -> None:
+    assert (counted(1, "clip"), counted(2000, "clip")) == ("1 clip", "2,000 clips")
+
+
+def test_images_of_a_store_with_video_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = own_files(tmp_path)
+    prepare_own(index, "kinect_v1_20", str(tmp_path / "store"), workers=1)
+    describe(str(tmp_path / "store"), str(tmp_path / "mine.png"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "rgb, 1 clip of 8 images, 112 x 112; 100.0% of the joints inside" in said
+    assert "clips without video" in said and "left_out.csv" in said
+    pixels = imread(tmp_path / "mine-video.png")
+    assert pixels.shape[1] == 1360 and np.ptp(pixels) > 0.9
+
+
+def test_test_clips_that_train_under_another_name_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, joints in zip(
+        "xyz", np.random.default_rng(3).normal(size=(3, 8, 20, 3)), strict=True
+    ):
+        np.save(tmp_path / f"{name}.npy", joints.astype(np.float32))
+    rows = ("a,wave,1,x.npy", "b,wave,2,x.npy", "c,clap,1,y.npy", "d,clap,2,z.npy")
+    (tmp_path / "clips.csv").write_text("\n".join(("sample_id,label,subject,skeleton", *rows)))
+    prepare_own(str(tmp_path / "clips.csv"), "kinect_v1_20", str(tmp_path / "store"), workers=1)
+    describe(str(tmp_path / "store"), str(tmp_path / "store.png"))
+    said = (
+        "note: 1 of 2 test clips of protocol cross-subject are copies of training clips, such as b"
+    )
+    assert said in capsys.readouterr().out
+
+
+def test_layout_of_ones_own_is_kept_in_the_store(tmp_path: Path) -> None:
+    layout = fields_of(get_layout("kinect_v1_20")) | {"name": "mine"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(layout))
+    index = own_files(tmp_path)
+    made = prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
+    (tmp_path / "mine.yaml").unlink()
+    assert made.manifest.layout == "mine" and made.manifest.own_layout == layout
+    assert fields_of(load_clips(tmp_path / "store", tmp_path / "cache").manifest.skeleton) == layout
+    built_in = prepare_own(index, "kinect_v1_20", str(tmp_path / "other"), workers=1)
+    assert built_in.manifest.digest != made.manifest.digest
+    with pytest.raises(InputError, match=r"no layout at .*mine\.yaml: expected a YAML file"):
+        prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
+    (tmp_path / "mine.yaml").write_text("{")
+    with pytest.raises(InputError, match="is not YAML"):
+        prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)

@@ -1,0 +1,33 @@
+import subprocess
+import sys
+import time
+
+from hhmnet_platform.runs.startup import Startup, process_began
+
+
+def test_parts_follow_each_other() -> None:
+    startup = Startup(100.0)
+    startup.mark("imports", 102.0)
+    startup.mark("Ray", 106.5)
+    assert str(startup) == "first step after 6.5 s: imports 2.0, Ray 4.5"
+
+
+def test_part_ends_now_unless_told_otherwise() -> None:
+    before = time.time()
+    startup = Startup(before)
+    startup.mark("imports")
+    assert before <= startup.ended["imports"] <= time.time()
+
+
+def test_process_began_before_what_it_does() -> None:
+    before = time.time()
+    code = "from hhmnet_platform.runs.startup import process_began; print(process_began())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert before - 0.1 < float(done.stdout) < time.time()
+    assert process_began() < before
+
+
+def test_messages_need_neither_torch_nor_ray() -> None:
+    code = "import sys, hhmnet_platform.runs.messages; print({'torch', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,102 @@
+"""What a search may change: the config's own fields, with values that the config takes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.cli import given
+from hhmnet_platform.overrides import configured
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.search.config import Phase2Search
+from hhmnet_platform.search.space import Dimension, dimension, distributions
+
+
+def test_distributions_follow_the_fields() -> None:
+    space = {
+        "contrast.temperature": Dimension(0.03, 0.5, log=True),
+        "contrast.weight": Dimension(0, 1),
+        "optim.batch": Dimension(8.0, 32.0),
+        "model.mask": Dimension(choices=[True, False]),
+        "optim.lr": Dimension(choices=[0.001, 1]),
+        "augment.roll": Dimension(0, 30),  # null by default
+    }
+    found = distributions(Phase1Job(), space)
+    assert found == {
+        "contrast.temperature": FloatDistribution(0.03, 0.5, log=True),
+        "contrast.weight": FloatDistribution(0.0, 1.0),
+        "optim.batch": IntDistribution(8, 32),
+        "model.mask": CategoricalDistribution([True, False]),
+        "optim.lr": CategoricalDistribution([0.001, 1.0]),
+        "augment.roll": FloatDistribution(0.0, 30.0),
+    }
+
+
+def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text("space: {guidance.mode: {choices: [off, uniform]}}")
+    space = given("search.py", None, Phase2Search, ["--config", str(file)]).space
+    assert distributions(Phase2Job(), space) == {
+        "guidance.mode": CategoricalDistribution(["off", "uniform"])
+    }
+
+
+def test_values_go_where_they_belong_and_nowhere_else() -> None:
+    job = Phase1Job()
+    changed = configured(job, {"contrast.temperature": 0.2, "optim.epochs": 5, "seed": 4})
+    assert (changed.contrast.temperature, changed.optim.epochs, changed.seed) == (0.2, 5, 4)
+    assert (job.contrast.temperature, job.seed) == (0.1, 1)
+    assert configured(changed, {"contrast.temperature": 0.1, "optim.epochs": 12, "seed": 1}) == job
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({}, "space is missing"),
+        ({"contrast.temprature": Dimension(0.1, 0.5)}, "is no field .*contrast has weight"),
+        ({"contrast": Dimension(0.1, 0.5)}, "space.contrast is no field that can be searched"),
+        ({"nothing.there": Dimension(0.1, 0.5)}, "PART.FIELD of data, model, augment, contrast"),
+        ({1: Dimension(0.1, 0.5)}, "space.1 is no field"),
+        ({"workers": Dimension(1, 2)}, "space.workers is no field that can be searched"),
+        ({"seed": Dimension(1, 2)}, "space.seed is no field that can be searched"),
+        ({"data.selection": Dimension(choices=["literature"])}, "a search chooses by val"),
+        ({"data.store": Dimension(choices=["a", "b"])}, "on other data cannot be compared"),
+        ({"optim.epochs": Dimension(2, 5)}, "--epochs says how long a trial is"),
+        ({"model.widths": Dimension(choices=[16])}, "neither a number nor a word"),
+        ({"contrast.temperature": Dimension(choices=["a"])}, "finite numbers, but has 'a'"),
+        ({"contrast.temperature": Dimension(choices=[None, 0.1])}, "finite numbers, but has None"),
+        ({"contrast.temperature": Dimension(choices=[False, 1])}, "finite numbers, but has False"),
+        ({"contrast.temperature": Dimension(0.1, float("inf"))}, "finite numbers, but has inf"),
+        ({"optim.batch": Dimension(4, float("inf"))}, "whole numbers, but has inf"),
+        ({"optim.batch": Dimension(4.2, 4.9)}, "whole numbers, but has 4.2"),
+        ({"optim.batch": Dimension(choices=[8, 8])}, "has a choice twice"),
+        ({"model.rerank": Dimension(choices=["false"])}, "true or false, but has 'false'"),
+        ({"optim.lr": Dimension()}, "either low and high, or choices"),
+        ({"optim.lr": Dimension(0.1, 0.2, choices=[0.1])}, "either low and high, or choices"),
+        ({"optim.lr": Dimension(0.2, 0.1)}, "must have low < high"),
+        ({"optim.lr": Dimension(0.0, 0.1, log=True)}, "low > 0 with log"),
+        ({"model.mask": Dimension(0, 1)}, "is no number, so it needs choices"),
+        ({"contrast.temperature": Dimension(0.0, 0.5)}, "contrast.temperature must be above 0"),
+        ({"optim.name": Dimension(choices=["adamw", "lion"])}, "lion"),
+    ],
+)
+def test_bad_spaces_are_named(space: dict[Any, Dimension], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        distributions(Phase1Job(), space)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([0.1, 0.5], "is \\[0.1, 0.5\\], but expected {low: ..., high: ...}"),
+        (None, "is None, but expected"),
+        ({"lo": 0.1, "high": 0.5}, "but expected {low"),
+        ({"choices": 3}, "choices must be a list, but is 3"),
+        ({"low": 0.1, "high": 0.5, "log": "yes"}, "log must be true or false"),
+    ],
+)
+def test_dimensions_that_cannot_be_read_are_named(given: Any, said: str) -> None:
+    with pytest.raises(InputError, match=f"space.optim.lr.*{said}"):
+        dimension("optim.lr", given)

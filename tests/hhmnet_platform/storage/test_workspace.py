@@ -1,0 +1,98 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.cli import given
+from hhmnet_platform.fusion.search_weights import FusionSearch
+from hhmnet_platform.fusion.select_ensemble import EnsembleJob
+from hhmnet_platform.hashing import flat, run_name
+from hhmnet_platform.pipeline import Pipeline
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.search.config import Phase1Search
+from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.tracking.uri import TRACKING_SCHEMES
+
+
+@dataclass
+class Inner:
+    rate: float = 0.5
+    branches: tuple[tuple[int, int], ...] = ((3, 1), (5, 2))
+
+
+@dataclass
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    seed: int = 1
+
+
+def test_flat_names_plain_values() -> None:
+    assert flat(Outer()) == {"inner.rate": 0.5, "inner.branches": [[3, 1], [5, 2]], "seed": 1}
+
+
+def test_run_name_follows_from_the_science_alone() -> None:
+    science = flat(Outer())
+    name = run_name("nw_ucla", "phase1", science)
+    assert name.startswith("nw_ucla-phase1-") and len(name) == len("nw_ucla-phase1-") + 8
+    assert run_name("nw_ucla", "phase1", dict(reversed(science.items()))) == name
+    assert run_name("nw_ucla", "phase1", {**science, "seed": 2}) != name
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "x" * 101, "ä"])
+def test_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="cannot be used"):
+        check_name(name)
+
+
+def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("workspace") == str(tmp_path / "workspace")
+    assert absolute("memory://bucket/workspace/") == "memory://bucket/workspace"
+
+
+@pytest.mark.parametrize(
+    "kind", [Phase1Job, Phase2Job, Pipeline, Phase1Search, FusionSearch, EnsembleJob]
+)
+def test_environment_says_where_everything_goes(
+    kind: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = given("job", None, kind, [])
+    assert (job.workspace, job.tracking_uri) == ("workspace", "")
+    monkeypatch.setenv("HHMNET_WORKSPACE", "s3://bucket/hhmnet")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    job = given("job", None, kind, [])
+    assert (job.workspace, job.tracking_uri) == ("s3://bucket/hhmnet", "http://127.0.0.1:5000")
+    job = given("job", None, kind, ["--workspace=here", "--tracking_uri="])
+    assert (job.workspace, job.tracking_uri) == ("here", "")
+
+
+def test_remote_workspace_needs_a_tracking_server() -> None:
+    workspace = Workspace("memory://bucket/workspace")
+    with pytest.raises(InputError, match="--tracking_uri"):
+        workspace.tracking_uri("")
+    assert workspace.tracking_uri("http://mlflow:5000") == "http://mlflow:5000"
+
+
+@pytest.mark.parametrize("uri", ["htp://mlflow:5000", "localhost:5000", "s3://bucket/mlruns"])
+def test_tracking_uri_of_a_kind_that_mlflow_does_not_know(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(InputError, match=f"cannot track at {uri}.*sqlite:///FILE"):
+        Workspace(str(tmp_path)).tracking_uri(uri)
+
+
+def test_tracking_schemes_are_those_that_mlflow_registers() -> None:
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    assert set(_tracking_store_registry._registry) == TRACKING_SCHEMES
+
+
+def test_workspace_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"The workspace .* cannot be written \(Not a directory\)"):
+        Workspace(str(tmp_path / "file" / "workspace")).check_writable()
+
+
+def test_check_writable_leaves_nothing_behind(tmp_path: Path) -> None:
+    Workspace(str(tmp_path)).check_writable()
+    assert list(tmp_path.iterdir()) == []
