@@ -21,6 +21,7 @@ from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.tune import run_search
 from hhmnet_platform.storage.run_folder import RESULT
 from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.experiments import experiment_name
 
 
@@ -109,7 +110,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
         return
     run_fusion_search(
         FusionSearch(
-            runs=[result["tags"]["hhmnet.phase1"], name],
+            runs=[result["tags"][tags.GUIDE], name],
             workspace=workspace.uri,
             tracking_uri=job.tracking_uri,
         )

@@ -81,17 +81,6 @@ class Plan:
             )
         return replace(self, sizes=sizes)
 
-    def tags(self) -> dict[str, str]:
-        """For MLflow; of workers whose number may change, what is known beforehand."""
-        ends = sorted({self.sizes[0], self.workers})
-        return {
-            "hhmnet.workers": ":".join(map(str, ends)),
-            "hhmnet.modality_parallel": str(
-                self.given or ("4, 2 or 1" if self.is_elastic else self.modality_parallel)
-            ),
-            "hhmnet.device": "cuda" if self.gpu else "cpu",
-        }
-
     def __str__(self) -> str:
         device = "GPU" if self.gpu else "CPU"
         if self.is_elastic:

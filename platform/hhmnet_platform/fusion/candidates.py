@@ -14,6 +14,7 @@ from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import PARTS, scores_of
 from hhmnet_platform.storage.workspace import Workspace, check_name
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import quieten
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.uri import database_of
@@ -117,7 +118,7 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
             )
         for member in TRAINED[result["phase"]]:
             val, test = (scores_of(run, member, part) for part in PARTS)
-            guide = result["tags"].get("hhmnet.phase1", "")
+            guide = result["tags"].get(tags.GUIDE, "")
             candidates.append(Candidate(run.name, member, val, test, "", result["phase"], guide))
     return candidates
 
@@ -187,7 +188,7 @@ def of_mlflow(
             runs of more than one data set, or none that can be a candidate.
     """
     client, runs = _search(uri, experiment, filter_string)
-    data_sets = {run.data.tags["hhmnet.dataset"] for run in runs}
+    data_sets = {run.data.tags[tags.DATASET] for run in runs}
     if len(data_sets) > 1:
         raise InputError(
             f"The runs of {experiment} are of several data sets ({', '.join(sorted(data_sets))}): "
@@ -196,8 +197,8 @@ def of_mlflow(
     candidates: list[Candidate] = []
     rejected: list[Rejected] = []
     for run in runs:  # the newest first
-        tags = run.data.tags
-        name = f"{tags['hhmnet.run']}/{tags['hhmnet.modality']}"
+        run_tags = run.data.tags
+        name = f"{run_tags[tags.RUN]}/{run_tags[tags.MODALITY]}"
         reason = _unfit(run)
         if not reason:
             found = _read(client, run, name)
@@ -254,16 +255,16 @@ def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClien
     except (MlflowException, SQLAlchemyError) as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(f"MLflow at {uri} cannot be asked ({said}).") from error
-    ours = [run for run in runs if run.data.tags.get("hhmnet.phase") in TRAINED]
-    return client, [run for run in ours if run.data.tags["hhmnet.modality"] != FUSION]
+    ours = [run for run in runs if run.data.tags.get(tags.PHASE) in TRAINED]
+    return client, [run for run in ours if run.data.tags[tags.MODALITY] != FUSION]
 
 
 def _unfit(run: "Run") -> str:
-    tags = run.data.tags
+    run_tags = run.data.tags
     if run.info.status != "FINISHED":
         return f"is {run.info.status.lower()}"
-    if tags["hhmnet.selection"] != "val":
-        return f"has no val that it chose by (selection {tags['hhmnet.selection']})"
+    if run_tags[tags.SELECTION] != "val":
+        return f"has no val that it chose by (selection {run_tags[tags.SELECTION]})"
     return ""
 
 
@@ -271,7 +272,7 @@ def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
     """The candidate, or why there is none."""
     from mlflow.exceptions import MlflowException
 
-    tags = run.data.tags
+    run_tags = run.data.tags
     try:
         with tempfile.TemporaryDirectory() as folder:
             local = client.download_artifacts(run.info.run_id, "scores", folder)
@@ -281,13 +282,13 @@ def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
     except InputError as error:
         return f"has no usable score table ({error})"
     return Candidate(
-        run=tags["hhmnet.run"],
-        member=tags["hhmnet.modality"],
+        run=run_tags[tags.RUN],
+        member=run_tags[tags.MODALITY],
         val=val,
         test=test,
         run_id=run.info.run_id,
-        phase=tags["hhmnet.phase"],
-        guide=tags.get("hhmnet.phase1", ""),
+        phase=run_tags[tags.PHASE],
+        guide=run_tags.get(tags.GUIDE, ""),
         page=f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
     )
 

@@ -21,6 +21,7 @@ from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.scores import scores_of
 from hhmnet_platform.storage.workspace import Workspace, fetched
+from hhmnet_platform.tracking import tags
 
 FEWEST, MOST = 2, 100
 
@@ -81,7 +82,7 @@ def out_of_fold(
             val=stacked([scores_of(twin, member, VAL) for twin in twins[run.name]]),
             test=scores_of(run, member, "test"),
             phase=_phase(run),
-            guide=run.result()["tags"].get("hhmnet.phase1", ""),
+            guide=run.result()["tags"].get(tags.GUIDE, ""),
         )
         for run in runs
         for member in TRAINED[_phase(run)]
@@ -99,5 +100,5 @@ def _job_of(run: RunFolder) -> Job:
         config = fetched(run.uri, stack, ["config.yaml"]) / "config.yaml"
         job = given("config.yaml", None, kind, ["--config", str(config)])
     if isinstance(job, Phase2Job):
-        return replace(job, phase1=run.result()["tags"]["hhmnet.phase1"])
+        return replace(job, phase1=run.result()["tags"][tags.GUIDE])
     return job

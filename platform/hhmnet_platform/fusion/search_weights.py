@@ -38,6 +38,7 @@ from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.labels import HEAD, KEY, METRIC, percent
 from hhmnet_platform.storage.scores import PARTS
 from hhmnet_platform.storage.workspace import Workspace, absolute, default_workspace
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, check_tracking, find, track
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.uri import default_tracking
@@ -261,7 +262,7 @@ def _tracked(
     return Derived(
         experiment=experiment,
         name=name,
-        tags={"hhmnet.phase": "fusion", "hhmnet.data_digest": said["digest"]},
+        tags={tags.PHASE: "fusion", tags.DATA_DIGEST: said["digest"]},
         params={"trials": job.trials, "evaluations": job.evaluations, "seed": job.seed}
         | ({"folds": job.folds} if job.folds else {})
         | {f"weight/{each}": f"{weight:.4f}" for each, weight in best["weights"].items()},

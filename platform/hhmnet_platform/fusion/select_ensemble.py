@@ -13,6 +13,7 @@ from hhmnet_platform.fusion.ensemble_report import page_of, show
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.labels import METRIC, percent
 from hhmnet_platform.storage.workspace import Workspace, absolute, default_workspace
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, find, track
 from hhmnet_platform.tracking.uri import default_tracking
 
@@ -141,9 +142,9 @@ def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str,
         experiment=job.experiment,
         name=name,
         tags={
-            "hhmnet.phase": "ensemble",
-            "hhmnet.data_digest": ensemble.candidates[0].val.digest,
-            "hhmnet.members": json.dumps(members),
+            tags.PHASE: "ensemble",
+            tags.DATA_DIGEST: ensemble.candidates[0].val.digest,
+            tags.MEMBERS: json.dumps(members),
         },
         params={f"selection.{key}": value for key, value in asdict(job.selection).items()}
         | {"filter": job.filter, "candidates": len(ensemble.candidates)},

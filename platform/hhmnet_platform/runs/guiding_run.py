@@ -8,6 +8,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_platform.storage.run_folder import RESULT, RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import quieten
 
 
@@ -85,6 +86,6 @@ def _name_in_mlflow(run_id: str, uri: str) -> str:
 
     quieten()
     try:
-        return str(MlflowClient(uri).get_run(run_id).data.tags["hhmnet.run"])
+        return str(MlflowClient(uri).get_run(run_id).data.tags[tags.RUN])
     except (MlflowException, KeyError) as error:
         raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error

@@ -18,6 +18,7 @@ from hhmnet_platform.runs.run import Run, prepare_run, store_of
 from hhmnet_platform.runs.startup import Startup
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED
 from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
 from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
 
@@ -164,7 +165,7 @@ def _fit(
     # Imports Ray Train: before MLflow, which would be imported at the same time.
     from hhmnet_platform.runs.driver import Training
 
-    tracked = replace(run.tracked, tags={**run.tracked.tags, **plan.tags()})
+    tracked = replace(run.tracked, tags={**run.tracked.tags, **mesh_tags(plan)})
     tracker = Tracker(MlflowWriter(tracked), display.say)
     try:
         training = Training(job, run, plan, display, tracker, startup, on_epoch)
@@ -175,3 +176,15 @@ def _fit(
         stopped = is_end or isinstance(error, KeyboardInterrupt)
         tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
         raise
+
+
+def mesh_tags(plan: Plan) -> dict[str, str]:
+    """Tags of a run's mesh; of an elastic run, the range of its workers."""
+    ends = sorted({plan.sizes[0], plan.workers})
+    return {
+        tags.WORKERS: ":".join(map(str, ends)),
+        tags.MODALITY_PARALLEL: str(
+            plan.given or ("4, 2 or 1" if plan.is_elastic else plan.modality_parallel)
+        ),
+        tags.DEVICE: "cuda" if plan.gpu else "cpu",
+    }

@@ -28,6 +28,7 @@ from hhmnet_platform.storage.checkpoints import Point, checkpoint_name
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import PARTS, scores_of
 from hhmnet_platform.storage.workspace import fetched
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
 from hhmnet_platform.tracking.run_writer import Ending
 
@@ -129,7 +130,7 @@ def _layout_tags(result: Mapping[str, Any]) -> dict[str, str]:
         f"{data} x {modality} {Point(epoch, step)}"
         for epoch, step, data, modality in result.get("layouts", ())
     ]
-    return {"hhmnet.layouts": "; ".join(noted)} if noted else {}
+    return {tags.MESH_HISTORY: "; ".join(noted)} if noted else {}
 
 
 def fuse_with_skeleton(run: Run) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job, phase_of
 from hhmnet_platform.runs.guiding_run import finished_phase1, phase1_result, weights_digest
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.environment import environment_tags
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.run_writer import TrackedRun
@@ -90,7 +91,7 @@ def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
         yield absolute(job.data.store)
         return
     if isinstance(job, Phase2Job):
-        yield str(phase1_result(job.phase1, workspace, job.tracking_uri)[1]["tags"]["hhmnet.store"])
+        yield str(phase1_result(job.phase1, workspace, job.tracking_uri)[1]["tags"][tags.STORE])
         return
     uri = workspace.at("data/synthetic")
     if keep or "manifest.json" in folder(uri).names():
@@ -145,13 +146,13 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         members=MEMBERS[phase],
         params=science,
         tags={
-            "hhmnet.phase": phase,
-            "hhmnet.dataset": manifest.dataset,
-            "hhmnet.protocol": protocol,
-            "hhmnet.selection": config.data.selection,
-            "hhmnet.data_digest": digest,
-            "hhmnet.store": store,
-            **({"hhmnet.phase1": guide.name} if guide else {}),
+            tags.PHASE: phase,
+            tags.DATASET: manifest.dataset,
+            tags.PROTOCOL: protocol,
+            tags.SELECTION: config.data.selection,
+            tags.DATA_DIGEST: digest,
+            tags.STORE: store,
+            **({tags.GUIDE: guide.name} if guide else {}),
             **environment_tags(),
         },
         dataset=manifest.dataset,

@@ -15,6 +15,7 @@ from hhmnet_platform.search.display import said_of
 from hhmnet_platform.search.report import finished
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
 from hhmnet_platform.tracking.client import writing
 from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
@@ -65,8 +66,8 @@ def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Ru
     """A trial as a job, and what it comes to."""
     trial = trial_job(job, values)
     run = prepare_run(trial, Workspace(absolute(job.workspace)), trial.data.store)
-    tags = {**run.tracked.tags, "hhmnet.search": job.study}
-    tracked = replace(run.tracked, parent=parent, tags=tags, title=said_of(values))
+    all_tags = {**run.tracked.tags, tags.SEARCH: job.study}
+    tracked = replace(run.tracked, parent=parent, tags=all_tags, title=said_of(values))
     return trial, replace(run, tracked=tracked)
 
 

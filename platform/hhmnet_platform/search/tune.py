@@ -40,6 +40,7 @@ from hhmnet_platform.search.study import open_study
 from hhmnet_platform.search.trials import catch_up, run_trial
 from hhmnet_platform.storage.run_folder import alone_in
 from hhmnet_platform.storage.workspace import Workspace, absolute, check_name, default_workspace
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, begin, end, stop_children
 from hhmnet_platform.tracking.uri import default_tracking
 
@@ -91,7 +92,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     parent = Derived(
         experiment=first.tracked.experiment,
         name=job.study,
-        tags={"hhmnet.phase": "search", "hhmnet.data_digest": first.tracked.digest},
+        tags={tags.PHASE: "search", tags.DATA_DIGEST: first.tracked.digest},
         params={f"space/{name}": _said(each) for name, each in job.space.items()},
         metrics={},
         note=_note(job, study),

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import alone, patient, quieten, writing
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def begin(uri: str, run: Derived, artifacts: str = "") -> tuple[str, str]:
         made = known[0] if known else client.create_run(number, run_name=run.name)
         run_id = str(made.info.run_id)
         client.update_run(run_id, status="RUNNING")
-        tags = {**run.tags, "hhmnet.derived": run.name, "mlflow.note.content": run.note}
+        all_tags = {**run.tags, tags.DERIVED: run.name, "mlflow.note.content": run.note}
         client.log_batch(
             run_id,
             params=[Param(key, str(value)) for key, value in run.params.items()],
-            tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in tags.items()],
+            tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in all_tags.items()],
         )
         return number, run_id
 
@@ -146,4 +147,4 @@ def _experiment(client: "MlflowClient", run: Derived, artifacts: str) -> str:
 
 
 def _named(client: "MlflowClient", number: str, name: str) -> list["Run"]:
-    return list(client.search_runs([number], f"tags.`hhmnet.derived` = '{name}'"))
+    return list(client.search_runs([number], f"tags.`{tags.DERIVED}` = '{name}'"))

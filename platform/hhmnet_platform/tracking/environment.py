@@ -8,25 +8,27 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from hhmnet_platform.tracking import tags
+
 
 def environment_tags() -> dict[str, str]:
     """Tags for tracking, of the process that submits the run."""
-    tags = {
-        "hhmnet.python": platform.python_version(),
-        "hhmnet.host": socket.gethostname(),
-        **{f"hhmnet.{name}": version(name) for name in ("torch", "ray", "mlflow")},
+    found = {
+        tags.PYTHON: platform.python_version(),
+        tags.HOST: socket.gethostname(),
+        **{f"{tags.PREFIX}{name}": version(name) for name in ("torch", "ray", "mlflow")},
     }
     try:
-        tags["mlflow.user"] = getpass.getuser()
+        found["mlflow.user"] = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         pass
     commit = os.environ.get("HHMNET_GIT_COMMIT") or _git("rev-parse", "HEAD")
     if commit:
-        tags["hhmnet.git_commit"] = tags["mlflow.source.git.commit"] = commit
+        found[tags.GIT_COMMIT] = found["mlflow.source.git.commit"] = commit
     if commit and "HHMNET_GIT_COMMIT" not in os.environ:
         changed = _git("status", "--porcelain", "--untracked-files=no")
-        tags["hhmnet.git_dirty"] = "true" if changed else "false"
-    return tags
+        found[tags.GIT_DIRTY] = "true" if changed else "false"
+    return found
 
 
 def _git(*arguments: str) -> str:

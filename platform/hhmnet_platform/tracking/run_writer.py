@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.members import COLOURS, FUSION
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import alone, patient, quieten
 
 if TYPE_CHECKING:
@@ -175,10 +176,10 @@ class MlflowWriter:
         # Oldest first, and the oldest kept: should there be two, both drivers choose the same.
         for run in client.search_runs(
             [self.experiment_id],
-            filter_string=f"tags.`hhmnet.run` = '{self.run.name}'",
+            filter_string=f"tags.`{tags.RUN}` = '{self.run.name}'",
             order_by=["attributes.start_time ASC"],
         ):
-            found.setdefault(run.data.tags.get("hhmnet.modality", ""), run)
+            found.setdefault(run.data.tags.get(tags.MODALITY, ""), run)
         return found
 
     def _refuse_others(self, found: Iterable["Run"]) -> None:
@@ -194,16 +195,19 @@ class MlflowWriter:
                 )
 
     def _create(self, client: "MlflowClient", member: str) -> "Run":
-        tags = {"hhmnet.run": self.run.name, "hhmnet.modality": member}
+        own_tags = {tags.RUN: self.run.name, tags.MODALITY: member}
         name = self.run.title or self.run.name
         if member != FUSION:
             name = f"{member} · {self.run.name}"
-            tags |= {"mlflow.parentRunId": self.run_ids[FUSION], "mlflow.runColor": COLOURS[member]}
+            own_tags |= {
+                "mlflow.parentRunId": self.run_ids[FUSION],
+                "mlflow.runColor": COLOURS[member],
+            }
         elif self.run.parent:  # among its like: their colours are MLflow's, no two alike
-            tags["mlflow.parentRunId"] = self.run.parent
+            own_tags["mlflow.parentRunId"] = self.run.parent
         else:
-            tags["mlflow.runColor"] = COLOURS[member]
-        return client.create_run(self.experiment_id, tags=tags, run_name=name)
+            own_tags["mlflow.runColor"] = COLOURS[member]
+        return client.create_run(self.experiment_id, tags=own_tags, run_name=name)
 
     def _describe(self, client: "MlflowClient") -> None:
         """Params, tags and data set: MLflow takes equal ones again without a complaint."""

@@ -1,0 +1,29 @@
+"""Names of the MLflow tags that this platform writes; never change one, older runs carry them."""
+
+PREFIX = "hhmnet."
+
+# What a run is.
+RUN = "hhmnet.run"  # name of the run, on its parent and on every child
+MODALITY = "hhmnet.modality"  # the member that a run of MLflow holds: a modality, video or fusion
+PHASE = "hhmnet.phase"  # phase1, phase2, search, fusion or ensemble
+DERIVED = "hhmnet.derived"  # name of a search, a fusion or an ensemble
+SEARCH = "hhmnet.search"  # the study that a trial belongs to
+GUIDE = "hhmnet.phase1"  # the phase-1 run that guides a phase-2 run
+MEMBERS = "hhmnet.members"  # run ids of an ensemble's members, as JSON
+
+# What it was trained on.
+DATASET = "hhmnet.dataset"
+PROTOCOL = "hhmnet.protocol"
+SELECTION = "hhmnet.selection"
+DATA_DIGEST = "hhmnet.data_digest"
+STORE = "hhmnet.store"
+
+# Where it was trained.
+WORKERS = "hhmnet.workers"
+MODALITY_PARALLEL = "hhmnet.modality_parallel"
+MESH_HISTORY = "hhmnet.layouts"  # worker meshes of an elastic run, in order
+DEVICE = "hhmnet.device"
+HOST = "hhmnet.host"
+PYTHON = "hhmnet.python"
+GIT_COMMIT = "hhmnet.git_commit"
+GIT_DIRTY = "hhmnet.git_dirty"
