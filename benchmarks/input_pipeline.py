@@ -26,7 +26,7 @@ from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.fitting import Phase1Config
-from hhmnet_core.training.phase1.trainer import Trainer
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 
 def seconds_of(work: Callable[[int], None], times: int, device: torch.device) -> float:
@@ -46,7 +46,7 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
         data=DataConfig(selection="literature", frames=options.frames),
         optim=OptimConfig(batch=batch),
     )
-    trainer = Trainer(config, load_clips(store), Mesh(), device)
+    trainer = Phase1Trainer(config, load_clips(store), Mesh(), device)
     reader, order = trainer.reader, trainer.epoch_order(1)
 
     def read(step: int) -> None:

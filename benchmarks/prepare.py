@@ -32,8 +32,8 @@ from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.ntu.skeleton_file import parse_skeleton
-from hhmnet_core.store.parts import Plan, make_part
-from hhmnet_core.store.writing import About
+from hhmnet_core.store.building import StorePlan, build_shard
+from hhmnet_core.store.writing import StoreDescription
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from ntu_files import File, Track, read_plainly, standing
@@ -131,10 +131,12 @@ def make_parts(source: str, store: str, first: int, step: int) -> float:
     began = time.process_time()
     recordings = ntu.Recordings(source, 60)
     facts = recordings.edition
-    about = About(facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {})
-    plan = Plan(about, tuple(recordings.names), PART_CLIPS)
+    about = StoreDescription(
+        facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {}
+    )
+    plan = StorePlan(about, tuple(recordings.names), PART_CLIPS)
     for number in range(first, plan.num_parts, step):
-        make_part(folder(store), plan, recordings, number, "fail")
+        build_shard(folder(store), plan, recordings, number, "fail")
     return time.process_time() - began
 
 

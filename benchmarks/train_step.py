@@ -34,7 +34,7 @@ from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.fitting import Phase1Config
-from hhmnet_core.training.phase1.trainer import Trainer
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 # Layout, frames, bodies, classes: what CTR-GCN reads of each data set.
 SHAPES = {"nw_ucla": ("kinect_v1_20", 52, 1, 10), "ntu": ("kinect_v2_25", 64, 2, 60)}
@@ -78,7 +78,7 @@ class Candidate:
             optim=OptimConfig(batch=options.batch, precision=options.precision),
         )
         mesh = Mesh() if model == "four" else Mesh.alone(4)
-        self.trainer = Trainer(config, clips, mesh, self.device)
+        self.trainer = Phase1Trainer(config, clips, mesh, self.device)
         self.order = self.trainer.epoch_order(1)
         self.done = 0
 

@@ -9,7 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_platform.ablation.runner import show_ablation
 from hhmnet_platform.ablation.variants import PHASE1, of_phase1
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Ablation(Phase1Config):
 
 
 def main() -> None:
-    job = given("ablate.py", __doc__, Ablation)
+    job = parse_config("ablate.py", __doc__, Ablation)
     if not job.data.store:
         raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)

@@ -9,7 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.ablation.runner import show_ablation
 from hhmnet_platform.ablation.variants import PHASE2, of_phase2
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Ablation(Phase2Config):
 
 
 def main() -> None:
-    job = given("ablate_phase2.py", __doc__, Ablation)
+    job = parse_config("ablate_phase2.py", __doc__, Ablation)
     for name, value in (("data.store", job.data.store), ("phase1", job.phase1)):
         if not value:
             raise InputError(f"--{name} is missing: expected a folder.")

@@ -1,11 +1,11 @@
 """Selects an ensemble from the finished runs of an MLflow experiment, on val; reports on test."""
 
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
 
 
 def main() -> None:
-    run_ensemble(given("ensemble.py", __doc__, EnsembleJob))
+    run_ensemble(parse_config("ensemble.py", __doc__, EnsembleJob))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Fuses finished runs by equal weights and by the field's, which nothing chose: needs no val."""
 
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion
 
 
 def main() -> None:
-    run_fixed_fusion(given("fuse.py", __doc__, FixedFusion))
+    run_fixed_fusion(parse_config("fuse.py", __doc__, FixedFusion))
 
 
 if __name__ == "__main__":

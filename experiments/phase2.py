@@ -3,14 +3,14 @@
 Without arguments: a demo, which trains its phase 1 first where that is not there yet.
 """
 
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.pipeline import run_phase2
 from hhmnet_platform.runs.config import Phase2Job
 from hhmnet_platform.runs.startup import process_began
 
 
 def main() -> None:
-    run_phase2(given("phase2.py", __doc__, Phase2Job), began=process_began())
+    run_phase2(parse_config("phase2.py", __doc__, Phase2Job), began=process_began())
 
 
 if __name__ == "__main__":

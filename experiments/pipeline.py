@@ -3,13 +3,13 @@
 Without arguments: a demo on synthetic skeletons and video, in a few minutes.
 """
 
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.pipeline import Pipeline, run_pipeline
 from hhmnet_platform.runs.startup import process_began
 
 
 def main() -> None:
-    run_pipeline(given("pipeline.py", __doc__, Pipeline), began=process_began())
+    run_pipeline(parse_config("pipeline.py", __doc__, Pipeline), began=process_began())
 
 
 if __name__ == "__main__":

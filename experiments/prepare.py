@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from hhmnet_platform.cli import parse, run_script
+from hhmnet_platform.cli import parse_args, run_script
 from hhmnet_platform.datasets.builders import (
     prepare_ntu,
     prepare_nw_ucla,
@@ -17,7 +17,7 @@ from hhmnet_platform.datasets.builders import (
     prepare_utd_mhad,
 )
 from hhmnet_platform.datasets.describe import describe, verify
-from hhmnet_platform.datasets.prepare import Prepared, show
+from hhmnet_platform.datasets.prepare import Prepared, print_prepared
 
 COMMANDS: dict[str, Callable[..., Prepared | None]] = {
     "ntu": prepare_ntu,
@@ -38,10 +38,10 @@ def main() -> None:
         command = ArgumentParser(description=about)
         command.add_function_arguments(function, as_group=False)
         commands.add_subcommand(name, command, help=about)
-    values = parser.instantiate(parse(parser))
+    values = parser.instantiate(parse_args(parser))
     prepared = COMMANDS[values.command](**vars(values[values.command]))
     if prepared:
-        show(prepared, Console())
+        print_prepared(prepared, Console())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ runs.
 
 import sys
 
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.search_weights import run_search as run_fusion_search
 from hhmnet_platform.search.config import Phase1Search, Phase2Search
@@ -17,12 +17,12 @@ def main() -> None:
     match sys.argv[1:2]:
         case ["fusion"]:
             about = "Weights that fuse finished runs, by Optuna on val."
-            run_fusion_search(given("search.py fusion", about, FusionSearch, sys.argv[2:]))
+            run_fusion_search(parse_config("search.py fusion", about, FusionSearch, sys.argv[2:]))
         case ["phase2"]:
             about = "What phase 2 is trained with, under one guide, by val top-1 of the video."
-            run_search(given("search.py phase2", about, Phase2Search, sys.argv[2:]))
+            run_search(parse_config("search.py phase2", about, Phase2Search, sys.argv[2:]))
         case _:
-            run_search(given("search.py", __doc__, Phase1Search))
+            run_search(parse_config("search.py", __doc__, Phase1Search))
 
 
 if __name__ == "__main__":

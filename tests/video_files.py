@@ -12,10 +12,10 @@ from PIL import Image
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.video_crops import even_positions
+from hhmnet_core.store.building import StorePlan, build_shard, finish_store
 from hhmnet_core.store.clips import Clip, Video
 from hhmnet_core.store.manifest import Protocol, Visual
-from hhmnet_core.store.parts import Plan, finish, make_part
-from hhmnet_core.store.writing import About
+from hhmnet_core.store.writing import StoreDescription
 
 STEP = 8  # of grey, from one image to the next: more than the codec loses
 
@@ -104,7 +104,7 @@ class Films:
 
 def film_store(folder_: Path) -> Path:
     """A store of `Films`: 36 clips of camera 1 to train on, 18 of camera 2 to test on."""
-    about = About(
+    about = StoreDescription(
         "films",
         get_layout("kinect_v1_20"),
         ("red", "green", "blue"),
@@ -112,7 +112,7 @@ def film_store(folder_: Path) -> Path:
         {"made": "by the tests"},
         Visual("rgb", 4, 32),
     )
-    place, plan = folder(folder_), Plan(about, Films.names, 20)
-    parts = [make_part(place, plan, Films(), number, "fail") for number in range(plan.num_parts)]
-    finish(place, plan, parts, {})
+    place, plan = folder(folder_), StorePlan(about, Films.names, 20)
+    parts = [build_shard(place, plan, Films(), number, "fail") for number in range(plan.num_parts)]
+    finish_store(place, plan, parts, {})
     return folder_

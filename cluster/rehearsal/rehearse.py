@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cluster.rehearsal import enclosure
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import given, run_script
+from hhmnet_platform.cli import parse_config, run_script
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Rehearsal:
 
 
 def main() -> None:
-    rehearsal = given("rehearse.py", __doc__, Rehearsal)
+    rehearsal = parse_config("rehearse.py", __doc__, Rehearsal)
     out = Path(rehearsal.out).absolute() if rehearsal.out else None
     if not enclosure.is_inside():
         enclosure.check_machine()

@@ -24,16 +24,16 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.fitting import Phase1Config, fit
-from hhmnet_platform.cli import given
+from hhmnet_platform.cli import parse_config
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.run import prepare_run
-from hhmnet_platform.storage.checkpoints import Point, checkpoint_name
+from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.workspace import Workspace
 
 STORE = SHARED / "synthetic"
 EPOCHS = 10  # enough to be killed in, on a fast machine too
-LAST = checkpoint_name(Point(EPOCHS))
+LAST = checkpoint_name(TrainingPoint(EPOCHS))
 WORKERS = 4
 TOLERANCE = 1e-5
 SMALL = (
@@ -217,7 +217,7 @@ def _places(job: Job) -> dict[str, str]:
 
 def _train_alone(to: Path) -> None:
     """The same training in this process, without Ray: the last checkpoint and the scores."""
-    job = given("phase1.py", "", Phase1Job, SMALL)
+    job = parse_config("phase1.py", "", Phase1Job, SMALL)
     config = prepare_run(job, Workspace(str(to)), str(STORE)).config
     assert isinstance(config, Phase1Config)
     torch.set_num_threads(1)

@@ -24,7 +24,7 @@ _OURS = re.compile(r"clips-\d{5,}\.(parquet|json)")
 
 
 @dataclass(frozen=True)
-class About:
+class StoreDescription:
     """What a store says of itself beside its clips: see the fields of `Manifest`."""
 
     dataset: str
@@ -35,7 +35,7 @@ class About:
     visual: Visual | None = None
 
 
-def begin(place: Folder) -> None:
+def remove_manifest(place: Folder) -> None:
     """Takes the manifest away: until the new one is written, the folder is no store."""
     if MANIFEST in place.names():
         place.remove(MANIFEST)
@@ -71,8 +71,10 @@ def write_store(
             place that cannot be written.
     """
     place = folder(uri)
-    begin(place)
-    about = About(dataset, get_layout(layout), tuple(class_names), dict(protocols), dict(source))
+    remove_manifest(place)
+    about = StoreDescription(
+        dataset, get_layout(layout), tuple(class_names), dict(protocols), dict(source)
+    )
     sample_ids: list[str] = []
     groups = groups_of([])
 
@@ -88,12 +90,12 @@ def write_store(
         write_shard(place, shard_name(number), group)
         for number, group in enumerate(_by_size(checked(), shard_bytes))
     )
-    return tie(place, about, shards, sample_ids, groups, {})
+    return write_manifest(place, about, shards, sample_ids, groups, {})
 
 
-def tie(
+def write_manifest(
     place: Folder,
-    about: About,
+    about: StoreDescription,
     shards: tuple[Shard, ...],
     sample_ids: Sequence[str],
     groups: Mapping[str, Sequence[int]],

@@ -12,11 +12,11 @@ from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
 from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.pace import Pace
-from hhmnet_core.training.records import EpochPart, EpochRecord, Metrics, Progress
+from hhmnet_core.training.records import EpochRecord, Metrics, PartialEpoch, Progress
 from hhmnet_core.training.reports import EpochReport, TrainingState
 
 
-class Trains(Protocol):
+class Trainer(Protocol):
     """The trainer of a phase on one process."""
 
     device: torch.device
@@ -51,7 +51,7 @@ class Trains(Protocol):
 
 
 def train(
-    trainer: Trains,
+    trainer: Trainer,
     epochs: int,
     resume: Path | None,
     patience: Callable[[], float] | None = None,
@@ -68,7 +68,7 @@ def train(
         state = trainer.state(Progress(history))
         yield EpochReport(epochs, history[-1].metrics, list(history), state, trainer.final_scores())
     for epoch in range(len(history) + 1, epochs + 1):
-        done, part = part or EpochPart(), None
+        done, part = part or PartialEpoch(), None
         order = trainer.epoch_order(epoch)
         given: list[Tensor] = []
         pace.restart()
@@ -100,7 +100,7 @@ def train(
         yield EpochReport(epoch, metrics, list(history), state, scores, seconds=pace.seconds)
 
 
-def _after(done: EpochPart, given: Tensor, seconds: float) -> EpochPart:
+def _after(done: PartialEpoch, given: Tensor, seconds: float) -> PartialEpoch:
     """The part of an epoch after more steps: (steps, modalities, values) is what they gave.
 
     Added one after the other, so that it does not matter where an epoch was interrupted.
@@ -108,10 +108,10 @@ def _after(done: EpochPart, given: Tensor, seconds: float) -> EpochPart:
     given = given.cpu()
     start = torch.tensor(done.sums, dtype=given.dtype) if done.sums else torch.zeros_like(given[0])
     sums = torch.cat([start[None], given]).cumsum(0)[-1]
-    return EpochPart(done.steps + len(given), done.seconds + seconds, sums.tolist())
+    return PartialEpoch(done.steps + len(given), done.seconds + seconds, sums.tolist())
 
 
-def step_seconds(trainer: Trains, steps: int) -> float:
+def step_seconds(trainer: Trainer, steps: int) -> float:
     """Seconds of a training step of this process, without communication."""
     order = trainer.epoch_order(epoch=1)
     started = 0.0

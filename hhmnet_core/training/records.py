@@ -15,7 +15,7 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
-class EpochPart:
+class PartialEpoch:
     """What is done of an epoch that is under way.
 
     Attributes:
@@ -39,4 +39,4 @@ class Progress:
     """
 
     history: list[EpochRecord]
-    part: EpochPart | None = None
+    part: PartialEpoch | None = None

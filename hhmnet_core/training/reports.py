@@ -9,7 +9,7 @@ from typing import Any
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.records import EpochPart, EpochRecord, Metrics, Progress
+from hhmnet_core.training.records import EpochRecord, Metrics, PartialEpoch, Progress
 from hhmnet_core.training.stream import Stream
 
 
@@ -89,7 +89,7 @@ def read_summary(folder: Path, phase: str, config: dict[str, object], digest: st
             )
     part = summary.get("part")
     history = [EpochRecord(**record) for record in summary["history"]]
-    return Progress(history, EpochPart(**part) if part else None)
+    return Progress(history, PartialEpoch(**part) if part else None)
 
 
 def read_state(folder: Path, phase: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def run_script(main: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
+def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
     """Parses the command line, as `parser.parse_args` does but without a usage dump on errors.
 
     Args:
@@ -66,7 +66,7 @@ def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespac
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error
 
 
-def given(
+def parse_config(
     prog: str, about: str | None, kind: type[Config], argv: Sequence[str] | None = None
 ) -> Config:
     """The dataclass that a command line describes, and the YAML files that it names.
@@ -77,13 +77,13 @@ def given(
         kind: A dataclass; its fields, and those of the dataclasses in it, are the options.
         argv: The arguments; None takes those of the process.
 
-    Raises InputError as `parse` and the dataclass do.
+    Raises InputError as `parse_args` and the dataclass do.
     """
     _read_ranges_as_text()
     parser = ArgumentParser(prog=prog, description=about)
     parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
     parser.add_class_arguments(kind)
-    values = parser.instantiate(parse(parser, argv))
+    values = parser.instantiate(parse_args(parser, argv))
     config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
     return config
 

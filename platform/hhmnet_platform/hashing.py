@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 
-def flat(config: object) -> dict[str, Any]:
+def flatten(config: object) -> dict[str, Any]:
     """A dataclass as JSON's plain values by dotted names."""
     values: dict[str, Any] = {}
     plain = json.loads(json.dumps(asdict(config)))  # type: ignore[call-overload]

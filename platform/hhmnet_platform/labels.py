@@ -1,8 +1,8 @@
 """What tables say alike: figures without copies of training clips, and clips that are in none."""
 
 # In JSON, at the head of a column, in MLflow.
-KEY, HEAD = "test_top1_without_copies", "test without copies"
-METRIC = "test/top1_without_copies"
+WITHOUT_COPIES_KEY, WITHOUT_COPIES_HEADING = "test_top1_without_copies", "test without copies"
+WITHOUT_COPIES_METRIC = "test/top1_without_copies"
 
 
 def copies_note(copies: int) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 Config = TypeVar("Config", bound=Any)
 
 
-def configured(config: Config, values: Mapping[str, Any]) -> Config:
+def apply_overrides(config: Config, values: Mapping[str, Any]) -> Config:
     """The config with other values, by dotted field; raises InputError as the config does."""
     for name, value in values.items():
         part, _, field = name.rpartition(".")

@@ -14,13 +14,13 @@ from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.search_weights import run_search as run_fusion_search
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.tune import run_search
 from hhmnet_platform.storage.run_folder import RESULT
-from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.experiments import experiment_name
 
@@ -96,12 +96,12 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
         check_video(read_manifest(first.data.store), first.data.store)
     if job.search.space:
         print("search: what phase 1 is trained with", flush=True)
-        first = configured(first, run_search(job.search_job()))
+        first = apply_overrides(first, run_search(job.search_job()))
         print()
     name = _run_both(first, job.phase2_job, began)
     if name is None:
         return
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     result = workspace.run(name).result()
     print("\nfusion: weights of the five networks, searched on val", flush=True)
     if result["selection"] != VAL:
@@ -140,7 +140,7 @@ def _run_both(
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)
-    guide = Workspace(absolute(first.workspace)).run(name)
+    guide = Workspace(absolute_uri(first.workspace)).run(name)
     if guide.read_json(RESULT) is None:  # a dry run
         print("It can be planned when phase 1 has been trained, which guides it.")
         return None

@@ -8,7 +8,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import given, parse, run_script
+from hhmnet_platform.cli import parse_args, parse_config, run_script
 
 
 @dataclass
@@ -74,7 +74,7 @@ def parser() -> ArgumentParser:
 
 
 def test_good_arguments_are_parsed(parser: ArgumentParser) -> None:
-    values = parse(parser, ["--seed", "4", "--part.width", "7"])
+    values = parse_args(parser, ["--seed", "4", "--part.width", "7"])
     assert (values.seed, values.part.width) == (4, 7)
 
 
@@ -93,7 +93,7 @@ def test_bad_argument_is_one_line_that_names_it(
     parser: ArgumentParser, argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
-        parse(parser, argv)
+        parse_args(parser, argv)
     message = " ".join(str(caught.value).splitlines())
     assert message == str(caught.value)
     assert said in message
@@ -109,27 +109,27 @@ def test_bad_config_file_is_one_line(
 ) -> None:
     (tmp_path / "made.yaml").write_text(text)
     with pytest.raises(InputError, match=said):
-        parse(parser, ["--config", str(tmp_path / "made.yaml")])
+        parse_args(parser, ["--config", str(tmp_path / "made.yaml")])
 
 
 def test_config_file_that_is_not_text_is_told(parser: ArgumentParser, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_bytes(b"\xff\xfe\x00binary")
     with pytest.raises(InputError, match="The config file is not text"):
-        parse(parser, [f"--config={config}"])
+        parse_args(parser, [f"--config={config}"])
 
 
 def test_file_that_is_no_config_is_not_shown_whole(parser: ArgumentParser, tmp_path: Path) -> None:
     table = tmp_path / "clips.csv"
     table.write_text("sample_id,label\n" + "clip,wave\n" * 1000)
     with pytest.raises(InputError, match="Unexpected config: sample_id,label clip") as caught:
-        parse(parser, [f"--config={table}"])
+        parse_args(parser, [f"--config={table}"])
     assert len(str(caught.value)) < 600
 
 
 def test_beginning_of_an_option_is_not_the_option(parser: ArgumentParser) -> None:
     with pytest.raises(InputError, match=r"--part\.widt"):
-        parse(parser, ["--part.widt=4"])
+        parse_args(parser, ["--part.widt=4"])
 
 
 @dataclass
@@ -149,8 +149,8 @@ class Counted:
     ("said", "meant"), [("2:8", "2:8"), ("10:64", "10:64"), ("16", 16), ("null", None)]
 )
 def test_a_range_is_no_number_to_base_60(said: str, meant: object, tmp_path: Path) -> None:
-    assert given("some.py", "", Counted, [f"--workers={said}"]).workers == meant
+    assert parse_config("some.py", "", Counted, [f"--workers={said}"]).workers == meant
     config = tmp_path / "config.yaml"
     config.write_text(f"workers: {said}\nhexadecimal: 0x10\n")
-    found = given("some.py", "", Counted, [f"--config={config}"])
+    found = parse_config("some.py", "", Counted, [f"--config={config}"])
     assert (found.workers, found.hexadecimal) == (meant, 16)

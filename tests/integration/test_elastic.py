@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.fitting import fit
-from hhmnet_platform.cli import given
+from hhmnet_platform.cli import parse_config
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.run import prepare_run
 from hhmnet_platform.storage.workspace import Workspace
@@ -81,7 +81,7 @@ def assert_as_one_process(
 ) -> None:
     """The last checkpoint is that of one process that trained without a break."""
     arguments = (*tiny, f"--data.store={data}", "--optim.precision=float64", *arguments)
-    job = given("phase1.py", "", Phase1Job, arguments)
+    job = parse_config("phase1.py", "", Phase1Job, arguments)
     run = prepare_run(job, Workspace(str(workspace)), str(data))
     for report in fit(run.config, run.clips, Mesh()):  # noqa: B007
         pass

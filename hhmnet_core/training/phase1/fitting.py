@@ -11,7 +11,7 @@ from hhmnet_core.store.reading import ClipSet
 from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
-from hhmnet_core.training.phase1.trainer import Trainer, make_encoder
+from hhmnet_core.training.phase1.trainer import Phase1Trainer, make_encoder
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_core.training.reports import EpochReport
 
@@ -51,7 +51,7 @@ def fit(
     Raises InputError where config, clips, mesh or checkpoint do not fit each other, or the
     training diverges.
     """
-    trainer = Trainer(config, clips, mesh, device or torch.device("cpu"))
+    trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"))
     yield from train(trainer, config.optim.epochs, resume, patience)
 
 
@@ -67,5 +67,5 @@ def measure_step_seconds(
     """Seconds that one process of a D x P mesh takes for a training step, without communication."""
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
-    trainer = Trainer(config, clips, Mesh.alone(modality_parallel), device)
+    trainer = Phase1Trainer(config, clips, Mesh.alone(modality_parallel), device)
     return step_seconds(trainer, steps)

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Together:
+class ParallelEncoders:
     """Applies functions to the encoders of one process.
 
     Args:

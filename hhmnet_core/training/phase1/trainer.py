@@ -32,7 +32,7 @@ from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.phase1.config import Phase1Config, comparable
-from hhmnet_core.training.phase1.parallel_encoders import Together
+from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
 from hhmnet_core.training.reports import TrainingState, read_summary, summarise
 from hhmnet_core.training.stream import Stream
@@ -54,7 +54,7 @@ def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder
         )
 
 
-class Trainer:
+class Phase1Trainer:
     """Holds the streams of one process, and trains and scores them."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Trainer:
             Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
         ]
-        self.together = Together(len(self.streams), device)
+        self.together = ParallelEncoders(len(self.streams), device)
         for stream in self.streams:
             stream.model.standardise(*self._input_statistics(stream.modality))
         if mesh.data > 1 and config.model.name != "stst":

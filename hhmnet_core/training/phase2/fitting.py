@@ -11,8 +11,8 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_core.training.phase2.frozen_encoder import Guide
-from hhmnet_core.training.phase2.trainer import VideoTrainer
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
+from hhmnet_core.training.phase2.trainer import Phase2Trainer
 from hhmnet_core.training.reports import EpochReport
 
 
@@ -45,8 +45,8 @@ def fit(
     training diverges.
     """
     device = device or torch.device("cpu")
-    guide = Guide(phase1, config.guidance.modality, clips, device)
-    trainer = VideoTrainer(config, clips, footage, guide, mesh, device)
+    guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)
+    trainer = Phase2Trainer(config, clips, footage, guide, mesh, device)
     yield from train(trainer, config.optim.epochs, resume, patience)
 
 
@@ -63,7 +63,7 @@ def measure_step_seconds(
     """Seconds that one of D processes takes for a training step, and the network's parameters."""
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
-    guide = Guide(phase1, config.guidance.modality, clips, device)
-    trainer = VideoTrainer(config, clips, footage, guide, Mesh(), device)
+    guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)
+    trainer = Phase2Trainer(config, clips, footage, guide, Mesh(), device)
     parameters = sum(p.numel() for p in trainer.stream.model.parameters())
     return step_seconds(trainer, steps), parameters

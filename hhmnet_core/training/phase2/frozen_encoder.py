@@ -28,7 +28,7 @@ from hhmnet_core.training.stream import scored_weights
 ASKED_AT_ONCE = 64  # the gradient keeps the features of all layers
 
 
-class Guide:
+class FrozenEncoder:
     """A frozen encoder of a finished phase-1 run.
 
     Args:

@@ -15,12 +15,12 @@ from hhmnet_core.models.joint_importance import Insight, at_images, gaussians, h
 from hhmnet_core.randomness import keyed_generator
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_core.training.phase2.frozen_encoder import Guide
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 
 VISIBLE = 1e-3  # of a part's mask, summed
 
 
-class Guidance:
+class GuidanceInputs:
     """The skeleton's side of phase 2, as configured.
 
     Args:
@@ -36,7 +36,7 @@ class Guidance:
         config: Phase2Config,
         clips: ClipSet,
         footage: Footage,
-        guide: Guide,
+        guide: FrozenEncoder,
         device: torch.device,
     ) -> None:
         self.config, self.device, self.layout = config, device, clips.manifest.skeleton
@@ -100,7 +100,7 @@ class Guidance:
         turned = getattr(self._mirrored, what)[clips_n]
         return torch.where(mirrored_n.cpu().view(-1, *[1] * (plain.dim() - 1)), turned, plain)
 
-    def _ask(self, guide: Guide, clips: int, there: Int64Array, mirrored: bool) -> Insight:
+    def _ask(self, guide: FrozenEncoder, clips: int, there: Int64Array, mirrored: bool) -> Insight:
         """What the guide says of every clip with a video, as configured; others are zero."""
         said = guide.ask(torch.from_numpy(there), mirrored)
         present = said.importance_nmtv.amax((2, 3), keepdim=True) > 0

@@ -28,8 +28,8 @@ from hhmnet_core.training.evaluation import choose, score_table, table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import check_converging, learning_rate
 from hhmnet_core.training.phase2.config import Phase2Config, comparable
-from hhmnet_core.training.phase2.frozen_encoder import Guide
-from hhmnet_core.training.phase2.guidance_inputs import Guidance, visible
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
+from hhmnet_core.training.phase2.guidance_inputs import GuidanceInputs, visible
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
 from hhmnet_core.training.reports import TrainingState, read_summary, summarise
 from hhmnet_core.training.stream import Stream
@@ -37,7 +37,7 @@ from hhmnet_core.training.stream import Stream
 EVALUATION_BATCH = 32
 
 
-class VideoTrainer:
+class Phase2Trainer:
     """Trains and scores the video network of phase 2.
 
     Attributes:
@@ -49,7 +49,7 @@ class VideoTrainer:
         config: Phase2Config,
         clips: ClipSet,
         footage: Footage,
-        guide: Guide,
+        guide: FrozenEncoder,
         mesh: Mesh,
         device: torch.device,
     ) -> None:
@@ -66,7 +66,7 @@ class VideoTrainer:
         self.reader = FootageReader(footage, device, sharers=mesh.sharers)
         self.labels = torch.from_numpy(clips.labels.copy()).to(device)
         self.joints = torch.from_numpy(footage.joints_nmfv2)
-        self.guidance = Guidance(config, clips, footage, guide, device)
+        self.guidance = GuidanceInputs(config, clips, footage, guide, device)
         visual = footage.visual
         with torch.random.fork_rng(devices=[]):
             torch.random.set_rng_state(keyed_generator(config.seed, VIDEO).get_state())

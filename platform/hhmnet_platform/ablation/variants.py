@@ -21,7 +21,7 @@ from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.phase2.config import comparable as comparable2
 from hhmnet_core.training.phase2.frozen_encoder import read_phase1, read_weights
 from hhmnet_platform.ablation.runner import WHOLE, Changes, Outcome, Subject
-from hhmnet_platform.storage.checkpoints import point_of
+from hhmnet_platform.storage.checkpoints import parse_checkpoint_name
 
 PHASE1: Mapping[str, Changes] = {
     WHOLE: {},
@@ -65,7 +65,7 @@ def last_checkpoint(folder: Path) -> Path:
     """The newest checkpoint of a run's folder, or the folder where it is a checkpoint itself."""
     if (folder / "state.json").exists():
         return folder
-    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: point_of(path.name))
+    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: parse_checkpoint_name(path.name))
     if not checkpoints:
         raise InputError(
             f"{folder} is neither a run's folder nor a checkpoint: give the folder of a finished "

@@ -14,9 +14,9 @@ from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.synthetic import recordings as synthetic
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_files import fingerprint
+from hhmnet_core.store.building import SHARD_CLIPS, OnError
 from hhmnet_core.store.manifest import Visual
-from hhmnet_core.store.parts import SHARD_CLIPS, OnError
-from hhmnet_core.store.writing import About
+from hhmnet_core.store.writing import StoreDescription
 from hhmnet_platform.datasets.prepare import Prepared, Recipe, prepare
 
 NTU_SHARD_CLIPS = 1024
@@ -128,7 +128,7 @@ def prepare_ntu(
     recordings = ntu.Recordings(source, edition, align, videos, video)
     facts = recordings.edition
     recipe = Recipe(
-        About(
+        StoreDescription(
             facts.dataset,
             get_layout(ntu.LAYOUT),
             facts.class_names,
@@ -182,7 +182,7 @@ def prepare_own(
     """
     skeleton = _layout(layout)
     recordings = own.Recordings(index, skeleton, classes or (), video, fps)
-    about = About(
+    about = StoreDescription(
         name,
         skeleton,
         recordings.class_names,
@@ -221,7 +221,7 @@ def prepare_synthetic(
     """
     filmed = stream == "rgb"
     recipe = Recipe(
-        About(
+        StoreDescription(
             synthetic.DATASET,
             get_layout(synthetic.LAYOUT),
             synthetic.CLASS_NAMES,
@@ -247,7 +247,7 @@ def _published_recipe(
     visual: Visual | None,
 ) -> Recipe:
     """Of a data set that its module describes; with a note where clips are absent or too many."""
-    about = About(
+    about = StoreDescription(
         data_set.DATASET,
         get_layout(data_set.LAYOUT),
         data_set.CLASS_NAMES,

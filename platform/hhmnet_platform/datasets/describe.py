@@ -15,9 +15,9 @@ from rich.table import Table
 from hhmnet_core.files import folder, split_uri
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.store.building import LEFT_OUT
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array, Int64Array
 from hhmnet_core.store.manifest import Manifest, Visual
-from hhmnet_core.store.parts import LEFT_OUT
 from hhmnet_core.store.protocols import LITERATURE, split
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard

@@ -9,19 +9,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
-from hhmnet_core.store.parts import OnError, Part, Plan, Source, make_part
+from hhmnet_core.store.building import BuiltShard, OnError, Source, StorePlan, build_shard
 from hhmnet_platform.cluster.session import ray_session
 
 LOG_SECONDS = 15.0
 
 
-def make_parts(
+def build_shards(
     place: Folder,
-    plan: Plan,
+    plan: StorePlan,
     source: Source,
     on_error: OnError,
     workers: int | None,
-    parts: dict[int, Part],
+    parts: dict[int, BuiltShard],
 ) -> None:
     """Makes the parts of a plan that are not among `parts`, and adds them there.
 
@@ -29,13 +29,13 @@ def make_parts(
         place: Where they go.
         plan: What they are.
         source: What they are made from.
-        on_error: As for `make_part`.
+        on_error: As for `build_shard`.
         workers: Processes; None: one a core of the machine or the cluster. One, or a single part,
             does without Ray.
         parts: Those that are whole already, by number.
 
     Raises:
-        InputError: As for `make_part`.
+        InputError: As for `build_shard`.
     """
     todo = [number for number in range(plan.num_parts) if number not in parts]
     if not todo:
@@ -53,20 +53,20 @@ def make_parts(
 
 
 def _here(
-    place: Folder, plan: Plan, source: Source, on_error: OnError, todo: list[int]
-) -> Iterator[tuple[int, Part]]:
+    place: Folder, plan: StorePlan, source: Source, on_error: OnError, todo: list[int]
+) -> Iterator[tuple[int, BuiltShard]]:
     for number in todo:
-        yield number, make_part(place, plan, source, number, on_error)
+        yield number, build_shard(place, plan, source, number, on_error)
 
 
 def _as_tasks(
     place: Folder,
-    plan: Plan,
+    plan: StorePlan,
     source: Source,
     on_error: OnError,
     todo: list[int],
     workers: int | None,
-) -> Iterator[tuple[int, Part]]:
+) -> Iterator[tuple[int, BuiltShard]]:
     """As many at a time as there are processes: what waits takes no memory."""
     with ray_session() as resources:
         import ray
@@ -74,7 +74,7 @@ def _as_tasks(
         task = ray.remote(num_cpus=1, max_retries=2)(_task)
         given = ray.put((place, plan, source, on_error))
         waiting = list(reversed(todo))
-        running: dict[ray.ObjectRef[Part | InputError], int] = {}
+        running: dict[ray.ObjectRef[BuiltShard | InputError], int] = {}
         while waiting or running:
             while waiting and len(running) < (workers or max(resources.cpus, 1)):
                 number = waiting.pop()
@@ -86,14 +86,14 @@ def _as_tasks(
             yield running.pop(done), made
 
 
-def _task(given: tuple[Folder, Plan, Source, OnError], number: int) -> Part | InputError:
+def _task(given: tuple[Folder, StorePlan, Source, OnError], number: int) -> BuiltShard | InputError:
     """A part; what the user can mend is returned, since Ray wraps what is raised."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
     place, plan, source, on_error = given
     try:
-        return make_part(place, plan, source, number, on_error)
+        return build_shard(place, plan, source, number, on_error)
     except InputError as error:
         return error
 

@@ -8,12 +8,19 @@ from rich.console import Console
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_core.store.building import (
+    SHARD_CLIPS,
+    OnError,
+    Source,
+    StorePlan,
+    finish_store,
+    finished_shards,
+)
 from hhmnet_core.store.manifest import Manifest
-from hhmnet_core.store.parts import SHARD_CLIPS, OnError, Plan, Source, finish, standing_parts
 from hhmnet_core.store.reading import MANIFEST, read_manifest, verify_store
-from hhmnet_core.store.writing import About, begin
+from hhmnet_core.store.writing import StoreDescription, remove_manifest
 from hhmnet_platform.datasets.describe import show_store
-from hhmnet_platform.datasets.parallel import make_parts
+from hhmnet_platform.datasets.parallel import build_shards
 
 # Parts of a source's fingerprint that do not take the files' contents, only names and sizes.
 BY_SIZE = {"files", "videos"}
@@ -32,7 +39,7 @@ class Recipe:
         notes: What the user should know of the source.
     """
 
-    about: About
+    about: StoreDescription
     recordings: Source
     shard_clips: int = SHARD_CLIPS
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -74,12 +81,12 @@ def prepare(
     written = manifest is None
     if manifest is None:
         place = folder(store)
-        plan = Plan(recipe.about, tuple(recipe.recordings.names), recipe.shard_clips)
-        begin(place)
-        parts = standing_parts(place, plan)
-        make_parts(place, plan, recipe.recordings, on_error, workers, parts)
+        plan = StorePlan(recipe.about, tuple(recipe.recordings.names), recipe.shard_clips)
+        remove_manifest(place)
+        parts = finished_shards(place, plan)
+        build_shards(place, plan, recipe.recordings, on_error, workers, parts)
         in_order = [parts[number] for number in range(plan.num_parts)]
-        manifest = finish(place, plan, in_order, recipe.absent)
+        manifest = finish_store(place, plan, in_order, recipe.absent)
     return Prepared(store, manifest, recipe, time.perf_counter() - began, written)
 
 
@@ -111,7 +118,7 @@ def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     return "; ".join(differing) or "another data set"
 
 
-def show(prepared: Prepared, console: Console) -> None:
+def print_prepared(prepared: Prepared, console: Console) -> None:
     """Prints what was prepared."""
     show_store(prepared.store, prepared.manifest, prepared.recipe.published, console)
     for note in prepared.recipe.notes:

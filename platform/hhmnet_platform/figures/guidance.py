@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.models.joint_importance import at_images, gaussians, heat_map
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.training.phase2.frozen_encoder import Guide
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 
 CELLS = 28  # of the drawn heat map; finer than the network's grid, so that one sees the joints
 CLIPS = 6
@@ -32,7 +32,7 @@ def guidance_figure(
         footage: Its videos.
         candidates: Clips that may be shown; those with a video are.
     """
-    guide = Guide(checkpoint, modality, clips, torch.device("cpu"))
+    guide = FrozenEncoder(checkpoint, modality, clips, torch.device("cpu"))
     chosen = _different(clips, [index for index in candidates if footage.there_n[index]])
     shown_n = torch.tensor(chosen)
     joints = torch.from_numpy(footage.joints_nmfv2[chosen])

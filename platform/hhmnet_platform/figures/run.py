@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
-from hhmnet_platform.labels import HEAD, KEY, copies_note, not_filmed_note, percent
+from hhmnet_platform.labels import (
+    WITHOUT_COPIES_HEADING,
+    WITHOUT_COPIES_KEY,
+    copies_note,
+    not_filmed_note,
+    percent,
+)
 from hhmnet_platform.members import ALL, COLOURS, FUSION
 
 Records = Sequence[Mapping[str, Any]]
@@ -131,7 +137,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     columns = {"val_top1": "val top-1"} if chosen else {}
     columns["test_top1"] = "test top-1"
     if copies := result["copies"]:
-        columns[KEY] = HEAD
+        columns[WITHOUT_COPIES_KEY] = WITHOUT_COPIES_HEADING
     notes = [copies_note(len(copies)), not_filmed_note(result.get("not_filmed", 0))]
     table.caption = "\n".join(filter(None, notes)) or None
     for name in columns.values():

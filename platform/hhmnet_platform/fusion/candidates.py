@@ -12,10 +12,10 @@ from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
 from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
-from hhmnet_platform.storage.scores import PARTS, scores_of
+from hhmnet_platform.storage.scores import SPLITS, load_scores
 from hhmnet_platform.storage.workspace import Workspace, check_name
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import quieten
+from hhmnet_platform.tracking.client import set_quiet_defaults
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.uri import database_of
 
@@ -117,7 +117,7 @@ def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
                 "--folds; fuse.py fuses them by weights that nothing chose."
             )
         for member in TRAINED[result["phase"]]:
-            val, test = (scores_of(run, member, part) for part in PARTS)
+            val, test = (load_scores(run, member, part) for part in SPLITS)
             guide = result["tags"].get(tags.GUIDE, "")
             candidates.append(Candidate(run.name, member, val, test, "", result["phase"], guide))
     return candidates
@@ -153,7 +153,7 @@ def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], l
     films = [each for each in candidates if each.member == VIDEO]
     if not films:
         return list(candidates), []
-    filmed = {part: shared([getattr(each, part) for each in films])[0] for part in PARTS}
+    filmed = {part: shared([getattr(each, part) for each in films])[0] for part in SPLITS}
     kept = [
         replace(
             each,
@@ -223,7 +223,7 @@ def of_mlflow(
 
 def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClient", list["Run"]]:
     """The networks' runs of an experiment, the newest first."""
-    quieten()
+    set_quiet_defaults()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -276,7 +276,7 @@ def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
     try:
         with tempfile.TemporaryDirectory() as folder:
             local = client.download_artifacts(run.info.run_id, "scores", folder)
-            val, test = (read_scores(str(Path(local, f"{part}.parquet"))) for part in PARTS)
+            val, test = (read_scores(str(Path(local, f"{part}.parquet"))) for part in SPLITS)
     except (MlflowException, OSError):
         return "has no score tables"
     except InputError as error:
@@ -301,7 +301,7 @@ def _apart(candidates: Sequence[Candidate], other: Candidate) -> str:
     if first.val.digest != other.val.digest:
         return f"is of other data (digest {other.val.digest[:12]})"
     try:
-        for part in PARTS:
+        for part in SPLITS:
             _check_alike(first, other, part)
     except InputError as error:
         return f"does not belong to the others ({error})"

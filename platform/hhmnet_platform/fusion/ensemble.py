@@ -22,7 +22,7 @@ from hhmnet_core.fusion.weights import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate, Rejected
 from hhmnet_platform.members import VIDEO
-from hhmnet_platform.storage.scores import PARTS
+from hhmnet_platform.storage.scores import SPLITS
 
 Shares = NDArray[np.float64]
 ENSEMBLE, EQUAL, BEST = "ensemble", "all, equal weights", "best single"
@@ -75,7 +75,7 @@ class Ensemble:
             part: log_probabilities(
                 [getattr(each, part) for each in self.candidates], self.temperatures
             )
-            for part in PARTS
+            for part in SPLITS
         }
 
     @cached_property
@@ -179,7 +179,7 @@ class Ensemble:
 
     def _equal(self, name: str, networks: Sequence[Candidate]) -> Entry:
         """As the field fuses: the sum of the logits."""
-        val, test = (fuse([getattr(n, part) for n in networks]) for part in PARTS)
+        val, test = (fuse([getattr(n, part) for n in networks]) for part in SPLITS)
         found = right(test)
         return Entry(
             name,

@@ -14,7 +14,7 @@ from rich.table import Table
 from hhmnet_core.fusion.compare import disagreement, reliability, worst_confusions
 from hhmnet_platform.figures.run import to_png
 from hhmnet_platform.fusion.ensemble import Ensemble, Entry
-from hhmnet_platform.labels import HEAD, copies_note, percent
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; margin: 2rem auto;
@@ -91,7 +91,7 @@ def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def show(ensemble: Ensemble, name: str) -> None:
+def print_ensemble(ensemble: Ensemble, name: str) -> None:
     """The heads of the page, in the terminal."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table(title=name, caption=copies_note(len(ensemble.tested.copies)))
@@ -114,7 +114,7 @@ def show(ensemble: Ensemble, name: str) -> None:
 def _heads(ensemble: Ensemble) -> list[str]:
     """Of the leaderboard."""
     heads = ["", "networks", "val top-1", "test top-1", "95 % of test"]
-    return heads + ([HEAD] if ensemble.tested.copies else [])
+    return heads + ([WITHOUT_COPIES_HEADING] if ensemble.tested.copies else [])
 
 
 def _cells(ensemble: Ensemble, entry: Entry) -> list[str]:

@@ -11,10 +11,10 @@ from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1, top
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import finished_runs
 from hhmnet_platform.fusion.weightings import EQUAL, FIELD
-from hhmnet_platform.labels import HEAD, copies_note, not_filmed_note, percent
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import TRAINED, VIDEO
-from hhmnet_platform.storage.scores import scores_of
-from hhmnet_platform.storage.workspace import Workspace, absolute, default_workspace
+from hhmnet_platform.storage.scores import load_scores
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 
 Networks = Mapping[tuple[str, str], ScoreTable]
 
@@ -37,9 +37,9 @@ def run_fixed_fusion(job: FixedFusion) -> None:
 
     Raises InputError for anything the user can cause.
     """
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     networks: Networks = {
-        (run.name, member): scores_of(run, member, "test")
+        (run.name, member): load_scores(run, member, "test")
         for run, result in finished_runs(workspace, job.runs)
         for member in TRAINED[result["phase"]]
     }
@@ -63,7 +63,7 @@ def fixed_table(networks: Networks) -> Table:
     notes = [copies_note(copies), not_filmed_note(most - len(everything))]
     table.caption = "\n".join(filter(None, notes)) or None
     table.add_column("", overflow="fold")
-    for name in ("test top-1", "95 %", *([HEAD] if copies else [])):
+    for name in ("test top-1", "95 %", *([WITHOUT_COPIES_HEADING] if copies else [])):
         table.add_column(name, justify="right")
 
     def add(name: str, fused: ScoreTable, last: bool = False) -> None:

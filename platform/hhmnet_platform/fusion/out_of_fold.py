@@ -12,15 +12,15 @@ from dataclasses import replace
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import stacked
 from hhmnet_core.store.protocols import LITERATURE, VAL, fold_selection
-from hhmnet_platform.cli import given
+from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.members import TRAINED
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.storage.run_folder import RunFolder
-from hhmnet_platform.storage.scores import scores_of
-from hhmnet_platform.storage.workspace import Workspace, fetched
+from hhmnet_platform.storage.scores import load_scores
+from hhmnet_platform.storage.workspace import Workspace, local_copy
 from hhmnet_platform.tracking import tags
 
 FEWEST, MOST = 2, 100
@@ -63,7 +63,7 @@ def out_of_fold(
     for fold in range(1, folds + 1):
         for run in [*first, *second]:
             print(f"\nfold {fold} of {folds}, the twin of {run.name}", flush=True)
-            twin = configured(
+            twin = apply_overrides(
                 _job_of(run),
                 {
                     "workspace": workspace.uri,
@@ -79,8 +79,8 @@ def out_of_fold(
         Candidate(
             run=run.name,
             member=member,
-            val=stacked([scores_of(twin, member, VAL) for twin in twins[run.name]]),
-            test=scores_of(run, member, "test"),
+            val=stacked([load_scores(twin, member, VAL) for twin in twins[run.name]]),
+            test=load_scores(run, member, "test"),
             phase=_phase(run),
             guide=run.result()["tags"].get(tags.GUIDE, ""),
         )
@@ -97,8 +97,8 @@ def _job_of(run: RunFolder) -> Job:
     """What the run was asked for, with the name of its guide."""
     kind: type[Job] = Phase1Job if _phase(run) == "phase1" else Phase2Job
     with ExitStack() as stack:
-        config = fetched(run.uri, stack, ["config.yaml"]) / "config.yaml"
-        job = given("config.yaml", None, kind, ["--config", str(config)])
+        config = local_copy(run.uri, stack, ["config.yaml"]) / "config.yaml"
+        job = parse_config("config.yaml", None, kind, ["--config", str(config)])
     if isinstance(job, Phase2Job):
         return replace(job, phase1=run.result()["tags"][tags.GUIDE])
     return job

@@ -35,9 +35,14 @@ from hhmnet_platform.fusion.weightings import (
     judged,
 )
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import HEAD, KEY, METRIC, percent
-from hhmnet_platform.storage.scores import PARTS
-from hhmnet_platform.storage.workspace import Workspace, absolute, default_workspace
+from hhmnet_platform.labels import (
+    WITHOUT_COPIES_HEADING,
+    WITHOUT_COPIES_KEY,
+    WITHOUT_COPIES_METRIC,
+    percent,
+)
+from hhmnet_platform.storage.scores import SPLITS
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, check_tracking, find, track
 from hhmnet_platform.tracking.experiments import experiment_name
@@ -81,7 +86,7 @@ def run_search(job: FusionSearch) -> None:
 
     Raises InputError for anything the user can cause.
     """
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     if job.folds:
         check_runs(job.runs)
@@ -128,7 +133,7 @@ def scores_digest(candidates: Sequence[Candidate]) -> str:
     """Of all scores, and what copies they have: a run that is scored anew is searched anew."""
     digest = hashlib.sha256()
     for each in sorted(candidates, key=lambda candidate: candidate.name):
-        for part in PARTS:
+        for part in SPLITS:
             table: ScoreTable = getattr(each, part)
             digest.update(table.logits.tobytes())
             digest.update("".join(sorted(table.copies)).encode())
@@ -160,7 +165,7 @@ def _searched(
         "search": asdict(job),
         "digest": candidates[0].val.digest,
         "scores": scores_digest(candidates),
-        "clips": {part: len(getattr(candidates[0], part)) for part in PARTS},
+        "clips": {part: len(getattr(candidates[0], part)) for part in SPLITS},
         "copies": len(fuse([each.test for each in candidates]).copies),
         "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},
     }
@@ -189,7 +194,7 @@ def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resour
         run_config=tune.RunConfig(
             name=f"fusion-{uuid.uuid4().hex[:8]}",
             verbose=0,
-            storage_path=absolute(f"{job.workspace}/tune"),
+            storage_path=absolute_uri(f"{job.workspace}/tune"),
         ),
     )
     results = tuner.fit()
@@ -250,8 +255,10 @@ def _tracked(
 ) -> Derived:
     fusions = said["fusions"]
     best = fusions[SEARCHED]
-    novel = best[KEY]
-    heads = {"val_top1": "val", "test_top1": "test"} | ({} if novel is None else {KEY: HEAD})
+    novel = best[WITHOUT_COPIES_KEY]
+    heads = {"val_top1": "val", "test_top1": "test"} | (
+        {} if novel is None else {WITHOUT_COPIES_KEY: WITHOUT_COPIES_HEADING}
+    )
     lines = [
         " | ".join([title, *(percent(fusion[key]) for key in heads)])
         for title, fusion in fusions.items()
@@ -267,7 +274,7 @@ def _tracked(
         | ({"folds": job.folds} if job.folds else {})
         | {f"weight/{each}": f"{weight:.4f}" for each, weight in best["weights"].items()},
         metrics={"best/val_top1": best["val_top1"], "test/top1": best["test_top1"]}
-        | ({} if novel is None else {METRIC: novel}),
+        | ({} if novel is None else {WITHOUT_COPIES_METRIC: novel}),
         note=f"Fusion weights of {len(best['weights'])} networks, searched on {on}.\n\n{table}\n",
         files={"fusion.json": content},
     )

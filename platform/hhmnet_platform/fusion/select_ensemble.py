@@ -9,10 +9,10 @@ from hhmnet_core.files import folder
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_platform.fusion.candidates import of_mlflow, untracked
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
-from hhmnet_platform.fusion.ensemble_report import page_of, show
+from hhmnet_platform.fusion.ensemble_report import page_of, print_ensemble
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import METRIC, percent
-from hhmnet_platform.storage.workspace import Workspace, absolute, default_workspace
+from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, percent
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, find, track
 from hhmnet_platform.tracking.uri import default_tracking
@@ -44,7 +44,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     """
     if not job.experiment:
         raise InputError("--experiment is missing: give the name of one of MLflow, see `make ui`.")
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     lacking = [] if job.filter else untracked(workspace, job.experiment)
     try:
@@ -74,7 +74,7 @@ def run_ensemble(job: EnsembleJob) -> None:
         where = track(uri, tracked)
     else:
         print(f"{name} is there already: nothing new was selected.")
-    show(ensemble, name)
+    print_ensemble(ensemble, name)
     print(f"Report   {place.uri}/report.html, and ensemble.json beside it")
     print(f"MLflow   {uri}, run {name}: {where}")
 
@@ -155,7 +155,7 @@ def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str,
             "test/top1_high": board[0].interval[1],
             "members": float(len(members)),
         }
-        | ({} if novel is None else {METRIC: novel}),
+        | ({} if novel is None else {WITHOUT_COPIES_METRIC: novel}),
         note=note,
         files=content,
     )

@@ -14,7 +14,7 @@ from hhmnet_core.fusion.weighting import Weighting
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate
-from hhmnet_platform.labels import HEAD, KEY, copies_note, percent
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, WITHOUT_COPIES_KEY, copies_note, percent
 
 Weights = NDArray[np.float64]
 
@@ -90,13 +90,13 @@ def fusion_table(said: Mapping[str, Any]) -> Table:
     table.add_column("weights", overflow="fold")  # names are not cut off in a narrow terminal
     copies = said["copies"]
     table.caption = copies_note(copies)
-    for name in ("val top-1", "test top-1", "95 %", *([HEAD] if copies else [])):
+    for name in ("val top-1", "test top-1", "95 %", *([WITHOUT_COPIES_HEADING] if copies else [])):
         table.add_column(name, justify="right")
     for name, fusion in fusions.items():
         low, high = fusion["interval"]
         shares = (fusion["val_top1"], fusion["test_top1"])
         cells = [*(f"{share:.1%}" for share in shares), f"{low:.1%} to {high:.1%}"]
         if copies:
-            cells.append(percent(fusion[KEY]))
+            cells.append(percent(fusion[WITHOUT_COPIES_KEY]))
         table.add_row(name, *cells, style="bold" if name == SEARCHED else None)
     return table

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster.loopback import process_group
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.session import cluster_address
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
@@ -33,8 +33,8 @@ from hhmnet_platform.runs.messages import (
 )
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.runs.startup import Startup
-from hhmnet_platform.runs.worker import Assignment, Courier, describe, train_worker
-from hhmnet_platform.storage.checkpoints import Point, point_of
+from hhmnet_platform.runs.worker import Assignment, ReportForwarder, describe, train_worker
+from hhmnet_platform.storage.checkpoints import TrainingPoint, parse_checkpoint_name
 from hhmnet_platform.tracking.background import Tracker
 
 PATIENCE_SECONDS = 60.0
@@ -47,7 +47,7 @@ class Training:
         self,
         placement: Placement,
         run: Run,
-        plan: Plan,
+        plan: MeshPlan,
         display: Display,
         tracker: Tracker,
         startup: Startup,
@@ -58,7 +58,7 @@ class Training:
         self.display, self.tracker, self.startup = display, tracker, startup
         self.on_epoch = on_epoch
         self.history: list[dict[str, Any]] = []
-        self.reached = Point()
+        self.reached = TrainingPoint()
         self.failures = 0
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
@@ -73,9 +73,9 @@ class Training:
             self.display.say(
                 f"The last checkpoint, or Ray's note of it, is damaged; going on from {where}."
             )
-        self.reached = point_of(healed) if healed else self.run.folder.saved()
+        self.reached = parse_checkpoint_name(healed) if healed else self.run.folder.saved()
         self.display.resumed(self.reached.epoch)
-        if self.reached > Point():
+        if self.reached > TrainingPoint():
             self.display.say(f"resuming {self.reached}")
         self.display.phase(f"starting {self.plan}")
         outbox = _outbox()
@@ -148,7 +148,7 @@ class Training:
                     relax_collectives_on_preemption=False,
                 ),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
-                callbacks=[Courier(outbox)],
+                callbacks=[ReportForwarder(outbox)],
             ),
         )
         if isinstance(trainer, ElasticTrainer):
@@ -167,7 +167,7 @@ class Training:
         elif isinstance(message, EpochsDone):
             self._epochs(message.records)
         elif isinstance(message, SavedWithin):
-            point = Point(message.epoch, message.step)
+            point = TrainingPoint(message.epoch, message.step)
             if point > self.reached:
                 self.reached = point
                 self.display.say(f"checkpoint {point}")
@@ -218,8 +218,8 @@ class Training:
         new = [record for record in records if record["epoch"] > len(self.history)]
         self.history += new
         for record in records:
-            if Point(record["epoch"]) > self.reached:
-                self.reached = Point(record["epoch"])
+            if TrainingPoint(record["epoch"]) > self.reached:
+                self.reached = TrainingPoint(record["epoch"])
                 self.display.epoch(record)
                 self._say_cost(record)
         self.tracker.update(list(self.history))

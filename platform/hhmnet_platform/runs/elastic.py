@@ -26,7 +26,7 @@ from ray.train.v2._internal.execution.worker_group import (
 )
 from ray.util.queue import Queue
 
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import Resizing, TooFewNodes
 
 LOOK_SECONDS = 1.0  # between two looks at the cluster while there are too few nodes
@@ -43,7 +43,7 @@ class AtCheckpoints(ElasticScalingPolicy):
         outbox: Where messages to the driver go.
     """
 
-    def __init__(self, scaling_config: Any, plan: Plan, epochs: int, outbox: Queue) -> None:
+    def __init__(self, scaling_config: Any, plan: MeshPlan, epochs: int, outbox: Queue) -> None:
         super().__init__(scaling_config)
         self.plan, self.epochs, self.outbox = plan, epochs, outbox
         self._waits = self._starts = False

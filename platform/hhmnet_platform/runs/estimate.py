@@ -13,12 +13,12 @@ from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.phase1 import fitting as phase1
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.figures.progress import clock
 from hhmnet_platform.members import VIDEO
 from hhmnet_platform.runs.run import Run
-from hhmnet_platform.storage.workspace import fetched
+from hhmnet_platform.storage.workspace import local_copy
 
 START_SECONDS = 25  # Ray, the workers' imports, the process group; measured on two cores
 EVALUATION_SHARE = 0.35  # of a training step's time: forward alone
@@ -54,7 +54,7 @@ class Estimate:
         price: Of a worker for an hour; 0 where it is not known.
     """
 
-    plan: Plan
+    plan: MeshPlan
     clips: tuple[int, int, int]
     batch: int
     steps: int
@@ -104,7 +104,7 @@ class Estimate:
         return lines
 
 
-def share_line(batch: int, plan: Plan) -> str:
+def share_line(batch: int, plan: MeshPlan) -> str:
     """What a worker gets of a global batch."""
     return f"batch       {batch} clips, {-(-batch // plan.data_parallel)} on a worker"
 
@@ -118,7 +118,7 @@ def cost(workers: int, seconds: float, price: float) -> str:
     )
 
 
-def plan_lines(run: Run, plan: Plan, resources: Resources) -> list[str]:
+def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
     """Where a run will go, before anything of it starts."""
     lines = [f"nodes       {resources.listed()}", f"mesh        {plan}"]
     room = resources.room(plan.cpus_per_worker, plan.gpu)
@@ -133,7 +133,7 @@ def plan_lines(run: Run, plan: Plan, resources: Resources) -> list[str]:
     return lines + [f"note        {note}" for note in run.notes]
 
 
-def estimate(run: Run, plan: Plan, resources: Resources, price: float = 0.0) -> Estimate:
+def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0) -> Estimate:
     """Measures a few training steps; starts no run, keeps nothing.
 
     On a cluster they are measured on one of its nodes, as a worker has it, if there is room now;
@@ -141,7 +141,7 @@ def estimate(run: Run, plan: Plan, resources: Resources, price: float = 0.0) -> 
     """
     config = run.config
     remote = resources.where != "this machine" and resources.room(plan.cpus_per_worker, plan.gpu)
-    step: Callable[[Plan], Measured]
+    step: Callable[[MeshPlan], Measured]
     if remote:
         import ray
 
@@ -149,12 +149,12 @@ def estimate(run: Run, plan: Plan, resources: Resources, price: float = 0.0) -> 
             measure
         )
 
-        def step(plan: Plan) -> Measured:
+        def step(plan: MeshPlan) -> Measured:
             found: Measured = ray.get(task.remote(config, run.guide_checkpoint, plan))
             return found
     else:
 
-        def step(plan: Plan) -> Measured:
+        def step(plan: MeshPlan) -> Measured:
             return measure(config, run.guide_checkpoint, plan, run.clips)
 
     parts = run.parts
@@ -174,7 +174,7 @@ def estimate(run: Run, plan: Plan, resources: Resources, price: float = 0.0) -> 
 
 
 def measure(
-    config: Phase1Config | Phase2Config, guide: str, plan: Plan, clips: ClipSet | None = None
+    config: Phase1Config | Phase2Config, guide: str, plan: MeshPlan, clips: ClipSet | None = None
 ) -> Measured:
     """Times a few training steps in this process, as one of the plan's workers would do them."""
     clips = clips or load_clips(config.data.store)
@@ -201,7 +201,7 @@ def measure(
             config,
             clips,
             footage,
-            fetched(guide, stack),
+            local_copy(guide, stack),
             device,
             data_parallel=plan.data_parallel,
         )

@@ -7,9 +7,9 @@ from typing import Any
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_platform.storage.run_folder import RESULT, RunFolder
-from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import quieten
+from hhmnet_platform.tracking.client import set_quiet_defaults
 
 
 def finished_phase1(
@@ -55,7 +55,7 @@ def phase1_result(
         name = _name_in_mlflow(name, workspace.tracking_uri(tracking_uri))
     run = workspace.run(name)
     if "/" in name:
-        run = RunFolder(name.rstrip("/").rpartition("/")[2], absolute(name))
+        run = RunFolder(name.rstrip("/").rpartition("/")[2], absolute_uri(name))
     if not run.place.names():
         raise InputError(f"There is no phase-1 run at {run.uri}: check its name and --workspace.")
     result = run.read_json(RESULT)
@@ -84,7 +84,7 @@ def _name_in_mlflow(run_id: str, uri: str) -> str:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    quieten()
+    set_quiet_defaults()
     try:
         return str(MlflowClient(uri).get_run(run_id).data.tags[tags.RUN])
     except (MlflowException, KeyError) as error:

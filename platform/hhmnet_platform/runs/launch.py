@@ -6,18 +6,18 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
-from hhmnet_platform.cluster.plan import Plan, make_plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan, make_plan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import cluster_address, ray_session, this_machine
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job, check_placement, phase_of
 from hhmnet_platform.runs.estimate import estimate, plan_lines, share_line
-from hhmnet_platform.runs.publish import publish, show, summarise
+from hhmnet_platform.runs.publish import print_result, publish, summarise
 from hhmnet_platform.runs.run import Run, prepare_run, store_of
 from hhmnet_platform.runs.startup import Startup
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED
-from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
 from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
@@ -43,7 +43,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
     startup.mark("imports")
     if job.name:
         check_name(job.name)
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     plan = None if cluster_address() else plan_of(job, this_machine())
     workspace.tracking_uri(job.tracking_uri)
     if job.dry_run:
@@ -63,7 +63,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
             print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
             if run.folder.read_json(TRACKED) is None:
                 publish(run, result, Tracker(MlflowWriter(run.tracked), print))
-            show(run, result)
+            print_result(run, result)
             return run.folder.name
         run.folder.write_yaml("config.yaml", asdict(job) | {"data": asdict(run.config.data)})
         startup.mark("checks")
@@ -86,7 +86,7 @@ def _dry_run(job: Job, workspace: Workspace) -> str:
     return run.folder.name
 
 
-def plan_of(job: Job, resources: Resources) -> Plan:
+def plan_of(job: Job, resources: Resources) -> MeshPlan:
     """The layout that a job comes to on what there is; raises InputError where it does not fit."""
     check_placement(job)
     workers, modality_parallel = job.workers, None
@@ -105,7 +105,7 @@ def plan_of(job: Job, resources: Resources) -> Plan:
     )
 
 
-def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
+def _train(job: Job, run: Run, plan: MeshPlan | None, startup: Startup) -> None:
     with Display(run.config.optim.epochs) as display:
         display.say(f"run         {run.folder.name}")
         display.phase("starting Ray" if plan else "joining the Ray cluster")
@@ -121,17 +121,17 @@ def _train(job: Job, run: Run, plan: Plan | None, startup: Startup) -> None:
         display.phase("scoring and drawing")
         result = summarise(run, plan, history)
         publish(run, result, tracker)
-    show(run, result)
+    print_result(run, result)
 
 
 def ask_nodes(job: Job, run: Run) -> None:
     """Raises InputError, naming the node, where one of a cluster's cannot take part in a run."""
     from hhmnet_platform.cluster.preflight import check_nodes  # imports Ray
 
-    check_nodes(absolute(job.workspace), run.config.data.store, run.clips)
+    check_nodes(absolute_uri(job.workspace), run.config.data.store, run.clips)
 
 
-def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]) -> None:
+def train_run(job: Job, run: Run, plan: MeshPlan, on_epoch: Callable[[Record], None]) -> None:
     """Trains a run, goes on with it, or tells what it is, where Ray has been started already.
 
     Args:
@@ -156,7 +156,7 @@ def train_run(job: Job, run: Run, plan: Plan, on_epoch: Callable[[Record], None]
 def _fit(
     job: Job,
     run: Run,
-    plan: Plan,
+    plan: MeshPlan,
     display: Display,
     startup: Startup,
     on_epoch: Callable[[Record], None] | None = None,
@@ -178,7 +178,7 @@ def _fit(
         raise
 
 
-def mesh_tags(plan: Plan) -> dict[str, str]:
+def mesh_tags(plan: MeshPlan) -> dict[str, str]:
     """Tags of a run's mesh; of an elastic run, the range of its workers."""
     ends = sorted({plan.sizes[0], plan.workers})
     return {

@@ -20,14 +20,14 @@ from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.protocols import split
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.cluster.plan import Plan
-from hhmnet_platform.labels import KEY, METRIC
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
+from hhmnet_platform.labels import WITHOUT_COPIES_KEY, WITHOUT_COPIES_METRIC
 from hhmnet_platform.members import FUSION, VIDEO
 from hhmnet_platform.runs.run import Run
-from hhmnet_platform.storage.checkpoints import Point, checkpoint_name
+from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
-from hhmnet_platform.storage.scores import PARTS, scores_of
-from hhmnet_platform.storage.workspace import fetched
+from hhmnet_platform.storage.scores import SPLITS, load_scores
+from hhmnet_platform.storage.workspace import local_copy
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
 from hhmnet_platform.tracking.run_writer import Ending
@@ -40,7 +40,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]  # where the Makefile lies, and i
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves beside them
 
 
-def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(run: Run, plan: MeshPlan, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The run's result, as it goes to result.json."""
     last = history[-1]["metrics"]
     members: dict[str, Any] = {}
@@ -60,8 +60,10 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
     for member in run.members:
         epoch = int(last[member].get("best/epoch", len(history))) if member != FUSION else None
         members[member] = _figures(_tables(run.folder, member), epoch)
-        if KEY in members[member]:
-            last[member] = last[member] | {METRIC: members[member][KEY]}
+        if WITHOUT_COPIES_KEY in members[member]:
+            last[member] = last[member] | {
+                WITHOUT_COPIES_METRIC: members[member][WITHOUT_COPIES_KEY]
+            }
     history = [*history[:-1], {**history[-1], "metrics": last}]
     return {
         "run": run.folder.name,
@@ -77,7 +79,7 @@ def summarise(run: Run, plan: Plan, history: Sequence[Mapping[str, Any]]) -> dic
         "layout": str(plan),
         "layouts": run.folder.layouts(),
         "seconds": round(sum(record["seconds"] for record in history), 3),
-        "checkpoint": checkpoint_name(Point(len(history))),
+        "checkpoint": checkpoint_name(TrainingPoint(len(history))),
         "science": run.science,
         "tags": dict(run.tracked.tags),
         "history": list(history),
@@ -92,7 +94,7 @@ def _figures(tables: Mapping[str, ScoreTable], epoch: int | None) -> dict[str, A
         "test_top1": float(top1(tables["test"])),
     }
     novel = top1_without_copies(tables["test"])
-    return figures if novel is None else figures | {KEY: novel}
+    return figures if novel is None else figures | {WITHOUT_COPIES_KEY: novel}
 
 
 def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
@@ -127,7 +129,7 @@ def publish(run: Run, result: Mapping[str, Any], tracker: Tracker) -> None:
 def _layout_tags(result: Mapping[str, Any]) -> dict[str, str]:
     """What trained a run whose workers changed in number."""
     noted = [
-        f"{data} x {modality} {Point(epoch, step)}"
+        f"{data} x {modality} {TrainingPoint(epoch, step)}"
         for epoch, step, data, modality in result.get("layouts", ())
     ]
     return {tags.MESH_HISTORY: "; ".join(noted)} if noted else {}
@@ -169,7 +171,7 @@ def fit_fusion(run: Run) -> dict[str, Any]:
         write_scores(fused, f"{run.folder.uri}/scores/{FITTED}-{part}.parquet")
         found[f"{part}_top1"] = top1(fused)
     if (novel := top1_without_copies(fused)) is not None:
-        found[KEY] = novel
+        found[WITHOUT_COPIES_KEY] = novel
     return found
 
 
@@ -179,8 +181,8 @@ def _both_streams(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, b
     from hhmnet_platform.figures.streams import SKELETON, class_gains, part_similarity, side_by_side
 
     assert run.guide
-    skeleton = [scores_of(run.guide, modality, "test") for modality in MODALITIES]
-    ours = [scores_of(run.folder, member, "test") for member in (VIDEO, FUSION)]
+    skeleton = [load_scores(run.guide, modality, "test") for modality in MODALITIES]
+    ours = [load_scores(run.folder, member, "test") for member in (VIDEO, FUSION)]
     *four, video, both = shared([*skeleton, *ours])
     tables = {SKELETON: fuse(four), VIDEO: video, FUSION: both}
     figures = {
@@ -200,12 +202,12 @@ def _guidance(run: Run) -> "Figure":
     assert isinstance(run.config, Phase2Config)
     test = split(run.clips, data.protocol, data.selection).test.tolist()
     with ExitStack() as stack:
-        checkpoint = fetched(run.guide_checkpoint, stack)
+        checkpoint = local_copy(run.guide_checkpoint, stack)
         modality, footage = run.config.guidance.modality, load_footage(data.store)
         return guidance_figure(checkpoint, modality, run.clips, footage, test)
 
 
-def show(run: Run, result: Mapping[str, Any]) -> None:
+def print_result(run: Run, result: Mapping[str, Any]) -> None:
     """The table, and where everything is."""
     from hhmnet_platform.figures.run import result_table
 
@@ -241,7 +243,7 @@ def _of_skeleton(run: Run) -> dict[str, dict[str, ScoreTable]]:
     assert run.guide
     parts = _tables(run.folder, VIDEO)
     return {
-        modality: {part: scores_of(run.guide, modality, part) for part in parts}
+        modality: {part: load_scores(run.guide, modality, part) for part in parts}
         for modality in MODALITIES
     }
 
@@ -250,9 +252,9 @@ def _tables(place: RunFolder, member: str) -> dict[str, ScoreTable]:
     """The score tables of a modality or of the fusion, by split."""
     names = set(place.sub("scores").names())
     if f"{member}-test.parquet" not in names:
-        scores_of(place, member, "test")  # says what is lost
+        load_scores(place, member, "test")  # says what is lost
     return {
-        split: scores_of(place, member, split)
-        for split in PARTS
+        split: load_scores(place, member, split)
+        for split in SPLITS
         if f"{member}-{split}.parquet" in names
     }

@@ -18,12 +18,12 @@ from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.datasets.builders import prepare_synthetic
-from hhmnet_platform.hashing import flat, run_name
+from hhmnet_platform.hashing import flatten, run_name
 from hhmnet_platform.members import MEMBERS
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job, phase_of
 from hhmnet_platform.runs.guiding_run import finished_phase1, phase1_result, weights_digest
 from hhmnet_platform.storage.run_folder import RunFolder
-from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.environment import environment_tags
 from hhmnet_platform.tracking.experiments import experiment_name
@@ -88,7 +88,7 @@ def store_of(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
     One that is not kept has the demo's skeletons alone, which to phase 1 is the same.
     """
     if job.data.store:
-        yield absolute(job.data.store)
+        yield absolute_uri(job.data.store)
         return
     if isinstance(job, Phase2Job):
         yield str(phase1_result(job.phase1, workspace, job.tracking_uri)[1]["tags"][tags.STORE])
@@ -131,7 +131,7 @@ def prepare_run(job: Job, workspace: Workspace, store: str) -> Run:
         guide = finished_phase1(
             job.phase1, workspace, job.tracking_uri, config.data, clips.skeletons
         )
-    science = flat(config)
+    science = flatten(config)
     del science["data.store"]
     digest = clips.skeletons if guide is None else manifest.digest
     science["data.digest"] = digest

@@ -27,7 +27,7 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import fitting as phase1
 from hhmnet_core.training.phase1.fitting import EpochReport, Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import (
     EpochsDone,
     Failed,
@@ -37,8 +37,12 @@ from hhmnet_platform.runs.messages import (
     WorkerStarted,
 )
 from hhmnet_platform.runs.startup import Startup, process_began
-from hhmnet_platform.storage.checkpoints import Point, checkpoint_name, point_of
-from hhmnet_platform.storage.workspace import fetched
+from hhmnet_platform.storage.checkpoints import (
+    TrainingPoint,
+    checkpoint_name,
+    parse_checkpoint_name,
+)
+from hhmnet_platform.storage.workspace import local_copy
 
 IMPORTED = time.time()
 # Between checkpoints while a node is about to be taken away, which may be at any time; one at once.
@@ -65,7 +69,7 @@ class Assignment:
     config: Phase1Config | Phase2Config
     guide: str
     digest: str
-    plan: Plan
+    plan: MeshPlan
     checkpoint_seconds: float
     announced: bool
     run: str
@@ -96,16 +100,16 @@ def train_worker(settings: Mapping[str, Any]) -> None:
     mesh = Mesh(task.plan.split(workers), device, _nodes(workers))
     checkpoint = ray.train.get_checkpoint()
     with ExitStack() as stack:
-        resume, saved = None, Point()
+        resume, saved = None, TrainingPoint()
         if checkpoint is not None:
             resume = Path(stack.enter_context(checkpoint.as_directory()))
-            saved = point_of(checkpoint.path)
+            saved = parse_checkpoint_name(checkpoint.path)
         elif task.start_from:
-            saved = point_of(task.start_from)
-            resume = fetched(f"{task.run_uri}/{task.start_from}", stack)
+            saved = parse_checkpoint_name(task.start_from)
+            resume = local_copy(f"{task.run_uri}/{task.start_from}", stack)
         known, told = 0, rank != 0
         for report in _training(task, clips, mesh, device, resume, stack):
-            point = Point(report.epoch, report.steps)
+            point = TrainingPoint(report.epoch, report.steps)
             metrics = _message(report, known, task) if rank == 0 else {}
             known = len(report.history)
             if point > saved and not told:
@@ -141,7 +145,7 @@ def _training(
     from hhmnet_core.training.phase2 import fitting as phase2
 
     footage = load_footage(task.config.data.store)
-    guide = fetched(task.guide, stack)
+    guide = local_copy(task.guide, stack)
     return phase2.fit(
         task.config,
         clips,
@@ -193,7 +197,7 @@ def _message(report: EpochReport, known: int, task: Assignment) -> dict[str, Any
     return {"records": records, "epoch": report.epoch, "step": report.steps}
 
 
-class Courier(UserCallback):
+class ReportForwarder(UserCallback):
     """Takes from Ray's controller to the driver what all workers have safely reported."""
 
     def __init__(self, outbox: Queue) -> None:

@@ -11,7 +11,7 @@ from hhmnet_core.fusion.scores import FUSION, VIDEO
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.search.space import dimension
@@ -78,7 +78,7 @@ def best_job(job: Search, values: Mapping[str, Any]) -> Job:
     """The phase with these values of the space, as it is trained in the end."""
     kind: type[Job] = Phase1Job if isinstance(job, Phase1Search) else Phase2Job
     plain = {each.name: getattr(job, each.name) for each in fields(kind)}
-    return configured(kind(**plain | {"name": ""}), values)
+    return apply_overrides(kind(**plain | {"name": ""}), values)
 
 
 def trial_job(job: Search, values: Mapping[str, Any]) -> Job:

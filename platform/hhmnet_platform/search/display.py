@@ -75,7 +75,7 @@ class SearchDisplay:
         top1 = "no val top-1" if not row.epoch else f"val top-1 {row.top1:.1%}"
         self.console.print(
             f"trial {self._ended:>3}  {top1} after {row.epoch} epochs ({row.state}), "
-            f"{clock(row.seconds)}: {said_of(row.values)}",
+            f"{clock(row.seconds)}: {format_values(row.values)}",
             markup=False,
         )
         self._draw()
@@ -95,7 +95,7 @@ class SearchDisplay:
                 f"{row.epoch} of {self._epochs}",
                 f"{row.top1:.1%}" if row.epoch else "",
                 clock(row.seconds),
-                said_of(row.values),
+                format_values(row.values),
             )
         if len(order) > MOST_ROWS:
             table.caption = f"and {len(order) - MOST_ROWS} more"
@@ -106,7 +106,7 @@ class SearchDisplay:
             self._live.update(self.table(), refresh=True)
 
 
-def said_of(values: Mapping[str, Any]) -> str:
+def format_values(values: Mapping[str, Any]) -> str:
     """Values of a space in a line."""
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"

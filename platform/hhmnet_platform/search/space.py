@@ -7,7 +7,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -92,7 +92,7 @@ def _distribution(config: Any, name: str, dimension: Dimension) -> "BaseDistribu
         raise InputError(f"space.{name} is no number, so it needs choices.")
     ends = [_typed(name, kind, value) for value in dimension.ends]
     for value in ends:
-        configured(config, {name: value})  # the config itself knows what it can be
+        apply_overrides(config, {name: value})  # the config itself knows what it can be
     if dimension.choices:
         if len({*ends}) < len(ends):
             raise InputError(f"space.{name} has a choice twice: {dimension.choices}.")

@@ -5,26 +5,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.launch import train_run
 from hhmnet_platform.runs.publish import publish
 from hhmnet_platform.runs.run import Run, prepare_run
 from hhmnet_platform.search.config import METRIC, Search, objective_of, trial_job
-from hhmnet_platform.search.display import said_of
+from hhmnet_platform.search.display import format_values
 from hhmnet_platform.search.report import finished
 from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
-from hhmnet_platform.storage.workspace import Workspace, absolute
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
-from hhmnet_platform.tracking.client import writing
+from hhmnet_platform.tracking.client import mlflow_errors
 from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
 
 if TYPE_CHECKING:
     import optuna
 
 
-def run_trial(values: dict[str, Any], job: Search, plan: Plan, parent: str) -> None:
+def run_trial(values: dict[str, Any], job: Search, plan: MeshPlan, parent: str) -> None:
     """Trains the phase with these values, reporting val top-1 epoch by epoch to Tune.
 
     Args:
@@ -53,7 +53,7 @@ def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
         _, run = _trial(job, trial.params, parent)
         result = run.folder.read_json(RESULT)
         if result is None:
-            with writing(run.tracked.uri):
+            with mlflow_errors(run.tracked.uri):
                 writer = MlflowWriter(run.tracked)
                 writer.connect()
                 writer.write(_history(run.folder))
@@ -65,9 +65,9 @@ def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
 def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Run]:
     """A trial as a job, and what it comes to."""
     trial = trial_job(job, values)
-    run = prepare_run(trial, Workspace(absolute(job.workspace)), trial.data.store)
+    run = prepare_run(trial, Workspace(absolute_uri(job.workspace)), trial.data.store)
     all_tags = {**run.tracked.tags, tags.SEARCH: job.study}
-    tracked = replace(run.tracked, parent=parent, tags=all_tags, title=said_of(values))
+    tracked = replace(run.tracked, parent=parent, tags=all_tags, title=format_values(values))
     return trial, replace(run, tracked=tracked)
 
 

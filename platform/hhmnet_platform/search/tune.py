@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import cluster_address, ray_session, this_machine
 from hhmnet_platform.figures.progress import clock
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import phase_of
 from hhmnet_platform.runs.launch import ask_nodes, plan_of, run_phase
 from hhmnet_platform.runs.run import Run, prepare_run, store_of
@@ -33,13 +33,13 @@ from hhmnet_platform.search.config import (
     study_name,
     trial_job,
 )
-from hhmnet_platform.search.display import SearchDisplay, said_of
+from hhmnet_platform.search.display import SearchDisplay
 from hhmnet_platform.search.report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.search.space import Dimension, distributions
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.search.trials import catch_up, run_trial
-from hhmnet_platform.storage.run_folder import alone_in
-from hhmnet_platform.storage.workspace import Workspace, absolute, check_name, default_workspace
+from hhmnet_platform.storage.run_folder import exclusive_folder
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import Derived, begin, end, stop_children
 from hhmnet_platform.tracking.uri import default_tracking
@@ -63,7 +63,7 @@ def run_search(job: Search) -> dict[str, Any]:
     if job.data.selection != "val":
         raise InputError("A search chooses by val: give data.selection val.")
     space = distributions(trial_job(job, {}), job.space)
-    workspace = Workspace(absolute(job.workspace))
+    workspace = Workspace(absolute_uri(job.workspace))
     if not workspace.is_local:
         raise InputError(f"A search needs a folder: {workspace.uri} cannot be --workspace here.")
     if job.dry_run:
@@ -78,12 +78,12 @@ def run_search(job: Search) -> dict[str, Any]:
         plan_of(job, this_machine())
     workspace.check_writable()
     with store_of(job, workspace, keep=True) as store:
-        job = configured(job, {"data.store": store})
+        job = apply_overrides(job, {"data.store": store})
         first = prepare_run(trial_job(job, {}), workspace, store)
     job = replace(job, study=study_name(job, first))
     place = Path(workspace.at(f"searches/{job.study}"))
     place.mkdir(parents=True, exist_ok=True)
-    with alone_in(place, f"The study {job.study} is being searched by another process"):
+    with exclusive_folder(place, f"The study {job.study} is being searched by another process"):
         return _search(job, space, first, place)
 
 
@@ -98,7 +98,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
         note=_note(job, study),
         files={},
     )
-    uri = Workspace(absolute(job.workspace)).tracking_uri(job.tracking_uri)
+    uri = Workspace(absolute_uri(job.workspace)).tracking_uri(job.tracking_uri)
     number, run_id = begin(uri, parent, first.tracked.artifacts)
     left = job.trials - len(finished(study))
     if left > 0:
@@ -125,7 +125,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     end(uri, run_id, replace(parent, metrics=metrics, note=_note(job, study), files=files))
     for line in _table(study):
         print(line)
-    print(f"Best     val top-1 {study.best_value:.1%}: {said_of(best.params)}")
+    print(f"Best     val top-1 {study.best_value:.1%}: {format_values(best.params)}")
     print(f"Cost     {clock(metrics['seconds'])} of trials, {len(done)} of them")
     print(f"Train    {_command(job, place)}")
     print(f"MLflow   {uri}, experiment {parent.experiment}: #/experiments/{number}/runs/{run_id}")
@@ -181,7 +181,7 @@ def _tune(
             ),
             run_config=tune.RunConfig(
                 name=f"tune-{int(time.time())}",
-                storage_path=absolute(f"{job.workspace}/searches/{job.study}"),
+                storage_path=absolute_uri(f"{job.workspace}/searches/{job.study}"),
                 callbacks=[_teller(display)],
                 verbose=0,
             ),
@@ -210,7 +210,7 @@ def _searcher() -> Any:
     return Searcher
 
 
-def _side_by_side(plan: Plan, resources: Resources) -> int:
+def _side_by_side(plan: MeshPlan, resources: Resources) -> int:
     """Trials whose workers fit at once, so that none waits for another's."""
     room = resources.room(plan.cpus_per_worker, plan.gpu)
     return max(1, room // plan.workers)
@@ -250,7 +250,7 @@ def _command(job: Search, place: Path) -> str:
     if isinstance(job, Phase2Search):
         options["phase1"] = job.phase1
     if job.workspace != default_workspace():
-        options["workspace"] = absolute(job.workspace)
+        options["workspace"] = absolute_uri(job.workspace)
     if job.tracking_uri != default_tracking():
         options["tracking_uri"] = job.tracking_uri
     said = " ".join(f"--{name} {value}" for name, value in options.items())
@@ -263,7 +263,7 @@ def _epochs(job: Search) -> int:
 
 def _table(study: "optuna.Study") -> list[str]:
     best = sorted(finished(study), key=lambda trial: -(trial.value or 0.0))[:5]
-    rows = [f"  {t.value:.1%}  {epochs_of(t):>3} epochs  {said_of(t.params)}" for t in best]
+    rows = [f"  {t.value:.1%}  {epochs_of(t):>3} epochs  {format_values(t.params)}" for t in best]
     return [f"the best of {len(finished(study))}:", *rows]
 
 
@@ -271,7 +271,9 @@ def _note(job: Search, study: "optuna.Study") -> str:
     names = ", ".join(job.space)
     best = ""
     if finished(study):
-        best = f" Best so far: val top-1 {study.best_value:.1%}, {said_of(study.best_params)}."
+        best = (
+            f" Best so far: val top-1 {study.best_value:.1%}, {format_values(study.best_params)}."
+        )
     return (
         f"A search of {job.trials} trials over {names}, by val top-1 of the {objective_of(job)} "
         f"(TPE, ASHA with {job.grace} epochs of grace).{best}\n\nTo read it: select the trials "

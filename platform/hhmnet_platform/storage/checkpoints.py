@@ -5,7 +5,7 @@ from typing import NamedTuple
 STEP = "-step-"
 
 
-class Point(NamedTuple):
+class TrainingPoint(NamedTuple):
     """How far training has come; later ones are greater.
 
     Attributes:
@@ -22,16 +22,16 @@ class Point(NamedTuple):
         return f"within epoch {self.epoch + 1}, after step {self.step}"
 
 
-def checkpoint_name(point: Point) -> str:
+def checkpoint_name(point: TrainingPoint) -> str:
     """The folder of a checkpoint, in its run's; they sort as training goes."""
     within = f"{STEP}{point.step:07d}" if point.step else ""
     return f"epoch-{point.epoch:05d}{within}"
 
 
-def point_of(checkpoint: str) -> Point:
+def parse_checkpoint_name(checkpoint: str) -> TrainingPoint:
     """What such a folder holds."""
     epoch, _, step = checkpoint.rpartition("/")[2].removeprefix("epoch-").partition(STEP)
-    return Point(int(epoch), int(step or 0))
+    return TrainingPoint(int(epoch), int(step or 0))
 
 
 def is_within(name: str) -> bool:

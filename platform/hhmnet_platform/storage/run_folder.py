@@ -14,7 +14,7 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_platform.members import TRAINED
-from hhmnet_platform.storage.checkpoints import Point, is_within, point_of
+from hhmnet_platform.storage.checkpoints import TrainingPoint, is_within, parse_checkpoint_name
 
 RESULT = "result.json"
 TRACKED = "tracked.json"  # is there when MLflow holds all of a finished run
@@ -41,13 +41,13 @@ class RunFolder:
     def sub(self, name: str) -> Folder:
         return folder(f"{self.uri}/{name}")
 
-    def saved(self) -> Point:
+    def saved(self) -> TrainingPoint:
         """How far the newest checkpoint is that Ray will resume from."""
         noted = self.read_json(SNAPSHOT) or {}
         latest = noted.get("latest_checkpoint_result") or {}
-        return point_of(str(latest.get("checkpoint_dir_name", "epoch-0")))
+        return parse_checkpoint_name(str(latest.get("checkpoint_dir_name", "epoch-0")))
 
-    def add_layout(self, point: Point, data: int, modality: int) -> None:
+    def add_layout(self, point: TrainingPoint, data: int, modality: int) -> None:
         """Notes what trains from here on, where the number of workers may change."""
         noted = self.layouts()
         if not noted or noted[-1][2:] != [data, modality]:
@@ -118,7 +118,7 @@ class RunFolder:
             return
         path = Path(self.uri)
         path.mkdir(parents=True, exist_ok=True)
-        with alone_in(path, f"Run {self.name} is being trained by another process"):
+        with exclusive_folder(path, f"Run {self.name} is being trained by another process"):
             yield
 
     def heal(self) -> str | None:
@@ -164,7 +164,7 @@ class RunFolder:
 
 
 @contextmanager
-def alone_in(path: Path, otherwise: str) -> Iterator[None]:
+def exclusive_folder(path: Path, otherwise: str) -> Iterator[None]:
     """Keeps a second process out of a local folder; a killed process lets go of it.
 
     Args:

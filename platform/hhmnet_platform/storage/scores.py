@@ -4,10 +4,10 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable, read_scores
 from hhmnet_platform.storage.run_folder import RESULT, RunFolder
 
-PARTS = ("val", "test")
+SPLITS = ("val", "test")
 
 
-def scores_of(run: RunFolder, member: str, part: str) -> ScoreTable:
+def load_scores(run: RunFolder, member: str, part: str) -> ScoreTable:
     """A score table of a finished run. Raises InputError where it is lost or damaged."""
     try:
         return read_scores(f"{run.uri}/scores/{member}-{part}.parquet")

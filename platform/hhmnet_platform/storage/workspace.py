@@ -29,7 +29,7 @@ def default_workspace() -> str:
     return os.environ.get("HHMNET_WORKSPACE") or "workspace"
 
 
-def absolute(uri: str) -> str:
+def absolute_uri(uri: str) -> str:
     """The URI with a local path made absolute: workers run in folders of their own."""
     place = folder(uri)
     return place.path if place.is_local else uri.rstrip("/")
@@ -86,7 +86,7 @@ class Workspace:
         return RunFolder(name, self.at(f"runs/{name}"))
 
 
-def fetched(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
+def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
     """A local copy of a folder's files, or of some of them, until the stack closes."""
     local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     place = folder(uri)

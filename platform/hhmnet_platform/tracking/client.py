@@ -13,13 +13,13 @@ from hhmnet_platform.tracking.uri import database_of
 SQLITE_WAIT_SECONDS = 60
 
 
-def patient(uri: str) -> str:
+def client_uri(uri: str) -> str:
     """The tracking URI, of a SQLite file with time to wait for another writer."""
     return uri if database_of(uri) is None else f"{uri}?timeout={SQLITE_WAIT_SECONDS}"
 
 
 @contextmanager
-def alone(uri: str) -> Iterator[None]:
+def exclusive(uri: str) -> Iterator[None]:
     """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
     database = database_of(uri)
     if database is None:
@@ -31,9 +31,9 @@ def alone(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def writing(uri: str) -> Iterator[None]:
+def mlflow_errors(uri: str) -> Iterator[None]:
     """What goes wrong with MLflow inside is one InputError."""
-    quieten()
+    set_quiet_defaults()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,7 +44,7 @@ def writing(uri: str) -> Iterator[None]:
         raise InputError(f"MLflow at {uri} cannot be written ({said}).") from error
 
 
-def quieten() -> None:
+def set_quiet_defaults() -> None:
     """MLflow, unless told otherwise: no chatter, no reports home, no minutes of retries."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import alone, patient, quieten, writing
+from hhmnet_platform.tracking.client import client_uri, exclusive, mlflow_errors, set_quiet_defaults
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -132,11 +132,11 @@ def stop_children(uri: str, number: str, parent: str) -> None:
 @contextmanager
 def _client(uri: str) -> Iterator["MlflowClient"]:
     """Alone with MLflow; what goes wrong is one InputError."""
-    quieten()
+    set_quiet_defaults()
     from mlflow import MlflowClient
 
-    with writing(uri), alone(uri):
-        yield MlflowClient(patient(uri))
+    with mlflow_errors(uri), exclusive(uri):
+        yield MlflowClient(client_uri(uri))
 
 
 def _experiment(client: "MlflowClient", run: Derived, artifacts: str) -> str:

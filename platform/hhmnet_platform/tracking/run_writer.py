@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hhmnet_core.errors import InputError
 from hhmnet_platform.members import COLOURS, FUSION
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import alone, patient, quieten
+from hhmnet_platform.tracking.client import client_uri, exclusive, set_quiet_defaults
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,11 +88,11 @@ class MlflowWriter:
 
     def connect(self) -> None:
         """Finds the runs or makes them, and looks up what they hold."""
-        quieten()
+        set_quiet_defaults()
         from mlflow import MlflowClient
 
-        with alone(self.run.uri):
-            client = MlflowClient(tracking_uri=patient(self.run.uri))
+        with exclusive(self.run.uri):
+            client = MlflowClient(tracking_uri=client_uri(self.run.uri))
             self.experiment_id = self._experiment(client)
             found = self._find(client)
             self._refuse_others(found.values())
@@ -136,7 +136,7 @@ class MlflowWriter:
                     if (name, record["epoch"]) not in self._written[member]
                 ]
             for batch in _batches(missing, MOST_METRICS):
-                with alone(self.run.uri):
+                with exclusive(self.run.uri):
                     self._client.log_batch(self.run_ids[member], metrics=batch)
                 self._written[member] |= {(metric.key, metric.step) for metric in batch}
 
@@ -151,7 +151,7 @@ class MlflowWriter:
                     local.write_bytes(content)
                 if files:
                     self._client.log_artifacts(self.run_ids[member], str(Path(folder, member)))
-        with alone(self.run.uri):
+        with exclusive(self.run.uri):
             for run_id in self.run_ids.values():
                 for key, value in ending.tags.items():
                     self._client.set_tag(run_id, key, value)

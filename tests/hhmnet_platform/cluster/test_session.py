@@ -1,7 +1,7 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster.plan import make_plan
+from hhmnet_platform.cluster.mesh_plan import make_plan
 from hhmnet_platform.cluster.resources import Resources, nodes_to_come
 from hhmnet_platform.cluster.session import cluster_address
 

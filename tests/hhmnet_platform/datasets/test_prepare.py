@@ -18,7 +18,7 @@ from hhmnet_core.sources.synthetic import recordings as synthetic
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_platform.datasets.builders import prepare_nw_ucla, prepare_synthetic
-from hhmnet_platform.datasets.prepare import show
+from hhmnet_platform.datasets.prepare import print_prepared
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "prepare.py"
 
@@ -36,7 +36,7 @@ def make_zip(path: Path, **contents: str) -> Path:
 
 def shown(*arguments: object) -> str:
     out = StringIO()
-    show(*arguments, Console(file=out, width=120))  # type: ignore[arg-type]
+    print_prepared(*arguments, Console(file=out, width=120))  # type: ignore[arg-type]
     return out.getvalue()
 
 

@@ -15,7 +15,7 @@ from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_platform.datasets import builders as data_sets
 from hhmnet_platform.datasets import parallel as parts
 from hhmnet_platform.datasets.builders import prepare_ntu
-from hhmnet_platform.datasets.prepare import Prepared, show
+from hhmnet_platform.datasets.prepare import Prepared, print_prepared
 
 NAMES = [name(camera=c, performer=p, action=a) for c in (1, 2) for p in (1, 3) for a in (1, 58, 60)]
 
@@ -37,7 +37,7 @@ def write_files(folder: Path) -> Path:
 
 def shown(prepared: Prepared) -> str:
     out = StringIO()
-    show(prepared, Console(file=out, width=140))
+    print_prepared(prepared, Console(file=out, width=140))
     return out.getvalue()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
 from hhmnet_platform.runs.driver import Training
@@ -22,7 +22,7 @@ from hhmnet_platform.runs.messages import (
     WorkerStarted,
 )
 from hhmnet_platform.runs.startup import Startup
-from hhmnet_platform.storage.checkpoints import Point
+from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.run_folder import RunFolder
 
 
@@ -41,7 +41,7 @@ class Tracker:
 class Told:
     """A driver, and what it shows."""
 
-    def __init__(self, folder: RunFolder, plan: Plan) -> None:
+    def __init__(self, folder: RunFolder, plan: MeshPlan) -> None:
         self.output = io.StringIO()
         display = Display(9, Console(file=self.output, soft_wrap=True, highlight=False))
         placement, run = Placement(max_failures=1, price_per_worker_hour=100.0), Run(folder)
@@ -60,7 +60,7 @@ class Told:
 
 @pytest.fixture
 def told(tmp_path: Path) -> Told:
-    return Told(RunFolder("some", str(tmp_path)), Plan((2, 4), None, False, 1))
+    return Told(RunFolder("some", str(tmp_path)), MeshPlan((2, 4), None, False, 1))
 
 
 def record(epoch: int) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_checkpoints_within_an_epoch_are_where_it_goes_on(told: Told) -> None:
     told.start(2)
     told(EpochsDone([record(1)]))
     assert told(SavedWithin(1, 40)) == ["checkpoint within epoch 2, after step 40"]
-    assert told.training.reached == Point(1, 40)
+    assert told.training.reached == TrainingPoint(1, 40)
     (line,) = told(Failed("the process of worker 1 died"))
     assert line == (
         "the process of worker 1 died; starting again within epoch 2, after step 40 "
@@ -104,7 +104,7 @@ def test_checkpoints_within_an_epoch_are_where_it_goes_on(told: Told) -> None:
     assert told(EpochsDone([record(1)]), SavedWithin(1, 40)) == []
     assert [one["epoch"] for one in told.training.history] == [1]
     (line,) = told(EpochsDone([record(2)]))
-    assert line.startswith("2/9") and told.training.reached == Point(2)
+    assert line.startswith("2/9") and told.training.reached == TrainingPoint(2)
 
 
 def test_what_was_announced_is_no_failure_and_told_once(told: Told) -> None:

@@ -9,7 +9,7 @@ from ray.train.v2._internal.execution.scaling_policy import NoopDecision, Resize
 from ray.train.v2.api import data_parallel_trainer
 from ray.train.v2.api.config import ScalingConfig
 
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs import elastic
 from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
 from hhmnet_platform.runs.messages import Resizing, TooFewNodes
@@ -63,7 +63,7 @@ def policy(there: There, monkeypatch: pytest.MonkeyPatch) -> AtCheckpoints:
     config = ScalingConfig(
         num_workers=(2, 8), resources_per_worker={"CPU": 1}, elastic_resize_monitor_interval_s=0
     )
-    policy = AtCheckpoints(config, Plan((2, 4, 8), None, False, 1), EPOCHS, Outbox())
+    policy = AtCheckpoints(config, MeshPlan((2, 4, 8), None, False, 1), EPOCHS, Outbox())
     monkeypatch.setattr(policy, "_maybe_send_resource_request", lambda: None)
     monkeypatch.setattr(
         policy, "_get_reserved_resources", lambda: {n: {"CPU": c} for n, c in there.nodes.items()}

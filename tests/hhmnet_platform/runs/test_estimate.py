@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.runs.estimate import Estimate, Measured, cost, plan_lines
 
-PLAN = Plan((2, 4), 1, False, 1)
+PLAN = MeshPlan((2, 4), 1, False, 1)
 PARAMETERS = {"joint": 2_000_000}
 ESTIMATE = Estimate(
     plan=PLAN,

@@ -11,7 +11,7 @@ from video_files import film_store
 from hhmnet_core.fusion.scores import FUSION, ScoreTable, write_scores
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.cluster.plan import Plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.publish import summarise
 from hhmnet_platform.runs.run import Run, prepare_run
@@ -32,7 +32,7 @@ def test_copies_of_training_clips_are_left_out_of_a_figure_of_their_own(
     some = frozenset(str(clips.sample_ids[parts.test[i]]) for i in (0, 5))
     everything = frozenset(str(clips.sample_ids[i]) for i in parts.test)
     history = [{"epoch": 1, "seconds": 1.0, "metrics": {name: {} for name in MODALITIES}}]
-    plan = Plan((2,), 2, False, 1)
+    plan = MeshPlan((2,), 2, False, 1)
     test = len(parts.test)
 
     def scored(copies: frozenset[str]) -> dict[str, Any]:

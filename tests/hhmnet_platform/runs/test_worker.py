@@ -10,7 +10,7 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.runs.messages import EpochsDone, Failed, LeavingSoon, SavedWithin
-from hhmnet_platform.runs.worker import LEAVING_SECONDS, Courier, Patience, describe
+from hhmnet_platform.runs.worker import LEAVING_SECONDS, Patience, ReportForwarder, describe
 
 
 class Outbox:
@@ -27,17 +27,19 @@ def outbox() -> Outbox:
 
 
 @pytest.fixture
-def courier(outbox: Outbox) -> Courier:
-    return Courier(outbox)  # type: ignore[arg-type]
+def courier(outbox: Outbox) -> ReportForwarder:
+    return ReportForwarder(outbox)  # type: ignore[arg-type]
 
 
-def test_courier_passes_on_rank_zeros_records(courier: Courier, outbox: Outbox) -> None:
+def test_courier_passes_on_rank_zeros_records(courier: ReportForwarder, outbox: Outbox) -> None:
     records = [{"epoch": 1, "seconds": 1.0, "metrics": {}}]
     courier.after_report(None, [{"records": records, "epoch": 1, "step": 0}, {}, {}], None)
     assert outbox.messages == [EpochsDone(records)]
 
 
-def test_courier_tells_of_checkpoints_within_an_epoch(courier: Courier, outbox: Outbox) -> None:
+def test_courier_tells_of_checkpoints_within_an_epoch(
+    courier: ReportForwarder, outbox: Outbox
+) -> None:
     courier.after_report(None, [{"records": [], "epoch": 2, "step": 70}, {}], None)
     assert outbox.messages == [SavedWithin(2, 70)]
     history = [{"epoch": 1, "seconds": 1.0, "metrics": {}}]  # the first after a start
@@ -45,19 +47,25 @@ def test_courier_tells_of_checkpoints_within_an_epoch(courier: Courier, outbox: 
     assert outbox.messages[1:] == [EpochsDone(history), SavedWithin(1, 5)]
 
 
-def test_courier_ends_the_run_for_what_the_user_gave(courier: Courier, outbox: Outbox) -> None:
+def test_courier_ends_the_run_for_what_the_user_gave(
+    courier: ReportForwarder, outbox: Outbox
+) -> None:
     errors = {0: RuntimeError("Connection closed by peer"), 1: InputError("lower optim.lr")}
     with pytest.raises(InputError, match=r"lower optim\.lr"):
         courier.after_exception(None, errors)
     assert outbox.messages == []
 
 
-def test_courier_tells_of_failures_that_ray_retries(courier: Courier, outbox: Outbox) -> None:
+def test_courier_tells_of_failures_that_ray_retries(
+    courier: ReportForwarder, outbox: Outbox
+) -> None:
     courier.after_exception(None, {1: ActorDiedError()})
     assert outbox.messages == [Failed("the process of worker 1 died")]
 
 
-def test_courier_tells_what_was_announced_from_failures(courier: Courier, outbox: Outbox) -> None:
+def test_courier_tells_what_was_announced_from_failures(
+    courier: ReportForwarder, outbox: Outbox
+) -> None:
     died = WorkerHealthCheckFailedError("a health check failed", ActorDiedError())
     taken = WorkerHealthCheckFailedError("a health check failed", ActorDiedError())
     taken.health_check_failure._preempted = True

@@ -8,7 +8,7 @@ import yaml
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_platform.cli import given
+from hhmnet_platform.cli import parse_config
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.runs.run import prepare_run
@@ -40,7 +40,7 @@ def test_a_trial_is_a_short_run_and_the_best_a_whole_one(tmp_path: Path) -> None
     file = tmp_path / "best.yaml"
     file.write_bytes(best_config(SEARCH, {"contrast.temperature": 0.3}, "The best."))
     assert file.read_text().startswith("# The best.\n")
-    read = given("phase1.py", None, Phase1Job, ["--config", str(file)])
+    read = parse_config("phase1.py", None, Phase1Job, ["--config", str(file)])
     assert read == best_job(SEARCH, {"contrast.temperature": 0.3})
 
 

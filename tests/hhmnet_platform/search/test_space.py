@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import given
-from hhmnet_platform.overrides import configured
+from hhmnet_platform.cli import parse_config
+from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase2Search
 from hhmnet_platform.search.space import Dimension, dimension, distributions
@@ -37,7 +37,7 @@ def test_distributions_follow_the_fields() -> None:
 def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     file.write_text("space: {guidance.mode: {choices: [off, uniform]}}")
-    space = given("search.py", None, Phase2Search, ["--config", str(file)]).space
+    space = parse_config("search.py", None, Phase2Search, ["--config", str(file)]).space
     assert distributions(Phase2Job(), space) == {
         "guidance.mode": CategoricalDistribution(["off", "uniform"])
     }
@@ -45,10 +45,13 @@ def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
 
 def test_values_go_where_they_belong_and_nowhere_else() -> None:
     job = Phase1Job()
-    changed = configured(job, {"contrast.temperature": 0.2, "optim.epochs": 5, "seed": 4})
+    changed = apply_overrides(job, {"contrast.temperature": 0.2, "optim.epochs": 5, "seed": 4})
     assert (changed.contrast.temperature, changed.optim.epochs, changed.seed) == (0.2, 5, 4)
     assert (job.contrast.temperature, job.seed) == (0.1, 1)
-    assert configured(changed, {"contrast.temperature": 0.1, "optim.epochs": 12, "seed": 1}) == job
+    assert (
+        apply_overrides(changed, {"contrast.temperature": 0.1, "optim.epochs": 12, "seed": 1})
+        == job
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,6 @@ def test_bad_spaces_are_named(space: dict[Any, Dimension], said: str) -> None:
         ({"low": 0.1, "high": 0.5, "log": "yes"}, "log must be true or false"),
     ],
 )
-def test_dimensions_that_cannot_be_read_are_named(given: Any, said: str) -> None:
+def test_dimensions_that_cannot_be_read_are_named(parse_config: Any, said: str) -> None:
     with pytest.raises(InputError, match=f"space.optim.lr.*{said}"):
-        dimension("optim.lr", given)
+        dimension("optim.lr", parse_config)

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import given
+from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob
-from hhmnet_platform.hashing import flat, run_name
+from hhmnet_platform.hashing import flatten, run_name
 from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search
-from hhmnet_platform.storage.workspace import Workspace, absolute, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking.uri import TRACKING_SCHEMES
 
 
@@ -29,11 +29,11 @@ class Outer:
 
 
 def test_flat_names_plain_values() -> None:
-    assert flat(Outer()) == {"inner.rate": 0.5, "inner.branches": [[3, 1], [5, 2]], "seed": 1}
+    assert flatten(Outer()) == {"inner.rate": 0.5, "inner.branches": [[3, 1], [5, 2]], "seed": 1}
 
 
 def test_run_name_follows_from_the_science_alone() -> None:
-    science = flat(Outer())
+    science = flatten(Outer())
     name = run_name("nw_ucla", "phase1", science)
     assert name.startswith("nw_ucla-phase1-") and len(name) == len("nw_ucla-phase1-") + 8
     assert run_name("nw_ucla", "phase1", dict(reversed(science.items()))) == name
@@ -48,8 +48,8 @@ def test_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
 
 def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert absolute("workspace") == str(tmp_path / "workspace")
-    assert absolute("memory://bucket/workspace/") == "memory://bucket/workspace"
+    assert absolute_uri("workspace") == str(tmp_path / "workspace")
+    assert absolute_uri("memory://bucket/workspace/") == "memory://bucket/workspace"
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.Mo
 def test_environment_says_where_everything_goes(
     kind: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = given("job", None, kind, [])
+    job = parse_config("job", None, kind, [])
     assert (job.workspace, job.tracking_uri) == ("workspace", "")
     monkeypatch.setenv("HHMNET_WORKSPACE", "s3://bucket/hhmnet")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    job = given("job", None, kind, [])
+    job = parse_config("job", None, kind, [])
     assert (job.workspace, job.tracking_uri) == ("s3://bucket/hhmnet", "http://127.0.0.1:5000")
-    job = given("job", None, kind, ["--workspace=here", "--tracking_uri="])
+    job = parse_config("job", None, kind, ["--workspace=here", "--tracking_uri="])
     assert (job.workspace, job.tracking_uri) == ("here", "")
 
 

@@ -31,7 +31,7 @@ from hhmnet_core.training.phase1.fitting import (
     make_encoder,
     measure_step_seconds,
 )
-from hhmnet_core.training.phase1.trainer import Trainer
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 CPU = torch.device("cpu")
 SMALL = Phase1Config(
@@ -106,7 +106,7 @@ def test_a_step_trains_on_what_data_and_augment_ask_for(
         data=replace(SMALL.data, normalise_axes=True),
         augment=AugmentConfig(random_frames=True),
     )
-    trainer = Trainer(config, tiny_clips, Mesh(), CPU)
+    trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
     positions, seen = [], []
     cut, derived = trainer.reader.batch, trainer_module.derive
 

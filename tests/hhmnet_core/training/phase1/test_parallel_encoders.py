@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from hhmnet_core.training.phase1.parallel_encoders import Together
+from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def test_each_has_a_thread_and_its_share_of_the_cores() -> None:
         meeting.wait()
         return item, torch.get_num_threads(), threading.current_thread().name
 
-    found = Together(2, CPU).map(meet, [1, 2])
+    found = ParallelEncoders(2, CPU).map(meet, [1, 2])
     assert [item for item, _, _ in found] == [1, 2]
     assert [threads for _, threads, _ in found] == [2, 2]
     assert len({name for _, _, name in found}) == 2
@@ -36,7 +36,7 @@ def test_each_has_a_thread_and_its_share_of_the_cores() -> None:
 @pytest.mark.parametrize(("encoders", "device"), [(1, "cpu"), (4, "cuda")])
 @pytest.mark.usefixtures("four_threads")
 def test_one_alone_and_those_on_a_gpu_stay_on_this_thread(encoders: int, device: str) -> None:
-    names = Together(encoders, torch.device(device)).map(
+    names = ParallelEncoders(encoders, torch.device(device)).map(
         lambda _: threading.current_thread().name, range(encoders)
     )
     assert set(names) == {threading.current_thread().name}
@@ -45,4 +45,4 @@ def test_one_alone_and_those_on_a_gpu_stay_on_this_thread(encoders: int, device:
 @pytest.mark.usefixtures("four_threads")
 def test_an_error_of_one_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        Together(2, CPU).map(lambda x: 1 // x, [1, 0])
+        ParallelEncoders(2, CPU).map(lambda x: 1 // x, [1, 0])

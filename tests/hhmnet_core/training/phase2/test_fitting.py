@@ -34,8 +34,8 @@ from hhmnet_core.training.phase1.fitting import DataConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit as fit_phase1
 from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phase2Config
 from hhmnet_core.training.phase2.fitting import fit
-from hhmnet_core.training.phase2.frozen_encoder import Guide
-from hhmnet_core.training.phase2.trainer import VideoTrainer
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
+from hhmnet_core.training.phase2.trainer import Phase2Trainer
 from hhmnet_core.training.reports import EpochReport
 
 CPU = torch.device("cpu")
@@ -99,9 +99,9 @@ def test_tables_mark_copies_of_training_clips(world: tuple[ClipSet, Footage, Pat
 
 def test_guide_is_frozen_to_the_last_bit(world: tuple[ClipSet, Footage, Path]) -> None:
     clips, footage, folder = world
-    guide = Guide(folder / "epoch2", "joint", clips, CPU)
+    guide = FrozenEncoder(folder / "epoch2", "joint", clips, CPU)
     before = {name: t.clone() for name, t in guide.encoder.state_dict().items()}
-    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    trainer = Phase2Trainer(config(), clips, footage, guide, Mesh(), CPU)
     for step, clips_n in enumerate(trainer.epoch_order(1)):
         trainer.train_step(1, step, clips_n)
     after = guide.encoder.state_dict()
@@ -152,8 +152,8 @@ def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
     world: tuple[ClipSet, Footage, Path],
 ) -> None:
     clips, footage, folder = world
-    guide = Guide(folder / "epoch2", "joint", clips, CPU)
-    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    guide = FrozenEncoder(folder / "epoch2", "joint", clips, CPU)
+    trainer = Phase2Trainer(config(), clips, footage, guide, Mesh(), CPU)
     for step, clips_n in enumerate(trainer.epoch_order(1)):
         trainer.train_step(1, step, clips_n)
     said = trainer.final_metrics()["video"]
@@ -177,7 +177,7 @@ def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
     assert said == pytest.approx(expected, abs=1e-5) and len(said) == 36
     trainer.mesh.rows = lambda total: slice(total, total)  # type: ignore[method-assign]
     assert trainer.final_metrics() == {"video": {}}  # more processes than clips: no share of test
-    off = VideoTrainer(
+    off = Phase2Trainer(
         replace(config(), parts=PartsConfig(mode="body")), clips, footage, guide, Mesh(), CPU
     )
     assert off.final_metrics() == {}
@@ -195,7 +195,7 @@ def test_a_guide_may_come_from_a_store_without_video(
     )  # fmt: skip
     clips = load_clips(tmp_path / "store", tmp_path / "cache")
     assert clips.manifest.digest != manifest.digest
-    first = Guide(folder / "epoch2", "joint", filmed, CPU).config
+    first = FrozenEncoder(folder / "epoch2", "joint", filmed, CPU).config
     for report in fit_phase1(first, clips, Mesh()):  # noqa: B007
         pass
     report.state.save(tmp_path / "run")
@@ -208,8 +208,8 @@ def test_a_guide_may_come_from_a_store_without_video(
 
 def test_clips_without_video_take_no_part(world: tuple[ClipSet, Footage, Path]) -> None:
     clips, footage, folder = world
-    guide = Guide(folder / "epoch2", "joint", clips, CPU)
-    trainer = VideoTrainer(config(), clips, footage, guide, Mesh(), CPU)
+    guide = FrozenEncoder(folder / "epoch2", "joint", clips, CPU)
+    trainer = Phase2Trainer(config(), clips, footage, guide, Mesh(), CPU)
     everyone = split(clips, "", "val")
     for part in ("train", "val", "test"):
         kept, all_of_it = (set(getattr(s, part).tolist()) for s in (trainer.split, everyone))
@@ -221,20 +221,20 @@ def test_guide_of_another_store_unfinished_or_none_is_refused(
 ) -> None:
     clips, _, folder = world
     with pytest.raises(InputError, match=r"was trained on other skeletons .*layout kinect_v1_20"):
-        Guide(folder / "epoch2", "joint", tiny_clips, CPU)
+        FrozenEncoder(folder / "epoch2", "joint", tiny_clips, CPU)
     with pytest.raises(InputError, match=r"is unfinished \(1 of 2 epochs\)"):
-        Guide(folder / "epoch1", "joint", clips, CPU)
+        FrozenEncoder(folder / "epoch1", "joint", clips, CPU)
     with pytest.raises(InputError, match="is not a checkpoint of phase 1"):
-        Guide(tmp_path, "joint", clips, CPU)
+        FrozenEncoder(tmp_path, "joint", clips, CPU)
     shutil.copytree(folder / "epoch2", tmp_path / "copy")
     state = json.loads((tmp_path / "copy" / "state.json").read_text())
     (tmp_path / "copy" / "state.json").write_text(json.dumps(state | {"phase": "phase2"}))
     with pytest.raises(InputError, match="is a checkpoint of phase2, expected one of phase 1"):
-        Guide(tmp_path / "copy", "joint", clips, CPU)
+        FrozenEncoder(tmp_path / "copy", "joint", clips, CPU)
     (tmp_path / "copy" / "state.json").write_text(json.dumps(state))
     (tmp_path / "copy" / "joint.safetensors").write_bytes(b"spoilt")
     with pytest.raises(InputError, match=r"cannot be read .* train it again"):
-        Guide(tmp_path / "copy", "joint", clips, CPU)
+        FrozenEncoder(tmp_path / "copy", "joint", clips, CPU)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ MOST_CPUS_BESIDE_A_GPU = 8
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeshPlan:
     """How a run is laid out: W = D x P workers, where W may change while it runs.
 
     Attributes:
@@ -53,11 +53,11 @@ class Plan:
         """P of so many workers."""
         return self.given or next(p for p in (4, 2, 1) if workers % p == 0)
 
-    def of(self, workers: int) -> "Plan":
+    def of(self, workers: int) -> "MeshPlan":
         """The plan while there are so many workers."""
         return replace(self, sizes=(workers,))
 
-    def ends(self) -> list["Plan"]:
+    def ends(self) -> list["MeshPlan"]:
         """The smallest and the largest; itself where it is fixed."""
         return [self.of(workers) for workers in sorted({self.sizes[0], self.sizes[-1]})]
 
@@ -65,7 +65,7 @@ class Plan:
         """The largest of its sizes for which there is room; 0 where there is for none."""
         return max((size for size in self.sizes if size <= possible), default=0)
 
-    def limited(self, most_data: int) -> "Plan":
+    def limited(self, most_data: int) -> "MeshPlan":
         """Without the sizes whose D is above this; a fixed one stays as it is.
 
         Raises InputError where none is left.
@@ -109,7 +109,7 @@ def make_plan(
     gpu: bool | None = None,
     cpus_per_worker: int | None = None,
     networks: int = len(MODALITIES),
-) -> Plan:
+) -> MeshPlan:
     """Fills in what the user left open.
 
     Args:
@@ -149,7 +149,7 @@ def make_plan(
         cpus_per_worker = next(
             cpus for cpus in range(most, 0, -1) if resources.most_room(cpus, use_gpu) >= fit_now[-1]
         )
-    return Plan(sizes, modality_parallel, use_gpu, cpus_per_worker, networks)
+    return MeshPlan(sizes, modality_parallel, use_gpu, cpus_per_worker, networks)
 
 
 def sizes_of(workers: int | str | None, modality_parallel: int | None) -> tuple[int, ...]:

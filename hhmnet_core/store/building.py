@@ -20,7 +20,13 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import SCHEMA_VERSION, Manifest, Shard
-from hhmnet_core.store.writing import About, groups_of, shard_name, tie, write_shard
+from hhmnet_core.store.writing import (
+    StoreDescription,
+    groups_of,
+    shard_name,
+    write_manifest,
+    write_shard,
+)
 
 SHARD_CLIPS = 2048
 LEFT_OUT = "left_out.csv"
@@ -41,7 +47,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class StorePlan:
     """The parts that a store is made of.
 
     Attributes:
@@ -50,7 +56,7 @@ class Plan:
         shard_clips: Recordings of a part.
     """
 
-    about: About
+    about: StoreDescription
     names: tuple[str, ...]
     shard_clips: int = SHARD_CLIPS
 
@@ -69,7 +75,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Part:
+class BuiltShard:
     """A part that is made.
 
     Attributes:
@@ -96,7 +102,9 @@ class Part:
     video_joints_inside: int = 0
 
 
-def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: OnError) -> Part:
+def build_shard(
+    place: Folder, plan: StorePlan, source: Source, number: int, on_error: OnError
+) -> BuiltShard:
     """Makes a part: reads its recordings, writes its shard and its note.
 
     Raises:
@@ -119,7 +127,7 @@ def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: 
         left_out.update(clip.dropped)
     image_joints = [clip.video.joints.reshape(-1, 2) for clip in clips if clip.video]
     known = [joints[np.isfinite(joints).all(1)] for joints in image_joints]
-    part = Part(
+    part = BuiltShard(
         key=plan.key,
         shard=write_shard(place, shard_name(number), clips) if clips else None,
         sample_ids=[clip.sample_id for clip in clips],
@@ -135,7 +143,7 @@ def make_part(place: Folder, plan: Plan, source: Source, number: int, on_error: 
     return part
 
 
-def standing_parts(place: Folder, plan: Plan) -> dict[int, Part]:
+def finished_shards(place: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
     """The parts that an interrupted run has left whole; those with a quarantine are made again."""
     there = set(place.names())
     parts = {}
@@ -149,7 +157,9 @@ def standing_parts(place: Folder, plan: Plan) -> dict[int, Part]:
     return parts
 
 
-def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str, str]) -> Manifest:
+def finish_store(
+    place: Folder, plan: StorePlan, parts: Sequence[BuiltShard], absent: Mapping[str, str]
+) -> Manifest:
     """Ties parts to a store: the table of what was left out, the manifest, no notes.
 
     Args:
@@ -196,7 +206,7 @@ def finish(place: Folder, plan: Plan, parts: Sequence[Part], absent: Mapping[str
                 f"{why}. Check where the videos are, or prepare the store without."
             )
         about = replace(about, visual=replace(about.visual, clips=videos, joints_inside=inside))
-    return tie(
+    return write_manifest(
         place,
         about,
         tuple(part.shard for part in parts if part.shard),
@@ -210,11 +220,11 @@ def _note_name(number: int) -> str:
     return f"clips-{number:05d}.json"
 
 
-def _noted(content: bytes) -> Part | None:
+def _noted(content: bytes) -> BuiltShard | None:
     try:
         fields = json.loads(content)
         shard = fields.pop("shard")
-        return Part(shard=Shard(**shard) if shard else None, **fields)
+        return BuiltShard(shard=Shard(**shard) if shard else None, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # not whole: the part is made again
 

@@ -12,14 +12,22 @@ import pytest
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.store.building import (
+    LEFT_OUT,
+    BuiltShard,
+    OnError,
+    StorePlan,
+    build_shard,
+    finish_store,
+    finished_shards,
+)
 from hhmnet_core.store.clips import Clip, Video, check_clip
 from hhmnet_core.store.manifest import Manifest, Protocol, Visual
-from hhmnet_core.store.parts import LEFT_OUT, OnError, Part, Plan, finish, make_part, standing_parts
 from hhmnet_core.store.reading import load_clips, read_manifest, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
-from hhmnet_core.store.writing import About, begin, write_store
+from hhmnet_core.store.writing import StoreDescription, remove_manifest, write_store
 
-ABOUT = About(
+ABOUT = StoreDescription(
     "made",
     get_layout("kinect_v1_20"),
     ("a", "b"),
@@ -50,8 +58,8 @@ class Recordings:
         return replace(clip, dropped={"frames": number})
 
 
-def plan(recordings: Recordings, about: About = ABOUT) -> Plan:
-    return Plan(about, tuple(recordings.names), shard_clips=4)
+def plan(recordings: Recordings, about: StoreDescription = ABOUT) -> StorePlan:
+    return StorePlan(about, tuple(recordings.names), shard_clips=4)
 
 
 def build(
@@ -62,12 +70,12 @@ def build(
     absent: dict[str, str] | None = None,
 ) -> Manifest:
     todo = plan(recordings)
-    begin(place)
-    parts = standing_parts(place, todo)
+    remove_manifest(place)
+    parts = finished_shards(place, todo)
     for number in order:
         if number not in parts:
-            parts[number] = make_part(place, todo, recordings, number, on_error)
-    return finish(place, todo, [parts[n] for n in range(todo.num_parts)], absent or {})
+            parts[number] = build_shard(place, todo, recordings, number, on_error)
+    return finish_store(place, todo, [parts[n] for n in range(todo.num_parts)], absent or {})
 
 
 def test_parts_of_any_order_are_the_same_store(tmp_path: Path) -> None:
@@ -88,9 +96,9 @@ def test_parts_of_any_order_are_the_same_store(tmp_path: Path) -> None:
 
 def test_parts_equal_a_store_of_the_same_clips(tmp_path: Path) -> None:
     recordings = Recordings()
-    parts = Plan(ABOUT, tuple(recordings.names))
-    made = make_part(folder(tmp_path / "parts"), parts, recordings, 0, "fail")
-    tied = finish(folder(tmp_path / "parts"), parts, [made], {})
+    parts = StorePlan(ABOUT, tuple(recordings.names))
+    made = build_shard(folder(tmp_path / "parts"), parts, recordings, 0, "fail")
+    tied = finish_store(folder(tmp_path / "parts"), parts, [made], {})
     written = write_store(
         tmp_path / "whole",
         map(recordings.clip, recordings.names),
@@ -108,7 +116,7 @@ def test_parts_equal_a_store_of_the_same_clips(tmp_path: Path) -> None:
 def test_interrupted_store_goes_on_where_it_stopped(tmp_path: Path) -> None:
     place, first = folder(tmp_path), Recordings()
     for number in (0, 2):
-        make_part(place, plan(first), first, number, "fail")
+        build_shard(place, plan(first), first, number, "fail")
     with pytest.raises(InputError, match="no clip store"):
         read_manifest(tmp_path)
     again = Recordings()
@@ -121,13 +129,13 @@ def test_part_that_is_damaged_or_of_another_plan_is_made_again(tmp_path: Path) -
     place, recordings = folder(tmp_path), Recordings()
     todo = plan(recordings)
     for number in range(3):
-        make_part(place, todo, recordings, number, "fail")
-    assert list(standing_parts(place, todo)) == [0, 1, 2]
+        build_shard(place, todo, recordings, number, "fail")
+    assert list(finished_shards(place, todo)) == [0, 1, 2]
     place.write("clips-00000.parquet", place.read("clips-00000.parquet")[:-1])
     place.write("clips-00001.json", b'{"key": ')
-    assert list(standing_parts(place, todo)) == [2]
+    assert list(finished_shards(place, todo)) == [2]
     other = replace(ABOUT, source={"made": "there"})
-    assert not standing_parts(place, plan(recordings, other))
+    assert not finished_shards(place, plan(recordings, other))
 
 
 def test_unreadable_recording_stops_or_goes_to_quarantine(tmp_path: Path) -> None:
@@ -157,17 +165,17 @@ def test_unreadable_recording_stops_or_goes_to_quarantine(tmp_path: Path) -> Non
 def test_quarantine_is_looked_at_again(tmp_path: Path) -> None:
     place = folder(tmp_path)
     todo = plan(Recordings())
-    make_part(place, todo, Recordings(bad=["file1"]), 0, "quarantine")
+    build_shard(place, todo, Recordings(bad=["file1"]), 0, "quarantine")
     whole = build(place, Recordings())
     assert whole.num_clips == 10 and LEFT_OUT not in place.names()
 
 
 def test_clip_twice_or_none_at_all_is_refused(tmp_path: Path) -> None:
     recordings = Recordings()
-    todo = Plan(ABOUT, ("file1", "file2", "file1"), shard_clips=2)
-    parts = [make_part(folder(tmp_path), todo, recordings, n, "fail") for n in range(2)]
+    todo = StorePlan(ABOUT, ("file1", "file2", "file1"), shard_clips=2)
+    parts = [build_shard(folder(tmp_path), todo, recordings, n, "fail") for n in range(2)]
     with pytest.raises(InputError, match="Clip clip1 occurs twice"):
-        finish(folder(tmp_path), todo, parts, {})
+        finish_store(folder(tmp_path), todo, parts, {})
     nothing = Recordings(bad=recordings.names)
     with pytest.raises(InputError, match="None of the 10 recordings can be read") as caught:
         build(folder(tmp_path / "n"), nothing, on_error="quarantine")
@@ -253,8 +261,8 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 def test_note_of_a_part_keeps_all_of_it(tmp_path: Path) -> None:
     place, recordings = folder(tmp_path), Recordings()
-    made: Part = make_part(place, plan(recordings), recordings, 1, "fail")
-    assert standing_parts(place, plan(recordings)) == {1: made}
+    made: BuiltShard = build_shard(place, plan(recordings), recordings, 1, "fail")
+    assert finished_shards(place, plan(recordings)) == {1: made}
 
 
 def filmed(number: int, images: int = 3) -> Clip:
@@ -284,9 +292,9 @@ class Films:
 
 
 def make_films(place: Folder, source: Films) -> Manifest:
-    plan = Plan(replace(ABOUT, visual=Visual("rgb", 3, 32)), tuple(source.names), 3)
-    parts = [make_part(place, plan, source, n, "fail") for n in range(plan.num_parts)]
-    return finish(place, plan, parts, {})
+    plan = StorePlan(replace(ABOUT, visual=Visual("rgb", 3, 32)), tuple(source.names), 3)
+    parts = [build_shard(place, plan, source, n, "fail") for n in range(plan.num_parts)]
+    return finish_store(place, plan, parts, {})
 
 
 def test_videos_come_back_as_they_were_and_only_when_asked_for(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster.plan import Plan, make_plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan, make_plan
 from hhmnet_platform.cluster.resources import Resources
+from hhmnet_platform.runs.launch import mesh_tags
 
 LAPTOP = Resources("this machine", ((2, 0),))
 WORKSTATION = Resources("this machine", ((64, 0),))
@@ -122,25 +123,25 @@ def test_sizes_that_the_training_does_not_take_are_left_out() -> None:
     ("plan", "said"),
     [
         (
-            Plan((2, 3, 4), None, False, 1),
+            MeshPlan((2, 3, 4), None, False, 1),
             "2 to 4 CPU workers, W = D x P, P the largest of 4, 2, 1 that divides W",
         ),
-        (Plan((2, 4, 6), 2, True, 8), "2 to 6, in steps of 2, GPU workers, W = D x P, P 2"),
+        (MeshPlan((2, 4, 6), 2, True, 8), "2 to 6, in steps of 2, GPU workers, W = D x P, P 2"),
         (
-            Plan((1, 2, 4), None, True, 8),
+            MeshPlan((1, 2, 4), None, True, 8),
             "1, 2 or 4 GPU workers, W = D x P, P the largest of 4, 2, 1 that divides W",
         ),
     ],
 )
-def test_a_range_reads_as_its_rule(plan: Plan, said: str) -> None:
+def test_a_range_reads_as_its_rule(plan: MeshPlan, said: str) -> None:
     assert str(plan) == said
 
 
 def test_mlflow_is_told_the_range() -> None:
-    assert make_plan(GPUS, workers="2:8").tags() == {
+    assert mesh_tags(make_plan(GPUS, workers="2:8")) == {
         "hhmnet.workers": "2:8",
         "hhmnet.modality_parallel": "4, 2 or 1",
         "hhmnet.device": "cuda",
     }
-    assert make_plan(LAPTOP).tags()["hhmnet.workers"] == "2"
-    assert make_plan(LAPTOP).tags()["hhmnet.modality_parallel"] == "2"
+    assert mesh_tags(make_plan(LAPTOP))["hhmnet.workers"] == "2"
+    assert mesh_tags(make_plan(LAPTOP))["hhmnet.modality_parallel"] == "2"
