@@ -33,7 +33,7 @@ from hhmnet_platform.search.config import (
     study_name,
     trial_job,
 )
-from hhmnet_platform.search.display import SearchDisplay
+from hhmnet_platform.search.display import SearchDisplay, format_values
 from hhmnet_platform.search.report import epochs_of, files_of, finished, seconds_of
 from hhmnet_platform.search.space import Dimension, distributions
 from hhmnet_platform.search.study import open_study

@@ -100,6 +100,6 @@ def test_bad_spaces_are_named(space: dict[Any, Dimension], said: str) -> None:
         ({"low": 0.1, "high": 0.5, "log": "yes"}, "log must be true or false"),
     ],
 )
-def test_dimensions_that_cannot_be_read_are_named(parse_config: Any, said: str) -> None:
+def test_dimensions_that_cannot_be_read_are_named(given: Any, said: str) -> None:
     with pytest.raises(InputError, match=f"space.optim.lr.*{said}"):
-        dimension("optim.lr", parse_config)
+        dimension("optim.lr", given)

@@ -1,0 +1,81 @@
+"""The identity of a config: the values that name a run and decide whether it may resume.
+
+Configs grow. A field that is added after runs have been named is declared with `later`: while it
+has its default it is no part of the identity, so runs keep their names; and a record made before it
+existed counts as having that default, so runs resume.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, field, fields, is_dataclass
+from typing import Any
+
+Plain = dict[str, Any]  # values as JSON knows them
+_LATER = "later"
+
+
+def later(default: Any) -> Any:
+    """Declare a field that was added to a config after runs had been named by it.
+
+    Args:
+        default: The value that reproduces the behaviour from before the field existed; a callable
+            is taken for a factory.
+    """
+    metadata = {_LATER: True}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def identity(config: Any) -> Plain:
+    """Return a dataclass as nested JSON values, without later fields that have their default."""
+    plain: Plain = json.loads(json.dumps(asdict(config)))
+    _leave_out_defaults(config, plain)
+    return plain
+
+
+def flat_identity(config: Any) -> Plain:
+    """Return the identity of a dataclass by dotted names, such as `optim.lr`."""
+    return flattened(identity(config))
+
+
+def differing(recorded: Mapping[str, Any], config: Any) -> list[str]:
+    """Return the dotted names of the fields in which a recorded identity differs from a config.
+
+    A field that the record lacks counts as having its default.
+
+    Args:
+        recorded: What `identity` or `flat_identity` returned when the record was made, by this or
+            an earlier version.
+        config: The dataclass to compare with. Its class can be created without arguments.
+    """
+    then, now = flattened(recorded), flattened(json.loads(json.dumps(asdict(config))))
+    default = flattened(json.loads(json.dumps(asdict(type(config)()))))
+    return sorted(
+        name
+        for name in {*then, *now}
+        if name not in now or then.get(name, default[name]) != now[name]
+    )
+
+
+def flattened(nested: Mapping[str, Any], prefix: str = "") -> Plain:
+    """Return nested dictionaries as one, by dotted names. Flat ones stay as they are."""
+    flat: Plain = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _leave_out_defaults(config: Any, plain: Plain) -> None:
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if each.metadata.get(_LATER):
+            default = each.default_factory() if callable(each.default_factory) else each.default
+            if value == default:
+                del plain[each.name]
+                continue
+        if is_dataclass(value):
+            _leave_out_defaults(value, plain[each.name])

@@ -1,0 +1,62 @@
+"""Fields that are added later rename no run and keep none from resuming."""
+
+from dataclasses import dataclass, field
+
+from hhmnet_core.identity import differing, flat_identity, identity, later
+
+
+@dataclass
+class Before:
+    lr: float = 0.1
+    epochs: int = 12
+
+
+@dataclass
+class After(Before):
+    compile: bool = later(False)
+    kernels: list[int] = later(list)
+
+
+@dataclass
+class RunBefore:
+    optim: Before = field(default_factory=lambda: Before(lr=0.3))
+    seed: int = 1
+
+
+@dataclass
+class RunAfter:
+    optim: After = field(default_factory=lambda: After(lr=0.3))
+    seed: int = 1
+
+
+def test_later_fields_with_their_defaults_are_left_out() -> None:
+    assert identity(RunAfter()) == identity(RunBefore())
+    assert flat_identity(RunAfter()) == {"optim.lr": 0.3, "optim.epochs": 12, "seed": 1}
+
+
+def test_later_fields_with_other_values_count() -> None:
+    config = RunAfter(optim=After(lr=0.3, compile=True, kernels=[3]))
+    assert identity(config)["optim"] == {"lr": 0.3, "epochs": 12, "compile": True, "kernels": [3]}
+
+
+def test_fields_from_the_start_count_with_their_defaults() -> None:
+    assert identity(Before()) == {"lr": 0.1, "epochs": 12}
+
+
+def test_record_that_lacks_a_field_has_its_default() -> None:
+    recorded = identity(RunBefore())
+    assert differing(recorded, RunAfter()) == []
+    assert differing(flat_identity(RunBefore()), RunAfter()) == []
+    changed = RunAfter(optim=After(lr=0.3, compile=True))
+    assert differing(recorded, changed) == ["optim.compile"]
+
+
+def test_record_that_lacks_an_old_field_has_its_default() -> None:
+    recorded = {"optim": {"lr": 0.3}, "seed": 1}
+    assert differing(recorded, RunAfter()) == []
+    assert differing(recorded, RunAfter(optim=After(lr=0.3, epochs=13))) == ["optim.epochs"]
+
+
+def test_differences_are_named_with_their_path() -> None:
+    recorded = {"optim": {"lr": 0.4, "epochs": 12, "gone": 5}, "seed": 2}
+    assert differing(recorded, RunAfter()) == ["optim.gone", "optim.lr", "seed"]
