@@ -1,0 +1,163 @@
+"""The result of a finished run, and its file, result.json.
+
+The names in the file are fixed: files that earlier versions wrote are read by `parse_result`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.training.records import EpochRecord
+
+RESULT = "result.json"
+WITHOUT_COPIES = "test_top1_without_copies"
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """Top-1 accuracies of a network or of the fusion with equal weights, as shares of 1.
+
+    Attributes:
+        epoch: Epoch whose weights are scored. None for the fusion.
+        val_top1: Top-1 on validation. None for a run without a validation split.
+        test_top1: Top-1 on test.
+        test_top1_without_copies: Top-1 on the test clips that copy no clip of training or
+            validation. None where no test clip is a copy, or all are.
+    """
+
+    epoch: int | None
+    val_top1: float | None
+    test_top1: float
+    test_top1_without_copies: float | None = None
+
+
+@dataclass(frozen=True)
+class FittedFusion:
+    """The fusion whose weights were fitted on validation.
+
+    Attributes:
+        weights: Weight of each member's logits. Their sum is 1.
+        val_top1: Top-1 on validation, a share of 1.
+        test_top1: Top-1 on test.
+        test_top1_without_copies: As in `MemberResult`.
+    """
+
+    weights: dict[str, float]
+    val_top1: float
+    test_top1: float
+    test_top1_without_copies: float | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a finished run.
+
+    Attributes:
+        run: Name of the run.
+        phase: "phase1" or "phase2".
+        dataset: Name of the data set.
+        protocol: Name of the protocol.
+        selection: "val", "literature" or a fold.
+        digest: Digest of the skeletons (phase 1) or of the store (phase 2), sha256 in hex.
+        members: Results by member, the fusion last.
+        fitted: The fusion with fitted weights. None for a run without a validation split.
+        copies: Sample ids of the test clips that copy a clip of training or validation.
+        not_filmed: Number of test clips without video, which are in no figure.
+        mesh: Description of the workers.
+        mesh_history: Of an elastic run, each mesh as (epoch, step, data, modality): the progress
+            at which it started, and its shape.
+        seconds: Training time, summed over epochs.
+        checkpoint: Folder of the last checkpoint, in the run's.
+        identity: All values that decide the result, by dotted name.
+        tags: Tags of the run in MLflow.
+        history: Record of each epoch.
+    """
+
+    run: str
+    phase: str
+    dataset: str
+    protocol: str
+    selection: str
+    digest: str
+    members: dict[str, MemberResult]
+    fitted: FittedFusion | None
+    copies: tuple[str, ...]
+    not_filmed: int
+    mesh: str
+    mesh_history: tuple[tuple[int, int, int, int], ...]
+    seconds: float
+    checkpoint: str
+    identity: dict[str, Any]
+    tags: dict[str, str]
+    history: tuple[EpochRecord, ...]
+
+
+def format_result(result: RunResult) -> bytes:
+    """Return the content of result.json."""
+    members = {name: _without_none(asdict(row)) for name, row in result.members.items()}
+    content = {
+        "run": result.run,
+        "phase": result.phase,
+        "dataset": result.dataset,
+        "protocol": result.protocol,
+        "selection": result.selection,
+        "digest": result.digest,
+        "members": members,
+        "fitted": _without_none(asdict(result.fitted)) if result.fitted else {},
+        "copies": result.copies,
+        "not_filmed": result.not_filmed,
+        "layout": result.mesh,
+        "layouts": result.mesh_history,
+        "seconds": result.seconds,
+        "checkpoint": result.checkpoint,
+        "science": result.identity,
+        "tags": result.tags,
+        "history": [asdict(record) for record in result.history],
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def parse_result(content: bytes, source: str) -> RunResult:
+    """Read the content of a result.json.
+
+    Args:
+        content: The file's content, of this or an earlier version.
+        source: The file's URI, for the error message.
+
+    Raises:
+        InputError: Not JSON, or a field that is missing or of the wrong kind.
+    """
+    try:
+        fields = json.loads(content)
+        fitted = fields.get("fitted")
+        return RunResult(
+            run=fields["run"],
+            phase=fields["phase"],
+            dataset=fields["dataset"],
+            protocol=fields["protocol"],
+            selection=fields["selection"],
+            digest=fields["digest"],
+            members={name: MemberResult(**row) for name, row in fields["members"].items()},
+            fitted=FittedFusion(**fitted) if fitted else None,
+            copies=tuple(fields.get("copies", ())),
+            not_filmed=fields.get("not_filmed", 0),
+            mesh=fields["layout"],
+            mesh_history=tuple((e, s, d, m) for e, s, d, m in fields.get("layouts", ())),
+            seconds=fields["seconds"],
+            checkpoint=fields["checkpoint"],
+            identity=fields["science"],
+            tags=fields["tags"],
+            history=tuple(EpochRecord(**record) for record in fields["history"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{source} cannot be read ({error!r}): delete that file, and give the run's command "
+            "again; it is scored anew from its last checkpoint."
+        ) from error
+
+
+def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as files have it: without copies in test there is no such figure."""
+    return {key: value for key, value in row.items() if value is not None or key != WITHOUT_COPIES}
