@@ -1,4 +1,4 @@
-# Needs Python 3.11 and make. Everything runs in .venv, which is made when missing and installed
+# Needs Python 3.11 and make. Everything runs in .venv, which is created when missing and installed
 # again only when the pins change: the stamp's name is a checksum of the two files that hold them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKSPACE ?= $(or $(HHMNET_WORKSPACE),workspace)
@@ -12,10 +12,10 @@ STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' '
 .DEFAULT_GOAL := help
 .PHONY: help .venv install demo test test-slow rehearsal lint bench ui clean
 
-help: ## this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# A second `venv` over the first, by another Python, would mix the two: one that works is kept.
+# Creating a venv over an existing one with another Python would mix the two, so a working one is kept.
 $(STAMP):
 	@$(BIN)/python -c 'import pip, ssl' 2> /dev/null || $(MAKE) --no-print-directory .venv
 	rm -f .venv/.pins-*
@@ -23,12 +23,12 @@ $(STAMP):
 	@touch $@
 
 .venv:
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is no Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: '$(PYTHON)' is not Python 3.11 or newer. Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 
-install: $(STAMP) ## the package with EXTRAS=dev, every dependency pinned
+install: $(STAMP) ## install the package with EXTRAS=dev, every dependency pinned
 
-demo: $(STAMP) ## both phases and the ensemble on synthetic skeletons and video, on this machine
+demo: $(STAMP) ## train both phases and the ensemble on synthetic skeletons and video
 	$(BIN)/python experiments/pipeline.py
 
 test: $(STAMP) ## every test but the slow ones
@@ -37,23 +37,23 @@ test: $(STAMP) ## every test but the slow ones
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
 
-rehearsal: $(STAMP) ## a cluster of hosts made on this machine: ray up, jobs, a lost host; root on Linux
+rehearsal: $(STAMP) ## rehearse a cluster on hosts made on this machine: ray up, jobs, a lost host; root on Linux
 	$(BIN)/python cluster/rehearsal/rehearse.py
 
-lint: $(STAMP) ## style, types, and the direction of imports
+lint: $(STAMP) ## check style, types, and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(STAMP) ## every benchmark; the report goes to WORKSPACE=workspace
+bench: $(STAMP) ## run every benchmark; the report goes to WORKSPACE=workspace
 	mkdir -p '$(WORKSPACE)'
 	$(BIN)/python benchmarks/run_all.py --out '$(WORKSPACE)/benchmarks.md'
 
-ui: $(STAMP) ## opens MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
+ui: $(STAMP) ## open MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
 	@test -f '$(WORKSPACE)/mlflow.db' || { echo "error: no runs in '$(WORKSPACE)' yet. Run 'make demo' first, or name another: make ui WORKSPACE=..."; exit 1; }
 	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(WORKSPACE)/mlflow.db' --host $(UI_HOST) --port $(UI_PORT) --workers 1
 
-clean: ## removes caches and builds; keeps .venv and the workspace
+clean: ## remove caches and builds; keep .venv and the workspace
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find experiments hhmnet_core platform tests -name __pycache__ -prune -exec rm -rf {} +
