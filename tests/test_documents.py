@@ -128,6 +128,21 @@ def test_readme_is_short_and_its_results_table_too() -> None:
     assert 1 <= len(rows) - 1 <= 5
 
 
+@pytest.mark.parametrize("package", ["hhmnet_core", "platform/hhmnet_platform"])
+def test_architecture_lists_every_package(package: str) -> None:
+    entries = {
+        path.stem
+        for path in (ROOT / package).iterdir()
+        if path.stem != "__init__" and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }
+    chapter = (ROOT / "docs" / "architecture.md").read_text().split("## The packages")[1]
+    table = chapter.split(f"**{Path(package).name}**")[1].split("\n\n")[1]
+    listed = [
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert sorted(listed) == sorted(entries)
+
+
 def test_decisions_are_listed_with_their_titles() -> None:
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()
