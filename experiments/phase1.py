@@ -1,12 +1,13 @@
 """Trains phase 1: the four skeletal modalities, tied by contrast. Without arguments: a demo."""
 
 from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.runs.launch import Phase1Job, run_phase
-from hhmnet_platform.runs.startup import process_began
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.runs.launch import run_phase
+from hhmnet_platform.runs.startup import process_start_time
 
 
 def main() -> None:
-    run_phase(parse_config("phase1.py", __doc__, Phase1Job), began=process_began())
+    run_phase(parse_config("phase1.py", __doc__, Phase1Job), began=process_start_time())
 
 
 if __name__ == "__main__":

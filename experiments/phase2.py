@@ -6,11 +6,11 @@ Without arguments: a demo, which trains its phase 1 first where that is not ther
 from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.pipeline import run_phase2
 from hhmnet_platform.runs.config import Phase2Job
-from hhmnet_platform.runs.startup import process_began
+from hhmnet_platform.runs.startup import process_start_time
 
 
 def main() -> None:
-    run_phase2(parse_config("phase2.py", __doc__, Phase2Job), began=process_began())
+    run_phase2(parse_config("phase2.py", __doc__, Phase2Job), began=process_start_time())
 
 
 if __name__ == "__main__":

@@ -39,6 +39,11 @@ def flat_identity(config: Any) -> Plain:
     return flattened(identity(config))
 
 
+def flat_values(config: Any) -> Plain:
+    """Return every field of a dataclass by dotted names, defaults included."""
+    return flattened(json.loads(json.dumps(asdict(config))))
+
+
 def differing(recorded: Mapping[str, Any], config: Any) -> list[str]:
     """Return the dotted names of the fields in which a recorded identity differs from a config.
 

@@ -27,7 +27,7 @@ from hhmnet_core.training.phase1.fitting import Phase1Config, fit
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.runs.run import prepare_run
+from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.workspace import Workspace
 
@@ -218,7 +218,7 @@ def _places(job: Job) -> dict[str, str]:
 def _train_alone(to: Path) -> None:
     """The same training in this process, without Ray: the last checkpoint and the scores."""
     job = parse_config("phase1.py", "", Phase1Job, SMALL)
-    config = prepare_run(job, Workspace(str(to)), str(STORE)).config
+    config = resolve_run(job, Workspace(str(to)), str(STORE)).config
     assert isinstance(config, Phase1Config)
     torch.set_num_threads(1)
     (to / LAST).mkdir(parents=True)

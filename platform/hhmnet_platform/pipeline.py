@@ -19,7 +19,7 @@ from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.tune import run_search
-from hhmnet_platform.storage.run_folder import RESULT
+from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.experiments import experiment_name
@@ -102,21 +102,21 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     if name is None:
         return
     workspace = Workspace(absolute_uri(job.workspace))
-    result = workspace.run(name).result()
+    result = FinishedRun.read(workspace.run(name)).result
     print("\nfusion: weights of the five networks, searched on val", flush=True)
-    if result["selection"] != VAL:
+    if result.selection != VAL:
         print("None: this selection has no val to fit them on; give `search.py fusion` --folds.")
         print("\nensemble\nNone: nothing was held out to choose by.")
         return
     run_fusion_search(
         FusionSearch(
-            runs=[result["tags"][tags.GUIDE], name],
+            runs=[result.tags[tags.GUIDE], name],
             workspace=workspace.uri,
             tracking_uri=job.tracking_uri,
         )
     )
     print("\nensemble: of all finished runs of the experiment", flush=True)
-    experiment = experiment_name(result["dataset"], result["protocol"], VAL)
+    experiment = experiment_name(result.dataset, result.protocol, VAL)
     run_ensemble(EnsembleJob(experiment, workspace=workspace.uri, tracking_uri=job.tracking_uri))
 
 
@@ -141,7 +141,7 @@ def _run_both(
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)
     guide = Workspace(absolute_uri(first.workspace)).run(name)
-    if guide.read_json(RESULT) is None:  # a dry run
+    if guide.read_result() is None:  # a dry run
         print("It can be planned when phase 1 has been trained, which guides it.")
         return None
     name = run_phase(second(name))

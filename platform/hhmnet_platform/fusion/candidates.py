@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
 from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
-from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
-from hhmnet_platform.storage.scores import SPLITS, load_scores
-from hhmnet_platform.storage.workspace import Workspace, check_name
+from hhmnet_platform.storage.finished_run import finished_runs
+from hhmnet_platform.storage.scores import SPLITS
+from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import set_quiet_defaults
 from hhmnet_platform.tracking.experiments import experiment_name
@@ -61,65 +61,23 @@ class Rejected:
     reason: str
 
 
-def check_runs(runs: Sequence[str]) -> None:
-    """Raises InputError where names of runs are missing, doubled, or cannot be names."""
-    if not runs:
-        raise InputError("--runs is missing: give the names of finished runs, such as '[a,b]'.")
-    for name in runs:
-        check_name(name)
-        if runs.count(name) > 1:
-            raise InputError(f"--runs names {name} twice: give each run once.")
-
-
-def finished_runs(
-    workspace: Workspace, runs: Sequence[str]
-) -> list[tuple[RunFolder, dict[str, Any]]]:
-    """Runs of a workspace, with their results.
-
-    Raises InputError where one is not there, unfinished, or of another protocol.
-    """
-    check_runs(runs)
-    found, protocol = [], ""
-    for name in runs:
-        run = workspace.run(name)
-        result = run.read_json(RESULT)
-        if result is None:
-            finished = [
-                each
-                for each in folder(workspace.at("runs")).names()
-                if workspace.run(each).read_json(RESULT) is not None
-            ]
-            known = ", ".join(finished) or "none"
-            raise InputError(
-                f"Run {run.uri} {run.lack}. Give finished runs of --workspace, which has {known}."
-            )
-        protocol = protocol or result["protocol"]
-        if result["protocol"] != protocol:
-            raise InputError(
-                f"Run {name} is of protocol {result['protocol']}, {runs[0]} of {protocol}: give "
-                "runs of one protocol."
-            )
-        found.append((run, result))
-    return found
-
-
 def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
     """What runs of a workspace have trained.
 
     Raises InputError as `finished_runs` does, and where one held no val out.
     """
     candidates = []
-    for run, result in finished_runs(workspace, runs):
-        if result["selection"] != "val":
+    for run in finished_runs(workspace, runs):
+        result = run.result
+        if result.selection != "val":
             raise InputError(
-                f"Run {run.name} has no val that it chose by (selection {result['selection']}), so "
+                f"Run {run.name} has no val that it chose by (selection {result.selection}), so "
                 "nothing can be chosen without its test set: give runs of --data.selection val, or "
                 "--folds; fuse.py fuses them by weights that nothing chose."
             )
-        for member in TRAINED[result["phase"]]:
-            val, test = (load_scores(run, member, part) for part in SPLITS)
-            guide = result["tags"].get(tags.GUIDE, "")
-            candidates.append(Candidate(run.name, member, val, test, "", result["phase"], guide))
+        for member in run.networks:
+            val, test = (run.scores(member, split) for split in SPLITS)
+            candidates.append(Candidate(run.name, member, val, test, "", result.phase, run.guide))
     return candidates
 
 
@@ -132,13 +90,12 @@ def untracked(workspace: Workspace, experiment: str) -> list[Rejected]:
     for name in folder(workspace.at("runs")).names():
         run = workspace.run(name)
         try:
-            result = None if run.read_json(TRACKED) else run.read_json(RESULT)
+            result = None if run.is_tracked else run.read_result()
         except InputError:  # no run, or a damaged one: its own command says so
             continue
         if not result:
             continue
-        kind = (str(result.get(key)) for key in ("dataset", "protocol", "selection"))
-        if experiment_name(*kind) == experiment:
+        if experiment_name(result.dataset, result.protocol, result.selection) == experiment:
             why = f"is finished in {workspace.uri}, but not all of it is in MLflow"
             lacking.append(Rejected(name, f"{why}: its command says why"))
     return lacking

@@ -9,11 +9,10 @@ from rich.table import Table
 from hhmnet_core.fusion.compare import interval
 from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1, top1_without_copies
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.fusion.candidates import finished_runs
 from hhmnet_platform.fusion.weightings import EQUAL, FIELD
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
-from hhmnet_platform.members import TRAINED, VIDEO
-from hhmnet_platform.storage.scores import load_scores
+from hhmnet_platform.members import VIDEO
+from hhmnet_platform.storage.finished_run import finished_runs
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 
 Networks = Mapping[tuple[str, str], ScoreTable]
@@ -39,9 +38,9 @@ def run_fixed_fusion(job: FixedFusion) -> None:
     """
     workspace = Workspace(absolute_uri(job.workspace))
     networks: Networks = {
-        (run.name, member): load_scores(run, member, "test")
-        for run, result in finished_runs(workspace, job.runs)
-        for member in TRAINED[result["phase"]]
+        (run.name, member): run.scores(member, "test")
+        for run in finished_runs(workspace, job.runs)
+        for member in run.networks
     }
     console = Console(highlight=False, soft_wrap=True)
     console.print(fixed_table(networks))

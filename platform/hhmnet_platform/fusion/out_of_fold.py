@@ -7,21 +7,20 @@ clips that they have not seen is what weights are fitted on, and the run itself 
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import stacked
 from hhmnet_core.store.protocols import LITERATURE, VAL, fold_selection
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.candidates import Candidate
-from hhmnet_platform.members import TRAINED
 from hhmnet_platform.overrides import apply_overrides
-from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
+from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.launch import run_phase
-from hhmnet_platform.storage.run_folder import RunFolder
+from hhmnet_platform.runs.phases import PHASES, AnyPhase
+from hhmnet_platform.storage.finished_run import FinishedRun
+from hhmnet_platform.storage.run_folder import CONFIG, RunFolder
 from hhmnet_platform.storage.scores import load_scores
 from hhmnet_platform.storage.workspace import Workspace, local_copy
-from hhmnet_platform.tracking import tags
 
 FEWEST, MOST = 2, 100
 
@@ -47,24 +46,42 @@ def out_of_fold(
 
     Raises InputError where a run was not trained on all training clips, or cannot be folded.
     """
-    runs = [workspace.run(name) for name in names]
+    runs = [FinishedRun.read(workspace.run(name)) for name in names]
     for run in runs:
-        if (selection := run.result()["selection"]) != LITERATURE:
+        if (selection := run.result.selection) != LITERATURE:
             raise InputError(
                 f"Run {run.name} was trained with selection {selection}: --folds is for runs of "
                 f"selection {LITERATURE}, which were trained on all training clips."
             )
-    guides = [workspace.run(job.phase1) for job in map(_job_of, runs) if isinstance(job, Phase2Job)]
-    first, second = (
-        [run for run in {r.name: r for r in [*guides, *runs]}.values() if _phase(run) == phase]
-        for phase in TRAINED
-    )
-    twins: dict[str, list[RunFolder]] = {run.name: [] for run in [*first, *second]}
+    fold_runs = _train_folds(workspace, runs, folds, tracking_uri)
+    return [
+        Candidate(
+            run=run.name,
+            member=member,
+            val=stacked([load_scores(each, member, VAL) for each in fold_runs[run.name]]),
+            test=run.scores(member, "test"),
+            phase=run.result.phase,
+            guide=run.guide,
+        )
+        for run in runs
+        for member in run.networks
+    ]
+
+
+def _train_folds(
+    workspace: Workspace, runs: Sequence[FinishedRun], folds: int, tracking_uri: str
+) -> dict[str, list[RunFolder]]:
+    """Train each run and its guide without each fold; the runs of the folds, by run."""
+    guides = [FinishedRun.read(workspace.run(run.guide)) for run in runs if run.guide]
+    needed = list({run.name: run for run in [*guides, *runs]}.values())
+    order = sorted(needed, key=lambda run: bool(run.guide))  # those that guide first
+    fold_runs: dict[str, list[RunFolder]] = {run.name: [] for run in order}
     for fold in range(1, folds + 1):
-        for run in [*first, *second]:
-            print(f"\nfold {fold} of {folds}, the twin of {run.name}", flush=True)
-            twin = apply_overrides(
-                _job_of(run),
+        for run in order:
+            print(f"\nfold {fold} of {folds} of {run.name}", flush=True)
+            phase = PHASES[run.result.phase]
+            job = apply_overrides(
+                _job_of(run, phase),
                 {
                     "workspace": workspace.uri,
                     "name": "",
@@ -72,33 +89,15 @@ def out_of_fold(
                     "data.selection": fold_selection(fold, folds),
                 },
             )
-            if isinstance(twin, Phase2Job):
-                twin = replace(twin, phase1=twins[twin.phase1][-1].name)
-            twins[run.name].append(workspace.run(run_phase(twin)))
-    return [
-        Candidate(
-            run=run.name,
-            member=member,
-            val=stacked([load_scores(twin, member, VAL) for twin in twins[run.name]]),
-            test=load_scores(run, member, "test"),
-            phase=_phase(run),
-            guide=run.result()["tags"].get(tags.GUIDE, ""),
-        )
-        for run in runs
-        for member in TRAINED[_phase(run)]
-    ]
+            if run.guide:
+                job = phase.guided_by(job, fold_runs[run.guide][-1].name)
+            fold_runs[run.name].append(workspace.run(run_phase(job)))
+    return fold_runs
 
 
-def _phase(run: RunFolder) -> str:
-    return str(run.result()["phase"])
-
-
-def _job_of(run: RunFolder) -> Job:
-    """What the run was asked for, with the name of its guide."""
-    kind: type[Job] = Phase1Job if _phase(run) == "phase1" else Phase2Job
+def _job_of(run: FinishedRun, phase: AnyPhase) -> Job:
+    """Return the job of a run, as its config.yaml holds it."""
     with ExitStack() as stack:
-        config = local_copy(run.uri, stack, ["config.yaml"]) / "config.yaml"
-        job = parse_config("config.yaml", None, kind, ["--config", str(config)])
-    if isinstance(job, Phase2Job):
-        return replace(job, phase1=run.result()["tags"][tags.GUIDE])
+        config = local_copy(run.folder.uri, stack, [CONFIG]) / CONFIG
+        job: Job = parse_config(CONFIG, None, phase.job_type, ["--config", str(config)])
     return job

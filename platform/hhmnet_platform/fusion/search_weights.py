@@ -24,7 +24,7 @@ from hhmnet_core.fusion.weighting import Weighting, simplex
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
-from hhmnet_platform.fusion.candidates import Candidate, check_runs, of_workspace, on_shared_clips
+from hhmnet_platform.fusion.candidates import Candidate, of_workspace, on_shared_clips
 from hhmnet_platform.fusion.out_of_fold import check_folds, out_of_fold
 from hhmnet_platform.fusion.weightings import (
     SEARCHED,
@@ -41,6 +41,7 @@ from hhmnet_platform.labels import (
     WITHOUT_COPIES_METRIC,
     percent,
 )
+from hhmnet_platform.storage.finished_run import FinishedRun, check_run_names
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
@@ -89,7 +90,7 @@ def run_search(job: FusionSearch) -> None:
     workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     if job.folds:
-        check_runs(job.runs)
+        check_run_names(job.runs)
         everyone = out_of_fold(workspace, job.runs, job.folds, job.tracking_uri)
     else:
         everyone = of_workspace(workspace, job.runs)
@@ -99,9 +100,9 @@ def run_search(job: FusionSearch) -> None:
             f"There is nothing to weigh: {candidates[0].name} is one network. A phase-2 run holds "
             "video alone: give its phase-1 run too."
         )
-    result = workspace.run(job.runs[0]).result()
-    experiment = experiment_name(result["dataset"], result["protocol"], result["selection"])
-    name = f"{result['dataset']}-fusion-{short_hash(_asked(job, candidates))}"
+    result = FinishedRun.read(workspace.run(job.runs[0])).result
+    experiment = experiment_name(result.dataset, result.protocol, result.selection)
+    name = f"{result.dataset}-fusion-{short_hash(_asked(job, candidates))}"
     place = folder(workspace.at(f"fusions/{name}"))
     console = Console(highlight=False, soft_wrap=True)
     for each in left_out:

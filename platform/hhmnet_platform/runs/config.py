@@ -1,6 +1,7 @@
-"""What the user asks for: a phase's config, and where it runs."""
+"""Jobs: the config of a phase, and where it runs. Their attributes are the command-line options."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1.config import Phase1Config
@@ -14,20 +15,24 @@ class Placement:
     """Where a phase runs, and on how much of the cluster.
 
     Attributes:
-        workspace: Folder or URI that holds everything the run makes; $HHMNET_WORKSPACE if set.
-        name: Of the run; empty: from the data set and a hash of the config.
-        workers: W, processes that train, or MIN:MAX where nodes may come and go; null: one a GPU;
-            without, in phase 1 one a CPU up to four, in phase 2 one.
-        cpus_per_worker: CPU cores of a worker; null: an equal share.
-        gpu: Train on GPUs; null: where there are any.
-        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: a database in the workspace.
-        max_failures: How often workers may die before the run gives up; what a node that was
-            announced to be taken away costs does not count.
-        checkpoint_minutes: Of training after which a checkpoint is taken within an epoch too; 0:
-            after epochs alone.
-        resize_minutes: That MIN:MAX workers train at least before their number is changed.
-        price_per_worker_hour: In any currency, for what a run will cost; 0: not known.
-        dry_run: Only say what the run would take.
+        workspace: Folder or URI for everything the run writes. Default: $HHMNET_WORKSPACE, else
+            `workspace`.
+        name: Run name. Default: `<data set>-<phase>-<hash of the config>`.
+        workers: Number of training workers, or MIN:MAX for an elastic run. Default: one per GPU;
+            without GPUs, one per CPU up to four (phase 1) or one (phase 2).
+        cpus_per_worker: CPU cores of a worker. Default: an equal share of each node.
+        gpu: Training on GPUs. Default: true where there are any.
+        tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
+            the workspace.
+        max_failures: Worker failures tolerated before the run gives up. Nodes whose removal was
+            announced do not count.
+        checkpoint_minutes: Minutes of training between checkpoints within an epoch. 0 saves at the
+            end of each epoch only.
+        resize_minutes: Minimum minutes between two changes of the number of workers (with
+            --workers MIN:MAX).
+        price_per_worker_hour: Price of a worker for an hour, in any currency, for the cost
+            estimate. 0: no estimate.
+        dry_run: Print the plan (nodes, mesh, steps, time, disk, cost) and exit.
     """
 
     workspace: str = field(default_factory=default_workspace)
@@ -45,25 +50,28 @@ class Placement:
 
 @dataclass
 class Phase1Job(Placement, Phase1Config):
-    """Phase 1: what is trained, where, and on how much of the cluster.
+    """Phase 1: config, workspace and workers.
 
     Attributes:
-        modality_parallel: P of 1, 2 or 4 that the modalities are split into; null: what divides W.
+        modality_parallel: Number of workers that share the four modalities: 1, 2 or 4. Default: the
+            largest that divides the number of workers.
     """
 
+    phase: ClassVar[str] = "phase1"
     modality_parallel: int | None = None
 
 
 @dataclass
 class Phase2Job(Placement, Phase2Config):
-    """Phase 2: what is trained, under whose guidance, where, and on how much of the cluster.
+    """Phase 2: config, guiding run, workspace and workers.
 
     Attributes:
-        phase1: The finished phase-1 run that guides: its name in the workspace, its folder, or the
-            id of one of its runs in MLflow; where no store is given, phase 2 reads that run's.
-            Without either: the demo's, which is trained where it is not there yet.
+        phase1: Finished phase-1 run that guides: its name in the workspace, its folder, or the id
+            of one of its runs in MLflow. Without --data.store, phase 2 reads that run's store.
+            Default without either: the demo's run, which is trained if it does not exist.
     """
 
+    phase: ClassVar[str] = "phase2"
     phase1: str = ""
 
 
@@ -71,13 +79,8 @@ Job = Phase1Job | Phase2Job
 
 
 def check_placement(placement: Placement) -> None:
-    """Raises InputError for a number that cannot be."""
+    """Raise InputError for a number that is negative or infinite."""
     for name in ("checkpoint_minutes", "resize_minutes", "price_per_worker_hour", "max_failures"):
         value = getattr(placement, name)
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} must be at least 0, but is {value}.")
-
-
-def phase_of(job: Job) -> str:
-    """Its name, as in runs and tags."""
-    return "phase1" if isinstance(job, Phase1Job) else "phase2"

@@ -1,8 +1,8 @@
-"""The driver's side of a run: starts the workers, passes on what they say, explains failures."""
+"""The driver of a run: starts the workers, shows their progress, explains their failures."""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -14,13 +14,14 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import process_group
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.session import cluster_address
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
 from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
-from hhmnet_platform.runs.estimate import cost
+from hhmnet_platform.runs.estimate import format_cost
 from hhmnet_platform.runs.messages import (
     EpochsDone,
     Failed,
@@ -33,11 +34,17 @@ from hhmnet_platform.runs.messages import (
 )
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.runs.startup import Startup
-from hhmnet_platform.runs.worker import Assignment, ReportForwarder, describe, train_worker
+from hhmnet_platform.runs.worker import (
+    Assignment,
+    ReportForwarder,
+    describe_failures,
+    train_worker,
+)
 from hhmnet_platform.storage.checkpoints import TrainingPoint, parse_checkpoint_name
 from hhmnet_platform.tracking.background import Tracker
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0  # until the user is told that workers do not start
+POLL_SECONDS = 0.5
 
 
 class Training:
@@ -51,13 +58,13 @@ class Training:
         display: Display,
         tracker: Tracker,
         startup: Startup,
-        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> None:
         self.placement, self.run, self.plan = placement, run, plan
         self.max_failures = placement.max_failures
         self.display, self.tracker, self.startup = display, tracker, startup
         self.on_epoch = on_epoch
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochRecord] = []
         self.reached = TrainingPoint()
         self.failures = 0
         self.started: dict[int, WorkerStarted] = {}
@@ -65,21 +72,37 @@ class Training:
         self.were_up = False
         self.cost_said = self.has_begun = False
 
-    def fit(self) -> list[dict[str, Any]]:
-        """Trains to the end and returns the history."""
-        healed = self.run.folder.heal()
-        if healed is not None:
-            where = healed or "the start: no checkpoint is whole"
-            self.display.say(
-                f"The last checkpoint, or Ray's note of it, is damaged; going on from {where}."
-            )
-        self.reached = parse_checkpoint_name(healed) if healed else self.run.folder.saved()
+    def fit(self) -> list[EpochRecord]:
+        """Train to the last epoch and return the history."""
+        start_from = self._recover()
         self.display.resumed(self.reached.epoch)
         if self.reached > TrainingPoint():
             self.display.say(f"resuming {self.reached}")
         self.display.phase(f"starting {self.plan}")
         outbox = _outbox()
-        trainer = self._trainer(outbox, healed or "")
+        self._follow(self._trainer(outbox, start_from), outbox)
+        self.run.folder.remove_unfinished_checkpoints()
+        return self.history
+
+    def _recover(self) -> str:
+        """Make the folder usable after a crash.
+
+        Returns the checkpoint to start from, "" where Ray resumes by itself or there is none.
+        """
+        recovered = self.run.folder.recover()
+        if recovered is None:
+            self.reached = self.run.folder.latest_point()
+            return ""
+        source = recovered or "the start: no checkpoint is undamaged"
+        self.display.say(
+            "The last checkpoint, or Ray's list of checkpoints, is damaged; resuming from "
+            f"{source}."
+        )
+        self.reached = parse_checkpoint_name(recovered) if recovered else TrainingPoint()
+        return recovered
+
+    def _follow(self, trainer: TorchTrainer, outbox: Queue) -> None:
+        """Run the trainer, and receive messages until it ends."""
         error: list[BaseException] = []
 
         def train() -> None:
@@ -91,37 +114,36 @@ class Training:
         # Off the main thread Ray leaves SIGINT alone, and Ctrl-C ends the run at once.
         thread = threading.Thread(target=train, name="train", daemon=True)
         thread.start()
-        warned, self.waiting_since = False, time.monotonic()
+        has_warned, self.waiting_since = False, time.monotonic()
         while True:
-            running = thread.is_alive()
+            is_running = thread.is_alive()
             try:
-                self._receive(outbox.get(timeout=0.5))
+                self.receive(outbox.get(timeout=POLL_SECONDS))
                 continue
             except Empty:
-                if not running:
+                if not is_running:
                     break
             except RayError as lost:  # the queue's process: a node out of memory takes any
                 raise self._explained(lost) from lost
             self.display.tick(self.reached.epoch)
             waited = time.monotonic() - self.waiting_since
-            if not (warned or self.started) and waited > PATIENCE_SECONDS:
-                warned = True
-                self.display.say("still waiting for workers: others may be using the cluster")
+            if not (has_warned or self.started) and waited > PATIENCE_SECONDS:
+                has_warned = True
+                self.display.say("still waiting for workers: other jobs may be using the cluster")
         if error:
             raise self._explained(error[0]) from error[0]
-        self.run.folder.tidy()
-        return self.history
 
     def _trainer(self, outbox: Queue, start_from: str) -> TorchTrainer:
         run, plan = self.run, self.plan
         resources = {"CPU": float(plan.cpus_per_worker)} | ({"GPU": 1.0} if plan.gpu else {})
         task = Assignment(
+            phase=run.phase,
             config=run.config,
             guide=run.guide_checkpoint,
             digest=run.clips.manifest.digest,
             plan=plan,
             checkpoint_seconds=60 * self.placement.checkpoint_minutes,
-            announced=cluster_address() is not None,  # this machine is not taken away
+            announced=cluster_address() is not None,  # a machine of one's own is not removed
             run=run.folder.name,
             run_uri=run.folder.uri,
             start_from=start_from,
@@ -156,11 +178,12 @@ class Training:
             trainer.policy = AtCheckpoints(trainer.scaling_config, plan, epochs, outbox)
         return trainer
 
-    def _receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
+        """Act on a message of a worker or of Ray's controller."""
         if isinstance(message, WorkerStarted):
             self._started(message)
         elif isinstance(message, FirstStep):
-            if not self.has_begun:  # else it says how long training went well
+            if not self.has_begun:  # workers that are started again report it too
                 self.has_begun = True
                 self.startup.ended |= message.ended
                 self.display.say(str(self.startup))
@@ -174,25 +197,25 @@ class Training:
         elif isinstance(message, LeavingSoon):
             soon = "soon" if message.seconds is None else f"in {message.seconds:.0f} s"
             self.display.say(
-                f"a node that holds {message.workers} of the workers will be taken away {soon}: "
-                "checkpoints are taken more often"
+                f"a node with {message.workers} of the workers will be removed {soon}: checkpoints "
+                "are taken more often"
             )
         elif isinstance(message, Resizing):
             self._again()
             self.display.phase(
-                f"going on {self.reached} with {message.after} workers instead of {message.before}"
+                f"resuming {self.reached} with {message.after} workers instead of {message.before}"
             )
         elif isinstance(message, TooFewNodes):
             self.display.say(
-                f"waiting for nodes: there is room for fewer workers than {message.least}, the "
-                "least that the run may have"
+                f"waiting for nodes: there is room for fewer than {message.least} workers, the "
+                "smallest number that the run may have"
             )
         elif isinstance(message, Failed):
             self._failed(message)
 
     def _started(self, message: WorkerStarted) -> None:
         if message.rank in self.started:
-            # Ray says nothing of workers whose time was up, or that died before all were up.
+            # Ray does not report workers that were removed, or that died before all had started.
             self.were_up = len(self.started) == self.started[message.rank].workers
             self.started.clear()
         self.started[message.rank] = message
@@ -201,45 +224,47 @@ class Training:
         if self.were_up:
             self.were_up = False
             self.display.resumed(self.reached.epoch)
-            self.display.say(f"going on {self.reached}")
+            self.display.say(f"resuming {self.reached}")
         hosts = sorted({one.host for one in self.started.values()})
         by_rank = [one for _, one in sorted(self.started.items())]
         where, pids = hosts[0], ", ".join(str(one.pid) for one in by_rank)
         if len(hosts) > 1:
             where = f"{len(hosts)} nodes"
             pids = ", ".join(f"{one.host}:{one.pid}" for one in by_rank)
-        layout = self.plan.of(message.workers)
+        mesh = self.plan.of(message.workers)
         if self.plan.is_elastic:
-            self.display.say(str(layout))
-            self.run.folder.add_layout(self.reached, layout.data_parallel, layout.modality_parallel)
+            self.display.say(str(mesh))
+            self.run.folder.add_mesh(self.reached, mesh.data_parallel, mesh.modality_parallel)
         self.display.phase(f"training on {where} (worker processes {pids})")
 
-    def _epochs(self, records: list[dict[str, Any]]) -> None:
-        new = [record for record in records if record["epoch"] > len(self.history)]
+    def _epochs(self, records: list[EpochRecord]) -> None:
+        new = [record for record in records if record.epoch > len(self.history)]
         self.history += new
         for record in records:
-            if TrainingPoint(record["epoch"]) > self.reached:
-                self.reached = TrainingPoint(record["epoch"])
+            if TrainingPoint(record.epoch) > self.reached:
+                self.reached = TrainingPoint(record.epoch)
                 self.display.epoch(record)
                 self._say_cost(record)
         self.tracker.update(list(self.history))
-        if self.on_epoch:  # last: who is told may end the run
+        if self.on_epoch:  # last: it may end the run
             for record in new:
                 self.on_epoch(record)
 
-    def _say_cost(self, record: Mapping[str, Any]) -> None:
-        """Once, when an epoch has been timed: of the whole run, if it goes on so."""
+    def _say_cost(self, record: EpochRecord) -> None:
+        """Show the cost of the whole run, once, from the first epoch that was timed."""
         price = self.placement.price_per_worker_hour
         if price and self.started and not self.cost_said:
             self.cost_said = True
-            seconds = record["seconds"] * self.run.config.optim.epochs
-            self.display.say(f"cost        {cost(len(self.started), seconds, price)}, all epochs")
+            seconds = record.seconds * self.run.config.optim.epochs
+            self.display.say(
+                f"cost        {format_cost(len(self.started), seconds, price)}, all epochs"
+            )
 
     def _failed(self, message: Failed) -> None:
         if message.announced:
-            if self.started:  # Ray says it at every look
+            if self.started:  # Ray reports it again and again
                 self._again()
-                self.display.phase(f"{message.cause}; going on {self.reached}")
+                self.display.phase(f"{message.cause}; resuming {self.reached}")
             return
         self.failures += 1
         self._again()
@@ -250,21 +275,20 @@ class Training:
             )
 
     def _again(self) -> None:
-        """Workers will be started anew."""
+        """Expect workers to be started again."""
         self.started.clear()
         self.waiting_since = time.monotonic()
         self.display.resumed(self.reached.epoch)
 
     def _explained(self, error: BaseException) -> BaseException:
-        """One line for the user: what went wrong, and where the whole story is."""
+        """Return an error of one line: what failed, and where the whole traceback is."""
         if isinstance(error, ControllerError):
             cause: BaseException = error.controller_failure
-            said = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
+            reason = _one_line(cause)
         elif isinstance(error, WorkerGroupError):
-            cause, said = error, describe(error.worker_failures)
+            cause, reason = error, describe_failures(error.worker_failures)
         else:
-            cause = error
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            cause, reason = error, _one_line(error)
         if isinstance(cause, InputError):
             return cause
         if "Unable to set up cluster storage" in str(cause):
@@ -272,14 +296,18 @@ class Training:
                 f"The workspace {self.run.folder.uri} is not the same folder on all nodes: give "
                 "--workspace a path on a shared file system or a URI such as s3://..."
             )
-        self.run.folder.place.write("error.log", f"{error}\n".encode())
+        self.run.folder.files.write("error.log", f"{error}\n".encode())
         return SystemExit(
-            f"error: training failed, {said}. All of it: {self.run.folder.uri}/error.log. "
-            "The same command goes on from the last checkpoint."
+            f"error: training failed, {reason}. The whole error: {self.run.folder.uri}/error.log. "
+            "The same command resumes from the last checkpoint."
         )
 
 
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _outbox() -> Queue:
-    """A queue on the driver's node, of the workers' messages."""
+    """Return a queue for the workers' messages, on the driver's node."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})

@@ -1,8 +1,8 @@
-"""Worker counts that follow the cluster: Ray Train's elastic policy, on the run's terms.
+"""Worker counts that follow the cluster: Ray Train's elastic policy, for meshes and checkpoints.
 
-By itself Ray takes any number between the least and the most, and changes it at any moment, which
-loses all that was trained since the last checkpoint. Here the number is one that the mesh can be
-made of, and it is changed when a checkpoint has just been committed.
+By itself Ray takes any number between the smallest and the largest, and changes it at any moment,
+which loses the training since the last checkpoint. Here the number is one that a mesh can be made
+of, and it is changed when a checkpoint has just been committed.
 """
 
 import socket
@@ -30,17 +30,17 @@ from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import Resizing, TooFewNodes
 
 LOOK_SECONDS = 1.0  # between two looks at the cluster while there are too few nodes
-ANSWER_SECONDS = 3.0  # that a node's raylet has to take a connection
+ANSWER_SECONDS = 3.0  # for a node's raylet to accept a connection
 
 
 class AtCheckpoints(ElasticScalingPolicy):
-    """Decides in Ray's controller how many workers there are.
+    """The policy by which Ray's controller chooses the number of workers.
 
     Args:
-        scaling_config: Ray's; the least time between two changes is in it.
-        plan: The numbers that there may be.
-        epochs: Of the run: after the last nothing is changed any more.
-        outbox: Where messages to the driver go.
+        scaling_config: Ray's config, with the minimum time between two changes.
+        plan: The possible numbers of workers.
+        epochs: Epochs of the run. After the last one nothing is changed.
+        outbox: Queue for messages to the driver.
     """
 
     def __init__(self, scaling_config: Any, plan: MeshPlan, epochs: int, outbox: Queue) -> None:
@@ -80,7 +80,7 @@ class AtCheckpoints(ElasticScalingPolicy):
         return decision
 
     def _has_just_saved(self, state: WorkerGroupState, status: WorkerGroupPollStatus) -> bool:
-        """Whether the last report that was missing of a checkpoint came in with this status.
+        """Return whether the last missing report of a checkpoint arrived with this status.
 
         Ray's controller commits a checkpoint when it has the reports of all workers, and does so
         before it asks here.
@@ -100,10 +100,10 @@ class AtCheckpoints(ElasticScalingPolicy):
         return self._possible
 
     def _get_reserved_resources(self) -> Any:
-        """What the run may use, by node: as it is now, not as it was up to 20 seconds ago.
+        """Return the resources reserved for the run by node, without leaving and dead nodes.
 
-        A node that has just died, Ray believes alive for some seconds more: workers that are
-        started anew would be waited for on it, for a minute. So it is asked itself.
+        Ray caches them for up to 20 seconds, and takes a node for alive some seconds after its
+        death: new workers would be waited for on it, for a minute. So each node is asked.
         """
         try:
             reserved = ray.get(
@@ -114,7 +114,7 @@ class AtCheckpoints(ElasticScalingPolicy):
             )
             leaving = ray._private.state.state.get_draining_nodes()
         except RayError:
-            return None  # nothing is changed; Ray asks again
+            return None  # no change; Ray asks again
         there = {node: has for node, has in reserved.items() if node not in leaving}
         if not self._starts:
             return there
@@ -125,7 +125,7 @@ class AtCheckpoints(ElasticScalingPolicy):
 
 
 def answers(node: Any) -> bool:
-    """Whether the raylet of a node, as `ray.nodes()` describes it, takes connections."""
+    """Return whether the raylet of a node, as in `ray.nodes()`, accepts connections."""
     place = (node["NodeManagerAddress"], node["NodeManagerPort"])
     try:
         socket.create_connection(place, timeout=ANSWER_SECONDS).close()
@@ -135,9 +135,9 @@ def answers(node: Any) -> bool:
 
 
 class ElasticTrainer(TorchTrainer):
-    """A TorchTrainer whose workers are counted by a policy of ours.
+    """A TorchTrainer with a given policy for the number of workers.
 
-    Ray chooses its policy when training is started, and hands it to its controller here.
+    Ray chooses a policy when training starts, and passes it to its controller here.
     """
 
     policy: AtCheckpoints

@@ -1,57 +1,39 @@
-"""What a run will take, said before it starts."""
+"""The size, duration and cost of a run, estimated before it starts."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 
-from hhmnet_core.inputs.footage import load_footage
-from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.training.phase1 import fitting as phase1
-from hhmnet_core.training.phase1.fitting import Phase1Config
-from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.figures.progress import clock
-from hhmnet_platform.members import VIDEO
-from hhmnet_platform.runs.run import Run
-from hhmnet_platform.storage.workspace import local_copy
+from hhmnet_platform.runs.phase import StepMeasurement
+from hhmnet_platform.runs.phases import PHASES
+from hhmnet_platform.runs.run import Config, Run
 
 START_SECONDS = 25  # Ray, the workers' imports, the process group; measured on two cores
-EVALUATION_SHARE = 0.35  # of a training step's time: forward alone
+EVALUATION_SHARE = 0.35  # of a training step's time: the forward pass alone
 COPIES_IN_CHECKPOINT = 5  # weights, their average, the best epoch's, two moments of AdamW
-CHECKPOINTS_ON_DISK = 3  # two kept, one on its way
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A training step of one worker, without communication.
-
-    Attributes:
-        seconds: It took.
-        parameters: Of each network.
-    """
-
-    seconds: float
-    parameters: dict[str, int]
+CHECKPOINTS_ON_DISK = 3  # two kept, one being written
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The size and price of a run.
+    """The size, duration and cost of a run.
 
     Attributes:
-        plan: The layout.
-        clips: In train, val and test.
+        plan: The workers.
+        clips: Number of clips in train, val and test.
         batch: Clips in a global batch.
-        steps: In an epoch.
-        epochs: In the run.
-        measured: For the least and the most workers that there may be, or those that there are.
-        where: The steps were measured.
-        price: Of a worker for an hour; 0 where it is not known.
+        steps: Steps in an epoch.
+        epochs: Epochs in the run.
+        measured: A training step with the fewest and with the most workers, or with the only
+            number of workers.
+        where: Machine on which the steps were measured.
+        price: Price of a worker for an hour. 0: unknown.
     """
 
     plan: MeshPlan
@@ -59,16 +41,17 @@ class Estimate:
     batch: int
     steps: int
     epochs: int
-    measured: tuple[Measured, ...]
+    measured: tuple[StepMeasurement, ...]
     where: str
     price: float = 0.0
 
     @property
     def parameters(self) -> dict[str, int]:
+        """Number of parameters of each network."""
         return self.measured[0].parameters
 
     def seconds(self, step_seconds: float) -> float:
-        """Of the whole run, where a step takes so long."""
+        """Return the duration of the whole run for a duration of a step."""
         train, val, test = self.clips
         evaluated = (val * self.epochs + val + test) / max(1, train) * self.steps
         steps = self.steps * self.epochs + EVALUATION_SHARE * evaluated
@@ -79,7 +62,7 @@ class Estimate:
         return 4 * COPIES_IN_CHECKPOINT * sum(self.parameters.values())
 
     def lines(self) -> list[str]:
-        """For the terminal."""
+        """Return the estimate as lines for the terminal."""
         train, val, test = self.clips
         millions = ", ".join(f"{name} {n / 1e6:.2f} M" for name, n in self.parameters.items())
         steps = self.steps * self.epochs
@@ -87,39 +70,39 @@ class Estimate:
         lines = [
             f"clips       {train} train, {val} val, {test} test",
             f"parameters  {millions}",
-            f"steps       {self.steps} an epoch, {steps} in {self.epochs} epochs",
+            f"steps       {self.steps} per epoch, {steps} in {self.epochs} epochs",
             f"disk        about {disk:.0f} MB of checkpoints",
         ]
         for plan, measured in zip(self.plan.ends(), self.measured, strict=True):
             seconds = self.seconds(measured.seconds)
             if self.plan.is_elastic:
-                lines.append(f"of {plan.workers:<8} {plan}")
+                lines.append(f"with {plan.workers:<6} {plan}")
             lines += [
                 share_line(self.batch, plan),
-                f"time        about {clock(seconds)}, from {measured.seconds:.3f} s a step "
+                f"time        about {clock(seconds)}, from {measured.seconds:.3f} s per step "
                 f"measured on {self.where}, without communication",
             ]
             if self.price:
-                lines.append(f"cost        {cost(plan.workers, seconds, self.price)}")
+                lines.append(f"cost        {format_cost(plan.workers, seconds, self.price)}")
         return lines
 
 
 def share_line(batch: int, plan: MeshPlan) -> str:
-    """What a worker gets of a global batch."""
-    return f"batch       {batch} clips, {-(-batch // plan.data_parallel)} on a worker"
+    """Return a line with the clips of a global batch, and a worker's share of them."""
+    return f"batch       {batch} clips, {-(-batch // plan.data_parallel)} per worker"
 
 
-def cost(workers: int, seconds: float, price: float) -> str:
-    """In the currency of the price of a worker for an hour."""
+def format_cost(workers: int, seconds: float, price: float) -> str:
+    """Return a cost in the currency of the price of a worker for an hour."""
     hours = seconds / 3600
     return (
-        f"about {workers * hours * price:.2f} ({workers} workers for {hours:.2f} h at {price:g} an "
-        "hour each)"
+        f"about {workers * hours * price:.2f} ({workers} workers for {hours:.2f} h at {price:g} "
+        "per hour each)"
     )
 
 
 def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
-    """Where a run will go, before anything of it starts."""
+    """Return lines with the nodes and the mesh of a run, and notes on both."""
     lines = [f"nodes       {resources.listed()}", f"mesh        {plan}"]
     room = resources.room(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:
@@ -128,81 +111,75 @@ def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
         lines.append(f"note        room for {room} workers now: more of them when nodes join")
     if not resources.driver_on_head:
         lines.append(
-            "note        this process is not on the head node: if its node goes, so does the run"
+            "note        this process is not on the head node: if its node is lost, the run ends"
         )
     return lines + [f"note        {note}" for note in run.notes]
 
 
 def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0) -> Estimate:
-    """Measures a few training steps; starts no run, keeps nothing.
+    """Estimate a run from a few training steps. Starts no run and keeps nothing.
 
-    On a cluster they are measured on one of its nodes, as a worker has it, if there is room now;
-    Ray has to be joined then.
+    On a cluster the steps are measured on one of its nodes, with a worker's resources, if there is
+    room now; Ray has to be joined then.
+
+    Args:
+        run: The run.
+        plan: Its workers.
+        resources: Resources that there are.
+        price: Price of a worker for an hour. 0: unknown.
     """
-    config = run.config
-    remote = resources.where != "this machine" and resources.room(plan.cpus_per_worker, plan.gpu)
-    step: Callable[[MeshPlan], Measured]
-    if remote:
-        import ray
-
-        task = ray.remote(max_retries=0, num_cpus=plan.cpus_per_worker, num_gpus=int(plan.gpu))(
-            measure
-        )
-
-        def step(plan: MeshPlan) -> Measured:
-            found: Measured = ray.get(task.remote(config, run.guide_checkpoint, plan))
-            return found
-    else:
-
-        def step(plan: MeshPlan) -> Measured:
-            return measure(config, run.guide_checkpoint, plan, run.clips)
-
-    parts = run.parts
-    where = "a node of the cluster" if remote else "this machine"
-    if plan.gpu and not remote and not torch.cuda.is_available():
-        where += "'s CPU, no GPU being there now"
+    is_remote = bool(
+        resources.where != "this machine" and resources.room(plan.cpus_per_worker, plan.gpu)
+    )
+    measure = _remote_measurement(run, plan) if is_remote else _local_measurement(run)
+    where = "a node of the cluster" if is_remote else "this machine"
+    if plan.gpu and not is_remote and not torch.cuda.is_available():
+        where += "'s CPU, as there is no GPU now"
+    optim, split = run.config.optim, run.split
     return Estimate(
         plan=plan,
-        clips=(len(parts.train), len(parts.val), len(parts.test)),
-        batch=config.optim.batch,
-        steps=-(-len(parts.train) // config.optim.batch),
-        epochs=config.optim.epochs,
-        measured=tuple(step(end) for end in plan.ends()),
+        clips=(len(split.train), len(split.val), len(split.test)),
+        batch=optim.batch,
+        steps=-(-len(split.train) // optim.batch),
+        epochs=optim.epochs,
+        measured=tuple(measure(end) for end in plan.ends()),
         where=where,
         price=price,
     )
 
 
-def measure(
-    config: Phase1Config | Phase2Config, guide: str, plan: MeshPlan, clips: ClipSet | None = None
-) -> Measured:
-    """Times a few training steps in this process, as one of the plan's workers would do them."""
-    clips = clips or load_clips(config.data.store)
+def measure_step(
+    phase: str, config: Config, guide: str, plan: MeshPlan, clips: ClipSet | None = None
+) -> StepMeasurement:
+    """Time a few training steps in this process, as one of the plan's workers would do them.
+
+    Args:
+        phase: Name of the phase.
+        config: Its config.
+        guide: URI of the checkpoint that guides. "" for none.
+        plan: The workers.
+        clips: Clips of the config's store. None loads them.
+    """
     device = torch.device("cuda" if plan.gpu and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(plan.cpus_per_worker)
-    if isinstance(config, Phase1Config):
-        seconds = phase1.measure_step_seconds(
-            config,
-            clips,
-            device,
-            data_parallel=plan.data_parallel,
-            modality_parallel=plan.modality_parallel,
-        )
-        parameters = {
-            m: sum(p.numel() for p in phase1.make_encoder(config, m, clips).parameters())
-            for m in MODALITIES
-        }
-        return Measured(seconds, parameters)
-    from hhmnet_core.training.phase2 import fitting as phase2
+    clips = clips or load_clips(config.data.store)
+    return PHASES[phase].measure_step(config, clips, guide, plan, device)
 
-    footage = load_footage(config.data.store)
-    with ExitStack() as stack:
-        seconds, number = phase2.measure_step_seconds(
-            config,
-            clips,
-            footage,
-            local_copy(guide, stack),
-            device,
-            data_parallel=plan.data_parallel,
-        )
-    return Measured(seconds, {VIDEO: number})
+
+def _local_measurement(run: Run) -> Callable[[MeshPlan], StepMeasurement]:
+    return lambda plan: measure_step(run.phase, run.config, run.guide_checkpoint, plan, run.clips)
+
+
+def _remote_measurement(run: Run, plan: MeshPlan) -> Callable[[MeshPlan], StepMeasurement]:
+    import ray
+
+    task = ray.remote(max_retries=0, num_cpus=plan.cpus_per_worker, num_gpus=int(plan.gpu))(
+        measure_step
+    )
+
+    def measure(plan: MeshPlan) -> StepMeasurement:
+        reference = task.remote(run.phase, run.config, run.guide_checkpoint, plan)
+        measured: StepMeasurement = ray.get(reference)
+        return measured
+
+    return measure

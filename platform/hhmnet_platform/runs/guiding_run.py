@@ -1,81 +1,81 @@
-"""The finished phase-1 run that guides phase 2."""
+"""The finished phase-1 run that guides phase 2: finding it, and checking that it fits."""
 
 import hashlib
 import re
-from typing import Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
-from hhmnet_platform.storage.run_folder import RESULT, RunFolder
+from hhmnet_platform.storage.finished_run import FinishedRun
+from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import set_quiet_defaults
 
 
-def finished_phase1(
-    given: str, workspace: Workspace, tracking_uri: str, data: StoreConfig, skeletons: str
-) -> RunFolder:
-    """The phase-1 run that guides phase 2.
+def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> FinishedRun:
+    """Find a phase-1 run.
 
     Args:
-        given: Its name in the workspace, its folder, or the id of one of its runs in MLflow.
+        name: Its name in the workspace, its folder, or the id of one of its runs in MLflow.
         workspace: Where it is looked for.
-        tracking_uri: Of MLflow; "" for the database in the workspace.
-        data: What phase 2 is trained on.
-        skeletons: The digest of those.
+        tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
-    Raises InputError where there is none, or it is unfinished, of other skeletons, or of another
-    protocol or selection.
+    Raises InputError where the name is missing, or the run is not there or unfinished.
     """
-    run, result = phase1_result(given, workspace, tracking_uri)
-    for what, seen, wanted in (
-        ("is a run of", result["phase"], "phase1"),
-        ("was trained on skeletons of digest", result["digest"][:12], skeletons[:12]),
-        ("was trained by protocol", result["protocol"], data.protocol),
-        ("was trained with selection", result["selection"], data.selection),
-    ):
-        if seen != wanted:
-            raise InputError(
-                f"{run.uri} {what} {seen}, but {wanted} is needed here: give another --phase1, or "
-                "train one to match (anew, if it is from before runs were bound to skeletons)."
-            )
-    return run
-
-
-def phase1_result(
-    given: str, workspace: Workspace, tracking_uri: str
-) -> tuple[RunFolder, dict[str, Any]]:
-    """The run that is given, and its result. Raises InputError where it has none."""
-    if not given:
+    if not name:
         raise InputError(
             "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
         )
-    name = given
     if re.fullmatch("[0-9a-f]{32}", name):
         name = _name_in_mlflow(name, workspace.tracking_uri(tracking_uri))
-    run = workspace.run(name)
+    folder = workspace.run(name)
     if "/" in name:
-        run = RunFolder(name.rstrip("/").rpartition("/")[2], absolute_uri(name))
-    if not run.place.names():
-        raise InputError(f"There is no phase-1 run at {run.uri}: check its name and --workspace.")
-    result = run.read_json(RESULT)
+        folder = RunFolder(name.rstrip("/").rpartition("/")[2], absolute_uri(name))
+    if not folder.files.names():
+        raise InputError(
+            f"There is no phase-1 run at {folder.uri}: check its name and --workspace."
+        )
+    result = folder.read_result()
     if result is None:
         raise InputError(
-            f"The phase-1 run {run.uri} is unfinished: start it again with its own command, it "
-            "goes on."
+            f"The phase-1 run {folder.uri} is unfinished: start it again with its own command, and "
+            "it resumes."
         )
-    return run, result
+    return FinishedRun(folder, result)
 
 
-def weights_digest(guide: RunFolder, modality: str) -> str:
-    """Of a modality's weights in the run's last checkpoint: another guide makes another run."""
-    checkpoint = guide.result()["checkpoint"]
+def check_guiding_run(run: FinishedRun, data: StoreConfig, skeletons: str) -> None:
+    """Raise InputError where a run cannot guide phase 2.
+
+    Args:
+        run: A finished run.
+        data: Training data of phase 2.
+        skeletons: Digest of its skeletons.
+    """
+    result = run.result
+    for what, value, needed in (
+        ("is a run of", result.phase, "phase1"),
+        ("was trained on skeletons of digest", result.digest[:12], skeletons[:12]),
+        ("was trained by protocol", result.protocol, data.protocol),
+        ("was trained with selection", result.selection, data.selection),
+    ):
+        if value != needed:
+            raise InputError(
+                f"{run.folder.uri} {what} {value}, but {needed} is needed here: give another "
+                "--phase1, or train one to match (again, if it is from before runs were bound to "
+                "skeletons)."
+            )
+
+
+def weights_digest(run: FinishedRun, modality: str) -> str:
+    """Return the sha256 (hex) of a modality's weights in the run's last checkpoint."""
+    checkpoint = run.result.checkpoint
     try:
-        weights = guide.sub(checkpoint).read(f"{modality}.safetensors")
+        weights = run.folder.sub(checkpoint).read(f"{modality}.safetensors")
     except FileNotFoundError as error:
         raise InputError(
-            f"The phase-1 run {guide.uri} has lost the {modality} weights of {checkpoint}: train "
-            "it again."
+            f"The phase-1 run {run.folder.uri} has lost the {modality} weights of {checkpoint}: "
+            "train it again."
         ) from error
     return hashlib.sha256(weights).hexdigest()
 

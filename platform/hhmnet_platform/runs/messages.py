@@ -1,16 +1,17 @@
-"""What workers and Ray's controller tell the driver.
+"""Messages of workers and of Ray's controller to the driver.
 
-Every process on the way unpickles these, the queue's own too, while the sender waits: so this
-module imports neither torch nor Ray.
+Every process on the way unpickles them, the queue's own too, while the sender waits: so this module
+imports neither torch nor Ray.
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from hhmnet_core.training.records import EpochRecord
 
 
 @dataclass(frozen=True)
 class WorkerStarted:
-    """A worker process is up, one of so many. Sent to the driver, as are the other messages."""
+    """A worker process has started, one of `workers`."""
 
     rank: int
     workers: int
@@ -20,17 +21,17 @@ class WorkerStarted:
 
 @dataclass(frozen=True)
 class EpochsDone:
-    """Epochs whose checkpoint is safe, as plain dicts of `EpochRecord`.
+    """Epochs whose checkpoint is complete.
 
-    The first message after a (re)start carries the whole history, the others the newest epoch.
+    The first message after a start carries the whole history, the others the newest epoch.
     """
 
-    records: list[dict[str, Any]]
+    records: list[EpochRecord]
 
 
 @dataclass(frozen=True)
 class SavedWithin:
-    """A checkpoint is safe that was taken within an epoch, after so many of its steps."""
+    """A checkpoint is complete that was taken after `step` steps of the epoch after `epoch`."""
 
     epoch: int
     step: int
@@ -38,7 +39,11 @@ class SavedWithin:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """Training has begun, and what a worker did before. Sent when its first report is due."""
+    """Training has begun. Sent when its first report is due.
+
+    Attributes:
+        ended: Time at which each part of a worker's start-up ended, as in `Startup`.
+    """
 
     ended: dict[str, float]
 
@@ -48,8 +53,8 @@ class Failed:
     """Workers died or raised; Ray may start them again.
 
     Attributes:
-        cause: One line.
-        announced: Whether their node was known to be taken away: then it is no failure.
+        cause: The cause in one line.
+        announced: True where the removal of their node had been announced: that is no failure.
     """
 
     cause: str
@@ -58,7 +63,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class LeavingSoon:
-    """Nodes will be taken away, with so many workers, in so many seconds (None: not known)."""
+    """Nodes with `workers` workers will be removed in `seconds` seconds (None: unknown)."""
 
     workers: int
     seconds: float | None
@@ -66,7 +71,7 @@ class LeavingSoon:
 
 @dataclass(frozen=True)
 class Resizing:
-    """The workers are started anew in another number, from the checkpoint just taken."""
+    """The number of workers changes from `before` to `after`, from the checkpoint just taken."""
 
     before: int
     after: int
@@ -74,6 +79,6 @@ class Resizing:
 
 @dataclass(frozen=True)
 class TooFewNodes:
-    """There is no room for as many workers as a run needs at least."""
+    """There is no room for `least` workers, the smallest number that the run may have."""
 
     least: int

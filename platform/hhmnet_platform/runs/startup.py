@@ -1,4 +1,4 @@
-"""Where the time from the command to the first training step goes."""
+"""The time from the command to the first training step, by part."""
 
 import os
 import time
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass
 class Startup:
-    """The parts of a start-up, in their order.
+    """The parts of a start-up, in order.
 
     Attributes:
-        began: When it began, as `time.time()` says it, which all processes of a node agree on.
-        ended: When each part ended.
+        began: Its beginning, as `time.time()` has it, on which all processes of a node agree.
+        ended: Time at which each part ended.
     """
 
     began: float
     ended: dict[str, float] = field(default_factory=dict)
 
     def mark(self, part: str, at: float | None = None) -> None:
-        """Notes that `part` ended now, or at another time."""
+        """Record that a part ended, now or at another time."""
         self.ended[part] = time.time() if at is None else at
 
     def __str__(self) -> str:
@@ -30,12 +30,12 @@ class Startup:
         return f"first step after {ends[-1] - ends[0]:.1f} s: {', '.join(parts)}"
 
 
-def process_began() -> float:
-    """When this process was started; now, where the system does not say."""
+def process_start_time() -> float:
+    """Return when this process was started. Now, where the system does not record it."""
     try:
         stat = Path("/proc/self/stat").read_text()
     except OSError:
         return time.time()
-    ticks = int(stat.rpartition(")")[2].split()[19])  # since the machine was started
-    machine_began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return machine_began + ticks / os.sysconf("SC_CLK_TCK")
+    ticks_since_boot = int(stat.rpartition(")")[2].split()[19])
+    boot_time = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot_time + ticks_since_boot / os.sysconf("SC_CLK_TCK")

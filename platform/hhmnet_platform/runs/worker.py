@@ -1,11 +1,11 @@
-"""What runs on the cluster: the training loop of each worker, and the courier beside it."""
+"""Code that runs on the cluster: the loop of a worker, and the forwarder of its reports."""
 
 import math
 import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,12 +21,10 @@ from ray.util.queue import Queue
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import write_scores
-from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.store.reading import ClipSet, load_clips
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import fitting as phase1
-from hhmnet_core.training.phase1.fitting import EpochReport, Phase1Config
-from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_core.training.phase1.fitting import EpochReport
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import (
     EpochsDone,
@@ -36,37 +34,43 @@ from hhmnet_platform.runs.messages import (
     SavedWithin,
     WorkerStarted,
 )
-from hhmnet_platform.runs.startup import Startup, process_began
+from hhmnet_platform.runs.phase import TrainingInputs
+from hhmnet_platform.runs.phases import PHASES
+from hhmnet_platform.runs.run import Config
+from hhmnet_platform.runs.startup import Startup, process_start_time
 from hhmnet_platform.storage.checkpoints import (
     TrainingPoint,
     checkpoint_name,
     parse_checkpoint_name,
 )
+from hhmnet_platform.storage.scores import scores_file
 from hhmnet_platform.storage.workspace import local_copy
 
 IMPORTED = time.time()
-# Between checkpoints while a node is about to be taken away, which may be at any time; one at once.
+# Seconds between checkpoints after the removal of a node was announced. One is taken at once.
 LEAVING_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the workers are to do.
+    """The task of the workers.
 
     Attributes:
-        config: All that decides the result; `config.data.store` is absolute.
-        guide: URI of the checkpoint that guides phase 2; "" in phase 1.
-        digest: Of the store, as the driver saw it.
-        plan: The layout.
-        checkpoint_seconds: Of training after which a checkpoint is taken within an epoch; 0: none.
-        announced: Whether nodes that will be taken away are announced.
-        run: The run's name.
+        phase: Name of the phase.
+        config: Config of the phase, with an absolute store URI.
+        guide: URI of the checkpoint that guides. "" for none.
+        digest: Digest of the store, as the driver read it.
+        plan: The workers.
+        checkpoint_seconds: Seconds of training between checkpoints within an epoch. 0: none.
+        announced: True where the removal of nodes is announced.
+        run: Name of the run.
         run_uri: Its folder.
-        start_from: The checkpoint there to start from where Ray knows of none; "" for none.
-        outbox: Where messages to the driver go.
+        start_from: Checkpoint there to start from where Ray knows of none. "" for none.
+        outbox: Queue for messages to the driver.
     """
 
-    config: Phase1Config | Phase2Config
+    phase: str
+    config: Config
     guide: str
     digest: str
     plan: MeshPlan
@@ -78,46 +82,41 @@ class Assignment:
     outbox: Queue
 
 
-def train_worker(settings: Mapping[str, Any]) -> None:
-    """The loop of one worker, under Ray Train."""
-    startup = Startup(process_began())
+def train_worker(settings: dict[str, Assignment]) -> None:
+    """Run the loop of one worker, under Ray Train."""
+    startup = Startup(process_start_time())
     startup.mark("worker processes", startup.began)
     startup.mark("their imports", IMPORTED)
     startup.mark("process group")
-    task: Assignment = settings["assignment"]
+    task = settings["assignment"]
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     task.outbox.put(WorkerStarted(rank, workers, socket.gethostname(), os.getpid()))
     torch.set_num_threads(task.plan.cpus_per_worker)
-    clips = load_clips(task.config.data.store)
-    if clips.manifest.digest != task.digest:
-        raise InputError(
-            f"The store {task.config.data.store} is another one on {socket.gethostname()} than "
-            "where the run was started: put it where all nodes see the same."
-        )
+    clips = _load_clips(task)
     startup.mark("clips")
-    device = get_device()
-    mesh = Mesh(task.plan.split(workers), device, _nodes(workers))
-    checkpoint = ray.train.get_checkpoint()
     with ExitStack() as stack:
-        resume, saved = None, TrainingPoint()
-        if checkpoint is not None:
-            resume = Path(stack.enter_context(checkpoint.as_directory()))
-            saved = parse_checkpoint_name(checkpoint.path)
-        elif task.start_from:
-            saved = parse_checkpoint_name(task.start_from)
-            resume = local_copy(f"{task.run_uri}/{task.start_from}", stack)
-        known, told = 0, rank != 0
-        for report in _training(task, clips, mesh, device, resume, stack):
+        resume, saved = _checkpoint(task, stack)
+        inputs = TrainingInputs(
+            clips=clips,
+            mesh=Mesh(task.plan.split(workers), get_device(), _node_of_each(workers)),
+            device=get_device(),
+            guide=task.guide,
+            resume=resume,
+            max_unsaved=UnsavedLimit(task) if task.checkpoint_seconds or task.announced else None,
+            stack=stack,
+        )
+        num_known, has_begun = 0, rank != 0
+        for report in PHASES[task.phase].fit(task.config, inputs):
             point = TrainingPoint(report.epoch, report.steps)
-            metrics = _message(report, known, task) if rank == 0 else {}
-            known = len(report.history)
-            if point > saved and not told:
-                told = True
+            metrics = _report(report, num_known, task) if rank == 0 else {}
+            num_known = len(report.history)
+            if point > saved and not has_begun:
+                has_begun = True
                 startup.mark("model", time.time() - report.seconds)
                 task.outbox.put(FirstStep(startup.ended))
             if point <= saved:
-                # Trained before, only scored now: its checkpoint is in place.
+                # Trained before and only scored now: its checkpoint exists.
                 ray.train.report(metrics)
                 continue
             with tempfile.TemporaryDirectory() as written:
@@ -129,76 +128,70 @@ def train_worker(settings: Mapping[str, Any]) -> None:
                 )
 
 
-def _training(
-    task: Assignment,
-    clips: ClipSet,
-    mesh: Mesh,
-    device: torch.device,
-    resume: Path | None,
-    stack: ExitStack,
-) -> Iterator[EpochReport]:
-    """The generator of the phase."""
-    patience = Patience(task) if task.checkpoint_seconds or task.announced else None
-    if isinstance(task.config, Phase1Config):
-        return phase1.fit(task.config, clips, mesh, device=device, resume=resume, patience=patience)
-    # Not on top: its backbones' library takes seconds that phase 1 should not wait for.
-    from hhmnet_core.training.phase2 import fitting as phase2
-
-    footage = load_footage(task.config.data.store)
-    guide = local_copy(task.guide, stack)
-    return phase2.fit(
-        task.config,
-        clips,
-        footage,
-        guide,
-        mesh,
-        device=device,
-        resume=resume,
-        patience=patience,
-    )
-
-
-class Patience:
-    """How many seconds of training may go unsaved: few where a node is about to be taken away."""
+class UnsavedLimit:
+    """The seconds of training that may go unsaved: few after a node's removal was announced."""
 
     def __init__(self, task: Assignment) -> None:
-        self._task, self._told = task, False
+        self._task, self._is_known = task, False
 
     def __call__(self) -> float:
-        """Asked on all workers at the same steps, as Ray needs it."""
+        """Return the limit. Called on all workers at the same steps, as Ray requires."""
         usual = self._task.checkpoint_seconds or math.inf
         leaving = ray.train.get_preemption_info() if self._task.announced else None
         if leaving is None:
             return usual
-        if self._told:
+        if self._is_known:
             return min(usual, LEAVING_SECONDS)
-        self._told = True
+        self._is_known = True
         if ray.train.get_context().get_world_rank() == 0:
             ends = leaving.deadline_ms
-            left = None if ends is None else max(0.0, ends / 1000 - time.time())
-            self._task.outbox.put(LeavingSoon(len(leaving.preempted_ranks), left))
+            seconds = None if ends is None else max(0.0, ends / 1000 - time.time())
+            self._task.outbox.put(LeavingSoon(len(leaving.preempted_ranks), seconds))
         return 0.0
 
 
-def _nodes(workers: int) -> list[str]:
-    """The node of each worker, by rank."""
+def _load_clips(task: Assignment) -> ClipSet:
+    clips = load_clips(task.config.data.store)
+    if clips.manifest.digest != task.digest:
+        raise InputError(
+            f"The store {task.config.data.store} on {socket.gethostname()} is not the one on the "
+            "node that started the run: put it where all nodes read the same."
+        )
+    return clips
+
+
+def _checkpoint(task: Assignment, stack: ExitStack) -> tuple[Path | None, TrainingPoint]:
+    """Return a local copy of the checkpoint to resume from, and its progress."""
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        local = Path(stack.enter_context(checkpoint.as_directory()))
+        return local, parse_checkpoint_name(checkpoint.path)
+    if task.start_from:
+        local = local_copy(f"{task.run_uri}/{task.start_from}", stack)
+        return local, parse_checkpoint_name(task.start_from)
+    return None, TrainingPoint()
+
+
+def _node_of_each(workers: int) -> list[str]:
+    """Return the node of each worker, by rank."""
     nodes: list[Any] = [ray.get_runtime_context().get_node_id()] * workers
     if dist.is_initialized():
         dist.all_gather_object(nodes, nodes[0])
     return nodes
 
 
-def _message(report: EpochReport, known: int, task: Assignment) -> dict[str, Any]:
-    """Rank 0's report; it also writes the score tables, so that a last epoch always has them."""
+def _report(report: EpochReport, num_known: int, task: Assignment) -> dict[str, Any]:
+    """Return rank 0's report for Ray, and write the score tables, before the epoch is complete."""
     for table in report.scores:
-        name = f"{table.modality}-{table.split}.parquet"
-        write_scores(replace(table, run=task.run), f"{task.run_uri}/scores/{name}")
-    records = [asdict(record) for record in report.history[known:]]
+        file = f"{task.run_uri}/{scores_file(table.modality, table.split)}"
+        write_scores(replace(table, run=task.run), file)
+    # Ray writes reports to its snapshot as JSON.
+    records = [asdict(record) for record in report.history[num_known:]]
     return {"records": records, "epoch": report.epoch, "step": report.steps}
 
 
 class ReportForwarder(UserCallback):
-    """Takes from Ray's controller to the driver what all workers have safely reported."""
+    """Forwards from Ray's controller to the driver what all workers have reported."""
 
     def __init__(self, outbox: Queue) -> None:
         self.outbox = outbox
@@ -206,11 +199,11 @@ class ReportForwarder(UserCallback):
     def after_report(
         self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Checkpoint | None
     ) -> None:
-        said = metrics[0]
-        if said["records"] or not said["step"]:
-            self.outbox.put(EpochsDone(said["records"]))
-        if said["step"]:
-            self.outbox.put(SavedWithin(said["epoch"], said["step"]))
+        report = metrics[0]
+        if report["records"] or not report["step"]:
+            self.outbox.put(EpochsDone([EpochRecord(**each) for each in report["records"]]))
+        if report["step"]:
+            self.outbox.put(SavedWithin(report["epoch"], report["step"]))
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         for error in worker_exceptions.values():
@@ -218,17 +211,17 @@ class ReportForwarder(UserCallback):
                 # Raised here it ends the run at once; on a worker alone it would be retried.
                 raise error
         announced = any(was_announced(error) for error in worker_exceptions.values())
-        self.outbox.put(Failed(describe(worker_exceptions), announced))
+        self.outbox.put(Failed(describe_failures(worker_exceptions), announced))
 
 
 def was_announced(error: Exception) -> bool:
-    """Whether a worker died because its node was taken away, as Ray knew that it would be."""
+    """Return whether a worker died because its node was removed, as had been announced to Ray."""
     cause = getattr(error, "health_check_failure", error)
     return bool(getattr(cause, "preempted", False))
 
 
-def describe(worker_failures: Mapping[int, Exception]) -> str:
-    """One line: the worker failure that most likely caused the others."""
+def describe_failures(worker_failures: Mapping[int, Exception]) -> str:
+    """Describe in one line the worker failure that most likely caused the others."""
 
     def is_consequence(error: Exception) -> bool:
         text = str(error)
@@ -240,5 +233,4 @@ def describe(worker_failures: Mapping[int, Exception]) -> str:
         return f"the node of worker {rank} ran out of memory"
     if "ActorDiedError" in text or "actor died" in text.lower() or "health check" in text:
         return f"the process of worker {rank} died"
-    said = " ".join(text.split())[:300]
-    return f"worker {rank}: {type(error).__name__}: {said}"
+    return f"worker {rank}: {type(error).__name__}: {' '.join(text.split())[:300]}"

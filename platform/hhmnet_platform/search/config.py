@@ -7,12 +7,10 @@ from typing import Any
 import yaml
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import FUSION, VIDEO
-from hhmnet_core.training.phase1.fitting import Phase1Config
-from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
+from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.search.space import dimension
 
@@ -69,16 +67,12 @@ class Phase2Search(SearchConfig, Phase2Job):
 Search = Phase1Search | Phase2Search
 
 
-def objective_of(job: Search) -> str:
-    """Whose val top-1 is searched for: phase 2 is fused with its guide's run only at its end."""
-    return FUSION if isinstance(job, Phase1Search) else VIDEO
-
-
 def best_job(job: Search, values: Mapping[str, Any]) -> Job:
     """The phase with these values of the space, as it is trained in the end."""
-    kind: type[Job] = Phase1Job if isinstance(job, Phase1Search) else Phase2Job
-    plain = {each.name: getattr(job, each.name) for each in fields(kind)}
-    return apply_overrides(kind(**plain | {"name": ""}), values)
+    job_type = phase_of(job).job_type
+    values_of_job = {each.name: getattr(job, each.name) for each in fields(job_type)}
+    base: Job = job_type(**values_of_job | {"name": ""})
+    return apply_overrides(base, values)
 
 
 def trial_job(job: Search, values: Mapping[str, Any]) -> Job:
@@ -97,7 +91,7 @@ def about(job: Search, first: Run) -> dict[str, Any]:
     """
     said = asdict(job)
     return {name: said[name] for name in ("space", "grace", "reduction")} | {
-        "config": dict(first.science)
+        "config": first.identity.values
     }
 
 
@@ -108,7 +102,6 @@ def study_name(job: Search, first: Run) -> str:
 
 def best_config(job: Search, values: Mapping[str, Any], head: str) -> bytes:
     """The config with these values, as `phase1.py --config` or `phase2.py --config` takes it."""
-    kind = Phase1Config if isinstance(job, Phase1Search) else Phase2Config
     config = asdict(best_job(job, values))
-    best = {each.name: config[each.name] for each in fields(kind)}
+    best = {each.name: config[each.name] for each in fields(phase_of(job).config_type)}
     return (f"# {head}\n" + yaml.safe_dump(best, sort_keys=False)).encode()

@@ -5,15 +5,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.launch import train_run
+from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.runs.publish import publish
-from hhmnet_platform.runs.run import Run, prepare_run
-from hhmnet_platform.search.config import METRIC, Search, objective_of, trial_job
+from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.runs.result import ScoredRun
+from hhmnet_platform.runs.run import Run
+from hhmnet_platform.search.config import METRIC, Search, trial_job
 from hhmnet_platform.search.display import format_values
 from hhmnet_platform.search.report import finished
-from hhmnet_platform.storage.run_folder import RESULT, TRACKED, RunFolder
+from hhmnet_platform.storage.checkpoints import is_checkpoint
+from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import Tracker
@@ -37,9 +42,11 @@ def run_trial(values: dict[str, Any], job: Search, plan: MeshPlan, parent: str) 
 
     trial, run = _trial(job, values, parent)
 
-    def report(record: Mapping[str, Any]) -> None:
-        top1 = record["metrics"][objective_of(job)]["val/top1"]
-        tune.report({METRIC: top1, "epoch": record["epoch"], "run": run.folder.name})
+    objective = phase_of(job).objective
+
+    def report(record: EpochRecord) -> None:
+        top1 = record.metrics[objective]["val/top1"]
+        tune.report({METRIC: top1, "epoch": record.epoch, "run": run.folder.name})
 
     train_run(trial, run, plan, report)
 
@@ -51,35 +58,32 @@ def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
     """
     for trial in finished(study):
         _, run = _trial(job, trial.params, parent)
-        result = run.folder.read_json(RESULT)
+        result = run.folder.read_result()
         if result is None:
             with mlflow_errors(run.tracked.uri):
                 writer = MlflowWriter(run.tracked)
                 writer.connect()
                 writer.write(_history(run.folder))
                 writer.finish(Ending("KILLED", {}))
-        elif run.folder.read_json(TRACKED) is None:
-            publish(run, result, Tracker(MlflowWriter(run.tracked), print))
+        elif not run.folder.is_tracked:
+            publish(ScoredRun.read(run), result, Tracker(MlflowWriter(run.tracked), print))
 
 
 def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Run]:
     """A trial as a job, and what it comes to."""
     trial = trial_job(job, values)
-    run = prepare_run(trial, Workspace(absolute_uri(job.workspace)), trial.data.store)
+    run = resolve_run(trial, Workspace(absolute_uri(job.workspace)), trial.data.store)
     all_tags = {**run.tracked.tags, tags.SEARCH: job.study}
     tracked = replace(run.tracked, parent=parent, tags=all_tags, title=format_values(values))
     return trial, replace(run, tracked=tracked)
 
 
-def _history(place: RunFolder) -> list[dict[str, Any]]:
-    """Of a run that was stopped: what its newest checkpoint carries."""
-    checkpoints = sorted(name for name in place.place.names() if name.startswith("epoch-"))
-    for name in reversed(checkpoints):
+def _history(run: RunFolder) -> list[EpochRecord]:
+    """Return the history in the newest checkpoint of a run that was stopped."""
+    for name in sorted(filter(is_checkpoint, run.files.names()), reverse=True):
         try:
-            history: list[dict[str, Any]] = json.loads(place.sub(name).read("state.json"))[
-                "history"
-            ]
+            state = json.loads(run.sub(name).read("state.json"))
         except (FileNotFoundError, ValueError):  # it was being written
             continue
-        return history
+        return [EpochRecord(**record) for record in state["history"]]
     return []

@@ -20,16 +20,15 @@ from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import cluster_address, ray_session, this_machine
 from hhmnet_platform.figures.progress import clock
 from hhmnet_platform.overrides import apply_overrides
-from hhmnet_platform.runs.config import phase_of
-from hhmnet_platform.runs.launch import ask_nodes, plan_of, run_phase
-from hhmnet_platform.runs.run import Run, prepare_run, store_of
+from hhmnet_platform.runs.launch import check_nodes_of, run_phase
+from hhmnet_platform.runs.phases import phase_of
+from hhmnet_platform.runs.resolve import resolve_run, resolve_store
+from hhmnet_platform.runs.run import Run
 from hhmnet_platform.search.config import (
     METRIC,
-    Phase2Search,
     Search,
     about,
     best_config,
-    objective_of,
     study_name,
     trial_job,
 )
@@ -75,11 +74,11 @@ def run_search(job: Search) -> dict[str, Any]:
         run_phase(trial_job(job, {}))
         return {}
     if not cluster_address():
-        plan_of(job, this_machine())
+        phase_of(job).plan_mesh(job, this_machine())
     workspace.check_writable()
-    with store_of(job, workspace, keep=True) as store:
+    with resolve_store(job, workspace, keep=True) as store:
         job = apply_overrides(job, {"data.store": store})
-        first = prepare_run(trial_job(job, {}), workspace, store)
+        first = resolve_run(trial_job(job, {}), workspace, store)
     job = replace(job, study=study_name(job, first))
     place = Path(workspace.at(f"searches/{job.study}"))
     place.mkdir(parents=True, exist_ok=True)
@@ -103,7 +102,7 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
     left = job.trials - len(finished(study))
     if left > 0:
         with ray_session(dashboard=True) as resources:
-            ask_nodes(trial_job(job, {}), first)
+            check_nodes_of(trial_job(job, {}), first)
             print(f"search {job.study}: {left} of {job.trials} trials are left", flush=True)
             try:
                 _tune(job, space, study, left, run_id, resources)
@@ -149,7 +148,7 @@ def _tune(
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    plan, epochs = plan_of(job, resources), _epochs(job)
+    plan, epochs = phase_of(job).plan_mesh(job, resources), _epochs(job)
     search = _searcher()(
         dict(space),
         metric=METRIC,
@@ -246,15 +245,13 @@ def _teller(display: SearchDisplay) -> Any:
 
 def _command(job: Search, place: Path) -> str:
     """That trains the best config, where the trials are."""
-    options = {"config": f"{place}/best.yaml"}
-    if isinstance(job, Phase2Search):
-        options["phase1"] = job.phase1
+    options = {"config": f"{place}/best.yaml"} | phase_of(job).command_options(job)
     if job.workspace != default_workspace():
         options["workspace"] = absolute_uri(job.workspace)
     if job.tracking_uri != default_tracking():
         options["tracking_uri"] = job.tracking_uri
     said = " ".join(f"--{name} {value}" for name, value in options.items())
-    return f"python experiments/{phase_of(job)}.py {said}"
+    return f"python experiments/{job.phase}.py {said}"
 
 
 def _epochs(job: Search) -> int:
@@ -275,8 +272,8 @@ def _note(job: Search, study: "optuna.Study") -> str:
             f" Best so far: val top-1 {study.best_value:.1%}, {format_values(study.best_params)}."
         )
     return (
-        f"A search of {job.trials} trials over {names}, by val top-1 of the {objective_of(job)} "
-        f"(TPE, ASHA with {job.grace} epochs of grace).{best}\n\nTo read it: select the trials "
+        f"A search of {job.trials} trials over {names}, by val top-1 of the "
+        f"{phase_of(job).objective} (TPE, ASHA with {job.grace} epochs of grace).{best}\n\nTo read it: select the trials "
         f"below, Compare, Parallel Coordinates, with the parameters {names} and the metric "
         "val/top1."
     )

@@ -1,16 +1,16 @@
-"""How far a run has come, and what the checkpoints are called that hold it."""
+"""Names of checkpoints, and the training progress that each name stands for."""
 
 from typing import NamedTuple
 
-STEP = "-step-"
+_STEP = "-step-"
 
 
 class TrainingPoint(NamedTuple):
-    """How far training has come; later ones are greater.
+    """Training progress. Later points compare as greater.
 
     Attributes:
-        epoch: That is completed.
-        step: Of the epoch after it; 0 where that has not begun.
+        epoch: Number of completed epochs.
+        step: Completed steps of the next epoch. 0 between epochs.
     """
 
     epoch: int = 0
@@ -23,17 +23,22 @@ class TrainingPoint(NamedTuple):
 
 
 def checkpoint_name(point: TrainingPoint) -> str:
-    """The folder of a checkpoint, in its run's; they sort as training goes."""
-    within = f"{STEP}{point.step:07d}" if point.step else ""
+    """Return the folder name of a checkpoint. Names sort by progress."""
+    within = f"{_STEP}{point.step:07d}" if point.step else ""
     return f"epoch-{point.epoch:05d}{within}"
 
 
 def parse_checkpoint_name(checkpoint: str) -> TrainingPoint:
-    """What such a folder holds."""
-    epoch, _, step = checkpoint.rpartition("/")[2].removeprefix("epoch-").partition(STEP)
+    """Return the progress of a checkpoint, from the name or the path of its folder."""
+    epoch, _, step = checkpoint.rpartition("/")[2].removeprefix("epoch-").partition(_STEP)
     return TrainingPoint(int(epoch), int(step or 0))
 
 
-def is_within(name: str) -> bool:
-    """Whether a folder is a checkpoint that was taken within an epoch."""
-    return name.startswith("epoch-") and STEP in name
+def is_checkpoint(name: str) -> bool:
+    """Return whether a folder name is that of a checkpoint."""
+    return name.startswith("epoch-")
+
+
+def is_within_epoch(name: str) -> bool:
+    """Return whether a folder name is that of a checkpoint from within an epoch."""
+    return is_checkpoint(name) and _STEP in name

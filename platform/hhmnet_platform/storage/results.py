@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable, top1, top1_without_copies
 from hhmnet_core.training.records import EpochRecord
 
 RESULT = "result.json"
@@ -31,6 +32,16 @@ class MemberResult:
     val_top1: float | None
     test_top1: float
     test_top1_without_copies: float | None = None
+
+    @classmethod
+    def of(cls, tables: Mapping[str, ScoreTable], epoch: int | None) -> "MemberResult":
+        """Return the result that score tables give, by split: test, and val where there is one."""
+        return cls(
+            epoch,
+            float(top1(tables["val"])) if "val" in tables else None,
+            float(top1(tables["test"])),
+            top1_without_copies(tables["test"]),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The folder of one run: its files, its checkpoints, and who may train in it."""
+"""The folder of one run: its files, its checkpoints, and the lock of the process that trains it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,21 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_platform.members import TRAINED
-from hhmnet_platform.storage.checkpoints import TrainingPoint, is_within, parse_checkpoint_name
+from hhmnet_platform.storage.checkpoints import (
+    TrainingPoint,
+    is_checkpoint,
+    is_within_epoch,
+    parse_checkpoint_name,
+)
+from hhmnet_platform.storage.results import RESULT, RunResult, format_result, parse_result
+from hhmnet_platform.storage.run_identity import RunIdentity
 
-RESULT = "result.json"
-TRACKED = "tracked.json"  # is there when MLflow holds all of a finished run
-SNAPSHOT = "checkpoint_manager_snapshot.json"
-LAYOUTS = "layouts.json"
+CONFIG = "config.yaml"
+IDENTITY = "science.json"
+TRACKED = "tracked.json"  # exists when MLflow holds all of a finished run
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints
+MESHES = "layouts.json"
+LOCK_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class RunFolder:
     """The folder of one run.
 
     Attributes:
-        name: The run's name.
+        name: Name of the run.
         uri: Absolute path or URI.
     """
 
@@ -35,76 +44,61 @@ class RunFolder:
     uri: str
 
     @property
-    def place(self) -> Folder:
+    def files(self) -> Folder:
         return folder(self.uri)
 
     def sub(self, name: str) -> Folder:
+        """Return a folder within it."""
         return folder(f"{self.uri}/{name}")
 
-    def saved(self) -> TrainingPoint:
-        """How far the newest checkpoint is that Ray will resume from."""
-        noted = self.read_json(SNAPSHOT) or {}
-        latest = noted.get("latest_checkpoint_result") or {}
-        return parse_checkpoint_name(str(latest.get("checkpoint_dir_name", "epoch-0")))
-
-    def add_layout(self, point: TrainingPoint, data: int, modality: int) -> None:
-        """Notes what trains from here on, where the number of workers may change."""
-        noted = self.layouts()
-        if not noted or noted[-1][2:] != [data, modality]:
-            self.write_json(LAYOUTS, {"layouts": [*noted, [*point, data, modality]]})
-
-    def layouts(self) -> list[list[int]]:
-        """What trained the run: from which epoch and step on, D and P."""
-        return list((self.read_json(LAYOUTS) or {}).get("layouts", ()))
-
-    def tidy(self) -> None:
-        """Removes checkpoints within an epoch that were left half-written, of a finished run."""
-        noted = self.read_json(SNAPSHOT) or {}
-        known = {str(each["checkpoint_dir_name"]) for each in noted.get("checkpoint_results", ())}
-        for name in self.place.names():
-            if is_within(name) and name not in known:
-                self.place.remove_folder(name)
-
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the run; None where there is none."""
+        """Return the content of a JSON file. None where there is no such file."""
         try:
-            content = json.loads(self.place.read(name))
+            content = json.loads(self.files.read(name))
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise InputError(
                 f"{name} in {self.uri} is not JSON: delete that file, and give the run's command "
-                "again; it goes on from its checkpoints."
+                "again; it resumes from its checkpoints."
             ) from error
         return dict(content)
 
-    def result(self) -> dict[str, Any]:
-        """Of a finished run. Raises InputError for another, and where there is none."""
-        result = self.read_json(RESULT)
-        if result is None:
-            raise InputError(f"Run {self.uri} {self.lack}.")
-        return result
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        self.files.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def write_config(self, content: Mapping[str, Any]) -> None:
+        """Write config.yaml: the job as it was given, with its data resolved."""
+        self.files.write(CONFIG, yaml.safe_dump(dict(content), sort_keys=False).encode())
+
+    def read_result(self) -> RunResult | None:
+        """Return the result. None for a run that is not there or unfinished."""
+        try:
+            content = self.files.read(RESULT)
+        except FileNotFoundError:
+            return None
+        return parse_result(content, f"{self.uri}/{RESULT}")
+
+    def write_result(self, result: RunResult) -> None:
+        """Write the result, which makes the run a finished one."""
+        self.files.write(RESULT, format_result(result))
 
     @property
-    def lack(self) -> str:
-        """What is the matter with a run that has no result."""
-        return f"is unfinished: it has no {RESULT}" if self.place.names() else "is not there"
+    def missing_result(self) -> str:
+        """The reason why there is no result, as the end of a sentence about the run."""
+        return f"is unfinished: it has no {RESULT}" if self.files.names() else "is not there"
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        self.place.write(name, (json.dumps(content, indent=2) + "\n").encode())
+    @property
+    def is_tracked(self) -> bool:
+        """Whether MLflow holds all of the finished run."""
+        return self.read_json(TRACKED) is not None
 
-    def write_yaml(self, name: str, content: Mapping[str, Any]) -> None:
-        self.place.write(name, yaml.safe_dump(dict(content), sort_keys=False).encode())
-
-    def claim(self, science: Mapping[str, Any]) -> None:
-        """Notes what the run is about; raises InputError where the name belongs to another."""
-        noted = self.read_json("science.json")
-        if noted is None:
-            self.write_json("science.json", science)
-            return
-        if differing := sorted(
-            key for key in {*noted, *science} if noted.get(key) != science.get(key)
-        ):
+    def claim(self, identity: RunIdentity) -> None:
+        """Record the identity of the run. Raises InputError where the name is another run's."""
+        recorded = self.read_json(IDENTITY)
+        if recorded is None:
+            self.write_json(IDENTITY, identity.values)
+        elif differing := identity.differing(recorded):
             raise InputError(
                 f"Run {self.name} exists with another {', '.join(differing)}: give another --name, "
                 "or none to have it derived from the config."
@@ -112,8 +106,8 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps a second process off the run; a killed process lets go of it."""
-        if not self.place.is_local:
+        """Keep other processes from training the run. A killed process releases the lock."""
+        if not self.files.is_local:
             yield
             return
         path = Path(self.uri)
@@ -121,43 +115,70 @@ class RunFolder:
         with exclusive_folder(path, f"Run {self.name} is being trained by another process"):
             yield
 
-    def heal(self) -> str | None:
-        """Makes the run's folder usable after a crash.
+    def latest_point(self) -> TrainingPoint:
+        """Return the progress of the newest checkpoint that Ray Train resumes from."""
+        snapshot = self.read_json(SNAPSHOT) or {}
+        latest = snapshot.get("latest_checkpoint_result") or {}
+        return parse_checkpoint_name(str(latest.get("checkpoint_dir_name", "epoch-0")))
 
-        Ray notes the checkpoints in a snapshot that it does not write in one piece: a process
+    def add_mesh(self, point: TrainingPoint, data: int, modality: int) -> None:
+        """Record the mesh that trains from a point on, of a run whose workers may change."""
+        meshes = self.meshes()
+        if not meshes or meshes[-1][2:] != (data, modality):
+            self.write_json(MESHES, {"layouts": [*meshes, (*point, data, modality)]})
+
+    def meshes(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Return each mesh that trained the run: (epoch, step) of its start, D and P."""
+        recorded = (self.read_json(MESHES) or {}).get("layouts", ())
+        return tuple((epoch, step, data, modality) for epoch, step, data, modality in recorded)
+
+    def remove_unfinished_checkpoints(self) -> None:
+        """Remove checkpoints from within an epoch that were not written to their end."""
+        snapshot = self.read_json(SNAPSHOT) or {}
+        known = {
+            str(each["checkpoint_dir_name"]) for each in snapshot.get("checkpoint_results", ())
+        }
+        for name in self.files.names():
+            if is_within_epoch(name) and name not in known:
+                self.files.remove_folder(name)
+
+    def recover(self) -> str | None:
+        """Make the folder usable after a crash.
+
+        Ray Train lists the checkpoints in a snapshot that it does not write atomically: a process
         killed at that moment leaves half a file, on which Ray refuses to start, or none. Without
-        it, or where the checkpoint that it names last is damaged, Ray has to start anew and to be
-        told where from.
+        the snapshot, or where the checkpoint it names last is damaged, Ray has to start anew from
+        a given checkpoint.
 
         Returns:
-            None where Ray can go on by itself, or nothing was trained yet; else the newest whole
-            checkpoint, "" for none.
+            None where Ray can resume by itself or nothing was trained yet, else the name of the
+            newest undamaged checkpoint, "" for none.
         """
-        place = self.place
-        there = place.names()
-        epochs = sorted((name for name in there if name.startswith("epoch-")), reverse=True)
-        if SNAPSHOT in there:
-            try:
-                note = json.loads(place.read(SNAPSHOT))
-                noted = {
-                    str(result["checkpoint_dir_name"]) for result in note["checkpoint_results"]
-                }
-                latest = str(note["latest_checkpoint_result"]["checkpoint_dir_name"])
-                if noted <= set(epochs) and self._is_whole(latest):
-                    return None
-            except (ValueError, KeyError, TypeError):
-                pass
-            place.remove(SNAPSHOT)
-        elif not epochs:
+        names = self.files.names()
+        checkpoints = sorted(filter(is_checkpoint, names), reverse=True)
+        if SNAPSHOT in names:
+            if self._is_snapshot_usable(checkpoints):
+                return None
+            self.files.remove(SNAPSHOT)
+        elif not checkpoints:
             return None
-        return next((name for name in epochs if self._is_whole(name)), "")
+        return next((name for name in checkpoints if self._is_undamaged(name)), "")
 
-    def _is_whole(self, checkpoint: str) -> bool:
-        place = self.sub(checkpoint)
+    def _is_snapshot_usable(self, checkpoints: list[str]) -> bool:
         try:
-            state = json.loads(place.read("state.json"))
-            for modality in TRAINED[state["phase"]]:
-                deserialize(place.read(f"{modality}.safetensors"))
+            snapshot = json.loads(self.files.read(SNAPSHOT))
+            listed = {str(each["checkpoint_dir_name"]) for each in snapshot["checkpoint_results"]}
+            latest = str(snapshot["latest_checkpoint_result"]["checkpoint_dir_name"])
+        except (ValueError, KeyError, TypeError):
+            return False
+        return listed <= set(checkpoints) and self._is_undamaged(latest)
+
+    def _is_undamaged(self, checkpoint: str) -> bool:
+        files = self.sub(checkpoint)
+        try:
+            state = json.loads(files.read("state.json"))
+            for member in TRAINED[state["phase"]]:
+                deserialize(files.read(f"{member}.safetensors"))
         except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
             return False
         return True
@@ -165,18 +186,18 @@ class RunFolder:
 
 @contextmanager
 def exclusive_folder(path: Path, otherwise: str) -> Iterator[None]:
-    """Keeps a second process out of a local folder; a killed process lets go of it.
+    """Keep other processes out of a local folder. A killed process releases the lock.
 
     Args:
         path: The folder.
-        otherwise: What the InputError says where another process is there.
+        otherwise: Start of the InputError that is raised where another process holds the lock.
     """
-    held = FileLock(path / ".lock")
+    lock = FileLock(path / ".lock")
     try:
-        held.acquire(timeout=5)
+        lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
         raise InputError(f"{otherwise}: wait for it, or stop it.") from None
     try:
         yield
     finally:
-        held.release()
+        lock.release()

@@ -2,17 +2,34 @@
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable, read_scores
-from hhmnet_platform.storage.run_folder import RESULT, RunFolder
+from hhmnet_platform.storage.results import RESULT
+from hhmnet_platform.storage.run_folder import RunFolder
 
 SPLITS = ("val", "test")
+SCORES = "scores"
 
 
-def load_scores(run: RunFolder, member: str, part: str) -> ScoreTable:
-    """A score table of a finished run. Raises InputError where it is lost or damaged."""
+def scores_file(member: str, split: str) -> str:
+    """Return the name of a score table's file, in the run's folder."""
+    return f"{SCORES}/{member}-{split}.parquet"
+
+
+def load_scores(run: RunFolder, member: str, split: str) -> ScoreTable:
+    """Return a score table of a finished run. Raises InputError where it is lost or damaged."""
     try:
-        return read_scores(f"{run.uri}/scores/{member}-{part}.parquet")
+        return read_scores(f"{run.uri}/{scores_file(member, split)}")
     except InputError as error:
         raise InputError(
-            f"The finished run {run.name} has lost its scores of {member} on {part} ({error}) "
+            f"The finished run {run.name} has lost its scores of {member} on {split} ({error}) "
             f"Delete {run.uri}/{RESULT} and give its command again: it is scored anew."
         ) from error
+
+
+def load_all_scores(run: RunFolder, member: str) -> dict[str, ScoreTable]:
+    """Return the score tables of a member by split: test, and val where there is one.
+
+    Raises InputError where one is lost or damaged.
+    """
+    names = set(run.sub(SCORES).names())
+    held = [split for split in SPLITS if f"{member}-{split}.parquet" in names or split == "test"]
+    return {split: load_scores(run, member, split) for split in held}

@@ -1,13 +1,13 @@
 """The workspace: one folder, at any fsspec URI, that holds everything the platform makes.
 
 <workspace>/data/          stores made on the spot
-<workspace>/runs/<name>/   one folder a run: checkpoints, scores, figures, result.json
-<workspace>/searches/      studies: what was tried, best.yaml, plots
+<workspace>/runs/<name>/   one folder per run: checkpoints, scores, figures, result.json
+<workspace>/searches/      studies: trials, best.yaml, plots
 <workspace>/fusions/       searched fusion weights
 <workspace>/ensembles/     ensemble.json and report.html
-<workspace>/tune/          what Ray Tune notes of fusion searches
+<workspace>/tune/          Ray Tune's state of fusion searches
 <workspace>/mlflow.db      tracking, where no server is named
-<workspace>/mlartifacts/   its artifacts
+<workspace>/mlartifacts/   artifacts of that tracking
 """
 
 import os
@@ -25,19 +25,19 @@ from hhmnet_platform.tracking.uri import check_tracking
 
 
 def default_workspace() -> str:
-    """What $HHMNET_WORKSPACE names: a cluster sets it once, for every job; else a folder here."""
+    """Return $HHMNET_WORKSPACE, which a cluster sets once for every job, or else `workspace`."""
     return os.environ.get("HHMNET_WORKSPACE") or "workspace"
 
 
 def absolute_uri(uri: str) -> str:
-    """The URI with a local path made absolute: workers run in folders of their own."""
-    place = folder(uri)
-    return place.path if place.is_local else uri.rstrip("/")
+    """Return a URI with local paths made absolute: workers run in folders of their own."""
+    location = folder(uri)
+    return location.path if location.is_local else uri.rstrip("/")
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where everything goes.
+    """The folder that holds everything the platform makes.
 
     Attributes:
         uri: Absolute path or URI, without a slash at the end.
@@ -50,25 +50,30 @@ class Workspace:
         return folder(self.uri).is_local
 
     def at(self, name: str) -> str:
+        """Return the URI of something in it."""
         return f"{self.uri}/{name}"
 
+    def run(self, name: str) -> RunFolder:
+        """Return the folder of a run."""
+        return RunFolder(name, self.at(f"runs/{name}"))
+
     def check_writable(self) -> None:
-        """Raises InputError where nothing can be written."""
-        place = folder(self.uri)
+        """Raise InputError where nothing can be written."""
+        location = folder(self.uri)
         probe = f".probe-{os.getpid()}"
         try:
-            place.write(probe, b"")
-            place.remove(probe)
+            location.write(probe, b"")
+            location.remove(probe)
         except InputError as error:
             cause = error.__cause__
-            said = getattr(cause, "strerror", None) or cause
+            reason = getattr(cause, "strerror", None) or cause
             raise InputError(
-                f"The workspace {self.uri} cannot be written ({said}): give a --workspace that you "
-                "may write to."
+                f"The workspace {self.uri} cannot be written ({reason}): give a --workspace that "
+                "you may write to."
             ) from error
 
     def tracking_uri(self, given: str) -> str:
-        """The MLflow tracking URI: the one given, else that of a database in the workspace.
+        """Return the MLflow tracking URI: the given one, or that of a database in the workspace.
 
         Raises InputError where MLflow knows no such store, or the workspace cannot hold a database.
         """
@@ -82,21 +87,18 @@ class Workspace:
             )
         return f"sqlite:///{self.at('mlflow.db')}"
 
-    def run(self, name: str) -> RunFolder:
-        return RunFolder(name, self.at(f"runs/{name}"))
-
 
 def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
-    """A local copy of a folder's files, or of some of them, until the stack closes."""
+    """Copy the files of a folder, or some of them, to a local one that lasts as long as `stack`."""
     local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    place = folder(uri)
-    for name in place.names() if names is None else names:
-        (local / name).write_bytes(place.read(name))
+    source = folder(uri)
+    for name in source.names() if names is None else names:
+        (local / name).write_bytes(source.read(name))
     return local
 
 
 def check_name(name: str) -> None:
-    """Raises InputError for a name that cannot be a folder's."""
+    """Raise InputError for a name that cannot be a folder's."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise InputError(
             f"The run name {name!r} cannot be used: expected up to 100 letters, digits, dots, "

@@ -2,7 +2,7 @@ import subprocess
 import sys
 import time
 
-from hhmnet_platform.runs.startup import Startup, process_began
+from hhmnet_platform.runs.startup import Startup, process_start_time
 
 
 def test_parts_follow_each_other() -> None:
@@ -24,7 +24,7 @@ def test_process_began_before_what_it_does() -> None:
     code = "from hhmnet_platform.runs.startup import process_began; print(process_began())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert before - 0.1 < float(done.stdout) < time.time()
-    assert process_began() < before
+    assert process_start_time() < before
 
 
 def test_messages_need_neither_torch_nor_ray() -> None:

@@ -1,0 +1,116 @@
+"""From a job to a run: store, clips, guide, name and notes, before anything starts."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from hhmnet_core.files import folder
+from hhmnet_core.inputs.copies import copies_of_training
+from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.protocols import Split, protocol_name, split
+from hhmnet_core.store.reading import load_clips
+from hhmnet_platform.datasets.builders import prepare_synthetic
+from hhmnet_platform.hashing import run_name
+from hhmnet_platform.runs.config import Job
+from hhmnet_platform.runs.phases import AnyPhase, phase_of
+from hhmnet_platform.runs.run import Config, Run
+from hhmnet_platform.storage.finished_run import FinishedRun
+from hhmnet_platform.storage.run_identity import RunIdentity
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
+from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.environment import environment_tags
+from hhmnet_platform.tracking.experiments import experiment_name
+from hhmnet_platform.tracking.run_writer import TrackedRun
+
+DEMO_STORE = "data/synthetic"
+
+
+@contextmanager
+def resolve_store(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str]:
+    """Return the URI of a job's store: the given one, the guide's, or the demo's.
+
+    Args:
+        job: The job.
+        workspace: Where the demo's store is, or is made.
+        keep: False makes a demo's store that is not there yet in a temporary folder, without
+            video, which to phase 1 is the same.
+    """
+    store = job.data.store or phase_of(job).default_store(job, workspace)
+    if store:
+        yield absolute_uri(store)
+        return
+    uri = workspace.at(DEMO_STORE)
+    if keep or "manifest.json" in folder(uri).names():
+        prepare_synthetic(uri)
+        yield uri
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        prepare_synthetic(temporary, stream="none")
+        yield temporary
+
+
+def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
+    """Return the run of a job on a store.
+
+    Raises InputError where config, store and guide do not fit each other.
+    """
+    phase, clips = phase_of(job), load_clips(store)
+    manifest = clips.manifest
+    protocol = protocol_name(manifest.protocols, job.data.protocol)
+    config: Config = phase.config_of(job, store, protocol)
+    whole = split(clips, protocol, job.data.selection)
+    usable = phase.usable_split(config, whole)
+    guide = phase.guide(job, config, clips, workspace)
+    digest = phase.data_digest(clips)
+    identity = RunIdentity(config, digest, phase.guide_digest(config, guide))
+    name = job.name or run_name(manifest.dataset, phase.name, identity.values)
+    return Run(
+        phase=phase.name,
+        config=config,
+        clips=clips,
+        split=usable,
+        folder=workspace.run(name),
+        identity=identity,
+        tracked=TrackedRun(
+            uri=workspace.tracking_uri(job.tracking_uri),
+            experiment=experiment_name(manifest.dataset, protocol, config.data.selection),
+            artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
+            name=name,
+            members=phase.members,
+            params=identity.params,
+            tags=_tags(phase, config, manifest.dataset, digest, guide),
+            dataset=manifest.dataset,
+            digest=digest,
+            store=store,
+        ),
+        guide=guide,
+        notes=_copies_note(clips, whole, usable) + phase.notes(whole, usable),
+    )
+
+
+def _tags(
+    phase: AnyPhase, config: Config, dataset: str, digest: str, guide: FinishedRun | None
+) -> dict[str, str]:
+    return {
+        tags.PHASE: phase.name,
+        tags.DATASET: dataset,
+        tags.PROTOCOL: config.data.protocol,
+        tags.SELECTION: config.data.selection,
+        tags.DATA_DIGEST: digest,
+        tags.STORE: config.data.store,
+        **({tags.GUIDE: guide.name} if guide else {}),
+        **environment_tags(),
+    }
+
+
+def _copies_note(clips: ClipSet, whole: Split, usable: Split) -> tuple[str, ...]:
+    """Return a note where test clips copy clips of the whole training and validation splits."""
+    copies = np.intersect1d(copies_of_training(clips, whole), usable.test)
+    if not len(copies):
+        return ()
+    return (
+        f"{len(copies)} of {len(usable.test)} test clips are copies of clips that are trained on "
+        "or selected by: the result has a column without them",
+    )

@@ -1,0 +1,50 @@
+"""The identity of a run: all that decides its result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hhmnet_core.identity import differing, flat_identity, flat_values
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase2.config import Phase2Config
+
+DATA_DIGEST, GUIDE = "data.digest", "guide"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """All that decides the result of a run: equal identities are one run.
+
+    Attributes:
+        config: The config. Where its store lies is no part of the identity.
+        data_digest: Digest of the data, sha256 in hex.
+        guide: Digest of the weights that guide phase 2. None in phase 1.
+    """
+
+    config: Phase1Config | Phase2Config
+    data_digest: str
+    guide: str | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The identity by dotted names: what a run is named by."""
+        return self._with_digests(flat_identity(self.config))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The whole config by dotted names, defaults included, and the digests."""
+        return self._with_digests(flat_values(self.config))
+
+    def differing(self, recorded: Mapping[str, Any]) -> list[str]:
+        """Return the names in which recorded `values` of this or an earlier version differ."""
+        digests = self._with_digests({})
+        config = {key: value for key, value in recorded.items() if key not in (DATA_DIGEST, GUIDE)}
+        data: Any = replace(self.config.data, store="")
+        placed = replace(self.config, data=data)
+        other = [key for key in (DATA_DIGEST, GUIDE) if recorded.get(key) != digests.get(key)]
+        return sorted([*differing(config, placed), *other])
+
+    def _with_digests(self, flat: dict[str, Any]) -> dict[str, Any]:
+        flat.pop("data.store", None)
+        guide = {} if self.guide is None else {GUIDE: self.guide}
+        return flat | {DATA_DIGEST: self.data_digest} | guide
