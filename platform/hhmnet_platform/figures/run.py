@@ -1,8 +1,7 @@
-"""Figures of a run, and its table in the terminal."""
+"""Figures of one run, and the table of its result."""
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,64 +10,64 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
-from hhmnet_platform.labels import (
-    WITHOUT_COPIES_HEADING,
-    WITHOUT_COPIES_KEY,
-    copies_note,
-    not_filmed_note,
-    percent,
-)
+from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
+from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
 
-Records = Sequence[Mapping[str, Any]]
+MAX_LABELLED_CLASSES = 30  # with more, cells are too small for numbers and labels shrink
 
 
-def series(records: Records, member: str, metric: str) -> tuple[list[int], list[float]]:
-    """Epochs and values of a metric, where it was measured."""
+def series(
+    history: Sequence[EpochRecord], member: str, metric: str
+) -> tuple[list[int], list[float]]:
+    """Return the epochs in which a metric was measured, and its values."""
     pairs = [
-        (int(record["epoch"]), float(record["metrics"][member][metric]))
-        for record in records
-        if metric in record["metrics"].get(member, {})
+        (record.epoch, record.metrics[member][metric])
+        for record in history
+        if metric in record.metrics.get(member, {})
     ]
     return [epoch for epoch, _ in pairs], [value for _, value in pairs]
 
 
-def learning_curves(records: Records, modality: str) -> Figure:
-    """Loss and top-1 of one modality, train and val."""
+def learning_curves(history: Sequence[EpochRecord], member: str) -> Figure:
+    """Draw loss and top-1 of one network over the epochs, on train and val."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, 2)
     for axis, metric, name in zip(axes, ("loss", "top1"), ("loss", "top-1"), strict=True):
-        for part, style in (("train", "--"), ("val", "-")):
-            epochs, values = series(records, modality, f"{part}/{metric}")
+        for split, style in (("train", "--"), ("val", "-")):
+            epochs, values = series(history, member, f"{split}/{metric}")
             if epochs:
-                axis.plot(epochs, values, style, color=COLOURS[modality], label=part)
+                axis.plot(epochs, values, style, color=COLOURS[member], label=split)
         axis.set(xlabel="epoch", ylabel=name)
         axis.grid(alpha=0.3)
         axis.legend()
     axes[1].set_ylim(0, 1)
-    figure.suptitle(f"{modality}: learning curves")
+    figure.suptitle(f"{member}: learning curves")
     return figure
 
 
-def compared_curves(records: Records) -> Figure:
-    """Top-1 of all modalities and their fusion in one figure: val, or train where nothing chose."""
+def compared_curves(history: Sequence[EpochRecord]) -> Figure:
+    """Draw top-1 of all members over the epochs: on val, or on train for a run without val."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis: Axes = figure.subplots()
-    part = "val" if any(series(records, member, "val/top1")[0] for member in ALL) else "train"
+    split = "val" if any(series(history, member, "val/top1")[0] for member in ALL) else "train"
     for member in ALL:
-        epochs, values = series(records, member, f"{part}/top1")
+        epochs, values = series(history, member, f"{split}/top1")
         if epochs:
             axis.plot(epochs, values, color=COLOURS[member], label=f"{member} ({values[-1]:.1%})")
-    axis.set(
-        xlabel="epoch", ylabel=f"{part} top-1", ylim=(0, 1), title="The modalities side by side"
-    )
+    axis.set(xlabel="epoch", ylabel=f"{split} top-1", ylim=(0, 1), title="Modalities compared")
     axis.grid(alpha=0.3)
     axis.legend(title="last epoch")
     return figure
 
 
 def confusion_matrix(table: ScoreTable) -> Figure:
-    """Confusions in per cent of each true class; the names stay readable from 10 to 120 classes."""
+    """Draw the confusion matrix, in per cent of each true class.
+
+    Classes without clips have an empty row. The figure grows with the number of classes: names stay
+    readable from 10 to 120.
+    """
     counts = confusion(table)
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(100.0 * counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -77,10 +76,10 @@ def confusion_matrix(table: ScoreTable) -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     axis: Axes = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    size = 9 if num_classes <= 30 else 6
+    size = 9 if num_classes <= MAX_LABELLED_CLASSES else 6
     axis.set_xticks(range(num_classes), table.class_names, rotation=90, fontsize=size)
     axis.set_yticks(range(num_classes), table.class_names, fontsize=size)
-    if num_classes <= 30:
+    if num_classes <= MAX_LABELLED_CLASSES:
         for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
             share = shares[row, column]
             colour = "white" if share > 50 else "black"
@@ -94,14 +93,16 @@ def confusion_matrix(table: ScoreTable) -> Figure:
 
 
 def class_accuracy(table: ScoreTable) -> Figure:
-    """Accuracy of each class as bars, the hardest class on top."""
+    """Draw the accuracy of each class as bars, the lowest on top, classes without clips last."""
     accuracies = per_class_accuracy(table)
     order = np.argsort(np.where(np.isnan(accuracies), 2.0, accuracies), kind="stable")
     names = [table.class_names[i] for i in order]
     figure = Figure(figsize=(7, max(3.0, 0.18 * len(names) + 1.2)), layout="constrained")
     axis: Axes = figure.subplots()
     axis.barh(range(len(names)), np.nan_to_num(accuracies[order]), color=COLOURS[table.modality])
-    axis.set_yticks(range(len(names)), names, fontsize=9 if len(names) <= 30 else 7)
+    axis.set_yticks(
+        range(len(names)), names, fontsize=9 if len(names) <= MAX_LABELLED_CLASSES else 7
+    )
     axis.invert_yaxis()
     axis.axvline(top1(table), color="grey", linestyle=":", label=f"all clips {top1(table):.1%}")
     axis.set(xlim=(0, 1), xlabel="accuracy", title=f"{table.modality}, {table.split}: by class")
@@ -109,13 +110,21 @@ def class_accuracy(table: ScoreTable) -> Figure:
     return figure
 
 
-def figures_of(member: str, records: Records, table: ScoreTable | None) -> dict[str, bytes]:
-    """The PNG files of a modality, or of the whole run under "fusion"."""
-    figures: dict[str, Figure] = {}
-    if member == FUSION:
-        figures["curves.png"] = compared_curves(records)
-    else:
-        figures["curves.png"] = learning_curves(records, member)
+def figures_of(
+    member: str, history: Sequence[EpochRecord], table: ScoreTable | None
+) -> dict[str, bytes]:
+    """Draw the figures of a network, or of the whole run for the fusion.
+
+    Args:
+        member: Name of the network, or "fusion".
+        history: Records of all epochs.
+        table: Scores of the member. None draws the curves only.
+
+    Returns:
+        PNG images by file name.
+    """
+    curves = compared_curves(history) if member == FUSION else learning_curves(history, member)
+    figures = {"curves.png": curves}
     if table is not None:
         figures[f"confusion-{table.split}.png"] = confusion_matrix(table)
         figures[f"classes-{table.split}.png"] = class_accuracy(table)
@@ -123,34 +132,48 @@ def figures_of(member: str, records: Records, table: ScoreTable | None) -> dict[
 
 
 def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG image."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def result_table(result: Mapping[str, Any]) -> Table:
-    """Each modality and the fusion: best epoch, val, test, and test without copies of training."""
-    table = Table(title=f"{result['run']} on {result['dataset']}, protocol {result['protocol']}")
-    chosen = result["selection"] == "val"
-    table.add_column("", no_wrap=True)  # headers wrap where the terminal is narrow
-    table.add_column("best epoch" if chosen else "last epoch", justify="right")
-    columns = {"val_top1": "val top-1"} if chosen else {}
-    columns["test_top1"] = "test top-1"
-    if copies := result["copies"]:
-        columns[WITHOUT_COPIES_KEY] = WITHOUT_COPIES_HEADING
-    notes = [copies_note(len(copies)), not_filmed_note(result.get("not_filmed", 0))]
+def result_table(result: RunResult) -> Table:
+    """Return the result of a run as a table for the terminal, a row per member.
+
+    Columns: epoch, top-1 on val (with selection "val" only), top-1 on test, and top-1 on test
+    without copies of training clips, where there are any.
+    """
+    by_val = result.selection == "val"
+    copies = bool(result.copies)
+    table = Table(title=f"{result.run} on {result.dataset}, protocol {result.protocol}")
+    table.add_column("", no_wrap=True)  # headings wrap where the terminal is narrow
+    headings = ["best epoch" if by_val else "last epoch", *_score_headings(by_val, copies)]
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    notes = [copies_note(len(result.copies)), not_filmed_note(result.not_filmed)]
     table.caption = "\n".join(filter(None, notes)) or None
-    for name in columns.values():
-        table.add_column(name, justify="right")
-    shown = [member for member in ALL if member in result["members"]]
-    for member in shown:
-        row = result["members"][member]
-        last = member == shown[-2]
-        cells = [member if member != FUSION else "fusion, equal weights"]
-        cells.append(str(row["epoch"]) if row["epoch"] else "")
-        cells += [percent(row.get(key)) for key in columns]
-        table.add_row(*cells, end_section=last, style="bold" if member == FUSION else None)
-    if fitted := result.get("fitted"):
-        cells = ["", *(percent(fitted.get(key)) for key in columns)]
-        table.add_row("fusion, weights fitted on val", *cells, style="bold")
+    networks = [member for member in ALL if member in result.members and member != FUSION]
+    for member in networks:
+        row = result.members[member]
+        cells = _score_cells(row, by_val, copies)
+        table.add_row(member, str(row.epoch or ""), *cells, end_section=member == networks[-1])
+    cells = _score_cells(result.members[FUSION], by_val, copies)
+    table.add_row("fusion, equal weights", "", *cells, style="bold")
+    if result.fitted:
+        cells = _score_cells(result.fitted, by_val, copies)
+        table.add_row("fusion, weights fitted on val", "", *cells, style="bold")
     return table
+
+
+def _score_headings(by_val: bool, copies: bool) -> list[str]:
+    """Return the headings of the accuracies, the columns of `_score_cells`."""
+    val = ["val top-1"] if by_val else []
+    return [*val, "test top-1", *([WITHOUT_COPIES_HEADING] if copies else [])]
+
+
+def _score_cells(row: MemberResult | FittedFusion, by_val: bool, copies: bool) -> list[str]:
+    """Return the accuracies of a row as text."""
+    val = [percent(row.val_top1)] if by_val else []
+    without_copies = [percent(row.test_top1_without_copies)] if copies else []
+    return [*val, percent(row.test_top1), *without_copies]

@@ -1,28 +1,31 @@
+"""Terminal display of a run in progress."""
+
 import io
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.figures.progress import Display, clock, epoch_line, header
 
 
-def record(epoch: int, part: str = "val") -> dict[str, Any]:
-    metrics = {name: {"train/loss": 1.5, f"{part}/top1": 0.25 * epoch / 4} for name in MODALITIES}
-    return {"epoch": epoch, "seconds": 2.0, "metrics": metrics | {"fusion": {"val/top1": 0.5}}}
+def record(epoch: int, split: str = "val") -> EpochRecord:
+    metrics = {name: {"train/loss": 1.5, f"{split}/top1": 0.25 * epoch / 4} for name in MODALITIES}
+    fusion = {"fusion": {"val/top1": 0.5}} if split == "val" else {}
+    return EpochRecord(epoch, 2.0, metrics | fusion)
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (125, "2:05"), (3725, "1:02:05")]
 )
-def test_clock(seconds: float, shown: str) -> None:
+def test_clock_shows_hours_where_there_are_any(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
-def test_epoch_line_stands_under_its_heads() -> None:
+def test_epoch_line_is_aligned_with_its_header() -> None:
     heads = header(record(3), 40).splitlines()[-1]
-    line = epoch_line(record(3), 40, pace=2.5)
+    line = epoch_line(record(3), 40, seconds_per_epoch=2.5)
     assert (
         line
         == " 3/40    1.500   18.8%   18.8%         18.8%        18.8%   50.0%    2.0 s     1:32"
@@ -34,7 +37,6 @@ def test_epoch_line_stands_under_its_heads() -> None:
 
 def test_epoch_line_shows_train_where_there_is_no_val() -> None:
     shown = record(4, "train")
-    del shown["metrics"]["fusion"]
     assert "train top-1" in header(shown, 40)
     assert "25.0%" in epoch_line(shown, 40, 1.0)
 

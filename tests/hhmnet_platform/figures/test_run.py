@@ -1,5 +1,7 @@
+"""Figures of one run, and the table of its result."""
+
 import io
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,14 +10,17 @@ from rich.console import Console
 
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.figures.run import (
     class_accuracy,
+    compared_curves,
     confusion_matrix,
     figures_of,
     result_table,
     series,
 )
 from hhmnet_platform.members import FUSION
+from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
 
 
 def table(num_classes: int, modality: str = "joint") -> ScoreTable:
@@ -34,25 +39,33 @@ def table(num_classes: int, modality: str = "joint") -> ScoreTable:
     )
 
 
-def records(part: str = "val") -> list[dict[str, Any]]:
+def history(split: str = "val") -> list[EpochRecord]:
     return [
-        {
-            "epoch": epoch,
-            "seconds": 1.0,
-            "metrics": {
-                name: {"train/loss": 1 / epoch, "train/top1": 0.1, f"{part}/top1": 0.1 * epoch}
+        EpochRecord(
+            epoch,
+            1.0,
+            {
+                name: {"train/loss": 1 / epoch, "train/top1": 0.1, f"{split}/top1": 0.1 * epoch}
                 for name in (*MODALITIES, FUSION)
             },
-        }
+        )
         for epoch in (1, 2, 3)
     ]
 
 
-def test_series_leaves_out_what_was_not_measured() -> None:
-    history = records()
-    del history[1]["metrics"]["joint"]["val/top1"]
-    assert series(history, "joint", "val/top1") == ([1, 3], [0.1, pytest.approx(0.3)])
-    assert series(history, "joint", "val/loss") == ([], [])
+def test_series_leaves_out_epochs_without_the_metric() -> None:
+    records = history()
+    del records[1].metrics["joint"]["val/top1"]
+    assert series(records, "joint", "val/top1") == ([1, 3], [0.1, pytest.approx(0.3)])
+    assert series(records, "joint", "val/loss") == ([], [])
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_compared_curves_have_a_line_per_member(split: str) -> None:
+    axis = compared_curves(history(split)).axes[0]
+    assert axis.get_ylabel() == f"{split} top-1"
+    labels = [f"{member} (30.0%)" for member in (*MODALITIES, FUSION)]
+    assert [line.get_label() for line in axis.lines] == labels
 
 
 @pytest.mark.parametrize("num_classes", [10, 120])
@@ -68,60 +81,72 @@ def test_confusion_and_classes_name_every_class(num_classes: int) -> None:
 
 
 @pytest.mark.parametrize("member", [*MODALITIES, FUSION])
-@pytest.mark.parametrize("part", ["val", "train"])
-def test_figures_are_png_files_with_something_in_them(member: str, part: str) -> None:
-    figures = figures_of(member, records(part), table(10, member))
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_figures_are_png_images_that_are_not_empty(member: str, split: str) -> None:
+    figures = figures_of(member, history(split), table(10, member))
     assert set(figures) == {"curves.png", "confusion-test.png", "classes-test.png"}
     for content in figures.values():
         assert imread(io.BytesIO(content)).std() > 0.05
 
 
-@pytest.mark.parametrize("selection", ["val", "literature", "fold-1-of-5"])
-def test_result_table_shows_every_modality_and_the_fusion(selection: str) -> None:
-    members = {
-        name: {"epoch": 7, "val_top1": 0.5 if selection == "val" else None, "test_top1": 0.456}
-        for name in MODALITIES
-    }
-    members[FUSION] = {"epoch": None, "val_top1": None, "test_top1": 0.789}
-    result = {
-        "run": "nw_ucla-phase1-1",
-        "dataset": "nw_ucla",
-        "protocol": "12-3",
-        "selection": selection,
-        "members": members,
-        "copies": [],
-    }
-    console = Console(file=io.StringIO(), width=100)
-    console.print(result_table(result))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert all(name in shown for name in MODALITIES)
-    assert "fusion, equal weights" in shown and "78.9%" in shown and "45.6%" in shown
-    assert ("best epoch" in shown) == (selection == "val")
-    assert "fitted" not in shown and "copies" not in shown
-    fitted = {"weights": {"joint": 1.0}, "val_top1": 0.321, "test_top1": 0.654}
-    console.print(result_table(result | {"fitted": fitted}))
-    assert ("32.1%" in console.file.getvalue()) == (selection == "val")  # type: ignore[attr-defined]
-    assert "fitted on val" in console.file.getvalue()  # type: ignore[attr-defined]
-    assert "65.4%" in console.file.getvalue()  # type: ignore[attr-defined]
+def test_without_scores_only_curves_are_drawn() -> None:
+    assert set(figures_of("joint", history(), None)) == {"curves.png"}
 
 
-def test_result_table_tells_test_clips_that_training_has_seen() -> None:
-    row = {"epoch": 7, "val_top1": None, "test_top1": 0.9, "test_top1_without_copies": 0.8}
-    result = {
-        "run": "nw_ucla-phase1-1",
-        "dataset": "nw_ucla",
-        "protocol": "12-3",
-        "selection": "literature",
-        # All of the fusion's clips are copies, or none are: such a row has no figure.
-        "members": dict.fromkeys(MODALITIES, row) | {FUSION: {**row, "epoch": None}},
-        "copies": ["a02_s01_e00_v03", "a02_s01_e01_v03"],
-    }
-    del (joint := dict(row))["test_top1_without_copies"]
-    result["members"]["joint"] = joint
-    console = Console(file=io.StringIO(), width=100)
-    console.print(result_table(result))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "test without copies" in shown and shown.count("80.0%") == 4
-    assert "2 test clips are copies of training clips" in shown
-    console.print(result_table(result | {"not_filmed": 3}))
-    assert "3 test clips without video, in no row" in console.file.getvalue()  # type: ignore[attr-defined]
+def result(selection: str = "val", val: float | None = 0.5) -> RunResult:
+    rows = {name: MemberResult(7, val, 0.456) for name in MODALITIES}
+    return RunResult(
+        run="nw_ucla-phase1-1",
+        phase="phase1",
+        dataset="nw_ucla",
+        protocol="12-3",
+        selection=selection,
+        digest="d",
+        members=rows | {FUSION: MemberResult(None, val, 0.789)},
+        fitted=None,
+        copies=(),
+        not_filmed=0,
+        mesh="1 worker",
+        mesh_history=(),
+        seconds=1.0,
+        checkpoint="checkpoint",
+        identity={},
+        tags={},
+        history=(),
+    )
+
+
+def printed(shown: RunResult) -> str:
+    output = io.StringIO()
+    Console(file=output, width=100).print(result_table(shown))
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("selection", "val"), [("val", 0.5), ("literature", None), ("fold-1-of-5", None)]
+)
+def test_result_table_shows_every_modality_and_the_fusion(
+    selection: str, val: float | None
+) -> None:
+    run = result(selection, val)
+    text = printed(run)
+    assert all(name in text for name in MODALITIES)
+    assert "fusion, equal weights" in text and "78.9%" in text and "45.6%" in text
+    assert ("best epoch" in text) == ("50.0%" in text) == (selection == "val")
+    assert ("last epoch" in text) == (selection != "val")
+    assert "fitted" not in text and "copies" not in text
+    text = printed(replace(run, fitted=FittedFusion({"joint": 1.0}, 0.321, 0.654)))
+    assert ("32.1%" in text) == (selection == "val")
+    assert "fusion, weights fitted on val" in text and "65.4%" in text
+
+
+def test_result_table_shows_accuracies_without_copies() -> None:
+    rows = {name: MemberResult(7, None, 0.9, 0.8) for name in MODALITIES}
+    # A member whose test clips are all copies has no such accuracy.
+    rows |= {"joint": MemberResult(7, None, 0.9), FUSION: MemberResult(None, None, 0.9, 0.8)}
+    copies = ("a02_s01_e00_v03", "a02_s01_e01_v03")
+    run = replace(result("literature"), members=rows, copies=copies)
+    text = printed(run)
+    assert "test without copies" in text and text.count("80.0%") == 4
+    assert "2 test clips are copies of training clips" in text
+    assert "3 test clips without video, in no row" in printed(replace(run, not_filmed=3))
