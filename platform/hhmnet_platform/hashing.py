@@ -1,34 +1,22 @@
-"""The hash of a config that names runs, searches and fusions."""
+"""Hashes of configs, which name runs, searches and fusions."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 
-def flatten(config: object) -> dict[str, Any]:
-    """A dataclass as JSON's plain values by dotted names."""
-    values: dict[str, Any] = {}
-    plain = json.loads(json.dumps(asdict(config)))  # type: ignore[call-overload]
+def run_name(dataset: str, phase: str, identity: Mapping[str, object]) -> str:
+    """Return `<dataset>-<phase>-<hash of the identity>`.
 
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                visit(f"{prefix}.{key}" if prefix else key, inner)
-        else:
-            values[prefix] = value
-
-    visit("", plain)
-    return values
+    Args:
+        dataset: Name of the data set.
+        phase: Name of the phase.
+        identity: All values that decide the result, as JSON values.
+    """
+    return f"{dataset}-{phase}-{short_hash(identity)}"
 
 
-def run_name(dataset: str, phase: str, science: Mapping[str, Any]) -> str:
-    """`<dataset>-<phase>-<hash>`, the hash over all that decides the result."""
-    return f"{dataset}-{phase}-{short_hash(science)}"
-
-
-def short_hash(said: Mapping[str, Any]) -> str:
-    """Of JSON's plain values: eight digits that equal ones share."""
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+def short_hash(values: Mapping[str, object]) -> str:
+    """Return the first 8 hex digits of the SHA-256 of JSON values, whatever the order of keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,24 +1,24 @@
-"""What tables say alike: figures without copies of training clips, and clips that are in none."""
+"""Names and notes that result tables share: accuracy without copies, clips that are not counted."""
 
-# In JSON, at the head of a column, in MLflow.
-WITHOUT_COPIES_KEY, WITHOUT_COPIES_HEADING = "test_top1_without_copies", "test without copies"
-WITHOUT_COPIES_METRIC = "test/top1_without_copies"
+WITHOUT_COPIES_KEY = "test_top1_without_copies"  # in JSON
+WITHOUT_COPIES_HEADING = "test without copies"  # in tables
+WITHOUT_COPIES_METRIC = "test/top1_without_copies"  # in MLflow
 
 
 def copies_note(copies: int) -> str | None:
-    """What stands below a table; None where test has no copies."""
+    """Return a note on the number of test clips that are copies, or None without copies."""
     if copies == 1:
         return "1 test clip is a copy of a training clip"
     return f"{copies} test clips are copies of training clips" if copies else None
 
 
 def not_filmed_note(clips: int) -> str | None:
-    """The same, of a table whose rows count the test clips with a video alone."""
-    if not clips:
-        return None
-    return f"{clips} test {'clip' if clips == 1 else 'clips'} without video, in no row"
+    """Return a note on the number of test clips without video, or None if all have one."""
+    if clips == 1:
+        return "1 test clip without video is not counted"
+    return f"{clips} test clips without video are not counted" if clips else None
 
 
 def percent(share: float | None) -> str:
-    """A cell: a share, or a dash for none."""
+    """Return a share of 1 as per cent with one decimal, or a dash for None."""
     return "-" if share is None else f"{share:.1%}"

@@ -60,3 +60,17 @@ def test_record_that_lacks_an_old_field_has_its_default() -> None:
 def test_differences_are_named_with_their_path() -> None:
     recorded = {"optim": {"lr": 0.4, "epochs": 12, "gone": 5}, "seed": 2}
     assert differing(recorded, RunAfter()) == ["optim.gone", "optim.lr", "seed"]
+
+
+@dataclass
+class Layers:
+    branches: tuple[tuple[int, int], ...] = ((3, 1), (5, 2))
+
+
+@dataclass
+class Nested:
+    layers: Layers = field(default_factory=Layers)
+
+
+def test_values_are_those_of_json() -> None:
+    assert flat_identity(Nested()) == {"layers.branches": [[3, 1], [5, 2]]}

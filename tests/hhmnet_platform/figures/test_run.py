@@ -149,4 +149,4 @@ def test_result_table_shows_accuracies_without_copies() -> None:
     text = printed(run)
     assert "test without copies" in text and text.count("80.0%") == 4
     assert "2 test clips are copies of training clips" in text
-    assert "3 test clips without video, in no row" in printed(replace(run, not_filmed=3))
+    assert "3 test clips without video are not counted" in printed(replace(run, not_filmed=3))

@@ -73,7 +73,7 @@ def test_video_is_fused_on_the_clips_that_it_has_alone() -> None:
     assert found["all, equal"][0] == share(filmed, [1] * 5)
     assert found["skeleton/joint"][0] == share([filmed[1]], [1])
     assert not any("0.6" in name for name in found)
-    assert "20 test clips without video, in no row" in printed(networks | {("film", "video"): film})
+    assert "20 test clips without video are not counted" in printed(networks | {("film", "video"): film})
     with pytest.raises(InputError):
         fixed_table(networks | {("skeleton", "joint"): network(0, clips=50)})
 

@@ -8,7 +8,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cli import parse_config
-from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase2Search
 from hhmnet_platform.search.space import Dimension, dimension, distributions
@@ -41,17 +40,6 @@ def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
     assert distributions(Phase2Job(), space) == {
         "guidance.mode": CategoricalDistribution(["off", "uniform"])
     }
-
-
-def test_values_go_where_they_belong_and_nowhere_else() -> None:
-    job = Phase1Job()
-    changed = apply_overrides(job, {"contrast.temperature": 0.2, "optim.epochs": 5, "seed": 4})
-    assert (changed.contrast.temperature, changed.optim.epochs, changed.seed) == (0.2, 5, 4)
-    assert (job.contrast.temperature, job.seed) == (0.1, 1)
-    assert (
-        apply_overrides(changed, {"contrast.temperature": 0.1, "optim.epochs": 12, "seed": 1})
-        == job
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,36 +7,11 @@ from hhmnet_core.errors import InputError
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob
-from hhmnet_platform.hashing import flatten, run_name
 from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking.uri import TRACKING_SCHEMES
-
-
-@dataclass
-class Inner:
-    rate: float = 0.5
-    branches: tuple[tuple[int, int], ...] = ((3, 1), (5, 2))
-
-
-@dataclass
-class Outer:
-    inner: Inner = field(default_factory=Inner)
-    seed: int = 1
-
-
-def test_flat_names_plain_values() -> None:
-    assert flatten(Outer()) == {"inner.rate": 0.5, "inner.branches": [[3, 1], [5, 2]], "seed": 1}
-
-
-def test_run_name_follows_from_the_science_alone() -> None:
-    science = flatten(Outer())
-    name = run_name("nw_ucla", "phase1", science)
-    assert name.startswith("nw_ucla-phase1-") and len(name) == len("nw_ucla-phase1-") + 8
-    assert run_name("nw_ucla", "phase1", dict(reversed(science.items()))) == name
-    assert run_name("nw_ucla", "phase1", {**science, "seed": 2}) != name
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "x" * 101, "ä"])

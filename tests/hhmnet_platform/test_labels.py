@@ -1,0 +1,34 @@
+"""Names and notes that result tables share."""
+
+import pytest
+
+from hhmnet_platform.labels import copies_note, not_filmed_note, percent
+
+
+@pytest.mark.parametrize(
+    ("copies", "note"),
+    [
+        (0, None),
+        (1, "1 test clip is a copy of a training clip"),
+        (2, "2 test clips are copies of training clips"),
+    ],
+)
+def test_copies_are_counted(copies: int, note: str | None) -> None:
+    assert copies_note(copies) == note
+
+
+@pytest.mark.parametrize(
+    ("clips", "note"),
+    [
+        (0, None),
+        (1, "1 test clip without video is not counted"),
+        (2, "2 test clips without video are not counted"),
+    ],
+)
+def test_clips_without_video_are_counted(clips: int, note: str | None) -> None:
+    assert not_filmed_note(clips) == note
+
+
+@pytest.mark.parametrize(("share", "cell"), [(0.4567, "45.7%"), (1.0, "100.0%"), (None, "-")])
+def test_shares_are_shown_in_per_cent(share: float | None, cell: str) -> None:
+    assert percent(share) == cell
