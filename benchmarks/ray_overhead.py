@@ -43,7 +43,8 @@ ACCEPTED = 0.97
 CONNECT = """
 import sys, time
 began = time.perf_counter()
-from hhmnet_platform.tracking.run_writer import MlflowWriter, TrackedRun
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import TrackedRun
 run = TrackedRun(f"sqlite:///{sys.argv[1]}/mlflow.db", "e", "", "run", {}, {}, "d", "0", "s")
 MlflowWriter(run).connect()
 print(time.perf_counter() - began)

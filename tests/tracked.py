@@ -6,7 +6,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.tracking.run_writer import TrackedRun
+from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 MEMBERS = (*MODALITIES, "fusion")
 FILES = {member: {"figures/curves.png": b"png", "note.txt": b"x"} for member in MEMBERS}

@@ -19,8 +19,10 @@ from hhmnet_platform.fusion.candidates import Candidate, Rejected
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.fusion.ensemble_report import page_of
 from hhmnet_platform.members import COLOURS
-from hhmnet_platform.tracking.derived_runs import Derived, begin, end
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter, TrackedRun
+from hhmnet_platform.tracking.derived_runs import DerivedRun, begin_derived_run, finish_derived_run
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
+from hhmnet_platform.tracking.uri import experiment_page
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -98,24 +100,24 @@ def test_trials_are_read_in_parallel_coordinates(
     page: Page, mlflow_server: Any, tmp_path: Path
 ) -> None:
     uri, experiment = f"sqlite:///{tmp_path / 'mlflow.db'}", "toy/cross-view"
-    search = Derived(experiment, "toy-search", {}, {}, {}, "A search.", {})
-    number, parent = begin(uri, search, str(tmp_path / "artifacts"))
+    search = DerivedRun(experiment, "toy-search", {}, {}, {}, "A search.", {})
+    parent = begin_derived_run(uri, search, str(tmp_path / "artifacts"))
     titles = []
     for trial, temperature in enumerate((0.05, 0.1, 0.2)):
         titles.append(f"contrast.temperature {temperature}")
         run = TrackedRun(
             uri, experiment, "", f"toy-phase1-{trial}", ("joint", "fusion"),
             {"contrast.temperature": temperature, "seed": 1}, {}, "toy", "d" * 64, "/store",
-            parent, titles[-1],
+            parent.run_id, titles[-1],
         )  # fmt: skip
         writer = MlflowWriter(run)
         writer.connect()
         metrics = {"fusion": {"train/loss": 1.0, "val/top1": 0.9 - temperature}}
         writer.write([{"epoch": 1, "seconds": 1.0, "metrics": metrics}])
         writer.finish(Ending("FINISHED", {}))
-    end(uri, parent, search)
+    finish_derived_run(uri, parent, search)
     with mlflow_server(tmp_path / "mlflow.db") as url:
-        page.goto(f"{url}/#/experiments/{number}/runs")
+        page.goto(f"{url}/{experiment_page(parent.experiment_id)}")
         page.evaluate("localStorage.clear()")
         page.reload()
         unfold(page, "toy-search")

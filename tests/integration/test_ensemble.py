@@ -143,7 +143,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         in (process.output)
     )
     elsewhere = tmp_path / "elsewhere"
-    for content, said in ((None, "nothing has been tracked there"), ("x" * 999, "cannot be")):
+    for content, said in ((None, "nothing has been tracked there"), ("x" * 999, "cannot answer")):
         if content:
             elsewhere.mkdir()
             (elsewhere / "mlflow.db").write_text(content)
@@ -173,7 +173,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
             (f"--experiment={EXPERIMENT}", "--filter=params.seed = '99'"),
             "that --filter \"params.seed = '99'\" lets through to choose from (no run at all)",
         ),
-        ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot be asked"),
+        ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot answer"),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--selection.steps=0"), "steps"),
     ],
 )

@@ -4,24 +4,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
-from hhmnet_platform.members import ALL, FUSION, TRAINED, VIDEO
+from hhmnet_platform.members import ALL, VIDEO
 from hhmnet_platform.storage.finished_run import finished_runs
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace
-from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import set_quiet_defaults
+from hhmnet_platform.tracking.artifacts import download
 from hhmnet_platform.tracking.experiments import experiment_name
-from hhmnet_platform.tracking.uri import database_of
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
+from hhmnet_platform.tracking.queries import MemberRun, member_runs
 
 
 @dataclass(frozen=True)
@@ -144,8 +137,8 @@ def of_mlflow(
         InputError: MLflow cannot be reached, no such experiment, a filter that it does not take,
             runs of more than one data set, or none that can be a candidate.
     """
-    client, runs = _search(uri, experiment, filter_string)
-    data_sets = {run.data.tags[tags.DATASET] for run in runs}
+    runs = member_runs(uri, experiment, filter_string)
+    data_sets = {run.dataset for run in runs}
     if len(data_sets) > 1:
         raise InputError(
             f"The runs of {experiment} are of several data sets ({', '.join(sorted(data_sets))}): "
@@ -154,11 +147,10 @@ def of_mlflow(
     candidates: list[Candidate] = []
     rejected: list[Rejected] = []
     for run in runs:  # the newest first
-        run_tags = run.data.tags
-        name = f"{run_tags[tags.RUN]}/{run_tags[tags.MODALITY]}"
+        name = f"{run.run}/{run.member}"
         reason = _unfit(run)
         if not reason:
-            found = _read(client, run, name)
+            found = _read(uri, run)
             reason = found if isinstance(found, str) else _apart(candidates, found)
             if isinstance(found, Candidate) and not reason:
                 candidates.append(found)
@@ -178,75 +170,26 @@ def of_mlflow(
     return kept, clips + rejected
 
 
-def _search(uri: str, experiment: str, filter_string: str) -> tuple["MlflowClient", list["Run"]]:
-    """The networks' runs of an experiment, the newest first."""
-    set_quiet_defaults()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    database = database_of(uri)
-    if database is not None and not database.exists():
-        raise InputError(
-            f"There is no {database}: nothing has been tracked there. Check --workspace, or give "
-            "--tracking_uri."
-        )
-    try:
-        client = MlflowClient(uri)
-        known = client.get_experiment_by_name(experiment)
-        if known is None:
-            there = sorted(e.name for e in client.search_experiments() if e.name != "Default")
-            names = ", ".join(there) or "none"
-            raise InputError(f"MLflow at {uri} has no experiment {experiment!r}; it has {names}.")
-        page: str | None = None
-        runs: list[Run] = []
-        while True:
-            found = client.search_runs(
-                [known.experiment_id], filter_string, page_token=page,
-                order_by=["attributes.start_time DESC"],
-            )  # fmt: skip
-            runs += found
-            page = found.token
-            if not page:
-                break
-    except (MlflowException, SQLAlchemyError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"MLflow at {uri} cannot be asked ({said}).") from error
-    ours = [run for run in runs if run.data.tags.get(tags.PHASE) in TRAINED]
-    return client, [run for run in ours if run.data.tags[tags.MODALITY] != FUSION]
-
-
-def _unfit(run: "Run") -> str:
-    run_tags = run.data.tags
-    if run.info.status != "FINISHED":
-        return f"is {run.info.status.lower()}"
-    if run_tags[tags.SELECTION] != "val":
-        return f"has no val that it chose by (selection {run_tags[tags.SELECTION]})"
+def _unfit(run: MemberRun) -> str:
+    if run.status != "FINISHED":
+        return f"is {run.status.lower()}"
+    if run.selection != "val":
+        return f"has no val that it chose by (selection {run.selection})"
     return ""
 
 
-def _read(client: "MlflowClient", run: "Run", name: str) -> Candidate | str:
+def _read(uri: str, run: MemberRun) -> Candidate | str:
     """The candidate, or why there is none."""
-    from mlflow.exceptions import MlflowException
-
-    run_tags = run.data.tags
     try:
         with tempfile.TemporaryDirectory() as folder:
-            local = client.download_artifacts(run.info.run_id, "scores", folder)
-            val, test = (read_scores(str(Path(local, f"{part}.parquet"))) for part in SPLITS)
-    except (MlflowException, OSError):
+            local = download(uri, run.run_id, "scores", folder)
+            val, test = (read_scores(str(local / f"{part}.parquet")) for part in SPLITS)
+    except OSError:
         return "has no score tables"
     except InputError as error:
         return f"has no usable score table ({error})"
     return Candidate(
-        run=run_tags[tags.RUN],
-        member=run_tags[tags.MODALITY],
-        val=val,
-        test=test,
-        run_id=run.info.run_id,
-        phase=run_tags[tags.PHASE],
-        guide=run_tags.get(tags.GUIDE, ""),
-        page=f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+        run.run, run.member, val, test, run.run_id, run.phase, run.guide, page=run.page
     )
 
 

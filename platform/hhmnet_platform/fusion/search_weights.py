@@ -45,7 +45,12 @@ from hhmnet_platform.storage.finished_run import FinishedRun, check_run_names
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.derived_runs import Derived, check_tracking, find, track
+from hhmnet_platform.tracking.derived_runs import (
+    DerivedRun,
+    check_can_track,
+    find_finished_page,
+    replace_derived_run,
+)
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.uri import default_tracking
 
@@ -108,15 +113,15 @@ def run_search(job: FusionSearch) -> None:
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
     said = known(place, candidates)
-    page = said and find(uri, experiment, name)
+    page = said and find_finished_page(uri, experiment, name)
     if page:
         console.print(f"{name} is there already: nothing was searched.")
     else:
-        check_tracking(uri)
+        check_can_track(uri)
         said = _searched(job, candidates, console)
         content = (json.dumps(said, indent=2) + "\n").encode()
         place.write("fusion.json", content)
-        page = track(uri, _tracked(name, experiment, said, job, content))
+        page = replace_derived_run(uri, _tracked(name, experiment, said, job, content))
     console.print(fusion_table(said))
     weights = ", ".join(f"{n} {w:.3f}" for n, w in said["fusions"][SEARCHED]["weights"].items())
     console.print(f"Weights  {weights}")
@@ -253,7 +258,7 @@ def study(
 
 def _tracked(
     name: str, experiment: str, said: Mapping[str, Any], job: FusionSearch, content: bytes
-) -> Derived:
+) -> DerivedRun:
     fusions = said["fusions"]
     best = fusions[SEARCHED]
     novel = best[WITHOUT_COPIES_KEY]
@@ -267,7 +272,7 @@ def _tracked(
     lines = [" | ".join(["weights", *heads.values()]), "|".join(["---"] * (1 + len(heads))), *lines]
     table = "\n".join(f"| {line} |" for line in lines)
     on = "val" if not job.folds else f"val, out of {job.folds} folds of the training subjects"
-    return Derived(
+    return DerivedRun(
         experiment=experiment,
         name=name,
         tags={tags.PHASE: "fusion", tags.DATA_DIGEST: said["digest"]},

@@ -14,7 +14,11 @@ from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, percent
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.derived_runs import Derived, find, track
+from hhmnet_platform.tracking.derived_runs import (
+    DerivedRun,
+    find_finished_page,
+    replace_derived_run,
+)
 from hhmnet_platform.tracking.uri import default_tracking
 
 
@@ -67,11 +71,11 @@ def run_ensemble(job: EnsembleJob) -> None:
     tracked = _tracked(ensemble, job, name, content)
     there = "ensemble.json" in place.names()
     known = there and place.read("ensemble.json") == content["ensemble.json"]
-    where = find(uri, job.experiment, name) if known else None
+    where = find_finished_page(uri, job.experiment, name) if known else None
     if where is None:
         for file, written in content.items():
             place.write(file, written)
-        where = track(uri, tracked)
+        where = replace_derived_run(uri, tracked)
     else:
         print(f"{name} is there already: nothing new was selected.")
     print_ensemble(ensemble, name)
@@ -117,7 +121,9 @@ def _digest(said: dict[str, Any]) -> str:
     return short_hash(chosen)
 
 
-def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]) -> Derived:
+def _tracked(
+    ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str, bytes]
+) -> DerivedRun:
     board = ensemble.leaderboard
     novel = board[0].test_top1_without_copies
     without = "" if novel is None else f" ({percent(novel)} without copies of training clips)"
@@ -138,7 +144,7 @@ def _tracked(ensemble: Ensemble, job: EnsembleJob, name: str, content: dict[str,
         ]
     )
     members = [ensemble.candidates[at].run_id for at in ensemble.members]
-    return Derived(
+    return DerivedRun(
         experiment=job.experiment,
         name=name,
         tags={

@@ -21,9 +21,10 @@ from hhmnet_platform.storage.checkpoints import is_checkpoint
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.background import Tracker
+from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.client import mlflow_errors
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import Ending
 
 if TYPE_CHECKING:
     import optuna
@@ -66,7 +67,9 @@ def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
                 writer.write(_history(run.folder))
                 writer.finish(Ending("KILLED", {}))
         elif not run.folder.is_tracked:
-            publish(ScoredRun.read(run), result, Tracker(MlflowWriter(run.tracked), print))
+            publish(
+                ScoredRun.read(run), result, BackgroundTracker(MlflowWriter(run.tracked), print)
+            )
 
 
 def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Run]:

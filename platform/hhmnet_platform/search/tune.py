@@ -40,7 +40,12 @@ from hhmnet_platform.search.trials import catch_up, run_trial
 from hhmnet_platform.storage.run_folder import exclusive_folder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name, default_workspace
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.derived_runs import Derived, begin, end, stop_children
+from hhmnet_platform.tracking.derived_runs import (
+    DerivedRun,
+    begin_derived_run,
+    finish_derived_run,
+    kill_running_children,
+)
 from hhmnet_platform.tracking.uri import default_tracking
 
 if TYPE_CHECKING:
@@ -88,7 +93,7 @@ def run_search(job: Search) -> dict[str, Any]:
 
 def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> dict[str, Any]:
     study = open_study(job.study, place, about(job, first))
-    parent = Derived(
+    parent = DerivedRun(
         experiment=first.tracked.experiment,
         name=job.study,
         tags={tags.PHASE: "search", tags.DATA_DIGEST: first.tracked.digest},
@@ -98,19 +103,19 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
         files={},
     )
     uri = Workspace(absolute_uri(job.workspace)).tracking_uri(job.tracking_uri)
-    number, run_id = begin(uri, parent, first.tracked.artifacts)
+    tracked = begin_derived_run(uri, parent, first.tracked.artifacts)
     left = job.trials - len(finished(study))
     if left > 0:
         with ray_session(dashboard=True) as resources:
             check_nodes_of(trial_job(job, {}), first)
             print(f"search {job.study}: {left} of {job.trials} trials are left", flush=True)
             try:
-                _tune(job, space, study, left, run_id, resources)
+                _tune(job, space, study, left, tracked.run_id, resources)
             finally:
-                stop_children(uri, number, run_id)
+                kill_running_children(uri, tracked)
     else:
         print(f"search {job.study}: {len(finished(study))} trials are done already")
-    catch_up(job, study, run_id)
+    catch_up(job, study, tracked.run_id)
     best, done = study.best_trial, finished(study)
     head = f"The best of {len(done)} trials of {job.study}: val top-1 {study.best_value:.1%}."
     files = files_of(study, best_config(job, best.params, head), tuple(job.space), _epochs(job))
@@ -121,13 +126,14 @@ def _search(job: Search, space: Mapping[str, Any], first: Run, place: Path) -> d
         "trials": float(len(done)),
         "seconds": sum(seconds_of(trial) for trial in done),
     }
-    end(uri, run_id, replace(parent, metrics=metrics, note=_note(job, study), files=files))
+    done_parent = replace(parent, metrics=metrics, note=_note(job, study), files=files)
+    finish_derived_run(uri, tracked, done_parent)
     for line in _table(study):
         print(line)
     print(f"Best     val top-1 {study.best_value:.1%}: {format_values(best.params)}")
     print(f"Cost     {clock(metrics['seconds'])} of trials, {len(done)} of them")
     print(f"Train    {_command(job, place)}")
-    print(f"MLflow   {uri}, experiment {parent.experiment}: #/experiments/{number}/runs/{run_id}")
+    print(f"MLflow   {uri}, experiment {parent.experiment}: {tracked.page}")
     return dict(best.params)
 
 

@@ -1,84 +1,99 @@
-"""The thread that keeps MLflow up to date, whether or not MLflow can be reached."""
+"""A thread that keeps MLflow up to date, so that training never waits for a server."""
 
 import threading
 from collections.abc import Callable
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter, Records
+from hhmnet_platform.tracking.client import LONGEST_REASON
+from hhmnet_platform.tracking.run_writer import MlflowWriter, Records
+from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.uri import experiment_page
 
 RETRY_SECONDS = 10.0
 
 
-class Tracker:
-    """Keeps MLflow up to date from a thread of its own, so that no server can hold up training.
+class BackgroundTracker:
+    """Writes a run to MLflow from a thread, and tries again while MLflow is away.
 
     Args:
-        writer: Of the run.
-        say: Takes a notice for the user: MLflow is away, MLflow is back.
+        writer: Writer of the run.
+        notify: Called with a notice for the user when MLflow fails and when it is back.
     """
 
-    def __init__(self, writer: MlflowWriter, say: Callable[[str], None]) -> None:
+    def __init__(self, writer: MlflowWriter, notify: Callable[[str], None]) -> None:
         self._writer = writer
-        self._say = say
+        self._notify = notify
         self._history: Records = ()
         self._ending: Ending | None = None
-        self._complete = False
-        self._away = False
+        self._is_complete = False
+        self._is_away = False
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
     @property
     def page(self) -> str:
-        """The experiment's page, behind the address of MLflow's web server."""
-        return f"#/experiments/{self._writer.experiment_id}/runs"
+        """The path of the experiment's page behind the address of MLflow's web server."""
+        return experiment_page(self._writer.experiment_id)
 
     def update(self, history: Records) -> None:
-        """Hands over the whole history; returns at once."""
+        """Hand over the whole history, and return at once."""
         self._history = history
         self._changed.set()
 
-    def finish(self, ending: Ending, patience: float = 90.0) -> bool:
-        """Writes what is left and ends the runs; whether MLflow now holds everything."""
+    def finish(self, ending: Ending, timeout: float = 90.0) -> bool:
+        """Write what is left and end the MLflow runs.
+
+        Args:
+            ending: What is written last.
+            timeout: Seconds to wait for MLflow.
+
+        Returns:
+            True if MLflow holds everything.
+        """
         self._ending = ending
         self._changed.set()
-        self._thread.join(patience)
-        return self._complete
+        self._thread.join(timeout)
+        return self._is_complete
 
     def _work(self) -> None:
         while True:
             ending = self._ending
-            written = self._try(ending)
+            is_written = self._try_to_write(ending)
             if ending is not None:
-                self._complete = written
+                self._is_complete = is_written
                 return
-            self._changed.wait(RETRY_SECONDS if self._away else None)
+            self._changed.wait(RETRY_SECONDS if self._is_away else None)
             self._changed.clear()
 
-    def _try(self, ending: Ending | None) -> bool:
+    def _try_to_write(self, ending: Ending | None) -> bool:
         try:
-            if not self._writer.connected:
+            if not self._writer.is_connected:
                 self._writer.connect()
             self._writer.write(self._history)
             if ending is not None:
                 self._writer.finish(ending)
-        except Exception as error:  # whatever MLflow has, training goes on
+        except Exception as error:  # whatever MLflow raises, training continues
             self._writer.disconnect()
-            if not self._away:
-                self._away = True
-                self._say(
-                    f"{self._reason(error)} Nothing waits for it; what is missing there is written "
-                    "as soon as it can be."
-                )
+            self._set_away(True, self._reason(error))
             return False
-        if self._away:
-            self._away = False
-            self._say("MLflow is back, and holds everything again.")
+        self._set_away(False)
         return True
+
+    def _set_away(self, is_away: bool, reason: str = "") -> None:
+        """Notify the user of a change, once."""
+        if is_away and not self._is_away:
+            self._notify(
+                f"{reason} The run continues; what MLflow misses is written as soon as possible."
+            )
+        elif self._is_away and not is_away:
+            self._notify("MLflow is back and holds everything again.")
+        self._is_away = is_away
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, InputError):
             return str(error)
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        said = "nobody answers" if "Max retries exceeded" in said else said[:200]
-        return f"MLflow at {self._writer.run.uri} cannot be written ({said})."
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        is_unreachable = "Max retries exceeded" in first_line
+        reason = "no server answers" if is_unreachable else first_line[:LONGEST_REASON]
+        return f"MLflow at {self._writer.run.uri} cannot be written to ({reason})."

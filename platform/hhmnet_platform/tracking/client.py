@@ -1,26 +1,57 @@
-"""Access to MLflow: clients, locks on SQLite files, errors."""
+"""Clients of MLflow: quiet defaults, one writer at a time on SQLite, one kind of error."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.tracking.uri import database_of
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 SQLITE_WAIT_SECONDS = 60
+LONGEST_REASON = 200  # characters of an error of MLflow that a message quotes
+QUIET_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own seven take minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
-def client_uri(uri: str) -> str:
-    """The tracking URI, of a SQLite file with time to wait for another writer."""
-    return uri if database_of(uri) is None else f"{uri}?timeout={SQLITE_WAIT_SECONDS}"
+@contextmanager
+def open_for_reading(uri: str) -> Iterator["MlflowClient"]:
+    """Yield a client. Raises InputError where MLflow cannot answer."""
+    with mlflow_errors(uri, "cannot answer"):
+        yield new_client(uri)
+
+
+@contextmanager
+def open_for_writing(uri: str) -> Iterator["MlflowClient"]:
+    """Yield a client; no other driver writes meanwhile. Raises InputError where MLflow fails."""
+    with mlflow_errors(uri), exclusive(uri):
+        yield new_client(uri)
+
+
+def new_client(uri: str) -> "MlflowClient":
+    """Return a client that reports nothing, fails fast, and waits for other writers of SQLite."""
+    _set_quiet_defaults()
+    from mlflow import MlflowClient
+
+    is_plain_file = database_of(uri) is not None
+    return MlflowClient(f"{uri}?timeout={SQLITE_WAIT_SECONDS}" if is_plain_file else uri)
 
 
 @contextmanager
 def exclusive(uri: str) -> Iterator[None]:
-    """Keeps drivers that share a SQLite file from writing at once: it knows one writer."""
+    """Keep drivers that share an SQLite file from writing at once: SQLite allows one writer."""
     database = database_of(uri)
     if database is None:
         yield
@@ -31,25 +62,26 @@ def exclusive(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def mlflow_errors(uri: str) -> Iterator[None]:
-    """What goes wrong with MLflow inside is one InputError."""
-    set_quiet_defaults()
+def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[None]:
+    """Turn whatever goes wrong with MLflow in the block into an InputError.
+
+    Args:
+        uri: MLflow tracking URI, for the message.
+        failure: What MLflow fails at, for the message.
+    """
+    _set_quiet_defaults()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"MLflow at {uri} cannot be written ({said}).") from error
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        raise InputError(f"MLflow at {uri} {failure} ({reason}).") from error
 
 
-def set_quiet_defaults() -> None:
-    """MLflow, unless told otherwise: no chatter, no reports home, no minutes of retries."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+def _set_quiet_defaults() -> None:
+    """Set what MLflow reads from the environment when it is imported, unless the user has."""
+    for name, value in QUIET_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)

@@ -1,150 +1,154 @@
-"""Runs of MLflow that stand above others: fusions, ensembles and searches."""
+"""MLflow runs made from other runs: fusions, ensembles and searches."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import client_uri, exclusive, mlflow_errors, set_quiet_defaults
+from hhmnet_platform.tracking.artifacts import upload
+from hhmnet_platform.tracking.client import open_for_writing
+from hhmnet_platform.tracking.experiments import ensure_experiment
+from hhmnet_platform.tracking.uri import run_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-LONGEST_TAG = 5000  # characters that MLflow takes
+MAX_TAG_LENGTH = 5000  # characters that MLflow takes
 
 
 @dataclass(frozen=True)
-class Derived:
-    """What MLflow is told of such a run.
+class DerivedRun:
+    """What MLflow is given of a fusion, an ensemble or a search.
 
     Attributes:
-        experiment: Of the runs that it is made from.
-        name: Equal names are one run, which is written anew.
-        tags: Beside its name.
+        experiment: Name of the experiment, that of the runs it is made from.
+        name: Name, unique within the experiment: a run of the same name is written anew.
+        tags: Tags beside its name.
         params: What it was made with.
-        metrics: What came out.
-        note: In Markdown, what one reads first.
-        files: Artifact path -> content.
+        metrics: Its results.
+        note: Markdown at the top of its page.
+        files: Contents by artifact path.
     """
 
     experiment: str
     name: str
     tags: Mapping[str, str]
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     metrics: Mapping[str, float]
     note: str
     files: Mapping[str, bytes]
 
 
-def track(uri: str, run: Derived) -> str:
-    """Writes a run in the place of one of its name; its page, behind the address of the server.
+@dataclass(frozen=True)
+class DerivedRunId:
+    """MLflow ids of a derived run and of its experiment."""
 
-    Raises InputError where MLflow cannot be written.
+    experiment_id: str
+    run_id: str
+
+    @property
+    def page(self) -> str:
+        """The path of its page behind the address of MLflow's web server."""
+        return run_page(self.experiment_id, self.run_id)
+
+
+def replace_derived_run(uri: str, run: DerivedRun) -> str:
+    """Write a finished run in place of those of its name, and return the path of its page.
+
+    Raises InputError where MLflow cannot be written to.
     """
-    with _client(uri) as client:
-        for before in _named(client, _experiment(client, run, ""), run.name):
-            client.delete_run(before.info.run_id)
-    number, run_id = begin(uri, run)
-    end(uri, run_id, run)
-    return f"#/experiments/{number}/runs/{run_id}"
+    with open_for_writing(uri) as client:
+        experiment_id = ensure_experiment(client, run.experiment, "")
+        for known in _runs_named(client, experiment_id, run.name):
+            client.delete_run(known.info.run_id)
+    made = begin_derived_run(uri, run)
+    finish_derived_run(uri, made, run)
+    return made.page
 
 
-def begin(uri: str, run: Derived, artifacts: str = "") -> tuple[str, str]:
-    """Makes the run, or takes up the one of its name; the ids of its experiment and of itself.
+def begin_derived_run(uri: str, run: DerivedRun, artifacts: str = "") -> DerivedRunId:
+    """Create a run, or take up the one of its name, and write its tags, params and note.
 
     Args:
-        uri: Of MLflow's tracking.
-        run: Its tags, params and note are written; metrics and files wait for `end`.
-        artifacts: Where a new experiment keeps its artifacts; "" leaves it to MLflow.
+        uri: MLflow tracking URI.
+        run: The run; its metrics and files are written by `finish_derived_run`.
+        artifacts: Folder or URI for the artifacts of a new experiment. "" leaves it to MLflow.
 
-    Raises InputError where MLflow cannot be written.
+    Raises InputError where MLflow cannot be written to.
     """
-    with _client(uri) as client:
+    with open_for_writing(uri) as client:
         from mlflow.entities import Param, RunTag
 
-        number = _experiment(client, run, artifacts)
-        known = _named(client, number, run.name)
-        made = known[0] if known else client.create_run(number, run_name=run.name)
+        experiment_id = ensure_experiment(client, run.experiment, artifacts)
+        known = _runs_named(client, experiment_id, run.name)
+        made = known[0] if known else client.create_run(experiment_id, run_name=run.name)
         run_id = str(made.info.run_id)
         client.update_run(run_id, status="RUNNING")
-        all_tags = {**run.tags, tags.DERIVED: run.name, "mlflow.note.content": run.note}
+        all_tags = {**run.tags, tags.DERIVED: run.name, tags.MLFLOW_NOTE: run.note}
         client.log_batch(
             run_id,
             params=[Param(key, str(value)) for key, value in run.params.items()],
-            tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in all_tags.items()],
+            tags=[RunTag(key, value[:MAX_TAG_LENGTH]) for key, value in all_tags.items()],
         )
-        return number, run_id
+        return DerivedRunId(experiment_id, run_id)
 
 
-def end(uri: str, run_id: str, run: Derived) -> None:
-    """Writes what came out. Raises InputError where MLflow cannot be written."""
-    with _client(uri) as client, TemporaryDirectory() as folder:
+def finish_derived_run(uri: str, made: DerivedRunId, run: DerivedRun) -> None:
+    """Write metrics, note and files of a run, and end it.
+
+    Raises InputError where MLflow cannot be written to.
+    """
+    with open_for_writing(uri) as client:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        client.log_batch(run_id, [Metric(key, value, now, 0) for key, value in run.metrics.items()])
-        client.set_tag(run_id, "mlflow.note.content", run.note[:LONGEST_TAG])
-        for name, content in run.files.items():
-            local = Path(folder, name)
-            local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(content)
-        client.log_artifacts(run_id, folder)
-        client.set_terminated(run_id)
+        metrics = [Metric(key, value, now, 0) for key, value in run.metrics.items()]
+        client.log_batch(made.run_id, metrics)
+        client.set_tag(made.run_id, tags.MLFLOW_NOTE, run.note[:MAX_TAG_LENGTH])
+        upload(client, made.run_id, run.files)
+        client.set_terminated(made.run_id)
 
 
-def check_tracking(uri: str) -> None:
-    """Raises InputError where MLflow cannot be asked."""
-    with _client(uri) as client:
+def check_can_track(uri: str) -> None:
+    """Raise InputError where MLflow does not answer."""
+    with open_for_writing(uri) as client:
         client.search_experiments(max_results=1)
 
 
-def find(uri: str, experiment: str, name: str) -> str | None:
-    """The page of a finished run of that name; None where there is none."""
-    with _client(uri) as client:
-        held = client.get_experiment_by_name(experiment)
-        if held is None:
+def find_finished_page(uri: str, experiment: str, name: str) -> str | None:
+    """Return the path of the page of a finished derived run; None where there is none.
+
+    Raises InputError where MLflow does not answer.
+    """
+    with open_for_writing(uri) as client:  # opening an SQLite file may create it
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
             return None
-        number = str(held.experiment_id)
-        for known in _named(client, number, name):
-            if known.info.status == "FINISHED":
-                return f"#/experiments/{number}/runs/{known.info.run_id}"
+        for run in _runs_named(client, known.experiment_id, name):
+            if run.info.status == "FINISHED":
+                return run_page(known.experiment_id, run.info.run_id)
     return None
 
 
-def stop_children(uri: str, number: str, parent: str) -> None:
-    """Ends what still runs below a run, as KILLED: nobody else will.
+def kill_running_children(uri: str, parent: DerivedRunId) -> None:
+    """End runs below a derived run that MLflow still shows as running, two levels down, as KILLED.
 
-    Raises InputError where MLflow cannot be written.
+    Raises InputError where MLflow cannot be written to.
     """
-    with _client(uri) as client:
-        for run in client.search_runs([number], f"tags.`mlflow.parentRunId` = '{parent}'"):
-            below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-            for each in [run, *client.search_runs([number], below)]:
-                if each.info.status == "RUNNING":
-                    client.set_terminated(each.info.run_id, "KILLED")
+    with open_for_writing(uri) as client:
+        children = _runs_below(client, parent.experiment_id, parent.run_id)
+        for child in children:
+            below = _runs_below(client, parent.experiment_id, child.info.run_id)
+            for run in [child, *below]:
+                if run.info.status == "RUNNING":
+                    client.set_terminated(run.info.run_id, "KILLED")
 
 
-@contextmanager
-def _client(uri: str) -> Iterator["MlflowClient"]:
-    """Alone with MLflow; what goes wrong is one InputError."""
-    set_quiet_defaults()
-    from mlflow import MlflowClient
-
-    with mlflow_errors(uri), exclusive(uri):
-        yield MlflowClient(client_uri(uri))
+def _runs_named(client: "MlflowClient", experiment_id: str, name: str) -> list["Run"]:
+    return list(client.search_runs([experiment_id], f"tags.`{tags.DERIVED}` = '{name}'"))
 
 
-def _experiment(client: "MlflowClient", run: Derived, artifacts: str) -> str:
-    known = client.get_experiment_by_name(run.experiment)
-    if known is not None:
-        return str(known.experiment_id)
-    return str(client.create_experiment(run.experiment, artifacts or None))
-
-
-def _named(client: "MlflowClient", number: str, name: str) -> list["Run"]:
-    return list(client.search_runs([number], f"tags.`{tags.DERIVED}` = '{name}'"))
+def _runs_below(client: "MlflowClient", experiment_id: str, run_id: str) -> list["Run"]:
+    return list(client.search_runs([experiment_id], f"tags.`{tags.MLFLOW_PARENT}` = '{run_id}'"))

@@ -1,4 +1,4 @@
-"""Where a run comes from: the commit, the versions, the machine."""
+"""Tags that record the software and the machine that a run is started with."""
 
 import getpass
 import os
@@ -10,28 +10,38 @@ from pathlib import Path
 
 from hhmnet_platform.tracking import tags
 
+VERSIONED = ("torch", "ray", "mlflow")
+
 
 def environment_tags() -> dict[str, str]:
-    """Tags for tracking, of the process that submits the run."""
-    found = {
+    """Return the tags of the process that starts a run: versions, host, user and git commit."""
+    environment = {
         tags.PYTHON: platform.python_version(),
         tags.HOST: socket.gethostname(),
-        **{f"{tags.PREFIX}{name}": version(name) for name in ("torch", "ray", "mlflow")},
+        **{f"{tags.PREFIX}{name}": version(name) for name in VERSIONED},
     }
     try:
-        found["mlflow.user"] = getpass.getuser()
+        environment[tags.MLFLOW_USER] = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         pass
-    commit = os.environ.get("HHMNET_GIT_COMMIT") or _git("rev-parse", "HEAD")
-    if commit:
-        found[tags.GIT_COMMIT] = found["mlflow.source.git.commit"] = commit
-    if commit and "HHMNET_GIT_COMMIT" not in os.environ:
-        changed = _git("status", "--porcelain", "--untracked-files=no")
-        found[tags.GIT_DIRTY] = "true" if changed else "false"
+    return environment | _commit_tags()
+
+
+def _commit_tags() -> dict[str, str]:
+    """Return the tags of $HHMNET_GIT_COMMIT, which a container image sets, or of the checkout."""
+    given = os.environ.get("HHMNET_GIT_COMMIT")
+    commit = given or _git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    found = {tags.GIT_COMMIT: commit, tags.MLFLOW_COMMIT: commit}
+    if given is None:
+        is_dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        found[tags.GIT_DIRTY] = "true" if is_dirty else "false"
     return found
 
 
 def _git(*arguments: str) -> str:
+    """Return what git prints about the checkout of this file; "" where it fails."""
     try:
         done = subprocess.run(
             ["git", *arguments],

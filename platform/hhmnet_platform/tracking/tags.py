@@ -4,7 +4,7 @@ PREFIX = "hhmnet."
 
 # What a run is.
 RUN = "hhmnet.run"  # name of the run, on its parent and on every child
-MODALITY = "hhmnet.modality"  # the member that a run of MLflow holds: a modality, video or fusion
+MODALITY = "hhmnet.modality"  # the member that an MLflow run holds: a modality, video or fusion
 PHASE = "hhmnet.phase"  # phase1, phase2, search, fusion or ensemble
 DERIVED = "hhmnet.derived"  # name of a search, a fusion or an ensemble
 SEARCH = "hhmnet.search"  # the study that a trial belongs to
@@ -27,3 +27,10 @@ HOST = "hhmnet.host"
 PYTHON = "hhmnet.python"
 GIT_COMMIT = "hhmnet.git_commit"
 GIT_DIRTY = "hhmnet.git_dirty"
+
+# MLflow's own, which its pages show or use.
+MLFLOW_PARENT = "mlflow.parentRunId"  # id of the run that this one is listed under
+MLFLOW_NOTE = "mlflow.note.content"  # Markdown at the top of the page
+MLFLOW_COLOUR = "mlflow.runColor"
+MLFLOW_USER = "mlflow.user"
+MLFLOW_COMMIT = "mlflow.source.git.commit"

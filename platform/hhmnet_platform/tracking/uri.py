@@ -1,4 +1,4 @@
-"""MLflow tracking URIs."""
+"""MLflow tracking URIs, and the addresses of pages behind them."""
 
 import os
 from importlib.metadata import entry_points
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from hhmnet_core.errors import InputError
 
-# Those of MLflow itself; without one it is a folder.
+# MLflow's own; a URI without a scheme is a folder.
 TRACKING_SCHEMES = {
     *("", "file", "http", "https", "databricks", "databricks-uc", "uc"),
     *("postgresql", "mysql", "sqlite", "mssql"),
@@ -15,12 +15,12 @@ TRACKING_SCHEMES = {
 
 
 def default_tracking() -> str:
-    """What $MLFLOW_TRACKING_URI names, as for every client of MLflow; else "", the workspace's."""
+    """Return $MLFLOW_TRACKING_URI, or "", which stands for the database in the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
-def check_tracking(uri: str) -> None:
-    """Raises InputError for a URI of a kind that neither MLflow nor a plugin of it can track in."""
+def check_tracking_scheme(uri: str) -> None:
+    """Raise InputError for a URI that neither MLflow nor an installed plugin can track in."""
     scheme = urlsplit(uri).scheme.partition("+")[0]
     plugins = {entry.name for entry in entry_points(group="mlflow.tracking_store")}
     if scheme not in TRACKING_SCHEMES | plugins:
@@ -32,8 +32,18 @@ def check_tracking(uri: str) -> None:
 
 
 def database_of(uri: str) -> Path | None:
-    """The SQLite file, where there is one and MLflow has been given no options of its own."""
+    """Return the SQLite file of a URI; None for other stores, and for a URI with options."""
     prefix = "sqlite:///"
     if uri.startswith(prefix) and "?" not in uri:
         return Path(uri.removeprefix(prefix)).absolute()
     return None
+
+
+def experiment_page(experiment_id: str) -> str:
+    """Return the path of an experiment's page behind the address of MLflow's web server."""
+    return f"#/experiments/{experiment_id}/runs"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """Return the path of a run's page behind the address of MLflow's web server."""
+    return f"{experiment_page(experiment_id)}/{run_id}"

@@ -7,8 +7,9 @@ from mlflow import MlflowClient
 from tracked import FILES, complete, history, tracked_run, written
 
 from hhmnet_platform.tracking import background as module
-from hhmnet_platform.tracking.background import Tracker
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
+from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import Ending
 
 
 class FlakyWriter(MlflowWriter):
@@ -40,13 +41,13 @@ def test_tracker_writes_what_was_missed_as_soon_as_mlflow_is_back(
     said: list[str] = []
     writer = FlakyWriter(tracked_run(tmp_path))
     writer.away = True
-    tracker = Tracker(writer, said.append)
+    tracker = BackgroundTracker(writer, said.append)
     for epochs in (1, 2, 3):
         tracker.update(history(epochs))
     wait(lambda: said, "a notice")
     writer.away = False
     wait(lambda: len(said) == 2, "MLflow's return")
-    assert "cannot be written (nobody there)" in said[0] and "is back" in said[1]
+    assert "cannot be written to (nobody there)" in said[0] and "is back" in said[1]
     tracker.update(history(4))
     assert tracker.finish(Ending("FINISHED", FILES))
     assert len(said) == 2
@@ -59,11 +60,11 @@ def test_tracker_gives_up_at_the_end_and_another_one_writes_all(
     said: list[str] = []
     writer = FlakyWriter(tracked_run(tmp_path))
     writer.away = True
-    tracker = Tracker(writer, said.append)
+    tracker = BackgroundTracker(writer, said.append)
     tracker.update(history(2))
     assert not tracker.finish(Ending("FINISHED", FILES))
     assert len(said) == 1
-    later = Tracker(MlflowWriter(writer.run), said.append)
+    later = BackgroundTracker(MlflowWriter(writer.run), said.append)
     later.update(history(2))
     assert later.finish(Ending("FINISHED", FILES))
     assert written(writer.run) == complete(2)
@@ -74,14 +75,14 @@ def test_another_run_of_the_same_name_is_named_and_left_as_it_is(
 ) -> None:
     said: list[str] = []
     before = tracked_run(tmp_path)
-    first = Tracker(MlflowWriter(before), said.append)
+    first = BackgroundTracker(MlflowWriter(before), said.append)
     first.update(history(2))
     assert first.finish(Ending("FINISHED", FILES)) and not said
     writer = MlflowWriter(tracked_run(tmp_path, params={**before.params, "optim.lr": 0.2}))
-    tracker = Tracker(writer, said.append)
+    tracker = BackgroundTracker(writer, said.append)
     tracker.update(history(3))
     wait(lambda: said, "a notice")
-    assert "holds a run toy-phase1-1 with another optim.lr: delete that one there" in said[0]
+    assert "holds a run toy-phase1-1 with another optim.lr: delete that run there" in said[0]
     assert written(before) == complete(2)
     client = MlflowClient(before.uri)
     runs = client.search_runs([first.page.split("/")[2]])

@@ -8,8 +8,9 @@ from mlflow import MlflowClient
 from tracked import FILES, complete, history, tracked_run, written
 
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.tracking.background import Tracker
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
+from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import Ending
 
 
 def test_writer_goes_on_after_a_restart_without_doubles(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ TRIALS, EPOCHS = 8, 8
 def _be_a_trial(folder: str, name: str, together: Any, quiet: Any) -> None:
     """A driver of a search, that ends in the same moment as the others."""
     said: list[str] = []
-    tracker = Tracker(MlflowWriter(tracked_run(Path(folder), name)), said.append)
+    tracker = BackgroundTracker(MlflowWriter(tracked_run(Path(folder), name)), said.append)
     for epoch in range(1, EPOCHS + 1):
         tracker.update(history(epoch))
         time.sleep(0.05)

@@ -1,0 +1,123 @@
+"""Questions to MLflow about the runs of this platform."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.members import FUSION, TRAINED
+from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.client import new_client, open_for_reading
+from hhmnet_platform.tracking.uri import database_of, run_page
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class MemberRun:
+    """An MLflow run that holds one trained member (a modality, or video) of a run.
+
+    Attributes:
+        run_id: MLflow id.
+        page: Path of its page behind the address of MLflow's web server.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        run: Name of the run that the member belongs to.
+        member: Modality, or "video".
+        phase: "phase1" or "phase2".
+        dataset: Name of the data set.
+        selection: How the training was to be judged: "val", "literature" or a fold.
+        guide: Name of the phase-1 run that guided it. "" for none.
+    """
+
+    run_id: str
+    page: str
+    status: str
+    run: str
+    member: str
+    phase: str
+    dataset: str
+    selection: str
+    guide: str
+
+
+def member_runs(uri: str, experiment: str, filter_string: str = "") -> list[MemberRun]:
+    """Return the trained members of all runs of an experiment, whatever their status.
+
+    Args:
+        uri: MLflow tracking URI.
+        experiment: Name of the experiment.
+        filter_string: MLflow search filter. "" for all runs.
+
+    Returns:
+        The newest first.
+
+    Raises InputError where MLflow cannot answer, the experiment is missing, or MLflow refuses the
+    filter.
+    """
+    database = database_of(uri)
+    if database is not None and not database.exists():
+        raise InputError(
+            f"There is no {database}: nothing has been tracked there. Check --workspace, or give "
+            "--tracking_uri."
+        )
+    with open_for_reading(uri) as client:
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
+            raise InputError(
+                f"MLflow at {uri} has no experiment {experiment!r}; it has {_experiments(client)}."
+            )
+        runs = list(_all_runs(client, known.experiment_id, filter_string))
+    ours = [run for run in runs if run.data.tags.get(tags.PHASE) in TRAINED]
+    return [_member_run(run) for run in ours if run.data.tags[tags.MODALITY] != FUSION]
+
+
+def run_name_of(uri: str, run_id: str) -> str:
+    """Return the name of the run that an MLflow run belongs to.
+
+    Raises InputError where MLflow holds no run of this platform under that id.
+    """
+    client = new_client(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_run(run_id).data.tags[tags.RUN])
+    except (MlflowException, KeyError) as error:
+        raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
+
+
+def _experiments(client: "MlflowClient") -> str:
+    names = sorted(each.name for each in client.search_experiments())
+    return ", ".join(name for name in names if name != "Default") or "none"
+
+
+def _all_runs(client: "MlflowClient", experiment_id: str, filter_string: str) -> Iterator["Run"]:
+    """Yield the runs of all pages of a search, the newest first."""
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            filter_string,
+            page_token=token,
+            order_by=["attributes.start_time DESC"],
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _member_run(run: "Run") -> MemberRun:
+    found = run.data.tags
+    return MemberRun(
+        run_id=run.info.run_id,
+        page=run_page(run.info.experiment_id, run.info.run_id),
+        status=run.info.status,
+        run=found[tags.RUN],
+        member=found[tags.MODALITY],
+        phase=found[tags.PHASE],
+        dataset=found[tags.DATASET],
+        selection=found[tags.SELECTION],
+        guide=found.get(tags.GUIDE, ""),
+    )

@@ -1,0 +1,53 @@
+"""What MLflow is given of a run beside its metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """Everything about a run that MLflow holds and that is known before it starts.
+
+    Attributes:
+        uri: MLflow tracking URI.
+        experiment: Name of the experiment.
+        artifacts: Folder or URI for the artifacts of a new experiment. "" leaves it to MLflow.
+        name: Name of the run.
+        members: What the run reports on, the fusion last: it is the parent run, the others are
+            its children.
+        params: Flat config.
+        tags: Tags of the parent and of every child.
+        dataset: Name of the data set.
+        digest: Digest of the data set.
+        store: Folder or URI of the data set.
+        parent: MLflow id of the search's run that the run is listed under. "" for none.
+        title: Shown name of the run, which tells it from others of that search. Default: its name.
+    """
+
+    uri: str
+    experiment: str
+    artifacts: str
+    name: str
+    members: tuple[str, ...]
+    params: Mapping[str, object]
+    tags: Mapping[str, str]
+    dataset: str
+    digest: str
+    store: str
+    parent: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is written once, when a run ends.
+
+    Attributes:
+        status: FINISHED, FAILED or KILLED.
+        files: Contents by artifact path, for each member.
+        tags: Tags that are known only now, of the parent and of every child.
+    """
+
+    status: str
+    files: Mapping[str, Mapping[str, bytes]]
+    tags: Mapping[str, str] = field(default_factory=dict)
