@@ -41,7 +41,7 @@ from hhmnet_platform.runs.worker import (
     train_worker,
 )
 from hhmnet_platform.storage.checkpoints import TrainingPoint, parse_checkpoint_name
-from hhmnet_platform.tracking.background import Tracker
+from hhmnet_platform.tracking.background import BackgroundTracker
 
 PATIENCE_SECONDS = 60.0  # until the user is told that workers do not start
 POLL_SECONDS = 0.5
@@ -56,7 +56,7 @@ class Training:
         run: Run,
         plan: MeshPlan,
         display: Display,
-        tracker: Tracker,
+        tracker: BackgroundTracker,
         startup: Startup,
         on_epoch: Callable[[EpochRecord], None] | None = None,
     ) -> None:

@@ -8,8 +8,7 @@ from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
-from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import set_quiet_defaults
+from hhmnet_platform.tracking.queries import run_name_of
 
 
 def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> FinishedRun:
@@ -27,7 +26,7 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
             "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
         )
     if re.fullmatch("[0-9a-f]{32}", name):
-        name = _name_in_mlflow(name, workspace.tracking_uri(tracking_uri))
+        name = run_name_of(workspace.tracking_uri(tracking_uri), name)
     folder = workspace.run(name)
     if "/" in name:
         folder = RunFolder(name.rstrip("/").rpartition("/")[2], absolute_uri(name))
@@ -78,14 +77,3 @@ def weights_digest(run: FinishedRun, modality: str) -> str:
             "train it again."
         ) from error
     return hashlib.sha256(weights).hexdigest()
-
-
-def _name_in_mlflow(run_id: str, uri: str) -> str:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    set_quiet_defaults()
-    try:
-        return str(MlflowClient(uri).get_run(run_id).data.tags[tags.RUN])
-    except (MlflowException, KeyError) as error:
-        raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error

@@ -21,8 +21,9 @@ from hhmnet_platform.runs.startup import Startup
 from hhmnet_platform.storage.results import RunResult
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.background import Tracker
-from hhmnet_platform.tracking.run_writer import Ending, MlflowWriter
+from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.tracked_run import Ending
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -66,7 +67,9 @@ def run_phase(job: Job, began: float | None = None) -> str:
         else:
             print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
             if not run.folder.is_tracked:
-                publish(ScoredRun.read(run), result, Tracker(MlflowWriter(run.tracked), print))
+                publish(
+                    ScoredRun.read(run), result, BackgroundTracker(MlflowWriter(run.tracked), print)
+                )
         print_result(run, result)
     return run.folder.name
 
@@ -183,13 +186,13 @@ def _fit(
     display: Display,
     startup: Startup,
     on_epoch: OnEpoch | None,
-) -> tuple[list[EpochRecord], Tracker]:
+) -> tuple[list[EpochRecord], BackgroundTracker]:
     """Train to the last epoch; return the history, and the tracker, which is not finished yet."""
     # Imports Ray Train: before MLflow, which would be imported at the same time.
     from hhmnet_platform.runs.driver import Training
 
     tracked = replace(run.tracked, tags={**run.tracked.tags, **mesh_tags(plan)})
-    tracker = Tracker(MlflowWriter(tracked), display.say)
+    tracker = BackgroundTracker(MlflowWriter(tracked), display.say)
     try:
         training = Training(job, run, plan, display, tracker, startup, on_epoch)
         return training.fit(), tracker
@@ -197,5 +200,5 @@ def _fit(
         # A search ends a trial with code 0, while the trial reports an epoch.
         is_end = isinstance(error, SystemExit) and not error.code
         stopped = is_end or isinstance(error, KeyboardInterrupt)
-        tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), patience=15)
+        tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), timeout=15)
         raise

@@ -14,14 +14,14 @@ from hhmnet_platform.storage.results import RESULT, RunResult
 from hhmnet_platform.storage.run_folder import CONFIG, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import scores_file
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.background import Tracker
-from hhmnet_platform.tracking.run_writer import Ending
+from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.tracked_run import Ending
 
 CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves
 
 
-def publish(scored: ScoredRun, result: RunResult, tracker: Tracker) -> None:
+def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) -> None:
     """Write figures, then result.json, then MLflow: the run is finished before MLflow has it."""
     run = scored.run
     tracker.update(result.history)

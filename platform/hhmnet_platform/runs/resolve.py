@@ -22,7 +22,7 @@ from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.environment import environment_tags
 from hhmnet_platform.tracking.experiments import experiment_name
-from hhmnet_platform.tracking.run_writer import TrackedRun
+from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 DEMO_STORE = "data/synthetic"
 

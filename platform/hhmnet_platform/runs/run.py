@@ -10,7 +10,7 @@ from hhmnet_platform.members import FUSION
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.run_identity import RunIdentity
-from hhmnet_platform.tracking.run_writer import TrackedRun
+from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 Config = Phase1Config | Phase2Config
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_platform.storage.run_folder import RunFolder
-from hhmnet_platform.tracking.uri import check_tracking
+from hhmnet_platform.tracking.uri import check_tracking_scheme
 
 
 def default_workspace() -> str:
@@ -78,7 +78,7 @@ class Workspace:
         Raises InputError where MLflow knows no such store, or the workspace cannot hold a database.
         """
         if given:
-            check_tracking(given)
+            check_tracking_scheme(given)
             return given
         if not self.is_local:
             raise InputError(
