@@ -6,6 +6,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 MEMBERS = (*MODALITIES, "fusion")
@@ -28,15 +29,13 @@ def tracked_run(folder: Path, name: str = "toy-phase1-1", **changed: Any) -> Tra
     return TrackedRun(**(fields | changed))
 
 
-def history(epochs: int, seconds: float = 1.5) -> list[dict[str, Any]]:
+def history(epochs: int, seconds: float = 1.5) -> list[EpochRecord]:
     return [
-        {
-            "epoch": epoch,
-            "seconds": seconds,
-            "metrics": {
-                member: {"train/loss": 1 / epoch, "val/top1": epoch / 100} for member in MEMBERS
-            },
-        }
+        EpochRecord(
+            epoch,
+            seconds,
+            {member: {"train/loss": 1 / epoch, "val/top1": epoch / 100} for member in MEMBERS},
+        )
         for epoch in range(1, epochs + 1)
     ]
 

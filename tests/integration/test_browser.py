@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.fusion.candidates import Candidate, Rejected
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.fusion.ensemble_report import page_of
@@ -113,7 +114,7 @@ def test_trials_are_read_in_parallel_coordinates(
         writer = MlflowWriter(run)
         writer.connect()
         metrics = {"fusion": {"train/loss": 1.0, "val/top1": 0.9 - temperature}}
-        writer.write([{"epoch": 1, "seconds": 1.0, "metrics": metrics}])
+        writer.write([EpochRecord(1, 1.0, metrics)])
         writer.finish(Ending("FINISHED", {}))
     finish_derived_run(uri, parent, search)
     with mlflow_server(tmp_path / "mlflow.db") as url:

@@ -1,11 +1,12 @@
 """A thread that keeps MLflow up to date, so that training never waits for a server."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON
-from hhmnet_platform.tracking.run_writer import MlflowWriter, Records
+from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
 from hhmnet_platform.tracking.uri import experiment_page
 
@@ -23,7 +24,7 @@ class BackgroundTracker:
     def __init__(self, writer: MlflowWriter, notify: Callable[[str], None]) -> None:
         self._writer = writer
         self._notify = notify
-        self._history: Records = ()
+        self._history: Sequence[EpochRecord] = ()
         self._ending: Ending | None = None
         self._is_complete = False
         self._is_away = False
@@ -36,7 +37,7 @@ class BackgroundTracker:
         """The path of the experiment's page behind the address of MLflow's web server."""
         return experiment_page(self._writer.experiment_id)
 
-    def update(self, history: Records) -> None:
+    def update(self, history: Sequence[EpochRecord]) -> None:
         """Hand over the whole history, and return at once."""
         self._history = history
         self._changed.set()

@@ -6,10 +6,11 @@ twice.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS, FUSION
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Run
 
-Records = Sequence[Mapping[str, Any]]
 Item = TypeVar("Item")
 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # that MLflow takes in one request
@@ -65,7 +65,7 @@ class MlflowWriter:
         """Forget, after a failure, what MLflow holds: `connect` looks it up again."""
         self._client = None
 
-    def write(self, history: Records) -> None:
+    def write(self, history: Sequence[EpochRecord]) -> None:
         """Write every metric of the history that MLflow lacks."""
         assert self._client is not None
         for member in self._creation_order:
@@ -157,19 +157,19 @@ class MlflowWriter:
         )
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
-    def _missing_metrics(self, member: str, history: Records) -> list["Metric"]:
+    def _missing_metrics(self, member: str, history: Sequence[EpochRecord]) -> list["Metric"]:
         """Return the metrics of a member that MLflow lacks, each timed at the end of its epoch."""
         from mlflow.entities import Metric
 
         missing: list[Metric] = []
         seconds = 0.0
         for record in history:
-            seconds += record["seconds"]
+            seconds += record.seconds
             timestamp = self._start_times[member] + int(1000 * seconds)
             missing += [
-                Metric(name, value, timestamp, record["epoch"])
-                for name, value in record["metrics"].get(member, {}).items()
-                if (name, record["epoch"]) not in self._written[member]
+                Metric(name, value, timestamp, record.epoch)
+                for name, value in record.metrics.get(member, {}).items()
+                if (name, record.epoch) not in self._written[member]
             ]
         return missing
 
