@@ -154,6 +154,28 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
         ) from error
 
 
+def check_compatible(tables: Sequence[ScoreTable]) -> None:
+    """Check that tables hold the same clips of one split of the same data.
+
+    Raises:
+        InputError: No tables, or tables of different digests, classes, splits, clips or labels.
+    """
+    _check_not_empty(tables)
+    for table in tables:
+        _aligned_rows(tables[0], table)
+
+
+def stack_aligned(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
+    """Return the logits (S, N, K) of S tables, all in the first table's order of clips.
+
+    Raises:
+        InputError: No tables, or tables of different digests, classes, splits, clips or labels.
+    """
+    _check_not_empty(tables)
+    aligned = [table.logits[_aligned_rows(tables[0], table)] for table in tables]
+    return np.stack(aligned).astype(np.float64)
+
+
 def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -> ScoreTable:
     """The weighted mean of the logits, clip by clip.
 
@@ -168,17 +190,12 @@ def fuse(tables: Sequence[ScoreTable], weights: Sequence[float] | None = None) -
         InputError: No tables, tables of different digests, classes, splits, clips or labels, or
             weights that do not fit.
     """
-    if not tables:
-        raise InputError("There are no score tables to fuse: give at least one.")
+    _check_not_empty(tables)
     shares = _shares(weights, len(tables))
     first = tables[0]
     fused_nk = np.zeros(first.logits.shape, dtype=np.float64)
     for table, share in zip(tables, shares, strict=True):
-        _check_alike(first, table)
-        row_of = {sample_id: row for row, sample_id in enumerate(table.sample_ids)}
-        rows = np.array([row_of[sample_id] for sample_id in first.sample_ids], dtype=np.int64)
-        _check_labels(first, table, rows)
-        fused_nk += share * table.logits[rows]
+        fused_nk += share * table.logits[_aligned_rows(first, table)]
     runs = list(dict.fromkeys(table.run for table in tables))
     return ScoreTable(
         sample_ids=first.sample_ids,
@@ -288,6 +305,20 @@ def _shares(weights: Sequence[float] | None, num_tables: int) -> NDArray[np.floa
         )
     shares: NDArray[np.float64] = given / given.sum()
     return shares
+
+
+def _check_not_empty(tables: Sequence[ScoreTable]) -> None:
+    if not tables:
+        raise InputError("There are no score tables to fuse: give at least one.")
+
+
+def _aligned_rows(first: ScoreTable, table: ScoreTable) -> NDArray[np.int64]:
+    """Return the rows of a table in the first table's order of clips; InputError if they differ."""
+    _check_alike(first, table)
+    row_of = {sample_id: row for row, sample_id in enumerate(table.sample_ids)}
+    rows = np.array([row_of[sample_id] for sample_id in first.sample_ids], dtype=np.int64)
+    _check_labels(first, table, rows)
+    return rows
 
 
 def _copies(tables: Sequence[ScoreTable]) -> frozenset[str]:

@@ -24,6 +24,9 @@ BLOCKS = [(64, 1)] * 4 + [(128, 2)] + [(128, 1)] * 2 + [(256, 2)] + [(256, 1)] *
 class GraphEncoder(Encoder):
     """An encoder of graph-convolutional blocks over (R, C, T, V), its input batch-normalised."""
 
+    batch_independent = False
+    settings = frozenset({"embedding"})
+
     def __init__(
         self,
         layout: Layout,

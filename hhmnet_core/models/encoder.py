@@ -7,6 +7,7 @@ classes, E embedding.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,15 @@ class Encoder(nn.Module, ABC):
         temperature: tau of the contrastive loss. Embeddings leave with norm 1/sqrt(tau), so that
             the product of two is their cosine over the (geometric mean) temperature.
         learn_temperature: Whether tau is a parameter.
+
+    Attributes:
+        batch_independent: Whether the encoding of a clip depends on that clip alone. An encoder
+            that normalises over the batch needs the whole batch on one worker.
+        settings: Fields of ModelConfig that the encoder reads, beside `name`.
     """
+
+    batch_independent: ClassVar[bool]
+    settings: ClassVar[frozenset[str]]
 
     input_mean: Tensor
     input_std: Tensor

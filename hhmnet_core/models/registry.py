@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hhmnet_core.models.baselines import CtrGcn, StGcn
+from hhmnet_core.errors import InputError
+from hhmnet_core.models.baselines import CtrGcn, GraphEncoder, StGcn
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.stst import Stst, StstConfig
 from hhmnet_core.skeleton.layouts import Layout
@@ -21,6 +22,23 @@ class ModelConfig(StstConfig):
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
 
 
+_ENCODERS: dict[str, type[Stst] | type[StGcn] | type[CtrGcn]] = {
+    "stst": Stst,
+    "st_gcn": StGcn,
+    "ctr_gcn": CtrGcn,
+}
+
+
+def encoder_type(name: str) -> type[Encoder]:
+    """Return the class that is registered under a name.
+
+    Raises InputError for a name that is not registered.
+    """
+    if name not in _ENCODERS:
+        raise InputError(f"model.name must be one of {', '.join(_ENCODERS)}, but is {name}.")
+    return _ENCODERS[name]
+
+
 def build_encoder(
     config: ModelConfig,
     layout: Layout,
@@ -29,7 +47,8 @@ def build_encoder(
     learn_temperature: bool = False,
 ) -> Encoder:
     """A new encoder; the arguments beside the config are an `Encoder`'s."""
-    if config.name == "stst":
-        return Stst(config, layout, num_classes, temperature, learn_temperature)
-    baseline = {"st_gcn": StGcn, "ctr_gcn": CtrGcn}[config.name]
-    return baseline(layout, num_classes, config.embedding, temperature, learn_temperature)
+    encoder = encoder_type(config.name)
+    if issubclass(encoder, Stst):
+        return encoder(config, layout, num_classes, temperature, learn_temperature)
+    assert issubclass(encoder, GraphEncoder)
+    return encoder(layout, num_classes, config.embedding, temperature, learn_temperature)

@@ -5,7 +5,7 @@ normalises within a frame and joint (LayerNorm), never across clips, and its onl
 handed in. Shapes: N clips, R clip bodies that are present, T frames, V joints, C channels.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,9 @@ class Block(nn.Module):
 
 class Stst(Encoder):
     """An ST&ST encoder; its arguments beside the config are an `Encoder`'s."""
+
+    batch_independent = True
+    settings = frozenset(setting.name for setting in fields(StstConfig))
 
     def __init__(
         self,
