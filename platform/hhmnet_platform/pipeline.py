@@ -12,7 +12,7 @@ from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.fusion.search_weights import FusionSearch
-from hhmnet_platform.fusion.search_weights import run_search as run_fusion_search
+from hhmnet_platform.fusion.search_weights import run_fusion_search
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement

@@ -1,4 +1,4 @@
-"""Score tables of finished runs, to be fused: from a workspace, or from what MLflow holds."""
+"""Networks to fuse: score tables of finished runs, from a workspace or from MLflow."""
 
 import tempfile
 from collections import Counter
@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.fusion.scores import ScoreTable, fuse, read_scores, shared
+from hhmnet_core.fusion.scores import ScoreTable, check_compatible, read_scores, shared
+from hhmnet_core.store.protocols import VAL
 from hhmnet_platform.members import ALL, VIDEO
 from hhmnet_platform.storage.finished_run import finished_runs
-from hhmnet_platform.storage.scores import SPLITS
+from hhmnet_platform.storage.scores import SCORES, SPLITS
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking.artifacts import download
 from hhmnet_platform.tracking.experiments import experiment_name
@@ -22,14 +23,14 @@ class Candidate:
     """A network of a finished run, by its scores.
 
     Attributes:
-        run: Its run's name.
-        member: The modality, or video.
-        val: Its table of val.
-        test: Its table of test.
-        run_id: In MLflow; "" where it was read from a workspace.
+        run: Name of its run.
+        member: Modality, or "video".
+        val: Score table of validation.
+        test: Score table of test.
+        run_id: Its MLflow run. "" for a network that was read from a workspace.
         phase: "phase1" or "phase2".
-        guide: The phase-1 run that guided it; "" for none.
-        page: Behind the address of MLflow's web server; "" where it was read from a workspace.
+        guide: Phase-1 run that guided it. "" for none.
+        page: Path of its page behind the address of MLflow's web server. "" as for `run_id`.
     """
 
     run: str
@@ -45,66 +46,77 @@ class Candidate:
     def name(self) -> str:
         return f"{self.run}/{self.member}"
 
+    def scores(self, split: str) -> ScoreTable:
+        """Return its table of a split, "val" or "test"."""
+        return {"val": self.val, "test": self.test}[split]
+
 
 @dataclass(frozen=True)
-class Rejected:
-    """What was left out, and why: a run of MLflow, or clips."""
+class LeftOut:
+    """Something that is not fused: a run of MLflow, or clips.
+
+    Attributes:
+        name: Its name.
+        reason: The reason, as the end of a sentence.
+    """
 
     name: str
     reason: str
 
 
-def of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
-    """What runs of a workspace have trained.
+def candidates_of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[Candidate]:
+    """Return all networks that runs of a workspace trained.
 
-    Raises InputError as `finished_runs` does, and where one held no val out.
+    Raises InputError as `finished_runs` does, and for a run without a validation split.
     """
     candidates = []
     for run in finished_runs(workspace, runs):
-        result = run.result
-        if result.selection != "val":
+        if run.result.selection != VAL:
             raise InputError(
-                f"Run {run.name} has no val that it chose by (selection {result.selection}), so "
-                "nothing can be chosen without its test set: give runs of --data.selection val, or "
-                "--folds; fuse.py fuses them by weights that nothing chose."
+                f"Run {run.name} has no validation split (selection {run.result.selection}), so "
+                "weights could be selected on its test split only: give runs of --data.selection "
+                "val, or --folds; fuse.py fuses runs with fixed weights."
             )
         for member in run.networks:
             val, test = (run.scores(member, split) for split in SPLITS)
-            candidates.append(Candidate(run.name, member, val, test, "", result.phase, run.guide))
+            phase = run.result.phase
+            candidates.append(Candidate(run.name, member, val, test, "", phase, run.guide))
     return candidates
 
 
-def untracked(workspace: Workspace, experiment: str) -> list[Rejected]:
-    """The finished runs of a workspace that belong to an experiment, but are not in MLflow.
+def untracked_runs(workspace: Workspace, experiment: str) -> list[LeftOut]:
+    """Return the finished runs of a workspace that their MLflow experiment does not hold whole.
 
-    MLflow may hold another run of the name, which then is a candidate in its place.
+    MLflow may hold another run of the same name, which then is a candidate in its place.
     """
-    lacking = []
+    untracked = []
     for name in folder(workspace.at("runs")).names():
         run = workspace.run(name)
         try:
             result = None if run.is_tracked else run.read_result()
-        except InputError:  # no run, or a damaged one: its own command says so
+        except InputError:  # not a run, or a damaged one, which its own command reports
             continue
         if not result:
             continue
         if experiment_name(result.dataset, result.protocol, result.selection) == experiment:
-            why = f"is finished in {workspace.uri}, but not all of it is in MLflow"
-            lacking.append(Rejected(name, f"{why}: its command says why"))
-    return lacking
+            reason = f"is finished in {workspace.uri}, but MLflow does not hold all of it"
+            untracked.append(LeftOut(name, f"{reason}: its command prints the reason"))
+    return untracked
 
 
-def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejected]]:
-    """The candidates with the clips alone that all of them have, and how many that leaves out.
+def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[LeftOut]]:
+    """Restrict candidates to the clips that have a video, if one of them is a video network.
 
-    A video network has no scores of the clips without a video; any other difference stays, for
-    whoever fuses to refuse.
+    Any other difference between their clips remains, and is refused where they are fused.
+
+    Returns:
+        The candidates, and the clips that were left out.
     """
-    films = [each for each in candidates if each.member == VIDEO]
-    if not films:
+    video = [each for each in candidates if each.member == VIDEO]
+    if not video:
         return list(candidates), []
-    filmed = {part: shared([getattr(each, part) for each in films])[0] for part in SPLITS}
-    kept = [
+    filmed = {split: shared([each.scores(split) for each in video])[0] for split in SPLITS}
+    restricted = [
         replace(
             each,
             val=shared([filmed["val"], each.val])[1],
@@ -112,30 +124,30 @@ def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], l
         )
         for each in candidates
     ]
-    missed = []
-    for part, seen in filmed.items():
-        most = max(len(getattr(each, part)) for each in candidates)
-        if most > len(seen):
-            missed.append(f"{most - len(seen)} of {most} clips of {part}")
-    why = "have no video, which some networks need"
-    return kept, [Rejected(" and ".join(missed), why)] if missed else []
+    missing = []
+    for split, table in filmed.items():
+        most = max(len(each.scores(split)) for each in candidates)
+        if most > len(table):
+            missing.append(f"{most - len(table)} of {most} clips of {split}")
+    reason = "have no video, which some networks need"
+    return restricted, [LeftOut(" and ".join(missing), reason)] if missing else []
 
 
-def of_mlflow(
+def candidates_of_mlflow(
     uri: str, experiment: str, filter_string: str = ""
-) -> tuple[list[Candidate], list[Rejected]]:
-    """All networks of an experiment whose scores belong together, and what was left out.
+) -> tuple[list[Candidate], list[LeftOut]]:
+    """Return all networks of an experiment whose scores belong together, and what is left out.
 
-    The data are those of the newest finished run.
+    The newest finished run decides which data they have to share.
 
     Args:
-        uri: Of MLflow's tracking.
-        experiment: Its name.
-        filter_string: Of MLflow's search; "" takes all runs.
+        uri: MLflow tracking URI.
+        experiment: Name of the experiment.
+        filter_string: MLflow search filter. "" for all runs.
 
     Raises:
-        InputError: MLflow cannot be reached, no such experiment, a filter that it does not take,
-            runs of more than one data set, or none that can be a candidate.
+        InputError: MLflow cannot be reached, the experiment does not exist, MLflow refuses the
+            filter, the runs are of several data sets, or none can be a candidate.
     """
     runs = member_runs(uri, experiment, filter_string)
     data_sets = {run.dataset for run in runs}
@@ -145,73 +157,64 @@ def of_mlflow(
             "narrow --filter to one."
         )
     candidates: list[Candidate] = []
-    rejected: list[Rejected] = []
+    left_out: list[LeftOut] = []
     for run in runs:  # the newest first
-        name = f"{run.run}/{run.member}"
-        reason = _unfit(run)
-        if not reason:
-            found = _read(uri, run)
-            reason = found if isinstance(found, str) else _apart(candidates, found)
-            if isinstance(found, Candidate) and not reason:
-                candidates.append(found)
-        if reason:
-            rejected.append(Rejected(name, reason))
+        candidate = _read(uri, run, candidates[0] if candidates else None)
+        if isinstance(candidate, LeftOut):
+            left_out.append(candidate)
+        else:
+            candidates.append(candidate)
     if not candidates:
-        reasons = Counter(each.reason for each in rejected)
+        reasons = Counter(each.reason for each in left_out)
         why = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
         narrowed = f" that --filter {filter_string!r} lets through" if filter_string else ""
         raise InputError(
-            f"{experiment} holds no finished run{narrowed} to choose from "
+            f"{experiment} holds no finished run{narrowed} to select from "
             f"({why or 'no run at all'}): train some with --data.selection val."
         )
-    order = {member: at for at, member in enumerate(ALL)}
-    candidates.sort(key=lambda each: (each.run, order[each.member]))
-    kept, clips = on_shared_clips(candidates)
-    return kept, clips + rejected
+    candidates.sort(key=lambda each: (each.run, ALL.index(each.member)))
+    restricted, clips = on_shared_clips(candidates)
+    return restricted, clips + left_out
 
 
-def _unfit(run: MemberRun) -> str:
+def _read(uri: str, run: MemberRun, first: Candidate | None) -> Candidate | LeftOut:
+    """Read a network from MLflow, or return why it is no candidate beside the first one."""
+    name = f"{run.run}/{run.member}"
     if run.status != "FINISHED":
-        return f"is {run.status.lower()}"
-    if run.selection != "val":
-        return f"has no val that it chose by (selection {run.selection})"
-    return ""
-
-
-def _read(uri: str, run: MemberRun) -> Candidate | str:
-    """The candidate, or why there is none."""
+        return LeftOut(name, f"is {run.status.lower()}")
+    if run.selection != VAL:
+        return LeftOut(name, f"has no validation split (selection {run.selection})")
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            local = download(uri, run.run_id, "scores", folder)
-            val, test = (read_scores(str(local / f"{part}.parquet")) for part in SPLITS)
+        with tempfile.TemporaryDirectory() as temporary:
+            local = download(uri, run.run_id, SCORES, temporary)
+            val, test = (read_scores(str(local / f"{split}.parquet")) for split in SPLITS)
     except OSError:
-        return "has no score tables"
+        return LeftOut(name, "has no score tables")
     except InputError as error:
-        return f"has no usable score table ({error})"
-    return Candidate(
+        return LeftOut(name, f"has no usable score table ({error})")
+    candidate = Candidate(
         run.run, run.member, val, test, run.run_id, run.phase, run.guide, page=run.page
     )
+    reason = _incompatibility(first, candidate) if first else ""
+    return LeftOut(name, reason) if reason else candidate
 
 
-def _apart(candidates: Sequence[Candidate], other: Candidate) -> str:
-    """Why a candidate does not belong to those before it; "" where it does."""
-    if not candidates:
-        return ""
-    first = candidates[0]
+def _incompatibility(first: Candidate, other: Candidate) -> str:
+    """Return why a candidate cannot be fused with the first one. "" where it can."""
     if first.val.digest != other.val.digest:
         return f"is of other data (digest {other.val.digest[:12]})"
     try:
-        for part in SPLITS:
-            _check_alike(first, other, part)
+        for split in SPLITS:
+            _check_pair(first, other, split)
     except InputError as error:
         return f"does not belong to the others ({error})"
     return ""
 
 
-def _check_alike(one: Candidate, other: Candidate, part: str) -> None:
-    """Raises InputError where two do not belong together; a video network may have fewer clips."""
-    tables = [getattr(one, part), getattr(other, part)]
-    few, many = sorted(tables, key=len)
-    if VIDEO in (one.member, other.member) and set(few.sample_ids) <= set(many.sample_ids):
+def _check_pair(first: Candidate, other: Candidate, split: str) -> None:
+    """Raise InputError where two cannot be fused. A video network may have fewer clips."""
+    tables = [first.scores(split), other.scores(split)]
+    fewer, more = sorted(tables, key=len)
+    if VIDEO in (first.member, other.member) and set(fewer.sample_ids) <= set(more.sample_ids):
         tables = shared(tables)
-    fuse(tables)
+    check_compatible(tables)

@@ -1,4 +1,4 @@
-"""The ensemble of what MLflow holds: calibrated, selected on val, reported once on test."""
+"""An ensemble of networks: calibrated and selected on validation, reported once on test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,26 +20,26 @@ from hhmnet_core.fusion.scores import (
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
 from hhmnet_core.fusion.weights import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.fusion.candidates import Candidate, Rejected
+from hhmnet_platform.fusion.candidates import Candidate, LeftOut
 from hhmnet_platform.members import VIDEO
 from hhmnet_platform.storage.scores import SPLITS
 
-Shares = NDArray[np.float64]
-ENSEMBLE, EQUAL, BEST = "ensemble", "all, equal weights", "best single"
+Float64Array = NDArray[np.float64]
+ENSEMBLE, EQUAL, BEST_SINGLE = "ensemble", "all, equal weights", "best single"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the leaderboard.
+    """A row of the leaderboard.
 
     Attributes:
-        name: What it is.
-        members: Networks in it.
-        val_top1: What it could be chosen by.
-        test_top1: On test.
-        interval: Of that, 95 %, over clips.
-        test_top1_without_copies: On the test clips that no network was trained on or chosen by;
-            None where that is all of them, or none.
+        name: Its name.
+        members: Number of networks.
+        val_top1: Top-1 on validation, a share of 1.
+        test_top1: Top-1 on test.
+        interval: 95 % interval of the top-1 on test, by bootstrap over clips.
+        test_top1_without_copies: Top-1 on the test clips that no network was trained on or
+            selected by. None where that is all of them, or none.
     """
 
     name: str
@@ -52,117 +52,120 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What was selected, and what it is worth.
+    """A selected ensemble, and all that it was selected from.
 
     Attributes:
-        candidates: What it was selected from.
-        rejected: What was left out before.
-        temperatures: (S,) of the candidates, fitted on val.
-        weights: (S,) of the logarithms of their probabilities, of sum 1.
-        temperature: Of their mixture, fitted on val too: what agrees may be surer than its parts.
+        candidates: Networks that it was selected from.
+        left_out: What could not be a candidate.
+        temperatures: (S,) temperatures of the candidates, fitted on validation.
+        weights: (S,) weights of the logarithms of their probabilities, of sum 1.
+        temperature: Temperature of their mixture, fitted on validation too: where members agree,
+            the mixture may be more certain than each of them.
     """
 
     candidates: tuple[Candidate, ...]
-    rejected: tuple[Rejected, ...]
+    left_out: tuple[LeftOut, ...]
     temperatures: tuple[float, ...]
-    weights: Shares
+    weights: Float64Array
     temperature: float = 1.0
 
     @cached_property
-    def logs(self) -> dict[str, Shares]:
-        """(S, N, K) logarithms of calibrated probabilities, on val and on test."""
+    def logs(self) -> dict[str, Float64Array]:
+        """(S, N, K) logarithms of calibrated probabilities, by split."""
         return {
-            part: log_probabilities(
-                [getattr(each, part) for each in self.candidates], self.temperatures
+            split: log_probabilities(
+                [each.scores(split) for each in self.candidates], self.temperatures
             )
-            for part in SPLITS
+            for split in SPLITS
         }
 
     @cached_property
-    def tested(self) -> ScoreTable:
-        """The clips of test, in the order of all that is said of them here."""
+    def test_clips(self) -> ScoreTable:
+        """The test clips, in the order of all results on test."""
         return fuse([each.test for each in self.candidates])
 
     @property
     def members(self) -> list[int]:
-        """The candidates that count, the heaviest first."""
+        """Indices of the candidates with a weight, the heaviest first."""
         order = np.argsort(-self.weights, kind="stable")
         return [int(at) for at in order if self.weights[at]]
 
     @property
-    def best(self) -> int:
-        """The candidate that is best alone, on val."""
+    def best_single(self) -> int:
+        """Index of the candidate that is best on validation."""
         return int(np.argmax([top1(each.val) for each in self.candidates]))
 
-    def labels(self, part: str) -> NDArray[np.int64]:
-        table: ScoreTable = getattr(self.candidates[0], part)
-        return table.labels
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Return (N,) true classes."""
+        return self.candidates[0].scores(split).labels
 
-    def mixed(self, part: str, weights: Shares | None = None) -> Shares:
-        """(N, K) probabilities of a mixture of the candidates; None: the ensemble's, calibrated."""
-        given = self.weights if weights is None else weights / weights.sum()
-        warmth = self.temperature if weights is None else 1.0
-        mixture: Shares = softmax(np.tensordot(given, self.logs[part], 1) / warmth, axis=1)
-        return mixture
+    def mixture(self, split: str, weights: Float64Array | None = None) -> Float64Array:
+        """Return (N, K) probabilities of a mixture of candidates. None: the ensemble's."""
+        shares = self.weights if weights is None else weights / weights.sum()
+        temperature = self.temperature if weights is None else 1.0
+        logs = np.tensordot(shares, self.logs[split], 1)
+        probabilities: Float64Array = softmax(logs / temperature, axis=1)
+        return probabilities
 
-    def right(self, part: str, weights: Shares | None = None) -> NDArray[np.bool_]:
-        """(N,) which clips a mixture has right."""
-        found: NDArray[np.bool_] = self.mixed(part, weights).argmax(1) == self.labels(part)
-        return found
+    def is_right(self, split: str, weights: Float64Array | None = None) -> NDArray[np.bool_]:
+        """Return (N,) which clips a mixture classifies correctly."""
+        correct: NDArray[np.bool_] = self.mixture(split, weights).argmax(1) == self.labels(split)
+        return correct
 
-    def alone(self, at: int) -> Shares:
-        """All weight on one candidate."""
-        only = np.zeros(len(self.candidates))
-        only[at] = 1.0
-        return only
+    def only(self, candidate: int) -> Float64Array:
+        """Return (S,) weights of one candidate alone."""
+        weights = np.zeros(len(self.candidates))
+        weights[candidate] = 1.0
+        return weights
 
-    def against_best(self) -> Paired:
-        """The ensemble and the best single network on the clips of test."""
-        return mcnemar(self.right("test"), self.right("test", self.alone(self.best)))
+    def against_best_single(self) -> Paired:
+        """Compare the ensemble with the best single network on test."""
+        single = self.is_right("test", self.only(self.best_single))
+        return mcnemar(self.is_right("test"), single)
 
     @cached_property
     def leaderboard(self) -> list[Entry]:
-        """The ensemble, what it has to beat, and every candidate alone."""
-        everyone = np.ones(len(self.candidates))
-        rows = [
-            self._mixture(ENSEMBLE, self.weights),
-            self._mixture(f"{BEST}: {self.candidates[self.best].name}", self.alone(self.best)),
-            self._mixture(EQUAL, everyone),
-            *self._of_streams(),
+        """The ensemble, what it is compared with, and every candidate."""
+        best = self.best_single
+        compared = [
+            self._mixture_entry(ENSEMBLE, self.weights),
+            self._mixture_entry(f"{BEST_SINGLE}: {self.candidates[best].name}", self.only(best)),
+            self._mixture_entry(EQUAL, np.ones(len(self.candidates))),
+            *self._stream_entries(),
         ]
-        singles = [self._mixture(c.name, self.alone(at)) for at, c in enumerate(self.candidates)]
-        return rows + sorted(singles, key=lambda entry: -entry.val_top1)
+        singles = [
+            self._mixture_entry(each.name, self.only(at)) for at, each in enumerate(self.candidates)
+        ]
+        return compared + sorted(singles, key=lambda entry: -entry.val_top1)
 
     def growing(self) -> list[tuple[float, float]]:
-        """Top-1 on val and test of the heaviest member, of the two heaviest, and so on."""
-        return [
-            (float(self.right("val", some).mean()), float(self.right("test", some).mean()))
-            for some in (self._heaviest(count) for count in range(1, len(self.members) + 1))
-        ]
+        """Return top-1 on val and test of the heaviest member, of the two heaviest, and so on."""
+        accuracies = []
+        for count in range(1, len(self.members) + 1):
+            weights = np.zeros(len(self.weights))
+            weights[self.members[:count]] = self.weights[self.members[:count]]
+            val, test = (self.is_right(split, weights).mean() for split in SPLITS)
+            accuracies.append((float(val), float(test)))
+        return accuracies
 
-    def _heaviest(self, count: int) -> Shares:
-        kept = np.zeros(len(self.weights))
-        kept[self.members[:count]] = self.weights[self.members[:count]]
-        return kept
-
-    def _mixture(self, name: str, weights: Shares) -> Entry:
-        right = self.right("test", weights)
+    def _mixture_entry(self, name: str, weights: Float64Array) -> Entry:
+        correct = self.is_right("test", weights)
         return Entry(
             name,
             int((weights > 0).sum()),
-            float(self.right("val", weights).mean()),
-            float(right.mean()),
-            interval(right),
-            share_without_copies(self.tested, right),
+            float(self.is_right("val", weights).mean()),
+            float(correct.mean()),
+            interval(correct),
+            share_without_copies(self.test_clips, correct),
         )
 
-    def _of_streams(self) -> list[Entry]:
-        """The best run's four streams, and the best four with the video that they guided."""
+    def _stream_entries(self) -> list[Entry]:
+        """Return the best run's four streams, and the best four with the video they guided."""
         by_run: dict[str, dict[str, Candidate]] = {}
         for each in self.candidates:
             by_run.setdefault(each.run, {})[each.member] = each
         fours = {
-            run: [members[m] for m in MODALITIES]
+            run: [members[modality] for modality in MODALITIES]
             for run, members in by_run.items()
             if members.keys() >= set(MODALITIES)
         }
@@ -172,29 +175,25 @@ class Ensemble:
             if VIDEO in members and members[VIDEO].guide in fours
         }
         entries = []
-        for what, sets in (("4 streams", fours), ("4 streams and video", fives)):
-            found = [self._equal(f"best {what}: {run}", networks) for run, networks in sets.items()]
-            entries += sorted(found, key=lambda entry: -entry.val_top1)[:1]
+        for kind, sets in (("4 streams", fours), ("4 streams and video", fives)):
+            rows = [_equal_entry(f"best {kind}: {run}", networks) for run, networks in sets.items()]
+            entries += sorted(rows, key=lambda entry: -entry.val_top1)[:1]
         return entries
 
-    def _equal(self, name: str, networks: Sequence[Candidate]) -> Entry:
-        """As the field fuses: the sum of the logits."""
-        val, test = (fuse([getattr(n, part) for n in networks]) for part in SPLITS)
-        found = right(test)
-        return Entry(
-            name,
-            len(networks),
-            top1(val),
-            top1(test),
-            interval(found),
-            top1_without_copies(test),
-        )
+
+def _equal_entry(name: str, networks: Sequence[Candidate]) -> Entry:
+    """Return the entry of a sum of logits, by which the field fuses streams."""
+    val, test = (fuse([each.scores(split) for each in networks]) for split in SPLITS)
+    correct = right(test)
+    return Entry(
+        name, len(networks), top1(val), top1(test), interval(correct), top1_without_copies(test)
+    )
 
 
 def make_ensemble(
-    candidates: Sequence[Candidate], rejected: Sequence[Rejected], config: SelectionConfig
+    candidates: Sequence[Candidate], left_out: Sequence[LeftOut], config: SelectionConfig
 ) -> Ensemble:
-    """Calibrates and selects, on val alone.
+    """Calibrate candidates and select an ensemble, on validation only.
 
     Raises InputError where the candidates do not belong together.
     """
@@ -202,7 +201,7 @@ def make_ensemble(
     temperatures = tuple(fit_temperature(val) for val in vals)
     logs_snk = log_probabilities(vals, temperatures)
     weights = select(logs_snk, vals[0].labels, config)
-    mixed = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
+    mixture = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
     return Ensemble(
-        tuple(candidates), tuple(rejected), temperatures, weights, fit_temperature(mixed)
+        tuple(candidates), tuple(left_out), temperatures, weights, fit_temperature(mixture)
     )

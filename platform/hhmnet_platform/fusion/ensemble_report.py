@@ -1,4 +1,4 @@
-"""An ensemble as a page that stands alone, and as a table in the terminal."""
+"""The report of an ensemble: one page of HTML with its figures inside."""
 
 import base64
 from collections.abc import Sequence
@@ -8,13 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from rich.console import Console
-from rich.table import Table
 
 from hhmnet_core.fusion.compare import disagreement, reliability, worst_confusions
 from hhmnet_platform.figures.run import to_png
-from hhmnet_platform.fusion.ensemble import Ensemble, Entry
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+from hhmnet_platform.fusion.ensemble import Ensemble
+from hhmnet_platform.fusion.ensemble_result import (
+    EnsembleResult,
+    leaderboard_cells,
+    leaderboard_headings,
+)
+from hhmnet_platform.labels import copies_note, percent
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; margin: 2rem auto;
@@ -28,105 +31,75 @@ img { max-width: 100%; } .note { color: #566473; } code { background: #f2f4f7; p
 """
 
 
-def page_of(ensemble: Ensemble, name: str, experiment: str) -> str:
-    """The page, HTML with its figures inside."""
-    board = ensemble.leaderboard
-    ours, single = board[0], board[1]
-    paired = ensemble.against_best()
-    counts = ensemble.candidates[0].val, ensemble.candidates[0].test
-    note = copies_note(len(ensemble.tested.copies))
-    verdict = "hardly chance" if paired.p_value < 0.05 else "possibly chance"
-    parts = [
+def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
+    """Return a page of HTML with its figures inside."""
+    members = [
+        (
+            ensemble.candidates[at].name,
+            f"{ensemble.weights[at]:.3f}",
+            f"{ensemble.temperatures[at]:.2f}",
+            percent(float(ensemble.is_right("val", ensemble.only(at)).mean())),
+            percent(float(ensemble.is_right("test", ensemble.only(at)).mean())),
+        )
+        for at in ensemble.members
+    ]
+    confusions = [
+        (f"{true}, predicted as {predicted}", clips, f"{share:.0%}")
+        for true, predicted, clips, share in _confusions(ensemble)
+    ]
+    left_out = [(each.name, each.reason) for each in result.rejected]
+    sections = [
         f"<h1>{escape(name)}</h1>",
-        f"<p>{len(ensemble.members)} of {len(ensemble.candidates)} networks of "
-        f"<code>{escape(experiment)}</code>, selected on {len(counts[0])} clips of val. On "
-        f"{len(counts[1])} clips of test it has <b>{ours.test_top1:.1%}</b> "
-        f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), the best single network "
-        f"{single.test_top1:.1%}. It has {paired.gained} clips right that the best single network "
-        f"has wrong, and {paired.lost} wrong that it has right: {verdict} "
-        f"(McNemar's exact test, p = {paired.p_value:.2g}).</p>",
-        "<p class=note>All was chosen on val: temperatures, weights, and which network is the best "
-        "single one. Nothing was chosen by test. Intervals are 95 %, by bootstrap over "
-        "clips; they do not cover other seeds or subjects.</p>",
-        *([f"<p class=note>{note}. The last column leaves them out.</p>"] if note else []),
+        *_summary(ensemble, result),
         "<h2>Leaderboard</h2>",
-        _table(_heads(ensemble), [_cells(ensemble, e) for e in board], first_is_ours=True),
+        _table(
+            leaderboard_headings(result),
+            [leaderboard_cells(result, entry) for entry in result.leaderboard],
+            highlight_first=True,
+        ),
         "<h2>Members</h2>",
-        _table(
-            ("network", "weight", "temperature", "val top-1", "test top-1"),
-            [
-                (
-                    ensemble.candidates[at].name,
-                    f"{ensemble.weights[at]:.3f}",
-                    f"{ensemble.temperatures[at]:.2f}",
-                    f"{ensemble.right('val', ensemble.alone(at)).mean():.1%}",
-                    f"{ensemble.right('test', ensemble.alone(at)).mean():.1%}",
-                )
-                for at in ensemble.members
-            ],
-        ),
-        "<h2>As members are added, the heaviest first</h2>",
+        _table(("network", "weight", "temperature", "val top-1", "test top-1"), members),
+        "<h2>Accuracy by number of members, the heaviest first</h2>",
         _picture(_growing(ensemble), "accuracy over the number of members"),
-        "<h2>By class</h2>",
+        "<h2>Accuracy by class</h2>",
         _picture(_classes(ensemble), "accuracy of each class"),
-        "<h2>How differently the members decide</h2>",
+        "<h2>Disagreement between members</h2>",
         _picture(_diversity(ensemble), "share of clips on which two networks disagree"),
-        "<h2>Is it as sure as it is right?</h2>",
+        "<h2>Calibration</h2>",
         _picture(_reliability(ensemble), "reliability diagram"),
-        "<h2>What it still confuses</h2>",
-        _table(
-            ("class", "clips", "of the class"),
-            [
-                (f"{true}, taken for {said}", n, f"{share:.0%}")
-                for true, said, n, share in _confusions(ensemble)
-            ],
-        ),
+        "<h2>Most frequent confusions</h2>",
+        _table(("class", "clips", "of the class"), confusions),
         "<h2>Left out</h2>",
-        _table(("what", "why"), [(each.name, each.reason) for each in ensemble.rejected])
-        if ensemble.rejected
-        else "<p>Nothing.</p>",
-    ]  # fmt: skip
+        _table(("name", "reason"), left_out) if left_out else "<p>Nothing.</p>",
+    ]
     head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{_STYLE}</style>'
-    body = "\n".join(parts)
+    body = "\n".join(sections)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def print_ensemble(ensemble: Ensemble, name: str) -> None:
-    """The heads of the page, in the terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    table = Table(title=name, caption=copies_note(len(ensemble.tested.copies)))
-    for at, head in enumerate(_heads(ensemble)):
-        # Where the terminal is narrow, names fold and are not cut off.
-        table.add_column(head, justify="right" if at else "left", overflow="fold")
-    compared = len(ensemble.leaderboard) - len(ensemble.candidates)
-    for at, entry in enumerate(ensemble.leaderboard[:compared]):
-        table.add_row(*_cells(ensemble, entry), style="bold" if not at else None)
-    console.print(table)
-    paired = ensemble.against_best()
-    console.print(
-        f"Against the best single network: {paired.gained} clips gained, {paired.lost} lost, "
-        f"p = {paired.p_value:.2g}"
-    )
-    for each in ensemble.rejected:
-        console.print(f"left out: {each.name} {each.reason}", markup=False)
-
-
-def _heads(ensemble: Ensemble) -> list[str]:
-    """Of the leaderboard."""
-    heads = ["", "networks", "val top-1", "test top-1", "95 % of test"]
-    return heads + ([WITHOUT_COPIES_HEADING] if ensemble.tested.copies else [])
-
-
-def _cells(ensemble: Ensemble, entry: Entry) -> list[str]:
-    low, high = entry.interval
-    shares = [f"{entry.val_top1:.1%}", f"{entry.test_top1:.1%}", f"{low:.1%} to {high:.1%}"]
-    if ensemble.tested.copies:
-        shares.append(percent(entry.test_top1_without_copies))
-    return [entry.name, str(entry.members), *shares]
+def _summary(ensemble: Ensemble, result: EnsembleResult) -> list[str]:
+    """Return the paragraphs below the title."""
+    ours, single = result.leaderboard[:2]
+    paired, note = result.against_best_single, copies_note(result.copies)
+    paragraphs = [
+        f"<p>{len(result.members)} of {len(ensemble.candidates)} networks of "
+        f"<code>{escape(result.experiment)}</code>, selected on {result.clips['val']} clips of "
+        f"val. On {result.clips['test']} clips of test it has <b>{ours.test_top1:.1%}</b> "
+        f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), the best single network "
+        f"{single.test_top1:.1%}. It classifies {paired.gained} clips correctly that the best "
+        f"single network does not, and misses {paired.lost} that it does not miss. McNemar's "
+        f"exact test: p = {paired.p_value:.2g}.</p>",
+        "<p class=note>Temperatures, weights and the best single network were selected on val, "
+        "nothing on test. Intervals are 95 %, by bootstrap over clips; they do not cover other "
+        "seeds or subjects.</p>",
+    ]
+    if note:
+        paragraphs.append(f"<p class=note>{note}. The last column leaves them out.</p>")
+    return paragraphs
 
 
 def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[object]], first_is_ours: bool = False
+    heads: Sequence[str], rows: Sequence[Sequence[object]], highlight_first: bool = False
 ) -> str:
     def cell(value: object, at: int, kind: str) -> str:
         aligned = ' class="n"' if at else ""
@@ -134,7 +107,7 @@ def _table(
 
     lines = ["".join(cell(head, at, "th") for at, head in enumerate(heads))]
     lines += ["".join(cell(value, at, "td") for at, value in enumerate(row)) for row in rows]
-    kinds = ["", ' class="ours"' if first_is_ours else "", *[""] * len(lines)]
+    kinds = ["", ' class="ours"' if highlight_first else "", *[""] * len(lines)]
     shown = [f"<tr{kind}>{line}</tr>" for kind, line in zip(kinds, lines, strict=False)]
     return "<table>\n" + "\n".join(shown) + "\n</table>"
 
@@ -149,10 +122,10 @@ def _growing(ensemble: Ensemble) -> Figure:
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axis: Axes = figure.subplots()
     counts = range(1, len(val) + 1)
-    axis.plot(counts, val, "o--", color="#7f8c99", label="val, which chose")
+    axis.plot(counts, val, "o--", color="#7f8c99", label="val, used for selection")
     axis.plot(counts, test, "o-", color="#1f5fbf", label="test")
     axis.axhline(
-        float(ensemble.right("test", ensemble.alone(ensemble.best)).mean()),
+        float(ensemble.is_right("test", ensemble.only(ensemble.best_single)).mean()),
         color="#1f5fbf", linestyle=":", label="best single, test",
     )  # fmt: skip
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -165,10 +138,10 @@ def _growing(ensemble: Ensemble) -> Figure:
 def _classes(ensemble: Ensemble) -> Figure:
     names = ensemble.candidates[0].test.class_names
     labels = ensemble.labels("test")
-    ours = ensemble.right("test")
-    single = ensemble.right("test", ensemble.alone(ensemble.best))
-    there = [k for k in range(len(names)) if (labels == k).any()]
-    pairs = [(names[k], single[labels == k].mean(), ours[labels == k].mean()) for k in there]
+    ours = ensemble.is_right("test")
+    single = ensemble.is_right("test", ensemble.only(ensemble.best_single))
+    present = [k for k in range(len(names)) if (labels == k).any()]
+    pairs = [(names[k], single[labels == k].mean(), ours[labels == k].mean()) for k in present]
     pairs.sort(key=lambda pair: pair[1] - pair[2])
     figure = Figure(figsize=(8, max(3.0, 0.2 * len(pairs) + 1.4)), layout="constrained")
     axis: Axes = figure.subplots()
@@ -187,8 +160,8 @@ def _classes(ensemble: Ensemble) -> Figure:
 
 def _diversity(ensemble: Ensemble) -> Figure:
     members = ensemble.members[:20]
-    said = ensemble.logs["test"][members].argmax(2)
-    shares = 100 * disagreement(said)
+    predictions_sn = ensemble.logs["test"][members].argmax(2)
+    shares = 100 * disagreement(predictions_sn)
     names = [ensemble.candidates[at].name.rpartition("-")[2] for at in members]
     side = max(4.0, 0.42 * len(members) + 2.5)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
@@ -202,7 +175,7 @@ def _diversity(ensemble: Ensemble) -> Figure:
         )  # fmt: skip
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(names)), names, fontsize=8)
-    figure.colorbar(image, shrink=0.7, label="% of test clips called differently")
+    figure.colorbar(image, shrink=0.7, label="% of test clips with different predictions")
     return figure
 
 
@@ -211,18 +184,18 @@ def _reliability(ensemble: Ensemble) -> Figure:
     axes: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     for axis, (name, weights) in zip(
         axes,
-        (("ensemble", None), ("best single", ensemble.alone(ensemble.best))),
+        (("ensemble", None), ("best single", ensemble.only(ensemble.best_single))),
         strict=True,
     ):
-        found = reliability(ensemble.mixed("test", weights), ensemble.labels("test"))
-        axis.plot([0, 1], [0, 1], ":", color="grey", label="as sure as right")
-        there = found.clips > 0
+        bins = reliability(ensemble.mixture("test", weights), ensemble.labels("test"))
+        axis.plot([0, 1], [0, 1], ":", color="grey", label="perfect calibration")
+        filled = bins.clips > 0
         axis.scatter(
-            found.confidence[there], found.accuracy[there], s=8 + 3 * found.clips[there] ** 0.5 * 4,
-            color="#1f5fbf", alpha=0.75, label="a bin, as large as its clips",
+            bins.confidence[filled], bins.accuracy[filled], s=8 + 3 * bins.clips[filled] ** 0.5 * 4,
+            color="#1f5fbf", alpha=0.75, label="bins, sized by their number of clips",
         )  # fmt: skip
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
-        axis.set_title(f"{name}: calibration error {found.error:.1%}")
+        axis.set_title(f"{name}: calibration error {bins.error:.1%}")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("accuracy")
     axes[0].legend(loc="upper left", fontsize=8)
@@ -232,5 +205,5 @@ def _reliability(ensemble: Ensemble) -> Figure:
 def _confusions(ensemble: Ensemble) -> list[tuple[str, str, int, float]]:
     names = ensemble.candidates[0].test.class_names
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(counts, (ensemble.labels("test"), ensemble.mixed("test").argmax(1)), 1)
+    np.add.at(counts, (ensemble.labels("test"), ensemble.mixture("test").argmax(1)), 1)
     return worst_confusions(counts, names)

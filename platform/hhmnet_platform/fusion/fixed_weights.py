@@ -1,4 +1,4 @@
-"""Finished runs fused by weights that nothing chose, whatever the runs were selected by."""
+"""Fusing finished runs with fixed weights, with or without a validation split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,16 +15,17 @@ from hhmnet_platform.members import VIDEO
 from hhmnet_platform.storage.finished_run import finished_runs
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 
-Networks = Mapping[tuple[str, str], ScoreTable]
+Networks = Mapping[tuple[str, str], ScoreTable]  # test tables by run and member
 
 
 @dataclass
 class FixedFusion:
-    """Runs to fuse.
+    """Runs to fuse with fixed weights.
 
     Attributes:
-        runs: Finished runs of the workspace; all that they trained is fused.
-        workspace: Folder or URI that holds them; $HHMNET_WORKSPACE if set.
+        runs: Names of finished runs in the workspace, such as '[a,b]'. All their networks are
+            fused.
+        workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
     """
 
     runs: list[str] = field(default_factory=list)
@@ -32,7 +33,7 @@ class FixedFusion:
 
 
 def run_fixed_fusion(job: FixedFusion) -> None:
-    """Prints what each network and each fixed fusion has on test; writes nothing.
+    """Print the test accuracy of each network and of each fixed fusion. Writes nothing.
 
     Raises InputError for anything the user can cause.
     """
@@ -42,45 +43,49 @@ def run_fixed_fusion(job: FixedFusion) -> None:
         for run in finished_runs(workspace, job.runs)
         for member in run.networks
     }
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(fixed_table(networks))
+    Console(highlight=False, soft_wrap=True).print(fixed_table(networks))
 
 
 def fixed_table(networks: Networks) -> Table:
-    """Each network alone, each run, and all of them fused, on the test clips that all have.
+    """Return a table of each network, each run, and all of them fused, on their shared test clips.
 
     Raises InputError where they are not of the same data.
     """
-    films = [table for (_, member), table in networks.items() if member == VIDEO]
+    video = [table for (_, member), table in networks.items() if member == VIDEO]
     most = max(map(len, networks.values()))
-    if films:  # which have no scores of clips without a video; any other difference is refused
-        filmed = shared(films)[0]
+    if video:  # clips without video have no scores of it; any other difference is refused
+        filmed = shared(video)[0]
         networks = {each: shared([filmed, table])[1] for each, table in networks.items()}
-    everything = fuse(list(networks.values()))
-    copies = len(everything.copies)
-    table = Table(title=f"fusions by fixed weights, {len(everything)} clips of test")
-    notes = [copies_note(copies), not_filmed_note(most - len(everything))]
+    fusions = _fixed_fusions(networks, has_video=bool(video))
+    fused = fuse(list(networks.values()))
+    copies = len(fused.copies)
+    table = Table(title=f"fusions by fixed weights, {len(fused)} clips of test")
+    notes = [copies_note(copies), not_filmed_note(most - len(fused))]
     table.caption = "\n".join(filter(None, notes)) or None
     table.add_column("", overflow="fold")
     for name in ("test top-1", "95 %", *([WITHOUT_COPIES_HEADING] if copies else [])):
         table.add_column(name, justify="right")
+    rows = {"/".join(network): scores for network, scores in networks.items()} | fusions
+    for at, (name, scores) in enumerate(rows.items(), start=1):
+        low, high = interval(right(scores))
+        cells = [percent(top1(scores)), f"{low:.1%} to {high:.1%}"]
+        without = [percent(top1_without_copies(scores))] if copies else []
+        table.add_row(name, *cells, *without, end_section=at == len(networks))
+    return table
 
-    def add(name: str, fused: ScoreTable, last: bool = False) -> None:
-        low, high = interval(right(fused))
-        cells = [percent(top1(fused)), f"{low:.1%} to {high:.1%}"]
-        without = [percent(top1_without_copies(fused))] if copies else []
-        table.add_row(name, *cells, *without, end_section=last)
 
-    *_, final = networks
-    for network, scores in networks.items():
-        add("/".join(network), scores, network == final)
+def _fixed_fusions(networks: Networks, has_video: bool) -> dict[str, ScoreTable]:
+    """Return the fusions by name: of each run, where there are several, and of all networks."""
     runs = list(dict.fromkeys(run for run, _ in networks))
+    tables = list(networks.values())
+    prefix = "all, " if len(runs) > 1 else ""
+    fusions = {}
     for run in runs if len(runs) > 1 else ():
-        add(f"{run}, equal", fuse([scores for (of, _), scores in networks.items() if of == run]))
-    add(f"all, {EQUAL}" if len(runs) > 1 else EQUAL, everything)
-    if not films:
+        own = [table for (run_of, _), table in networks.items() if run_of == run]
+        fusions[f"{run}, equal"] = fuse(own)
+    fusions[f"{prefix}{EQUAL}"] = fuse(tables)
+    if not has_video:
         for name, weights in FIELD.items():
             by_member = dict(zip(MODALITIES, weights, strict=True))
-            fused = fuse(list(networks.values()), [by_member[member] for _, member in networks])
-            add(f"all, {name}" if len(runs) > 1 else name, fused)
-    return table
+            fusions[f"{prefix}{name}"] = fuse(tables, [by_member[m] for _, m in networks])
+    return fusions

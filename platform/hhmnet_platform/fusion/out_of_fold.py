@@ -1,8 +1,8 @@
-"""Scores out of fold: what networks say of every training clip, by twins that had not seen it.
+"""Scores out of fold: scores of every training clip by networks that were not trained on it.
 
-For data too small to set a val part aside. A run that was trained on all training clips gets K
-twins of its own config, each trained without one fold of the subjects; what the twins say of the
-clips that they have not seen is what weights are fitted on, and the run itself is what they are of.
+For data too small to hold a validation split out. A run that was trained on all training clips is
+trained again K times, each time without one fold of the subjects; weights are fitted on the scores
+of the clips that were left out, and applied to the run itself.
 """
 
 from collections.abc import Sequence
@@ -26,23 +26,23 @@ FEWEST, MOST = 2, 100
 
 
 def check_folds(folds: int | None) -> None:
-    """Raises InputError for a number of folds that there cannot be."""
+    """Raise InputError for an impossible number of folds."""
     if folds is not None and not FEWEST <= folds <= MOST:
         raise InputError(f"folds must be {FEWEST} to {MOST}, but is {folds}.")
 
 
-def out_of_fold(
+def out_of_fold_candidates(
     workspace: Workspace, names: Sequence[str], folds: int, tracking_uri: str
 ) -> list[Candidate]:
-    """What finished runs have trained, scored on test by themselves and on val by their twins.
+    """Return the networks of runs, with their own scores on test, and scores out of fold as val.
 
-    Twins that are not there yet are trained, and go on where they stopped.
+    Runs of folds that do not exist yet are trained, or resumed.
 
     Args:
-        workspace: Where the runs are, and their twins go.
-        names: Of finished runs of selection literature.
-        folds: K, of the training subjects.
-        tracking_uri: Of MLflow; "" for the database in the workspace.
+        workspace: Workspace of the runs and of the runs of their folds.
+        names: Finished runs of selection literature.
+        folds: K, number of folds of the training subjects.
+        tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
     Raises InputError where a run was not trained on all training clips, or cannot be folded.
     """
@@ -71,7 +71,7 @@ def out_of_fold(
 def _train_folds(
     workspace: Workspace, runs: Sequence[FinishedRun], folds: int, tracking_uri: str
 ) -> dict[str, list[RunFolder]]:
-    """Train each run and its guide without each fold; the runs of the folds, by run."""
+    """Train each run and its guide without each fold; return the runs of the folds, by run."""
     guides = [FinishedRun.read(workspace.run(run.guide)) for run in runs if run.guide]
     needed = list({run.name: run for run in [*guides, *runs]}.values())
     order = sorted(needed, key=lambda run: bool(run.guide))  # those that guide first

@@ -1,16 +1,15 @@
-"""Fusion weights searched on val: Optuna studies side by side under Ray Tune, and what they earned.
+"""Searching fusion weights on validation: Optuna studies side by side under Ray Tune.
 
-Each trial is a whole study of its own seed over score tables in the object store: a weighting takes
-milliseconds, a process for each would take seconds. Beside what is found stand equal weights, the
-field's, and the convex fit, so that one sees whether the search was worth it.
+Each trial is a whole study with its own seed, on score tables in the object store: a weighting
+takes milliseconds, a process for each would take seconds. Equal weights, the field's and the convex
+fit stand beside the result, to show whether the search was worth it.
 """
 
 import hashlib
-import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,28 +18,34 @@ from rich.console import Console
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.fusion.scores import ScoreTable, fuse
+from hhmnet_core.fusion.scores import fuse
 from hhmnet_core.fusion.weighting import Weighting, simplex
 from hhmnet_core.fusion.weights import fit_weights
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
-from hhmnet_platform.fusion.candidates import Candidate, of_workspace, on_shared_clips
-from hhmnet_platform.fusion.out_of_fold import check_folds, out_of_fold
+from hhmnet_platform.fusion.candidates import (
+    Candidate,
+    candidates_of_workspace,
+    on_shared_clips,
+)
+from hhmnet_platform.fusion.fusion_result import (
+    FILE,
+    FusionResult,
+    SearchSettings,
+    format_fusion,
+    fusion_table,
+    parse_fusion,
+)
+from hhmnet_platform.fusion.out_of_fold import check_folds, out_of_fold_candidates
 from hhmnet_platform.fusion.weightings import (
     SEARCHED,
     Weights,
-    baselines,
+    baseline_fusions,
+    calibrated_fusion,
     calibrated_weights,
-    fusion_table,
-    judged,
 )
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import (
-    WITHOUT_COPIES_HEADING,
-    WITHOUT_COPIES_KEY,
-    WITHOUT_COPIES_METRIC,
-    percent,
-)
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, WITHOUT_COPIES_METRIC, percent
 from hhmnet_platform.storage.finished_run import FinishedRun, check_run_names
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
@@ -60,14 +65,17 @@ class FusionSearch:
     """A search for fusion weights.
 
     Attributes:
-        runs: Finished runs of the workspace; all that they trained is fused.
-        folds: K: the runs were trained on all training clips, and weights are fitted on what K
-            twins of each, trained without one fold of the subjects, say of that fold.
-        workspace: Folder or URI that holds them; $HHMNET_WORKSPACE if set.
-        trials: Studies, each of a seed of its own.
-        evaluations: Weightings that a study tries.
-        seed: Of the first study.
-        tracking_uri: Of MLflow, $MLFLOW_TRACKING_URI if set; empty: the workspace's database.
+        runs: Names of finished runs in the workspace, such as '[a,b]'. All their networks are
+            fused.
+        workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
+        trials: Number of studies, each with a seed of its own.
+        evaluations: Weightings that each study tries.
+        seed: Random seed of the first study.
+        tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
+            the workspace.
+        folds: Number of folds (2 or more) for runs that were trained on all training clips. Each
+            run is trained again without each fold of the subjects, and weights are searched on the
+            scores of the clips left out. Default: weights are searched on the validation split.
     """
 
     runs: list[str] = field(default_factory=list)
@@ -87,114 +95,83 @@ class FusionSearch:
                 raise InputError(f"{name} must be {least} to {most}, but is {getattr(self, name)}.")
 
 
-def run_search(job: FusionSearch) -> None:
-    """Searches, prints, and writes fusion.json and a run of MLflow; what is there is told again.
+def run_fusion_search(job: FusionSearch) -> None:
+    """Search, print, and write fusion.json and an MLflow run. A finished search is shown again.
 
     Raises InputError for anything the user can cause.
     """
     workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
-    if job.folds:
-        check_run_names(job.runs)
-        everyone = out_of_fold(workspace, job.runs, job.folds, job.tracking_uri)
-    else:
-        everyone = of_workspace(workspace, job.runs)
-    candidates, left_out = on_shared_clips(everyone)
+    candidates, left_out = on_shared_clips(_candidates(job, workspace))
     if len(candidates) < 2:
         raise InputError(
             f"There is nothing to weigh: {candidates[0].name} is one network. A phase-2 run holds "
-            "video alone: give its phase-1 run too."
+            "video only: give its phase-1 run too."
         )
-    result = FinishedRun.read(workspace.run(job.runs[0])).result
-    experiment = experiment_name(result.dataset, result.protocol, result.selection)
-    name = f"{result.dataset}-fusion-{short_hash(_asked(job, candidates))}"
-    place = folder(workspace.at(f"fusions/{name}"))
+    run = FinishedRun.read(workspace.run(job.runs[0])).result
+    experiment = experiment_name(run.dataset, run.protocol, run.selection)
+    name = f"{run.dataset}-fusion-{short_hash(_identity(job, candidates))}"
+    files = folder(workspace.at(f"fusions/{name}"))
     console = Console(highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
-    said = known(place, candidates)
-    page = said and find_finished_page(uri, experiment, name)
-    if page:
-        console.print(f"{name} is there already: nothing was searched.")
+    result = read_fusion(files, candidates)
+    page = find_finished_page(uri, experiment, name) if result else None
+    if result and page:
+        console.print(f"{name} exists already: nothing was searched.")
     else:
         check_can_track(uri)
-        said = _searched(job, candidates, console)
-        content = (json.dumps(said, indent=2) + "\n").encode()
-        place.write("fusion.json", content)
-        page = replace_derived_run(uri, _tracked(name, experiment, said, job, content))
-    console.print(fusion_table(said))
-    weights = ", ".join(f"{n} {w:.3f}" for n, w in said["fusions"][SEARCHED]["weights"].items())
+        result = _search(job, candidates, console)
+        content = format_fusion(result)
+        files.write(FILE, content)
+        page = replace_derived_run(uri, _derived_run(name, experiment, result, job, content))
+    console.print(fusion_table(result))
+    weights = ", ".join(f"{n} {w:.3f}" for n, w in result.searched.weights.items())
     console.print(f"Weights  {weights}")
-    console.print(f"Files    {place.uri}/fusion.json", markup=False)
+    console.print(f"Files    {files.uri}/{FILE}", markup=False)
     console.print(f"MLflow   {uri}, run {name}: {page}", markup=False)
 
 
-def _asked(job: FusionSearch, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """All that decides what is found, beside the scores."""
-    how = {key: getattr(job, key) for key in ("trials", "evaluations", "seed", "folds")}
-    return how | {"networks": sorted(each.name for each in candidates)}
+def read_fusion(files: Folder, candidates: Sequence[Candidate]) -> FusionResult | None:
+    """Return the result of an earlier search on the same scores. None where there is none."""
+    try:
+        result = parse_fusion(files.read(FILE), f"{files.uri}/{FILE}")
+    except (FileNotFoundError, InputError):
+        return None
+    return result if result.scores == scores_digest(candidates) else None
 
 
 def scores_digest(candidates: Sequence[Candidate]) -> str:
-    """Of all scores, and what copies they have: a run that is scored anew is searched anew."""
+    """Return the digest of all scores and copies: a run that is scored anew is searched anew."""
     digest = hashlib.sha256()
     for each in sorted(candidates, key=lambda candidate: candidate.name):
-        for part in SPLITS:
-            table: ScoreTable = getattr(each, part)
+        for split in SPLITS:
+            table = each.scores(split)
             digest.update(table.logits.tobytes())
             digest.update("".join(sorted(table.copies)).encode())
     return digest.hexdigest()
 
 
-def known(place: Folder, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """What was found before, of the same scores; {} for nothing."""
-    try:
-        said: dict[str, Any] = json.loads(place.read("fusion.json"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return said if said.get("scores") == scores_digest(candidates) else {}
+def search_weights(
+    candidates: Sequence[Candidate], job: FusionSearch, resources: Resources
+) -> Weights:
+    """Return the best weights of calibrated logits that any study finds on validation, of sum 1.
 
-
-def _searched(
-    job: FusionSearch, candidates: Sequence[Candidate], console: Console
-) -> dict[str, Any]:
-    """What fusion.json says."""
-    began = time.perf_counter()
-    with ray_session() as resources:
-        started = time.perf_counter()
-        found = search(candidates, job, resources)
-    ended = time.perf_counter()
-    tried, took = job.trials * job.evaluations, ended - started
-    console.print(f"{tried} weightings in {took:.1f} s, after {started - began:.1f} s for Ray")
-    fusions = {**baselines(candidates), SEARCHED: judged(candidates, found)}
-    return {
-        "search": asdict(job),
-        "digest": candidates[0].val.digest,
-        "scores": scores_digest(candidates),
-        "clips": {part: len(getattr(candidates[0], part)) for part in SPLITS},
-        "copies": len(fuse([each.test for each in candidates]).copies),
-        "fusions": {title: asdict(fusion) for title, fusion in fusions.items()},
-    }
-
-
-def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resources) -> Weights:
-    """The best weights of calibrated logits that any study finds on val, of sum 1.
-
-    Among equally good ones the nearest to the convex fit: val has many ties, and test does not
-    share their edges.
+    Among equally good ones the nearest to the convex fit wins: validation has many ties, and test
+    does not share their edges.
     """
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one ignores verbose=0
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output ignores verbose=0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune
 
     weighting = Weighting([each.val for each in candidates])
     convex = calibrated_weights(fit_weights([each.val for each in candidates]).weights, weighting)
-    points = [np.full(len(candidates), 1 / len(candidates)), convex, *np.eye(len(candidates))]
+    starts = [np.full(len(candidates), 1 / len(candidates)), convex, *np.eye(len(candidates))]
     seeds = list(range(job.seed, job.seed + job.trials))
-    given = ray.put((weighting, points, convex, job.evaluations))
+    shared_inputs = ray.put((weighting, starts, convex, job.evaluations))
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, given=[given]), {"CPU": 1}),
+        tune.with_resources(tune.with_parameters(_trial, inputs=[shared_inputs]), {"CPU": 1}),
         param_space={"seed": tune.grid_search(seeds)},
         tune_config=tune.TuneConfig(max_concurrent_trials=max(1, min(resources.cpus, job.trials))),
         run_config=tune.RunConfig(
@@ -205,32 +182,24 @@ def search(candidates: Sequence[Candidate], job: FusionSearch, resources: Resour
     )
     results = tuner.fit()
     if results.errors:
-        raise SystemExit(f"error: a study failed: {' '.join(str(results.errors[0]).split())[:300]}")
+        reason = " ".join(str(results.errors[0]).split())[:300]
+        raise SystemExit(f"error: a study failed: {reason}")
     trials = [results[at].metrics or {} for at in range(len(results))]
     best = min(trials, key=lambda each: (-each["val_top1"], each["distance"], each["weights"]))
     return np.array(best["weights"])
 
 
-def _trial(config: dict[str, int], given: list[Any]) -> dict[str, Any]:
-    import ray
-
-    weighting, points, convex, evaluations = ray.get(given[0])
-    weights, value = study(weighting, points, convex, evaluations, config["seed"])
-    distance = float(np.abs(weights - convex).sum())
-    return {"weights": weights.tolist(), "val_top1": value, "distance": distance}
-
-
-def study(
-    weighting: Weighting, points: Sequence[Weights], nearest: Weights, evaluations: int, seed: int
+def run_study(
+    weighting: Weighting, starts: Sequence[Weights], nearest: Weights, evaluations: int, seed: int
 ) -> tuple[Weights, float]:
-    """The best weights that a study of Optuna's TPE finds, and their top-1.
+    """Return the best weights that a study of Optuna's TPE finds, and their top-1.
 
     Args:
-        weighting: What judges.
-        points: Weights to begin with.
-        nearest: Among equally good weights, the nearest to these.
-        evaluations: Weightings to try.
-        seed: Of the sampler.
+        weighting: Score tables on validation.
+        starts: (S,) weights to try first.
+        nearest: Among equally good weights, the nearest to these win.
+        evaluations: Number of weightings to try.
+        seed: Random seed of the sampler.
     """
     import optuna
 
@@ -244,43 +213,92 @@ def study(
         tried.append((-value, float(np.abs(weights - nearest).sum()), weights))
         return value
 
-    made = optuna.create_study(
+    study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=False)
     )
-    for point in points:
-        # `simplex` undone: shares exp(-w) have the weights w.
-        shares = np.clip(np.exp(-np.asarray(point)), 1e-12, 1 - 1e-12)
-        made.enqueue_trial(dict(zip(names, shares.tolist(), strict=True)))
-    made.optimize(objective, n_trials=evaluations)
+    for start in starts:
+        # The inverse of `simplex`: shares exp(-w) have the weights w.
+        shares = np.clip(np.exp(-np.asarray(start)), 1e-12, 1 - 1e-12)
+        study.enqueue_trial(dict(zip(names, shares.tolist(), strict=True)))
+    study.optimize(objective, n_trials=evaluations)
     value, _, weights = min(tried, key=lambda each: each[:2])
     return weights, -value
 
 
-def _tracked(
-    name: str, experiment: str, said: Mapping[str, Any], job: FusionSearch, content: bytes
-) -> DerivedRun:
-    fusions = said["fusions"]
-    best = fusions[SEARCHED]
-    novel = best[WITHOUT_COPIES_KEY]
-    heads = {"val_top1": "val", "test_top1": "test"} | (
-        {} if novel is None else {WITHOUT_COPIES_KEY: WITHOUT_COPIES_HEADING}
+def _candidates(job: FusionSearch, workspace: Workspace) -> list[Candidate]:
+    if not job.folds:
+        return candidates_of_workspace(workspace, job.runs)
+    check_run_names(job.runs)
+    return out_of_fold_candidates(workspace, job.runs, job.folds, job.tracking_uri)
+
+
+def _identity(job: FusionSearch, candidates: Sequence[Candidate]) -> dict[str, object]:
+    """Return all that decides the result beside the scores."""
+    return {
+        "trials": job.trials,
+        "evaluations": job.evaluations,
+        "seed": job.seed,
+        "folds": job.folds,
+        "networks": sorted(each.name for each in candidates),
+    }
+
+
+def _search(job: FusionSearch, candidates: Sequence[Candidate], console: Console) -> FusionResult:
+    began = time.perf_counter()
+    with ray_session() as resources:
+        started = time.perf_counter()
+        weights = search_weights(candidates, job, resources)
+    seconds, tried = time.perf_counter() - started, job.trials * job.evaluations
+    console.print(f"{tried} weightings in {seconds:.1f} s, after {started - began:.1f} s for Ray")
+    return FusionResult(
+        search=SearchSettings(**asdict(job)),
+        digest=candidates[0].val.digest,
+        scores=scores_digest(candidates),
+        clips={split: len(candidates[0].scores(split)) for split in SPLITS},
+        copies=len(fuse([each.test for each in candidates]).copies),
+        fusions={
+            **baseline_fusions(candidates),
+            SEARCHED: calibrated_fusion(candidates, weights),
+        },
     )
-    lines = [
-        " | ".join([title, *(percent(fusion[key]) for key in heads)])
-        for title, fusion in fusions.items()
-    ]
-    lines = [" | ".join(["weights", *heads.values()]), "|".join(["---"] * (1 + len(heads))), *lines]
-    table = "\n".join(f"| {line} |" for line in lines)
+
+
+def _trial(config: dict[str, int], inputs: list[Any]) -> dict[str, Any]:
+    """Run one study as a trial of Ray Tune, and return what it found."""
+    import ray
+
+    weighting, starts, convex, evaluations = ray.get(inputs[0])
+    weights, value = run_study(weighting, starts, convex, evaluations, config["seed"])
+    distance = float(np.abs(weights - convex).sum())
+    return {"weights": weights.tolist(), "val_top1": value, "distance": distance}
+
+
+def _derived_run(
+    name: str, experiment: str, result: FusionResult, job: FusionSearch, content: bytes
+) -> DerivedRun:
+    best = result.searched
+    novel = best.test_top1_without_copies
     on = "val" if not job.folds else f"val, out of {job.folds} folds of the training subjects"
     return DerivedRun(
         experiment=experiment,
         name=name,
-        tags={tags.PHASE: "fusion", tags.DATA_DIGEST: said["digest"]},
+        tags={tags.PHASE: "fusion", tags.DATA_DIGEST: result.digest},
         params={"trials": job.trials, "evaluations": job.evaluations, "seed": job.seed}
         | ({"folds": job.folds} if job.folds else {})
-        | {f"weight/{each}": f"{weight:.4f}" for each, weight in best["weights"].items()},
-        metrics={"best/val_top1": best["val_top1"], "test/top1": best["test_top1"]}
+        | {f"weight/{network}": f"{weight:.4f}" for network, weight in best.weights.items()},
+        metrics={"best/val_top1": best.val_top1, "test/top1": best.test_top1}
         | ({} if novel is None else {WITHOUT_COPIES_METRIC: novel}),
-        note=f"Fusion weights of {len(best['weights'])} networks, searched on {on}.\n\n{table}\n",
-        files={"fusion.json": content},
+        note=f"Fusion weights of {len(best.weights)} networks, searched on {on}.\n\n"
+        f"{_markdown_table(result)}\n",
+        files={FILE: content},
     )
+
+
+def _markdown_table(result: FusionResult) -> str:
+    has_copies = result.searched.test_top1_without_copies is not None
+    rows = [["weights", "val", "test", WITHOUT_COPIES_HEADING], ["---"] * 4]
+    for name, fusion in result.fusions.items():
+        shares = (fusion.val_top1, fusion.test_top1, fusion.test_top1_without_copies)
+        rows.append([name, *map(percent, shares)])
+    columns = 4 if has_copies else 3
+    return "\n".join(f"| {' | '.join(row[:columns])} |" for row in rows)

@@ -1,0 +1,113 @@
+"""The result of a search for fusion weights, its file fusion.json, and its table."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.fusion.weightings import SEARCHED, WeightedFusion
+from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+
+FILE = "fusion.json"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a search, as its file holds them.
+
+    Attributes:
+        runs: Names of the runs whose networks were fused.
+        workspace: Folder or URI of the workspace.
+        trials: Number of studies.
+        evaluations: Weightings tried by each study.
+        seed: Seed of the first study.
+        tracking_uri: MLflow tracking URI as it was given.
+        folds: Number of folds for scores out of fold. None: scores on validation.
+    """
+
+    runs: list[str]
+    workspace: str
+    trials: int
+    evaluations: int
+    seed: int
+    tracking_uri: str
+    folds: int | None = None
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """The result of a search for fusion weights.
+
+    Attributes:
+        search: Settings of the search.
+        digest: Digest of the data, sha256 in hex.
+        scores: Digest of all score tables.
+        clips: Number of clips by split.
+        copies: Number of test clips that copy a clip of training or validation.
+        fusions: Fusions by name, the searched one among them.
+    """
+
+    search: SearchSettings
+    digest: str
+    scores: str
+    clips: dict[str, int]
+    copies: int
+    fusions: dict[str, WeightedFusion]
+
+    @property
+    def searched(self) -> WeightedFusion:
+        return self.fusions[SEARCHED]
+
+
+def format_fusion(result: FusionResult) -> bytes:
+    """Return the content of fusion.json."""
+    return (json.dumps(asdict(result), indent=2) + "\n").encode()
+
+
+def parse_fusion(content: bytes, source: str) -> FusionResult:
+    """Read the content of a fusion.json of this or an earlier version.
+
+    Args:
+        content: The file's content.
+        source: The file's URI, for the error message.
+
+    Raises InputError where it is not JSON, or a field is missing or of the wrong kind.
+    """
+    try:
+        fields = json.loads(content)
+        return FusionResult(
+            search=SearchSettings(**fields["search"]),
+            digest=fields["digest"],
+            scores=fields["scores"],
+            clips=fields["clips"],
+            copies=fields["copies"],
+            fusions={
+                name: WeightedFusion(**{**fusion, "interval": tuple(fusion["interval"])})
+                for name, fusion in fields["fusions"].items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{source} cannot be read ({error!r}): delete that file, and give the search's command "
+            "again."
+        ) from error
+
+
+def fusion_table(result: FusionResult) -> Table:
+    """Return the table of all fusions, for the terminal."""
+    on = "val, out of fold," if result.search.folds else "val"
+    clips = result.clips
+    table = Table(title=f"fusions, {clips['val']} clips of {on} and {clips['test']} of test")
+    table.caption = copies_note(result.copies)
+    table.add_column("weights", overflow="fold")  # long names are not cut off
+    heads = ["val top-1", "test top-1", "95 %", *([WITHOUT_COPIES_HEADING] * bool(result.copies))]
+    for name in heads:
+        table.add_column(name, justify="right")
+    for name, fusion in result.fusions.items():
+        low, high = fusion.interval
+        cells = [percent(fusion.val_top1), percent(fusion.test_top1), f"{low:.1%} to {high:.1%}"]
+        if result.copies:
+            cells.append(percent(fusion.test_top1_without_copies))
+        table.add_row(name, *cells, style="bold" if name == SEARCHED else None)
+    return table
