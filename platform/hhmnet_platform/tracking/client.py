@@ -36,7 +36,17 @@ def open_for_reading(uri: str) -> Iterator["MlflowClient"]:
 @contextmanager
 def open_for_writing(uri: str) -> Iterator["MlflowClient"]:
     """Yield a client; no other driver writes meanwhile. Raises InputError where MLflow fails."""
-    with mlflow_errors(uri), exclusive(uri):
+    with mlflow_errors(uri), exclusive_client(uri) as client:
+        yield client
+
+
+@contextmanager
+def exclusive_client(uri: str) -> Iterator["MlflowClient"]:
+    """Yield a client as `open_for_writing` does, but raise MLflow's own errors."""
+    _set_quiet_defaults()
+    import mlflow  # noqa: F401  # before others are locked out: it takes seconds
+
+    with exclusive(uri):
         yield new_client(uri)
 
 

@@ -14,7 +14,7 @@ from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS, FUSION
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
-from hhmnet_platform.tracking.client import exclusive, new_client
+from hhmnet_platform.tracking.client import exclusive, exclusive_client
 from hhmnet_platform.tracking.experiments import ensure_experiment
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
@@ -46,8 +46,7 @@ class MlflowWriter:
 
         Raises InputError where MLflow holds another run of this name.
         """
-        with exclusive(self.run.uri):
-            client = new_client(self.run.uri)
+        with exclusive_client(self.run.uri) as client:
             name, artifacts = self.run.experiment, self.run.artifacts
             self.experiment_id = ensure_experiment(client, name, artifacts)
             known = self._find(client)
