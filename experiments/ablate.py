@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1.fitting import Phase1Config
-from hhmnet_platform.ablation.runner import show_ablation
-from hhmnet_platform.ablation.variants import PHASE1, of_phase1
+from hhmnet_platform.ablation.runner import print_ablation
+from hhmnet_platform.ablation.variants import PHASE1, phase1_ablation
 from hhmnet_platform.cli import parse_config, run_script
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     if not job.data.store:
         raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
-    show_ablation(of_phase1(config), config, job.variants, job.seeds, job.processes, job.out)
+    print_ablation(phase1_ablation(config), config, job.variants, job.seeds, job.processes, job.out)
 
 
 if __name__ == "__main__":

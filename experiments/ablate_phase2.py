@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.ablation.runner import show_ablation
-from hhmnet_platform.ablation.variants import PHASE2, of_phase2
+from hhmnet_platform.ablation.runner import print_ablation
+from hhmnet_platform.ablation.variants import PHASE2, phase2_ablation
 from hhmnet_platform.cli import parse_config, run_script
 
 
@@ -37,7 +37,9 @@ def main() -> None:
         if not value:
             raise InputError(f"--{name} is missing: expected a folder.")
     config = Phase2Config(**{name.name: getattr(job, name.name) for name in fields(Phase2Config)})
-    show_ablation(of_phase2(job.phase1), config, job.variants, job.seeds, job.processes, job.out)
+    print_ablation(
+        phase2_ablation(job.phase1), config, job.variants, job.seeds, job.processes, job.out
+    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,9 @@ runs.
 import sys
 
 from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.fusion.search_weights import FusionSearch
-from hhmnet_platform.fusion.search_weights import run_fusion_search
+from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
 from hhmnet_platform.search.config import Phase1Search, Phase2Search
-from hhmnet_platform.search.tune import run_search
+from hhmnet_platform.search.run import run_search
 
 
 def main() -> None:

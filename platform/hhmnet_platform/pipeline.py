@@ -11,14 +11,13 @@ from hhmnet_core.store.protocols import VAL
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.fusion.search_weights import FusionSearch
-from hhmnet_platform.fusion.search_weights import run_fusion_search
+from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
-from hhmnet_platform.search.tune import run_search
+from hhmnet_platform.search.run import run_search
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
 from hhmnet_platform.tracking import tags

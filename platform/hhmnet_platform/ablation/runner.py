@@ -1,8 +1,8 @@
-"""An ablation: a config, and what is left when one of its parts is taken away or exchanged.
+"""An ablation: a config trained whole, and with one component removed or exchanged at a time.
 
 Every variant is trained with every seed, each run in a process of its own on one thread, so that
-a machine's cores are all used and runs do not depend on each other. Finished runs are lines of a
-file; the same command goes on with what is missing.
+all cores are used and runs do not depend on each other. Finished runs are lines of a file; the same
+command continues with those that are missing.
 """
 
 import json
@@ -29,9 +29,15 @@ Changes = Mapping[str, Mapping[str, object]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Test top-1 of one run, by modality and fused, as shares of 1.
+    """Test top-1 of one run, as shares of 1.
 
-    Where test has copies of training clips, the fusion without them too.
+    Attributes:
+        variant: Name of the variant.
+        seed: Random seed of the run.
+        config: Identity of its config.
+        digest: Digest of the store, sha256 in hex.
+        top1: Top-1 by modality and of the fusion. Where test clips copy training clips, also of
+            the fusion without them.
     """
 
     variant: str
@@ -43,29 +49,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Subject(Generic[Config]):
-    """What is ablated.
+    """A phase to ablate.
 
     Attributes:
-        variants: By name, the fields of the config that differ, room by room; "all" has none.
-        compared: The column whose difference to "all" is shown.
-        said: All that decides a run's result, as JSON knows it.
-        train: Trains a run of a variant on this process; travels to another one.
+        variants: By name, the fields of the config that differ, by group. "all" has none.
+        compared: Column whose difference to "all" is shown.
+        identity: Returns all that decides the result of a run, as JSON values.
+        train: Trains a run of a variant in this process. It is pickled.
     """
 
     variants: Mapping[str, Changes]
     compared: str
-    said: Callable[[Config], dict[str, object]]
+    identity: Callable[[Config], dict[str, object]]
     train: Callable[[Config, str], Outcome]
 
     def variant(self, config: Config, name: str, seed: int) -> Config:
-        """The config of a variant. Raises InputError for an unknown one."""
+        """Return the config of a variant. Raises InputError for an unknown one."""
         if name not in self.variants:
             raise InputError(f"Unknown variant {name!r}; known are {', '.join(self.variants)}.")
-        rooms: dict[str, Any] = {
-            room: replace(getattr(config, room), **changes)
-            for room, changes in self.variants[name].items()
+        groups: dict[str, Any] = {
+            group: replace(getattr(config, group), **changes)
+            for group, changes in self.variants[name].items()
         }
-        return replace(config, seed=seed, **rooms)
+        return replace(config, seed=seed, **groups)
 
 
 def run_ablation(
@@ -76,7 +82,7 @@ def run_ablation(
     processes: int,
     file: Path,
 ) -> Iterator[Outcome]:
-    """Yields every run's outcome: first those that the file holds, then each as it ends.
+    """Yield the outcome of every run: first those that the file holds, then each as it ends.
 
     Raises InputError where a variant is unknown, no seed is given, or the file is not one of
     outcomes or has no folder.
@@ -97,7 +103,7 @@ def run_ablation(
         for outcome in read_outcomes(file)
         if outcome.digest == digest
         and (one := wanted.get((outcome.variant, outcome.seed))) is not None
-        and outcome.config == subject.said(one)
+        and outcome.config == subject.identity(one)
     ]
     yield from done
     missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
@@ -129,7 +135,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def show_ablation(
+def print_ablation(
     subject: Subject[Config],
     config: Config,
     variants: Sequence[str],
@@ -137,7 +143,16 @@ def show_ablation(
     processes: int | None,
     file: str,
 ) -> None:
-    """Runs an ablation, prints each run as it ends, and the table; `processes` None: one a core."""
+    """Run an ablation, print each run as it ends, then the table.
+
+    Args:
+        subject: The phase to ablate.
+        config: Its config.
+        variants: Names of the variants.
+        seeds: Random seeds, each for every variant.
+        processes: Number of runs side by side. None: one per CPU core.
+        file: File that finished runs are appended to.
+    """
     outcomes = []
     number = (os.cpu_count() or 1) if processes is None else processes
     for outcome in run_ablation(subject, config, variants, seeds, number, Path(file)):
@@ -148,7 +163,7 @@ def show_ablation(
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """What a file of outcomes holds; nothing if there is none."""
+    """Return the outcomes in a file. None of them where there is no file."""
     if not file.exists():
         return []
     try:
@@ -160,9 +175,9 @@ def read_outcomes(file: Path) -> list[Outcome]:
 
 
 def summary(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
-    """A Markdown table: mean and range over seeds, and the paired difference to "all".
+    """Return a Markdown table: mean and range over seeds, and the paired difference to "all".
 
-    The difference stands with its standard error over the seeds that both have.
+    The difference has its standard error over the seeds of both.
     """
     by_variant = {
         name: {o.seed: o.top1 for o in outcomes if o.variant == name}

@@ -1,4 +1,4 @@
-"""What can be ablated: phase 1's parts, and phase 2's guidance and part contrast."""
+"""The variants of an ablation: components of phase 1; guidance and part contrast of phase 2."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ from pathlib import Path
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import FUSION, ScoreTable, fuse, shared, top1, top1_without_copies
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.inputs.footage import load_footage
+from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
@@ -42,15 +45,19 @@ PHASE2: Mapping[str, Changes] = {
 }
 
 
-def of_phase1(config: Phase1Config) -> Subject[Phase1Config]:
-    """Phase 1; of a baseline only what it has can be taken away."""
-    stst = config.model.name == "stst"
-    variants = {name: changes for name, changes in PHASE1.items() if stst or "model" not in changes}
+def phase1_ablation(config: Phase1Config) -> Subject[Phase1Config]:
+    """Return the ablation of phase 1. Of an encoder, only settings that it reads are ablated."""
+    settings = encoder_type(config.model.name).settings
+    variants = {
+        name: changes
+        for name, changes in PHASE1.items()
+        if settings >= set(changes.get("model", ()))
+    }
     return Subject(variants, "fusion", phase1_config.comparable, _train_phase1)
 
 
-def of_phase2(run: str) -> Subject[Phase2Config]:
-    """Phase 2 under the guidance of a phase-1 run.
+def phase2_ablation(run: str) -> Subject[Phase2Config]:
+    """Return the ablation of phase 2 under the guidance of a phase-1 run.
 
     Args:
         run: Folder of the run, or of one of its checkpoints.
@@ -58,11 +65,11 @@ def of_phase2(run: str) -> Subject[Phase2Config]:
     Raises InputError where there is no checkpoint.
     """
     task = _Phase2(str(last_checkpoint(Path(run))))
-    return Subject(PHASE2, "video", task.said, task.train)
+    return Subject(PHASE2, "video", task.identity, task.train)
 
 
 def last_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint of a run's folder, or the folder where it is a checkpoint itself."""
+    """Return the newest checkpoint of a run's folder, or the folder if it is a checkpoint."""
     if (folder / "state.json").exists():
         return folder
     checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: parse_checkpoint_name(path.name))
@@ -79,15 +86,15 @@ def _train_phase1(config: Phase1Config, name: str) -> Outcome:
     clips = load_clips(config.data.store)
     *_, last = phase1.fit(config, clips, Mesh())
     found = top1s({table.modality: table for table in last.scores if table.split == "test"})
-    said = phase1_config.comparable(config)
-    return Outcome(name, config.seed, said, clips.manifest.digest, found)
+    identity = phase1_config.comparable(config)
+    return Outcome(name, config.seed, identity, clips.manifest.digest, found)
 
 
 @dataclass(frozen=True)
 class _Phase2:
     checkpoint: str
 
-    def said(self, config: Phase2Config) -> dict[str, object]:
+    def identity(self, config: Phase2Config) -> dict[str, object]:
         return comparable2(config, _digest(self.checkpoint, config.guidance.modality))
 
     def train(self, config: Phase2Config, name: str) -> Outcome:
@@ -97,13 +104,13 @@ class _Phase2:
         *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
         (video,) = (table for table in last.scores if table.split == "test")
         skeleton = _skeleton_scores(self.checkpoint, config.data.store)
-        tables = shared([*skeleton, video])
+        tables = keep_shared_clips([*skeleton, video])
         found = top1s({"skeleton": fuse(tables[:-1]), "video": tables[-1], FUSION: fuse(tables)})
-        return Outcome(name, config.seed, self.said(config), clips.manifest.digest, found)
+        return Outcome(name, config.seed, self.identity(config), clips.manifest.digest, found)
 
 
 def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
-    """Of test tables, and of the fusion without copies where it has any."""
+    """Return the top-1 of test tables, and of the fusion without copies where it has any."""
     found = {name: top1(table) for name, table in tables.items()}
     novel = top1_without_copies(tables[FUSION])
     return found if novel is None else found | {f"{FUSION} without copies": novel}
@@ -111,7 +118,7 @@ def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
 
 @cache
 def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
-    """The phase-1 run's own test tables of the four modalities; made once a process."""
+    """Return the phase-1 run's own test tables of the four modalities, made once per process."""
     clips = load_clips(store)
     config = read_phase1(Path(checkpoint), clips)
     (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))

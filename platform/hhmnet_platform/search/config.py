@@ -1,6 +1,5 @@
-"""What a search asks for: a phase, what of it is tried, and how often."""
+"""Search jobs: a phase, the fields to search, and the number of trials."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -12,23 +11,23 @@ from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
 from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.runs.run import Run
-from hhmnet_platform.search.space import dimension
+from hhmnet_platform.search.space import Dimension, Values, parse_dimension
 
-METRIC = "val_top1"  # in Tune's results: val/top1 of what `objective_of` says
+METRIC = "val_top1"  # in Tune's results: val/top1 of the phase's objective
 
 
 @dataclass
 class SearchConfig:
-    """What is tried, and how often.
+    """Fields to search, and the number of trials.
 
     Attributes:
-        study: Its name; the same name goes on with the same search. Empty: from the data set and a
-            hash of all that decides what a trial gives.
-        space: What is searched: a field such as contrast.temperature -> low, high, log, or choices.
-        trials: In all; more of them later add to those before.
-        epochs: Of a whole trial; null: as many as the phase has.
+        study: Name of the search. The same name continues the same search. Default: `<data
+            set>-search-<hash of all that decides a trial's result>`.
+        space: Fields to search: a field such as contrast.temperature -> low, high, log, or choices.
+        trials: Total number of trials. More of them later are added to those done.
+        epochs: Epochs of a complete trial. Default: as many as the phase has.
         grace: Epochs that every trial gets.
-        reduction: ASHA keeps one of so many trials at each rung.
+        reduction: Reduction factor of ASHA, which keeps one in so many trials at each rung.
     """
 
     study: str = ""
@@ -39,16 +38,16 @@ class SearchConfig:
     reduction: int = 3
 
     def __post_init__(self) -> None:
-        self.space = {name: dimension(name, given) for name, given in self.space.items()}
+        self.space = {name: parse_dimension(name, each) for name, each in self.space.items()}
         for name, least in (("trials", 1), ("epochs", 1), ("grace", 1), ("reduction", 2)):
-            given = getattr(self, name)
-            if given is not None and given < least:
-                raise InputError(f"{name} must be at least {least}, but is {given}.")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, but is {value}.")
 
 
 @dataclass
 class Phase1Search(SearchConfig, Phase1Job):
-    """A search over phase 1: the phase where the space says nothing, and the space."""
+    """A search over phase 1: the fields to search, and the config of all others."""
 
     def __post_init__(self) -> None:
         SearchConfig.__post_init__(self)
@@ -57,7 +56,7 @@ class Phase1Search(SearchConfig, Phase1Job):
 
 @dataclass
 class Phase2Search(SearchConfig, Phase2Job):
-    """A search over phase 2: the phase where the space says nothing, and the space."""
+    """A search over phase 2: the fields to search, and the config of all others."""
 
     def __post_init__(self) -> None:
         SearchConfig.__post_init__(self)
@@ -67,41 +66,61 @@ class Phase2Search(SearchConfig, Phase2Job):
 Search = Phase1Search | Phase2Search
 
 
-def best_job(job: Search, values: Mapping[str, Any]) -> Job:
-    """The phase with these values of the space, as it is trained in the end."""
+def complete_epochs(job: Search) -> int:
+    """Return the epochs of a complete trial."""
+    return job.epochs or job.optim.epochs
+
+
+@dataclass(frozen=True)
+class StudyIdentity:
+    """What decides a trial's result beside its values: equal identities are one study.
+
+    Attributes:
+        space: Dimensions of the searched fields.
+        grace: Epochs that every trial gets.
+        reduction: Reduction factor of ASHA.
+        config: Identity of the run without searched fields, by dotted name.
+    """
+
+    space: dict[str, Dimension]
+    grace: int
+    reduction: int
+    config: dict[str, object]
+
+
+def study_identity(job: Search, first: Run) -> StudyIdentity:
+    """Return the identity of a search's study.
+
+    Args:
+        job: The search.
+        first: The run of the job without searched fields.
+    """
+    return StudyIdentity(job.space, job.grace, job.reduction, first.identity.values)
+
+
+def study_name(job: Search, first: Run) -> str:
+    """Return the given name, or one that equal searches share."""
+    dataset = first.clips.manifest.dataset
+    return job.study or f"{dataset}-search-{short_hash(asdict(study_identity(job, first)))}"
+
+
+def best_job(job: Search, values: Values) -> Job:
+    """Return the phase's job with values of the searched fields, as it is trained in the end."""
     job_type = phase_of(job).job_type
-    values_of_job = {each.name: getattr(job, each.name) for each in fields(job_type)}
-    base: Job = job_type(**values_of_job | {"name": ""})
+    plain = {each.name: getattr(job, each.name) for each in fields(job_type)}
+    base: Job = job_type(**plain | {"name": ""})
     return apply_overrides(base, values)
 
 
-def trial_job(job: Search, values: Mapping[str, Any]) -> Job:
-    """The same with the epochs of a trial."""
+def trial_job(job: Search, values: Values) -> Job:
+    """Return the same with the epochs of a trial."""
     if job.epochs:
         job = replace(job, optim=replace(job.optim, epochs=job.epochs))
     return best_job(job, values)
 
 
-def about(job: Search, first: Run) -> dict[str, Any]:
-    """What decides a trial's result beside its values: equal, and it is the same study.
-
-    Args:
-        job: The search.
-        first: The run that it would come to without a space.
-    """
-    said = asdict(job)
-    return {name: said[name] for name in ("space", "grace", "reduction")} | {
-        "config": first.identity.values
-    }
-
-
-def study_name(job: Search, first: Run) -> str:
-    """The one given, or one that equal searches share."""
-    return job.study or f"{first.clips.manifest.dataset}-search-{short_hash(about(job, first))}"
-
-
-def best_config(job: Search, values: Mapping[str, Any], head: str) -> bytes:
-    """The config with these values, as `phase1.py --config` or `phase2.py --config` takes it."""
+def best_config(job: Search, values: Values, head: str) -> bytes:
+    """Return a config file with these values for `phase1.py --config` or `phase2.py --config`."""
     config = asdict(best_job(job, values))
     best = {each.name: config[each.name] for each in fields(phase_of(job).config_type)}
     return (f"# {head}\n" + yaml.safe_dump(best, sort_keys=False)).encode()

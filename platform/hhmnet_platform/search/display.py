@@ -1,4 +1,4 @@
-"""What the user sees while a search is on its way: a line a trial that ends, and a live table."""
+"""Terminal output of a search in progress: a line for each trial that ends, and a live table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from rich.table import Table
 
 from hhmnet_platform.figures.progress import clock
 from hhmnet_platform.search.config import METRIC
+from hhmnet_platform.search.space import Values
 
-MOST_ROWS = 12
+MAX_ROWS = 12
 
 
 @dataclass
 class Row:
-    """A trial as the table shows it."""
+    """A trial as a row of the table."""
 
     number: int
-    values: Mapping[str, Any]
+    values: Values
     state: str = "running"
     epoch: int = 0
     top1: float = 0.0
@@ -28,11 +29,11 @@ class Row:
 
 
 class SearchDisplay:
-    """The trials of this sitting; where the output is no terminal, plain lines alone.
+    """Shows the trials of this process. Without a terminal, it prints the lines only.
 
     Args:
-        epochs: Of a whole trial.
-        console: Where to; None for the terminal.
+        epochs: Epochs of a complete trial.
+        console: Console to print on. None for the terminal.
     """
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:
@@ -55,22 +56,22 @@ class SearchDisplay:
     ) -> None:
         self._live.stop()
 
-    def started(self, trial: str, values: Mapping[str, Any]) -> None:
-        """A trial has been given its values."""
+    def started(self, trial: str, values: Values) -> None:
+        """Show a trial that starts with these values."""
         self._rows.setdefault(trial, Row(len(self._rows) + 1, dict(values)))
         self._draw()
 
     def reported(self, trial: str, result: Mapping[str, Any]) -> None:
-        """A trial has ended an epoch."""
+        """Show the result of a trial's epoch."""
         row = self._rows[trial]
         row.epoch, row.top1 = result["epoch"], result[METRIC]
         row.seconds = result["time_total_s"]
         self._draw()
 
     def ended(self, trial: str, error: bool = False) -> None:
-        """A trial has ended: it is whole, or was stopped, or broke."""
+        """Show that a trial has ended: complete, stopped or failed."""
         row = self._rows[trial]
-        row.state = "failed" if error else "whole" if row.epoch == self._epochs else "stopped"
+        row.state = "failed" if error else "complete" if row.epoch == self._epochs else "stopped"
         self._ended += 1
         top1 = "no val top-1" if not row.epoch else f"val top-1 {row.top1:.1%}"
         self.console.print(
@@ -81,14 +82,14 @@ class SearchDisplay:
         self._draw()
 
     def table(self) -> Table:
-        """Those that run, and the best of the others."""
+        """Return the table of running trials and of the best of the others."""
         table = Table()
         for name in ("trial", "state", "epoch", "val top-1", "time", "values"):
             table.add_column(name, justify="left" if name in ("state", "values") else "right")
         order = sorted(
             self._rows.values(), key=lambda row: (row.state != "running", -row.top1, row.number)
         )
-        for row in order[:MOST_ROWS]:
+        for row in order[:MAX_ROWS]:
             table.add_row(
                 str(row.number),
                 row.state,
@@ -97,8 +98,8 @@ class SearchDisplay:
                 clock(row.seconds),
                 format_values(row.values),
             )
-        if len(order) > MOST_ROWS:
-            table.caption = f"and {len(order) - MOST_ROWS} more"
+        if len(order) > MAX_ROWS:
+            table.caption = f"and {len(order) - MAX_ROWS} more"
         return table
 
     def _draw(self) -> None:
@@ -106,8 +107,8 @@ class SearchDisplay:
             self._live.update(self.table(), refresh=True)
 
 
-def format_values(values: Mapping[str, Any]) -> str:
-    """Values of a space in a line."""
+def format_values(values: Values) -> str:
+    """Return values of searched fields in one line."""
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""What a search leaves behind: its trials, what mattered, where the good values lie."""
+"""Files of a search: the best config, all trials, and plots of the searched fields."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,52 +10,52 @@ from hhmnet_platform.figures.run import to_png
 if TYPE_CHECKING:
     import optuna
 
-ENOUGH = 4  # trials, to say what mattered
+MIN_TRIALS = 4  # to estimate importances
 
 
-def finished(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
-    """Trials that ended by themselves or were stopped by ASHA."""
+def finished_trials(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
+    """Return the trials that are complete or were stopped by ASHA."""
     return [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
 
 
-def epochs_of(trial: "optuna.trial.FrozenTrial") -> int:
-    """Epochs that it was trained."""
+def trial_epochs(trial: "optuna.trial.FrozenTrial") -> int:
+    """Return the epochs that a trial was trained."""
     return int(trial.user_attrs["epochs"])
 
 
-def seconds_of(trial: "optuna.trial.FrozenTrial") -> float:
-    """That it took, in its last sitting."""
+def trial_seconds(trial: "optuna.trial.FrozenTrial") -> float:
+    """Return the duration of a trial, since it was last resumed."""
     return float(trial.user_attrs["seconds"])
 
 
-def files_of(
+def report_files(
     study: "optuna.Study", best: bytes, names: tuple[str, ...], epochs: int
 ) -> dict[str, bytes]:
-    """best.yaml, every trial as JSON, and plots, by name.
+    """Return best.yaml, every trial as JSON, and plots, by file name.
 
     Args:
-        study: With at least one finished trial.
+        study: A study with at least one finished trial.
         best: The best config.
-        names: Of the space's dimensions.
-        epochs: Of a whole trial.
+        names: Names of the searched fields.
+        epochs: Epochs of a complete trial.
     """
     trials: list[dict[str, Any]] = [
         {
             "number": trial.number,
             "val_top1": trial.value,
-            "epochs": epochs_of(trial),
-            "seconds": seconds_of(trial),
+            "epochs": trial_epochs(trial),
+            "seconds": trial_seconds(trial),
             "run": trial.user_attrs["run"],
             "values": trial.params,
         }
-        for trial in finished(study)
+        for trial in finished_trials(study)
     ]
     files = {
         "best.yaml": best,
         "trials.json": (json.dumps(trials, indent=2) + "\n").encode(),
         "slices.png": to_png(_slices(trials, study, names, epochs)),
     }
-    if len(trials) >= ENOUGH and len({trial["val_top1"] for trial in trials}) > 1:
+    if len(trials) >= MIN_TRIALS and len({trial["val_top1"] for trial in trials}) > 1:
         files["importance.png"] = to_png(_importance(study))
     return files
 
@@ -91,5 +91,5 @@ def _importance(study: "optuna.Study") -> Figure:
     figure = Figure(figsize=(6, 1.2 + 0.5 * len(importance)), layout="constrained")
     axis = figure.subplots()
     axis.barh(list(importance), list(importance.values()), color="#1f5fbf")
-    axis.set(xlabel="importance (PED-ANOVA), of what was tried", xlim=(0, 1))
+    axis.set(xlabel="importance (PED-ANOVA) among the searched fields", xlim=(0, 1))
     return figure

@@ -1,37 +1,40 @@
-"""What a search may change: fields of a config, and where their values come from."""
+"""The space of a search: fields of a config, and the values that each may take."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.overrides import apply_overrides
+from hhmnet_platform.runs.config import Job
+from hhmnet_platform.runs.phases import phase_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Config = TypeVar("Config", bound=Any)
+Value = bool | int | float | str
+Values = Mapping[str, Value]
 
-# Fields that trials have in common, and why.
+# Fields that cannot be searched, and why.
 COMMON = {
-    "data.store": "what was tried on other data cannot be compared",
-    "data.protocol": "what was tried on other data cannot be compared",
-    "data.selection": "a search chooses by val",
-    "optim.epochs": "--epochs says how long a trial is",
+    "data.store": "trials on different data cannot be compared",
+    "data.protocol": "trials on different data cannot be compared",
+    "data.selection": "a search selects on the validation split",
+    "optim.epochs": "--epochs sets the length of a trial",
 }
 
 
 @dataclass
 class Dimension:
-    """Where a field's values come from: a range, or choices.
+    """The values that a field may take: a range, or choices.
 
     Attributes:
-        low: The least value.
-        high: The largest.
-        log: Whether the range is searched by ratios.
-        choices: In the place of a range: the values themselves.
+        low: Smallest value.
+        high: Largest value.
+        log: Logarithmic scale for the range.
+        choices: The values themselves, in place of a range.
     """
 
     low: float | None = None
@@ -41,39 +44,39 @@ class Dimension:
 
     @property
     def ends(self) -> list[Any]:
-        """Values that bound the dimension, to be tried on a config."""
+        """The values at the ends of the dimension, to be checked by the config."""
         return [self.low, self.high] if self.choices is None else self.choices
 
 
-def dimension(name: str, given: Any) -> Dimension:
-    """A dimension as a config file says it. Raises InputError where it cannot be read."""
+def parse_dimension(name: str, given: Any) -> Dimension:
+    """Return a dimension from a config file. Raises InputError where it is malformed."""
     if isinstance(given, Dimension):
         return given
     known = [each.name for each in fields(Dimension)]
     if not isinstance(given, Mapping) or not set(given) <= set(known):
         raise InputError(
-            f"space.{name} is {given!r}, but expected {{low: ..., high: ...}}, with log: true to "
-            "search by ratios, or {choices: [...]}."
+            f"space.{name} is {given!r}, but expected {{low: ..., high: ...}}, with log: true for "
+            "a logarithmic scale, or {choices: [...]}."
         )
-    read = Dimension(**given)
-    if read.choices is not None and not isinstance(read.choices, list):
-        raise InputError(f"space.{name}.choices must be a list, but is {read.choices!r}.")
-    if not isinstance(read.log, bool):
-        raise InputError(f"space.{name}.log must be true or false, but is {read.log!r}.")
-    return read
+    dimension = Dimension(**given)
+    if dimension.choices is not None and not isinstance(dimension.choices, list):
+        raise InputError(f"space.{name}.choices must be a list, but is {dimension.choices!r}.")
+    if not isinstance(dimension.log, bool):
+        raise InputError(f"space.{name}.log must be true or false, but is {dimension.log!r}.")
+    return dimension
 
 
-def distributions(config: Any, space: Mapping[str, Dimension]) -> dict[str, "BaseDistribution"]:
-    """Optuna's, by dotted field.
+def distributions(config: Job, space: Mapping[str, Dimension]) -> dict[str, "BaseDistribution"]:
+    """Return Optuna's distributions by dotted field.
 
-    Raises InputError for no space, a field that the config does not have or that is not searched,
-    a dimension that says nothing or too much, or a value that the config refuses.
+    Raises InputError for an empty space, a field that does not exist or cannot be searched, a
+    dimension with neither or both of range and choices, or a value that the config refuses.
     """
     if not space:
-        example = "contrast" if hasattr(config, "contrast") else "parts"
+        example = phase_of(config).search_example
         raise InputError(
-            f"space is missing: give fields to search, such as {example}.temperature: {{low: 0.03, "
-            "high: 0.5, log: true}."
+            f"space is missing: give fields to search, such as {example}: {{low: 0.03, high: 0.5, "
+            "log: true}."
         )
     return {name: _distribution(config, str(name), each) for name, each in space.items()}
 
@@ -108,22 +111,22 @@ def _distribution(config: Any, name: str, dimension: Dimension) -> "BaseDistribu
 
 
 def _kind(config: Any, name: str) -> Any:
-    """The type of a field that can be searched: int, float, bool, str or a Literal."""
+    """Return the type of a searchable field: int, float, bool, str or a Literal."""
     if name in COMMON:
         raise InputError(f"space.{name} cannot be searched: {COMMON[name]}.")
-    part, _, field = name.rpartition(".")
-    holder = getattr(config, part, None) if part else None
+    group, _, field = name.rpartition(".")
+    holder = getattr(config, group, None) if group else None
     if not is_dataclass(holder):
-        parts = [each.name for each in fields(config) if is_dataclass(getattr(config, each.name))]
+        groups = [each.name for each in fields(config) if is_dataclass(getattr(config, each.name))]
         raise InputError(
-            f"space.{name} is no field that can be searched: expected PART.FIELD of "
-            f"{', '.join(parts)}."
+            f"space.{name} is no field that can be searched: expected GROUP.FIELD of "
+            f"{', '.join(groups)}."
         )
-    known = [each.name for each in fields(holder) if f"{part}.{each.name}" not in COMMON]
+    known = [each.name for each in fields(holder) if f"{group}.{each.name}" not in COMMON]
     if field not in known:
-        raise InputError(f"space.{name} is no field of the config: {part} has {', '.join(known)}.")
+        raise InputError(f"space.{name} is no field of the config: {group} has {', '.join(known)}.")
     kind = get_type_hints(type(holder))[field]
-    if NoneType in get_args(kind):  # a field that may be left to another
+    if NoneType in get_args(kind):  # an optional field
         (kind, *more) = (each for each in get_args(kind) if each is not NoneType)
         kind = Any if more else kind
     if kind not in (int, float, bool, str) and get_origin(kind) is not Literal:
@@ -132,7 +135,7 @@ def _kind(config: Any, name: str) -> Any:
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:
-    """A value as the field takes it. Raises InputError for one of another type."""
+    """Return a value in the type of its field. Raises InputError for another type."""
     words = get_args(kind)
     if words:
         value = "off" if value is False and "off" in words else value  # as YAML reads the word
@@ -146,5 +149,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         return int(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    said = {int: "whole numbers", float: "finite numbers", bool: "true or false", str: "words"}
-    raise InputError(f"space.{name} must have {said[kind]}, but has {value!r}.")
+    expected = {
+        int: "whole numbers", float: "finite numbers", bool: "true or false", str: "words"
+    }[kind]  # fmt: skip
+    raise InputError(f"space.{name} must have {expected}, but has {value!r}.")

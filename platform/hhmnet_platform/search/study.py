@@ -1,55 +1,64 @@
-"""A study of Optuna in a file of the workspace."""
+"""Optuna studies in files of the workspace."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_platform.search.config import StudyIdentity
+from hhmnet_platform.storage.run_identity import RunIdentity
 
 if TYPE_CHECKING:
     import optuna
 
+JOURNAL = "study.journal"
+_IDENTITY = "about"  # user attribute of the study
 
-def open_study(name: str, place: Path, about: Mapping[str, Any]) -> "optuna.Study":
-    """The study of that name, made if need be; what was under way when it broke off waits again.
+
+def open_study(
+    name: str, path: Path, identity: StudyIdentity, first: RunIdentity
+) -> "optuna.Study":
+    """Open a study or create it. Trials that were running when it was interrupted wait again.
 
     Args:
-        name: The study's.
-        place: The folder of its file.
-        about: What it searches, and what its trials have in common.
+        name: Name of the study.
+        path: Folder of its file.
+        identity: What decides a trial's result beside its values.
+        first: Identity of the run without searched fields.
 
-    Raises InputError where it has searched another space or another config.
+    Raises InputError where the study has searched another space or another config.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(place / "study.journal")))
+    storage = JournalStorage(JournalFileBackend(str(path / JOURNAL)))
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )
-    about = json.loads(json.dumps(about))
-    known = study.user_attrs.get("about")
-    if known is None:
-        study.set_user_attr("about", about)
-    elif known != about:
-        said = ", ".join(_differing(known, about))
+    plain = json.loads(json.dumps(asdict(identity)))
+    recorded = study.user_attrs.get(_IDENTITY)
+    if recorded is None:
+        study.set_user_attr(_IDENTITY, plain)
+    elif differing := _differing(recorded, plain, first):
         raise InputError(
-            f"The study {name} exists with another {said}: give another --study, or what it was "
-            "begun with."
+            f"The study {name} exists with another {', '.join(differing)}: give another --study, "
+            "or the values that it was begun with."
         )
-    running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
-    for trial in running:
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "RUNNING":
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(trial.params)
     return study
 
 
-def _differing(known: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
-    """What differs: of the config, its fields."""
-    differ = [key for key in about if key != "config" and known.get(key) != about[key]]
-    ours, theirs = about.get("config", {}), known.get("config", {})
-    return differ + sorted(key for key in ours if theirs.get(key) != ours[key])
+def _differing(
+    recorded: Mapping[str, Any], plain: Mapping[str, Any], first: RunIdentity
+) -> list[str]:
+    """Return the names of what differs; of the config, the fields."""
+    settings = [key for key in plain if key != "config" and recorded.get(key) != plain[key]]
+    return settings + first.differing(recorded.get("config", {}))

@@ -1,9 +1,8 @@
-"""The trials of a search: each a run of the phase, with its place in MLflow below the search's."""
+"""Trials of a search: runs of the phase, below the search's run in MLflow."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -16,7 +15,8 @@ from hhmnet_platform.runs.result import ScoredRun
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.search.config import METRIC, Search, trial_job
 from hhmnet_platform.search.display import format_values
-from hhmnet_platform.search.report import finished
+from hhmnet_platform.search.report import finished_trials
+from hhmnet_platform.search.space import Values
 from hhmnet_platform.storage.checkpoints import is_checkpoint
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     import optuna
 
 
-def run_trial(values: dict[str, Any], job: Search, plan: MeshPlan, parent: str) -> None:
-    """Trains the phase with these values, reporting val top-1 epoch by epoch to Tune.
+def run_trial(values: Values, job: Search, plan: MeshPlan, parent: str) -> None:
+    """Train the phase with these values, and report val top-1 to Tune after each epoch.
 
     Args:
-        values: Of the space.
+        values: Values of the searched fields.
         job: The search.
-        plan: The layout of each trial.
-        parent: The search's run of MLflow.
+        plan: Workers of each trial.
+        parent: MLflow id of the search's run.
     """
     from ray import tune
 
@@ -52,12 +52,12 @@ def run_trial(values: dict[str, Any], job: Search, plan: MeshPlan, parent: str) 
     train_run(trial, run, plan, report)
 
 
-def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
-    """Writes what MLflow missed of trials that ended while it was away.
+def complete_tracking(job: Search, study: "optuna.Study", parent: str) -> None:
+    """Write to MLflow what is missing of trials that ended while it could not be reached.
 
-    Raises InputError where it is away still.
+    Raises InputError where it still cannot be reached.
     """
-    for trial in finished(study):
+    for trial in finished_trials(study):
         _, run = _trial(job, trial.params, parent)
         result = run.folder.read_result()
         if result is None:
@@ -72,8 +72,8 @@ def catch_up(job: Search, study: "optuna.Study", parent: str) -> None:
             )
 
 
-def _trial(job: Search, values: Mapping[str, Any], parent: str) -> tuple[Job, Run]:
-    """A trial as a job, and what it comes to."""
+def _trial(job: Search, values: Values, parent: str) -> tuple[Job, Run]:
+    """Return a trial as a job, and its run."""
     trial = trial_job(job, values)
     run = resolve_run(trial, Workspace(absolute_uri(job.workspace)), trial.data.store)
     all_tags = {**run.tracked.tags, tags.SEARCH: job.study}

@@ -16,12 +16,12 @@ from hhmnet_platform.ablation.runner import (
     run_ablation,
     summary,
 )
-from hhmnet_platform.ablation.variants import PHASE1, last_checkpoint, of_phase1, of_phase2, top1s
+from hhmnet_platform.ablation.variants import PHASE1, last_checkpoint, phase1_ablation, phase2_ablation, top1s
 
 
 def test_a_variant_differs_in_its_part_alone() -> None:
     whole = Phase1Config()
-    subject = of_phase1(whole)
+    subject = phase1_ablation(whole)
     assert subject.variant(whole, "all", 7) == replace(whole, seed=7)
     no_mask = replace(whole, model=replace(whole.model, mask=False))
     assert subject.variant(whole, "no mask", 1) == no_mask
@@ -41,7 +41,7 @@ def test_differences_are_paired_by_seed() -> None:
         outcome("no mask", 1, 0.76),
         outcome("no contrast", 3, 0.9),
     ]
-    lines = summary(of_phase1(Phase1Config()), outcomes).splitlines()
+    lines = summary(phase1_ablation(Phase1Config()), outcomes).splitlines()
     assert lines[2] == "| all | 2 | 50.0 (50.0 to 50.0) | 70.0 (60.0 to 80.0) |  |"
     # -4 and -10: mean -7, standard error 3
     assert lines[3].endswith("| 63.0 (50.0 to 76.0) | -7.0 ± 3.0 |")
@@ -52,7 +52,7 @@ def test_a_figure_that_some_runs_lack_has_no_column() -> None:
     novel = "fusion without copies"
     knows, other = outcome("all", 1, 0.8), outcome("all", 2, 0.6)
     knows.top1[novel] = 0.7
-    subject = of_phase1(Phase1Config())
+    subject = phase1_ablation(Phase1Config())
     assert f"| joint | fusion | {novel} |" in summary(subject, [knows])
     for order in ([knows, other], [other, knows]):  # a file may hold runs of before
         assert novel not in summary(subject, order)
@@ -80,12 +80,12 @@ def test_what_cannot_be_run_is_named(
 ) -> None:
     arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
     with pytest.raises(InputError, match=message):
-        list(run_ablation(of_phase1(Phase1Config()), Phase1Config(), **{**arguments, **changes}))
+        list(run_ablation(phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes}))
 
 
 def test_a_part_that_a_baseline_does_not_have_cannot_be_taken_away() -> None:
     baseline = Phase1Config(model=ModelConfig(name="ctr_gcn"))
-    subject = of_phase1(baseline)
+    subject = phase1_ablation(baseline)
     assert subject.variant(baseline, "no contrast", 1).contrast.weight == 0
     with pytest.raises(InputError, match="Unknown variant 'no mask'; known are all, no contrast"):
         subject.variant(baseline, "no mask", 1)
@@ -93,7 +93,7 @@ def test_a_part_that_a_baseline_does_not_have_cannot_be_taken_away() -> None:
 
 def test_phase_2_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is neither a run's folder nor a checkpoint"):
-        of_phase2(str(tmp_path))
+        phase2_ablation(str(tmp_path))
     for epoch in (2, 10):
         (tmp_path / f"epoch-{epoch:05d}").mkdir()
     assert last_checkpoint(tmp_path).name == "epoch-00010"
@@ -103,7 +103,7 @@ def test_a_file_without_a_folder_is_named_before_anything_is_trained(tmp_path: P
     with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
         list(
             run_ablation(
-                of_phase1(Phase1Config()),
+                phase1_ablation(Phase1Config()),
                 Phase1Config(),
                 ["all"],
                 [1],
