@@ -11,7 +11,7 @@ import numpy as np
 from common import at_least_one, machine, peak_resident_mib, run, table
 
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.fusion.weighting import Weighting, simplex
+from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.fusion.search_weights import FusionSearch, search
@@ -50,14 +50,14 @@ def main() -> None:
         began = time.perf_counter()
         weights = search(candidates, job, resources)
         seconds = time.perf_counter() - began
-    weighting = Weighting([each.val for each in candidates])
+    weighting = WeightScorer([each.val for each in candidates])
     found = weighting.top1(weights)
     title = f"searched, {options.trials} x {options.evaluations}"
     rows = [[title, f"{found:.4%}", f"{seconds:.1f}"]]
     if options.random:
         random = np.random.default_rng(2)
         began = time.perf_counter()
-        best = max(weighting.top1(simplex(random.random(len(weighting))))
+        best = max(weighting.top1(simplex_weights(random.random(len(weighting))))
                    for _ in range(options.random))  # fmt: skip
         took = time.perf_counter() - began
         rows.append([f"best of {options.random:,} random", f"{best:.4%}", f"{took:.1f}"])

@@ -15,7 +15,7 @@ Float64Array = NDArray[np.float64]
 RESAMPLES = 2000
 
 
-def interval(
+def bootstrap_interval(
     right_n: BoolArray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 1
 ) -> tuple[float, float]:
     """Of a top-1, by bootstrap over clips (Efron's percentiles).
@@ -34,7 +34,7 @@ def interval(
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """Two classifiers on the same clips (McNemar, Psychometrika 1947, exact).
 
     Attributes:
@@ -48,11 +48,11 @@ class Paired:
     p_value: float
 
 
-def mcnemar(first_n: BoolArray, second_n: BoolArray) -> Paired:
+def mcnemar(first_n: BoolArray, second_n: BoolArray) -> PairedComparison:
     """Whether the first is better, given which clips (N,) each has right."""
     gained, lost = int((first_n & ~second_n).sum()), int((~first_n & second_n).sum())
     p_value = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    return Paired(gained, lost, float(p_value))
+    return PairedComparison(gained, lost, float(p_value))
 
 
 def disagreement(said_sn: NDArray[np.int64]) -> Float64Array:
@@ -94,7 +94,7 @@ def reliability(
     )
 
 
-def worst_confusions(
+def most_frequent_confusions(
     counts_kk: NDArray[np.int64], names: Sequence[str], most: int = 15
 ) -> list[tuple[str, str, int, float]]:
     """The most frequent: true class, what it was taken for, clips, share of the true class."""

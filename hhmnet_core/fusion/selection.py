@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
 
 LEAST_BAG = 8  # models, where there are as many
 
@@ -69,7 +70,7 @@ def log_probabilities(
     return np.stack(stacked)
 
 
-def select(
+def select_weights(
     logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64], config: SelectionConfig
 ) -> NDArray[np.float64]:
     """Weights (S,) of the candidates, of sum 1.

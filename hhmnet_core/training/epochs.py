@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hhmnet_core.fusion.scores import FUSION, ScoreTable, top1
+from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.pace import Pace

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hhmnet_core.fusion.scores import ScoreTable, top1
+from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import fold_of
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hhmnet_core.fusion.scores import fuse, read_scores, top1
-from hhmnet_core.fusion.weights import fit_weights
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.scores import read_scores
+from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

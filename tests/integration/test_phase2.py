@@ -12,7 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from video_files import film_store
 
-from hhmnet_core.fusion.scores import fuse, read_scores, shared, top1
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.scores import read_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -66,7 +68,7 @@ def test_run_leaves_video_and_its_fusion_with_the_skeleton(finished: Path) -> No
     assert result["phase"] == "phase2"
     assert list(result["members"]) == [*MODALITIES, "video", "fusion"]
     skeleton = runs(finished)["phase1"] / "scores"
-    tables = shared(
+    tables = keep_shared_clips(
         [
             read_scores(folder / "scores" / "video-test.parquet"),
             *(read_scores(skeleton / f"{m}-test.parquet") for m in MODALITIES),

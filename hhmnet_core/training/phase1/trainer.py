@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.inputs.order import epoch_order, smallest_batch

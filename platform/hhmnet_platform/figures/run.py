@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
+from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
@@ -68,7 +69,7 @@ def confusion_matrix(table: ScoreTable) -> Figure:
     Classes without clips have an empty row. The figure grows with the number of classes: names stay
     readable from 10 to 120.
     """
-    counts = confusion(table)
+    counts = count_confusions(table)
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(100.0 * counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     num_classes = len(table.class_names)

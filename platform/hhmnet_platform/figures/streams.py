@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hhmnet_core.fusion.scores import ScoreTable, confusion, per_class_accuracy, top1
+from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_platform.members import COLOURS, FUSION, VIDEO
 
@@ -27,7 +28,7 @@ def side_by_side(tables: Mapping[str, ScoreTable]) -> Figure:
     axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     size = 8 if num_classes <= 30 else 5
     for axis, (name, table) in zip(axes, tables.items(), strict=True):
-        counts = confusion(table)
+        counts = count_confusions(table)
         totals = np.maximum(counts.sum(1, keepdims=True), 1)
         image = axis.imshow(100.0 * counts / totals, cmap="Blues", vmin=0, vmax=100)
         axis.set_title(f"{name}, {table.split}: {top1(table):.1%}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.fusion.scores import ScoreTable, check_compatible, read_scores, shared
+from hhmnet_core.fusion.align import check_compatible, keep_shared_clips
+from hhmnet_core.fusion.scores import ScoreTable, read_scores
 from hhmnet_core.store.protocols import VAL
 from hhmnet_platform.members import ALL, VIDEO
 from hhmnet_platform.storage.finished_run import finished_runs
@@ -115,12 +116,14 @@ def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], l
     video = [each for each in candidates if each.member == VIDEO]
     if not video:
         return list(candidates), []
-    filmed = {split: shared([each.scores(split) for each in video])[0] for split in SPLITS}
+    filmed = {
+        split: keep_shared_clips([each.scores(split) for each in video])[0] for split in SPLITS
+    }
     restricted = [
         replace(
             each,
-            val=shared([filmed["val"], each.val])[1],
-            test=shared([filmed["test"], each.test])[1],
+            val=keep_shared_clips([filmed["val"], each.val])[1],
+            test=keep_shared_clips([filmed["test"], each.test])[1],
         )
         for each in candidates
     ]
@@ -216,5 +219,5 @@ def _check_pair(first: Candidate, other: Candidate, split: str) -> None:
     tables = [first.scores(split), other.scores(split)]
     fewer, more = sorted(tables, key=len)
     if VIDEO in (first.member, other.member) and set(fewer.sample_ids) <= set(more.sample_ids):
-        tables = shared(tables)
+        tables = keep_shared_clips(tables)
     check_compatible(tables)

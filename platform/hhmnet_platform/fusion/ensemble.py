@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from hhmnet_core.fusion.compare import Paired, interval, mcnemar
-from hhmnet_core.fusion.scores import (
-    ScoreTable,
-    fuse,
-    right,
-    share_without_copies,
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.compare import PairedComparison, bootstrap_interval, mcnemar
+from hhmnet_core.fusion.metrics import (
+    accuracy_without_copies,
+    is_correct,
     top1,
     top1_without_copies,
 )
-from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
-from hhmnet_core.fusion.weights import fit_temperature
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select_weights
+from hhmnet_core.fusion.weight_fitting import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate, LeftOut
 from hhmnet_platform.members import VIDEO
@@ -118,7 +118,7 @@ class Ensemble:
         weights[candidate] = 1.0
         return weights
 
-    def against_best_single(self) -> Paired:
+    def against_best_single(self) -> PairedComparison:
         """Compare the ensemble with the best single network on test."""
         single = self.is_right("test", self.only(self.best_single))
         return mcnemar(self.is_right("test"), single)
@@ -155,8 +155,8 @@ class Ensemble:
             int((weights > 0).sum()),
             float(self.is_right("val", weights).mean()),
             float(correct.mean()),
-            interval(correct),
-            share_without_copies(self.test_clips, correct),
+            bootstrap_interval(correct),
+            accuracy_without_copies(self.test_clips, correct),
         )
 
     def _stream_entries(self) -> list[Entry]:
@@ -184,9 +184,14 @@ class Ensemble:
 def _equal_entry(name: str, networks: Sequence[Candidate]) -> Entry:
     """Return the entry of a sum of logits, by which the field fuses streams."""
     val, test = (fuse([each.scores(split) for each in networks]) for split in SPLITS)
-    correct = right(test)
+    correct = is_correct(test)
     return Entry(
-        name, len(networks), top1(val), top1(test), interval(correct), top1_without_copies(test)
+        name,
+        len(networks),
+        top1(val),
+        top1(test),
+        bootstrap_interval(correct),
+        top1_without_copies(test),
     )
 
 
@@ -200,7 +205,7 @@ def make_ensemble(
     vals = [each.val for each in candidates]
     temperatures = tuple(fit_temperature(val) for val in vals)
     logs_snk = log_probabilities(vals, temperatures)
-    weights = select(logs_snk, vals[0].labels, config)
+    weights = select_weights(logs_snk, vals[0].labels, config)
     mixture = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
     return Ensemble(
         tuple(candidates), tuple(left_out), temperatures, weights, fit_temperature(mixture)

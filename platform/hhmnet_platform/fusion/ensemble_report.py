@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from hhmnet_core.fusion.compare import disagreement, reliability, worst_confusions
+from hhmnet_core.fusion.compare import disagreement, most_frequent_confusions, reliability
 from hhmnet_platform.figures.run import to_png
 from hhmnet_platform.fusion.ensemble import Ensemble
 from hhmnet_platform.fusion.ensemble_result import (
@@ -206,4 +206,4 @@ def _confusions(ensemble: Ensemble) -> list[tuple[str, str, int, float]]:
     names = ensemble.candidates[0].test.class_names
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (ensemble.labels("test"), ensemble.mixture("test").argmax(1)), 1)
-    return worst_confusions(counts, names)
+    return most_frequent_confusions(counts, names)

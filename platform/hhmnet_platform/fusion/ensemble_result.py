@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.compare import Paired
+from hhmnet_core.fusion.compare import PairedComparison
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.identity import identity
 from hhmnet_platform.fusion.candidates import LeftOut
@@ -76,7 +76,7 @@ class EnsembleResult:
     mixture_temperature: float
     members: tuple[Member, ...]
     leaderboard: tuple[Entry, ...]
-    against_best_single: Paired
+    against_best_single: PairedComparison
     rejected: tuple[LeftOut, ...]
 
     @property
@@ -165,7 +165,7 @@ def parse_ensemble(content: bytes, source: str) -> EnsembleResult:
             mixture_temperature=fields["mixture_temperature"],
             members=tuple(Member(**member) for member in fields["members"]),
             leaderboard=tuple(entries),
-            against_best_single=Paired(**fields["against_best_single"]),
+            against_best_single=PairedComparison(**fields["against_best_single"]),
             rejected=tuple(LeftOut(**each) for each in fields["rejected"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

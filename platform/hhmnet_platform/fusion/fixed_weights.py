@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from hhmnet_core.fusion.compare import interval
-from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1, top1_without_copies
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.compare import bootstrap_interval
+from hhmnet_core.fusion.metrics import is_correct, top1, top1_without_copies
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.weightings import EQUAL, FIELD
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
@@ -54,8 +56,8 @@ def fixed_table(networks: Networks) -> Table:
     video = [table for (_, member), table in networks.items() if member == VIDEO]
     most = max(map(len, networks.values()))
     if video:  # clips without video have no scores of it; any other difference is refused
-        filmed = shared(video)[0]
-        networks = {each: shared([filmed, table])[1] for each, table in networks.items()}
+        filmed = keep_shared_clips(video)[0]
+        networks = {each: keep_shared_clips([filmed, table])[1] for each, table in networks.items()}
     fusions = _fixed_fusions(networks, has_video=bool(video))
     fused = fuse(list(networks.values()))
     copies = len(fused.copies)
@@ -67,7 +69,7 @@ def fixed_table(networks: Networks) -> Table:
         table.add_column(name, justify="right")
     rows = {"/".join(network): scores for network, scores in networks.items()} | fusions
     for at, (name, scores) in enumerate(rows.items(), start=1):
-        low, high = interval(right(scores))
+        low, high = bootstrap_interval(is_correct(scores))
         cells = [percent(top1(scores)), f"{low:.1%} to {high:.1%}"]
         without = [percent(top1_without_copies(scores))] if copies else []
         table.add_row(name, *cells, *without, end_section=at == len(networks))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import stacked
+from hhmnet_core.fusion.align import concatenate
 from hhmnet_core.store.protocols import LITERATURE, VAL, fold_selection
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.candidates import Candidate
@@ -58,7 +58,7 @@ def out_of_fold_candidates(
         Candidate(
             run=run.name,
             member=member,
-            val=stacked([load_scores(each, member, VAL) for each in fold_runs[run.name]]),
+            val=concatenate([load_scores(each, member, VAL) for each in fold_runs[run.name]]),
             test=run.scores(member, "test"),
             phase=run.result.phase,
             guide=run.guide,

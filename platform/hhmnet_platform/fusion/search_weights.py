@@ -18,9 +18,9 @@ from rich.console import Console
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
-from hhmnet_core.fusion.scores import fuse
-from hhmnet_core.fusion.weighting import Weighting, simplex
-from hhmnet_core.fusion.weights import fit_weights
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.weight_fitting import fit_weights
+from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.fusion.candidates import (
@@ -165,7 +165,7 @@ def search_weights(
     import ray
     from ray import tune
 
-    weighting = Weighting([each.val for each in candidates])
+    weighting = WeightScorer([each.val for each in candidates])
     convex = calibrated_weights(fit_weights([each.val for each in candidates]).weights, weighting)
     starts = [np.full(len(candidates), 1 / len(candidates)), convex, *np.eye(len(candidates))]
     seeds = list(range(job.seed, job.seed + job.trials))
@@ -190,7 +190,11 @@ def search_weights(
 
 
 def run_study(
-    weighting: Weighting, starts: Sequence[Weights], nearest: Weights, evaluations: int, seed: int
+    weighting: WeightScorer,
+    starts: Sequence[Weights],
+    nearest: Weights,
+    evaluations: int,
+    seed: int,
 ) -> tuple[Weights, float]:
     """Return the best weights that a study of Optuna's TPE finds, and their top-1.
 
@@ -208,7 +212,7 @@ def run_study(
     tried: list[tuple[float, float, Weights]] = []
 
     def objective(trial: optuna.Trial) -> float:
-        weights = simplex(np.array([trial.suggest_float(name, 0, 1) for name in names]))
+        weights = simplex_weights(np.array([trial.suggest_float(name, 0, 1) for name in names]))
         value = weighting.top1(weights)
         tried.append((-value, float(np.abs(weights - nearest).sum()), weights))
         return value
@@ -217,7 +221,7 @@ def run_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=False)
     )
     for start in starts:
-        # The inverse of `simplex`: shares exp(-w) have the weights w.
+        # The inverse of `simplex_weights`: shares exp(-w) have the weights w.
         shares = np.clip(np.exp(-np.asarray(start)), 1e-12, 1 - 1e-12)
         study.enqueue_trial(dict(zip(names, shares.tolist(), strict=True)))
     study.optimize(objective, n_trials=evaluations)

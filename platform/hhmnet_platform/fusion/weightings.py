@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.fusion.compare import interval
-from hhmnet_core.fusion.scores import fuse, right, top1, top1_without_copies
-from hhmnet_core.fusion.weighting import Weighting
-from hhmnet_core.fusion.weights import fit_weights
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.compare import bootstrap_interval
+from hhmnet_core.fusion.metrics import is_correct, top1, top1_without_copies
+from hhmnet_core.fusion.weight_fitting import fit_weights
+from hhmnet_core.fusion.weight_scoring import WeightScorer
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate
 
@@ -50,14 +51,14 @@ def weighted_fusion(candidates: Sequence[Candidate], weights: Weights) -> Weight
         dict(zip([each.name for each in candidates], shares, strict=True)),
         top1(val),
         top1(test),
-        interval(right(test)),
+        bootstrap_interval(is_correct(test)),
         top1_without_copies(test),
     )
 
 
 def calibrated_fusion(candidates: Sequence[Candidate], calibrated: Weights) -> WeightedFusion:
     """Fuse candidates with (S,) weights of their calibrated logits."""
-    temperatures = np.array(Weighting([each.val for each in candidates]).temperatures)
+    temperatures = np.array(WeightScorer([each.val for each in candidates]).temperatures)
     return weighted_fusion(candidates, calibrated / temperatures)
 
 
@@ -75,7 +76,7 @@ def baseline_fusions(candidates: Sequence[Candidate]) -> dict[str, WeightedFusio
     return {**fusions, CONVEX: weighted_fusion(candidates, convex)}
 
 
-def calibrated_weights(weights: Weights, weighting: Weighting) -> Weights:
+def calibrated_weights(weights: Weights, weighting: WeightScorer) -> Weights:
     """Convert (S,) weights of raw logits to weights of calibrated ones, of sum 1."""
     scaled = weights * np.array(weighting.temperatures)
     shares: Weights = scaled / scaled.sum()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hhmnet_core.fusion.scores import fuse, shared, top1, write_scores
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.inputs.footage import check_filmed, load_footage, with_video
 from hhmnet_core.inputs.order import smallest_batch
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -143,7 +145,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
         results = {}
         for modality in MODALITIES:
             filmed = {
-                split: shared([tables[VIDEO][split], table])[1]
+                split: keep_shared_clips([tables[VIDEO][split], table])[1]
                 for split, table in tables[modality].items()
             }
             epoch = run.guide.result.members[modality].epoch
@@ -158,7 +160,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
         metrics = {}
         for split, video in tables[VIDEO].items():
             skeleton = [tables[modality][split] for modality in MODALITIES]
-            fused = fuse(shared([video, *skeleton]))
+            fused = fuse(keep_shared_clips([video, *skeleton]))
             write_scores(fused, f"{run.folder.uri}/{scores_file(FUSION, split)}")
             metrics["best/val_top1" if split == "val" else f"{split}/top1"] = top1(fused)
         return metrics
@@ -175,7 +177,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
         )
 
         order = (*MODALITIES, VIDEO, FUSION)
-        *four, video, fusion = shared([tables[member]["test"] for member in order])
+        *four, video, fusion = keep_shared_clips([tables[member]["test"] for member in order])
         streams = {SKELETON: fuse(four), VIDEO: video, FUSION: fusion}
         figures = {
             "compared-test.png": side_by_side(streams),

@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from hhmnet_core.fusion.scores import (
-    fuse,
-    shared,
-    top1,
-    top1_without_copies,
-    write_scores,
-)
-from hhmnet_core.fusion.weights import fit_weights
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.scores import write_scores
+from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.labels import WITHOUT_COPIES_METRIC
@@ -99,7 +95,9 @@ def fit_fusion(scored: ScoredRun) -> FittedFusion | None:
     networks = {name: tables for name, tables in scored.tables.items() if name != FUSION}
     if not all("val" in tables for tables in networks.values()):
         return None
-    val, test = (shared([t[split] for t in networks.values()]) for split in ("val", "test"))
+    val, test = (
+        keep_shared_clips([t[split] for t in networks.values()]) for split in ("val", "test")
+    )
     weights = fit_weights(val).weights
     fused = {"val": fuse(val, weights.tolist()), "test": fuse(test, weights.tolist())}
     for split, table in fused.items():

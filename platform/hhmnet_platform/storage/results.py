@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, top1, top1_without_copies
+from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.records import EpochRecord
 
 RESULT = "result.json"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from hhmnet_core.fusion.compare import (
+    bootstrap_interval,
     disagreement,
-    interval,
     mcnemar,
+    most_frequent_confusions,
     reliability,
-    worst_confusions,
 )
 
 
@@ -18,9 +18,11 @@ def test_interval_is_that_of_resampled_clips() -> None:
     right = np.random.default_rng(0).random(400) < 0.8
     random = np.random.default_rng(1)
     plain = [right[random.integers(0, 400, 400)].mean() for _ in range(4000)]
-    np.testing.assert_allclose(interval(right), np.quantile(plain, [0.025, 0.975]), atol=0.006)
-    assert interval(np.ones(10, bool)) == (1.0, 1.0)
-    narrow, wide = (np.diff(interval(right, level=level)) for level in (0.5, 0.99))
+    np.testing.assert_allclose(
+        bootstrap_interval(right), np.quantile(plain, [0.025, 0.975]), atol=0.006
+    )
+    assert bootstrap_interval(np.ones(10, bool)) == (1.0, 1.0)
+    narrow, wide = (np.diff(bootstrap_interval(right, level=level)) for level in (0.5, 0.99))
     assert narrow < wide
 
 
@@ -59,7 +61,7 @@ def test_reliability_is_the_binned_gap() -> None:
 
 def test_worst_confusions_come_first_and_right_ones_never() -> None:
     counts = np.array([[8, 2, 0], [1, 9, 0], [3, 0, 7]])
-    assert worst_confusions(counts, ("a", "b", "c")) == [
+    assert most_frequent_confusions(counts, ("a", "b", "c")) == [
         ("c", "a", 3, 0.3), ("a", "b", 2, 0.2), ("b", "a", 1, 0.1),
     ]  # fmt: skip
-    assert worst_confusions(counts, ("a", "b", "c"), most=1) == [("c", "a", 3, 0.3)]
+    assert most_frequent_confusions(counts, ("a", "b", "c"), most=1) == [("c", "a", 3, 0.3)]

@@ -15,18 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import (
-    ScoreTable,
-    confusion,
-    fuse,
+from hhmnet_core.fusion.align import concatenate, fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import (
+    count_confusions,
     per_class_accuracy,
-    read_scores,
-    shared,
-    stacked,
     top1,
     top1_without_copies,
-    write_scores,
 )
+from hhmnet_core.fusion.scores import ScoreTable, read_scores, write_scores
 
 
 def make_table(seed: int = 0, num_clips: int = 6, **changes: Any) -> ScoreTable:
@@ -80,9 +76,13 @@ def test_copies_stay_with_their_clips() -> None:
     one, other = make_table(copies=frozenset({"clip1"})), make_table(copies=frozenset({"clip4"}))
     assert fuse([one, other]).copies == {"clip1", "clip4"}
     few = make_table(num_clips=3)
-    assert [each.copies for each in shared([few, one, other])] == [set(), {"clip1"}, set()]
+    assert [each.copies for each in keep_shared_clips([few, one, other])] == [
+        set(),
+        {"clip1"},
+        set(),
+    ]
     elsewhere = replace(few, sample_ids=("x", "y", "z"), copies=frozenset({"y"}))
-    assert stacked([one, elsewhere]).copies == {"clip1", "y"}
+    assert concatenate([one, elsewhere]).copies == {"clip1", "y"}
 
 
 def test_metadata_lies_in_the_schema(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_accuracies_count_what_they_should() -> None:
     logits = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
     table = make_table(num_clips=4, labels=np.array([0, 1, 1, 1]), logits=logits)
     assert top1(table) == 0.75
-    assert confusion(table).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    assert count_confusions(table).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
     np.testing.assert_allclose(per_class_accuracy(table), [1.0, 2 / 3, np.nan])
     assert np.isnan(top1(make_table(num_clips=0)))
 
@@ -216,7 +216,7 @@ def test_shared_keeps_the_clips_that_all_tables_have() -> None:
         tuple(ids[r] for r in rows), labels[rows], -logits[rows], "", "video", "test", "d",
         ("x", "y"),
     )  # fmt: skip
-    first, second = shared([one, other])
+    first, second = keep_shared_clips([one, other])
     assert first.sample_ids == second.sample_ids == ("a", "b", "d")
     np.testing.assert_array_equal(first.logits, logits[[0, 1, 3]])
     np.testing.assert_array_equal(second.logits, -logits[[0, 1, 3]])
@@ -226,11 +226,11 @@ def test_shared_keeps_the_clips_that_all_tables_have() -> None:
 def test_stacked_tables_are_one_of_all_their_clips() -> None:
     ids = [("clip0", "clip1"), ("clip9", "clip8", "clip7")]
     folds = [make_table(at, len(names), sample_ids=names) for at, names in enumerate(ids)]
-    whole = stacked(folds)
+    whole = concatenate(folds)
     assert whole.sample_ids == ids[0] + ids[1]
     np.testing.assert_array_equal(whole.logits, np.concatenate([t.logits for t in folds]))
     np.testing.assert_array_equal(whole.labels, np.concatenate([t.labels for t in folds]))
     with pytest.raises(InputError, match="Clip clip1 is in two of the tables of joint"):
-        stacked([folds[0], make_table(2, 1, sample_ids=("clip1",))])
+        concatenate([folds[0], make_table(2, 1, sample_ids=("clip1",))])
     with pytest.raises(InputError, match="differ in data digest"):
-        stacked([folds[0], replace(folds[1], digest="e" * 64)])
+        concatenate([folds[0], replace(folds[1], digest="e" * 64)])

@@ -5,7 +5,7 @@ import pytest
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select
+from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select_weights
 
 
 def library(
@@ -44,13 +44,13 @@ def test_selection_equals_the_plain_loop(seed: int, initial: int) -> None:
     logs, labels = library(6, seed=seed)
     config = SelectionConfig(steps=7, initial=initial, bags=1, bag_share=1.0)
     expected = reference(logs, labels, 7, initial)
-    np.testing.assert_allclose(select(logs, labels, config), expected, atol=1e-12)
+    np.testing.assert_allclose(select_weights(logs, labels, config), expected, atol=1e-12)
 
 
 def test_bags_are_the_mean_of_their_selections_and_seeded() -> None:
     logs, labels = library(18)
     config = SelectionConfig(steps=5, bags=6, bag_share=0.5, seed=3)
-    weights = select(logs, labels, config)
+    weights = select_weights(logs, labels, config)
     random = np.random.default_rng(3)
     expected = np.zeros(18)
     for _ in range(6):
@@ -58,18 +58,18 @@ def test_bags_are_the_mean_of_their_selections_and_seeded() -> None:
         expected[bag] += reference(logs[bag], labels, 5, 1) / 6
     np.testing.assert_allclose(weights, expected, atol=1e-12)
     assert weights.sum() == pytest.approx(1)
-    np.testing.assert_array_equal(weights, select(logs, labels, config))
+    np.testing.assert_array_equal(weights, select_weights(logs, labels, config))
 
 
 def test_a_small_library_has_no_bags() -> None:
     logs, labels = library(5)
-    bagged = select(logs, labels, SelectionConfig(steps=5, bags=6, bag_share=0.5))
+    bagged = select_weights(logs, labels, SelectionConfig(steps=5, bags=6, bag_share=0.5))
     np.testing.assert_allclose(bagged, reference(logs, labels, 5, 1), atol=1e-12)
 
 
 def test_ensemble_is_at_least_as_good_as_the_best_single_one() -> None:
     logs, labels = library(8, clips=300)
-    weights = select(logs, labels, SelectionConfig(bags=1, bag_share=1.0))
+    weights = select_weights(logs, labels, SelectionConfig(bags=1, bag_share=1.0))
     right = lambda p: (p.argmax(-1) == labels).mean(-1)  # noqa: E731
     assert right(np.tensordot(weights, logs, 1)) >= right(logs).max()
 
@@ -100,4 +100,4 @@ def test_bad_settings_are_named(bad: dict[str, float]) -> None:
 
 def test_an_empty_library_is_refused() -> None:
     with pytest.raises(InputError, match="0 models and 5 clips"):
-        select(np.zeros((0, 5, 2)), np.zeros(5, dtype=np.int64), SelectionConfig())
+        select_weights(np.zeros((0, 5, 2)), np.zeros(5, dtype=np.int64), SelectionConfig())

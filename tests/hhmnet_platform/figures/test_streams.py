@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hhmnet_core.fusion.scores import ScoreTable, fuse
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_platform.figures.streams import class_gains, part_similarity, side_by_side
 

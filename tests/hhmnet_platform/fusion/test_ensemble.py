@@ -9,9 +9,11 @@ import pytest
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.fusion.scores import ScoreTable, fuse, right, shared, top1
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.fusion.metrics import is_correct, top1
+from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig
-from hhmnet_core.fusion.weighting import Weighting
+from hhmnet_core.fusion.weight_scoring import WeightScorer
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate, Rejected, on_shared_clips
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
@@ -83,7 +85,7 @@ def test_choices_do_not_know_the_labels_of_test(candidates: list[Candidate]) -> 
     np.testing.assert_array_equal(ours.weights, theirs.weights)
     assert ours.best == theirs.best
     assert ours.leaderboard[0].test_top1 != theirs.leaderboard[0].test_top1
-    mine, yours = (Weighting([c.val for c in some]) for some in (candidates, leaked))
+    mine, yours = (WeightScorer([c.val for c in some]) for some in (candidates, leaked))
     equal = np.full(len(candidates), 1 / len(candidates))
     found = [study(each, [equal], equal, 30, seed=1) for each in (mine, yours)]
     np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -119,10 +121,10 @@ def test_copies_have_figures_of_their_own(candidates: list[Candidate]) -> None:
     assert len(board) == len(plain.leaderboard)
     ours, alone = board["ensemble"], board[first.name]
     assert ours.test_top1_without_copies == ensemble.right("test")[50:].mean()
-    assert alone.test_top1_without_copies == right(first.test)[50:].mean()
+    assert alone.test_top1_without_copies == is_correct(first.test)[50:].mean()
     four = fuse([each.test for each in candidates[:4]])
     streams = board["best 4 streams: data-phase1-good"]
-    assert streams.test_top1_without_copies == right(four)[50:].mean()
+    assert streams.test_top1_without_copies == is_correct(four)[50:].mean()
     page = page_of(ensemble, "data-ensemble-1", "data/xsub")
     assert '<th class="n">test without copies</th>' in page
     assert f'<td class="n">{ours.test_top1_without_copies:.1%}</td></tr>' in page
@@ -134,7 +136,7 @@ def test_fusions_have_figures_without_copies(candidates: list[Candidate]) -> Non
     marked = frozenset(candidates[0].test.sample_ids[:50])
     first = replace(candidates[0], test=replace(candidates[0].test, copies=marked))
     found = baselines([first, *candidates[1:4]])
-    expected = right(fuse([each.test for each in candidates[:4]]))[50:].mean()
+    expected = is_correct(fuse([each.test for each in candidates[:4]]))[50:].mean()
     assert found["equal"].test_top1_without_copies == expected
     said = {
         "clips": {"val": 200, "test": 200}, "copies": 50, "search": {"folds": None},
@@ -186,7 +188,7 @@ def test_tables_that_do_not_belong_together_are_named(candidates: list[Candidate
 
 
 def test_clips_without_video_are_left_out_of_all(candidates: list[Candidate]) -> None:
-    few = [shared([each, table("", "", each.split, 0, clips=190)])[0] for each in
+    few = [keep_shared_clips([each, table("", "", each.split, 0, clips=190)])[0] for each in
            (candidates[-1].val, candidates[-1].test)]  # fmt: skip
     filmed = replace(candidates[-1], val=few[0], test=few[1])
     kept, left_out = on_shared_clips([*candidates[:-1], filmed])
@@ -198,7 +200,7 @@ def test_clips_without_video_are_left_out_of_all(candidates: list[Candidate]) ->
     assert make_ensemble(kept, left_out, CONFIG).leaderboard[0].test_top1 > 0.5
     skeletons, nothing = on_shared_clips(candidates[:-1])
     assert skeletons == candidates[:-1] and not nothing
-    lost = replace(candidates[0], val=shared([candidates[0].val, few[0]])[0])
+    lost = replace(candidates[0], val=keep_shared_clips([candidates[0].val, few[0]])[0])
     with pytest.raises(InputError, match="differ in 10 sample ids"):  # skeletons have all clips
         make_ensemble(on_shared_clips([lost, *candidates[1:-1]])[0], [], CONFIG)
 
@@ -207,7 +209,7 @@ def test_study_finds_a_known_optimum(candidates: list[Candidate]) -> None:
     """One table knows, one is wrong wherever it can: all weight on the first is the optimum."""
     knows = candidates[0].val
     against = replace(knows, logits=-knows.logits, run="against")
-    weighting = Weighting([knows, against, candidates[4].val], [1.0, 1.0, 1.0])
+    weighting = WeightScorer([knows, against, candidates[4].val], [1.0, 1.0, 1.0])
     equal = np.full(3, 1 / 3)
     weights, value = study(weighting, [equal], equal, 60, seed=1)
     random = np.random.default_rng(0)
@@ -226,6 +228,6 @@ def test_baselines_are_what_they_say(candidates: list[Candidate]) -> None:
     field = fuse([c.test for c in four], [0.6, 0.6, 0.4, 0.4])
     assert found["0.6 : 0.6 : 0.4 : 0.4"].test_top1 == pytest.approx(top1(field))
     assert "2 : 2 : 1 : 1" not in baselines(candidates)
-    temperatures = np.array(Weighting([c.val for c in four]).temperatures)
+    temperatures = np.array(WeightScorer([c.val for c in four]).temperatures)
     same = judged(four, np.array([0.6, 0.6, 0.4, 0.4]) * temperatures)
     assert same.test_top1 == found["0.6 : 0.6 : 0.4 : 0.4"].test_top1

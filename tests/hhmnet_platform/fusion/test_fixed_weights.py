@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, shared, write_scores
+from hhmnet_core.fusion.align import keep_shared_clips
+from hhmnet_core.fusion.scores import ScoreTable, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.fixed_weights import FixedFusion, fixed_table, run_fixed_fusion
 from hhmnet_platform.storage.workspace import Workspace
@@ -69,11 +70,13 @@ def test_video_is_fused_on_the_clips_that_it_has_alone() -> None:
     networks = dict(zip(names, (network(seed) for seed in range(4)), strict=True))
     film = network(9, clips=40)
     found = rows(networks | {("film", "video"): film})
-    filmed = shared([film, *networks.values()])
+    filmed = keep_shared_clips([film, *networks.values()])
     assert found["all, equal"][0] == share(filmed, [1] * 5)
     assert found["skeleton/joint"][0] == share([filmed[1]], [1])
     assert not any("0.6" in name for name in found)
-    assert "20 test clips without video are not counted" in printed(networks | {("film", "video"): film})
+    assert "20 test clips without video are not counted" in printed(
+        networks | {("film", "video"): film}
+    )
     with pytest.raises(InputError):
         fixed_table(networks | {("skeleton", "joint"): network(0, clips=50)})
 

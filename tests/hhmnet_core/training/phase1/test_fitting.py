@@ -11,7 +11,7 @@ from copied_clips import showing
 from safetensors.torch import load_file
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import top1
+from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.inputs.batches import Batch
 from hhmnet_core.models.registry import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from video_files import film_store
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import fuse, shared
+from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.inputs.footage import Footage, load_footage, with_video
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
 from hhmnet_core.models.backbones import VideoModelConfig
@@ -202,7 +202,7 @@ def test_a_guide_may_come_from_a_store_without_video(
     *_, last = fit(config(epochs=1), filmed, footage, tmp_path / "run", Mesh())
     skeletons = [table for table in report.scores if table.split == "test"]
     (video,) = (table for table in last.scores if table.split == "test")
-    fused = fuse(shared([*skeletons, video]))
+    fused = fuse(keep_shared_clips([*skeletons, video]))
     assert len(fused) == len(video) and fused.digest == clips.skeletons == filmed.skeletons
 
 

@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.fusion.weights import fit_temperature, fit_weights, log_loss
+from hhmnet_core.fusion.weight_fitting import fit_temperature, fit_weights, log_loss
 
 
 def table(logits: np.ndarray, labels: np.ndarray, modality: str = "joint") -> ScoreTable:

@@ -16,14 +16,15 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.scores import ScoreTable, fuse
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
 
 Float64Array = NDArray[np.float64]
-COLDEST = 1e-3  # no weight or inverse temperature is pushed beyond 1 / COLDEST
+MIN_TEMPERATURE = 1e-3  # no weight or inverse temperature is pushed beyond 1 / COLDEST
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedWeights:
     """Fusion weights.
 
     Attributes:
@@ -50,7 +51,7 @@ def fit_temperature(table: ScoreTable) -> float:
     return float(1 / fit_weights([table]).weights[0])
 
 
-def fit_weights(tables: Sequence[ScoreTable]) -> Fitted:
+def fit_weights(tables: Sequence[ScoreTable]) -> FittedWeights:
     """The non-negative weights of least log-loss.
 
     Args:
@@ -85,10 +86,10 @@ def fit_weights(tables: Sequence[ScoreTable]) -> Fitted:
         np.full(len(tables), 1.0 / len(tables)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0, 1 / COLDEST)] * len(tables),
+        bounds=[(0, 1 / MIN_TEMPERATURE)] * len(tables),
         options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-9},
     )
     weights = np.asarray(found.x, dtype=np.float64) / scale_s
     if not weights.any():  # nothing says more than chance: all alike, and as cold as allowed
-        weights = np.full(len(tables), COLDEST)
-    return Fitted(weights, float(found.fun))
+        weights = np.full(len(tables), MIN_TEMPERATURE)
+    return FittedWeights(weights, float(found.fun))

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.fusion.scores import ScoreTable, fuse
-from hhmnet_core.fusion.weights import fit_temperature
+from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.weight_fitting import fit_temperature
 
 
-class Weighting:
+class WeightScorer:
     """Score tables of the same clips, calibrated, ready to be weighed.
 
     A clip that all tables give the same class is settled: no weights that are at least 0 change it.
@@ -60,7 +61,7 @@ class Weighting:
         return (self._settled + right) / len(self.labels)
 
 
-def simplex(uniform_s: NDArray[np.floating]) -> NDArray[np.float64]:
+def simplex_weights(uniform_s: NDArray[np.floating]) -> NDArray[np.float64]:
     """Weights of sum 1 from as many numbers in (0, 1): uniform numbers give uniform weights."""
     shares = -np.log(np.clip(np.asarray(uniform_s, dtype=np.float64), 1e-12, 1 - 1e-12))
     weights: NDArray[np.float64] = shares / shares.sum()
