@@ -1,4 +1,4 @@
-"""A run as MLflow is told of it, and what MLflow then holds."""
+"""A run as it is given to MLflow, and what MLflow holds afterwards."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 MEMBERS = (*MODALITIES, "fusion")
@@ -21,7 +22,12 @@ def tracked_run(folder: Path, name: str = "toy-phase1-1", **changed: Any) -> Tra
         "name": name,
         "members": MEMBERS,
         "params": {"optim.lr": 0.1, "model.widths": [1, 2], "note": "x" * 500},
-        "tags": {"hhmnet.phase": "phase1", "hhmnet.data_digest": "d" * 64},
+        "tags": {
+            tags.PHASE: "phase1",
+            tags.DATA_DIGEST: "d" * 64,
+            tags.DATASET: "toy",
+            tags.SELECTION: "val",
+        },
         "dataset": "toy",
         "digest": "d" * 64,
         "store": str(folder / "store"),
@@ -40,20 +46,21 @@ def history(epochs: int, seconds: float = 1.5) -> list[EpochRecord]:
     ]
 
 
-def written(run: TrackedRun) -> dict[str, list[tuple[int, float]]]:
-    """Steps and losses by modality; fails on a second run of any."""
+def tracked_losses(run: TrackedRun) -> dict[str, list[tuple[int, float]]]:
+    """Return the epochs and losses of each member; fail where a member has a second run."""
     client = MlflowClient(run.uri)
     experiment = client.get_experiment_by_name(run.experiment)
     assert experiment is not None
-    found: dict[str, list[tuple[int, float]]] = {}
+    losses: dict[str, list[tuple[int, float]]] = {}
     for one in client.search_runs([experiment.experiment_id]):
-        if one.data.tags["hhmnet.run"] == run.name:
-            member = one.data.tags["hhmnet.modality"]
-            assert member not in found, f"two runs of {member}"
+        if one.data.tags[tags.RUN] == run.name:
+            member = one.data.tags[tags.MODALITY]
+            assert member not in losses, f"two runs of {member}"
             points = client.get_metric_history(one.info.run_id, "train/loss")
-            found[member] = sorted((point.step, point.value) for point in points)
-    return found
+            losses[member] = sorted((point.step, point.value) for point in points)
+    return losses
 
 
-def complete(epochs: int) -> dict[str, list[tuple[int, float]]]:
+def expected_losses(epochs: int) -> dict[str, list[tuple[int, float]]]:
+    """Return what `tracked_losses` gives where MLflow holds `history(epochs)`, once."""
     return {member: [(e, 1 / e) for e in range(1, epochs + 1)] for member in MEMBERS}

@@ -1,94 +1,115 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from tracked import FILES, complete, history, tracked_run, written
+from tracked import FILES, expected_losses, history, tracked_losses, tracked_run
 
-from hhmnet_platform.tracking import background as module
+from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.tracking import background
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
 
 
 class FlakyWriter(MlflowWriter):
-    """Writes to SQLite, but raises while `away`."""
+    """Writes to SQLite, but raises while `away` is set."""
 
-    away = False
+    away: Exception | None = None
 
     def connect(self) -> None:
         self._check()
         super().connect()
 
-    def write(self, history: Any) -> None:
+    def write(self, history: Sequence[EpochRecord]) -> None:
         self._check()
         super().write(history)
 
     def _check(self) -> None:
-        if self.away:
-            raise ConnectionError("nobody there\nand a second line")
+        if self.away is not None:
+            raise self.away
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+@pytest.fixture(autouse=True)
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.05)
 
 
-def test_tracker_writes_what_was_missed_as_soon_as_mlflow_is_back(
-    tmp_path: Path, quick: None, wait: Callable[..., None]
+def test_tracker_writes_what_was_missed_once_mlflow_is_back(
+    folder: Path, wait: Callable[..., None]
 ) -> None:
-    said: list[str] = []
-    writer = FlakyWriter(tracked_run(tmp_path))
-    writer.away = True
-    tracker = BackgroundTracker(writer, said.append)
+    notices: list[str] = []
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = ConnectionError("nobody there\nand a second line")
+    tracker = BackgroundTracker(writer, notices.append)
     for epochs in (1, 2, 3):
         tracker.update(history(epochs))
-    wait(lambda: said, "a notice")
-    writer.away = False
-    wait(lambda: len(said) == 2, "MLflow's return")
-    assert "cannot be written to (nobody there)" in said[0] and "is back" in said[1]
+    wait(lambda: notices, "a notice")
+    writer.away = None
+    wait(lambda: len(notices) == 2, "MLflow's return")
+    assert "cannot be written to (nobody there)" in notices[0] and "is back" in notices[1]
     tracker.update(history(4))
     assert tracker.finish(Ending("FINISHED", FILES))
-    assert len(said) == 2
-    assert written(writer.run) == complete(4)
+    assert len(notices) == 2
+    assert tracked_losses(writer.run) == expected_losses(4)
 
 
-def test_tracker_gives_up_at_the_end_and_another_one_writes_all(
-    tmp_path: Path, quick: None
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionError("HTTPConnectionPool: Max retries exceeded with url"), "no server answers"),
+        (ValueError("x" * 300), "x" * 200),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_notice_gives_the_reason_in_one_short_line(
+    folder: Path, error: Exception, reason: str
 ) -> None:
-    said: list[str] = []
-    writer = FlakyWriter(tracked_run(tmp_path))
-    writer.away = True
-    tracker = BackgroundTracker(writer, said.append)
+    notices: list[str] = []
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = error
+    assert not BackgroundTracker(writer, notices.append).finish(Ending("FAILED", {}))
+    (notice,) = notices
+    assert notice.startswith(f"MLflow at {writer.run.uri} cannot be written to ({reason}). ")
+    assert "\n" not in notice
+
+
+def test_tracker_gives_up_at_the_end_and_another_one_writes_all(folder: Path) -> None:
+    notices: list[str] = []
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = ConnectionError("nobody there")
+    tracker = BackgroundTracker(writer, notices.append)
     tracker.update(history(2))
     assert not tracker.finish(Ending("FINISHED", FILES))
-    assert len(said) == 1
-    later = BackgroundTracker(MlflowWriter(writer.run), said.append)
+    assert len(notices) == 1
+    later = BackgroundTracker(MlflowWriter(writer.run), notices.append)
     later.update(history(2))
     assert later.finish(Ending("FINISHED", FILES))
-    assert written(writer.run) == complete(2)
+    assert tracked_losses(writer.run) == expected_losses(2)
 
 
-def test_another_run_of_the_same_name_is_named_and_left_as_it_is(
-    tmp_path: Path, quick: None, wait: Callable[..., None]
+def test_other_run_of_the_same_name_is_reported_and_left_alone(
+    folder: Path, wait: Callable[..., None]
 ) -> None:
-    said: list[str] = []
-    before = tracked_run(tmp_path)
-    first = BackgroundTracker(MlflowWriter(before), said.append)
+    notices: list[str] = []
+    before = tracked_run(folder)
+    first = BackgroundTracker(MlflowWriter(before), notices.append)
     first.update(history(2))
-    assert first.finish(Ending("FINISHED", FILES)) and not said
-    writer = MlflowWriter(tracked_run(tmp_path, params={**before.params, "optim.lr": 0.2}))
-    tracker = BackgroundTracker(writer, said.append)
+    assert first.finish(Ending("FINISHED", FILES)) and not notices
+    writer = MlflowWriter(tracked_run(folder, params={**before.params, "optim.lr": 0.2}))
+    tracker = BackgroundTracker(writer, notices.append)
     tracker.update(history(3))
-    wait(lambda: said, "a notice")
-    assert "holds a run toy-phase1-1 with another optim.lr: delete that run there" in said[0]
-    assert written(before) == complete(2)
+    wait(lambda: notices, "a notice")
+    assert "holds a run toy-phase1-1 with another optim.lr: delete that run there" in notices[0]
+    assert tracked_losses(before) == expected_losses(2)
     client = MlflowClient(before.uri)
-    runs = client.search_runs([first.page.split("/")[2]])
+    experiment = client.get_experiment_by_name(before.experiment)
+    assert experiment is not None
+    assert first.page == f"#/experiments/{experiment.experiment_id}/runs"
+    runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
-    for run in runs:  # as the user was told
+    for run in runs:  # as the notice asks
         client.delete_run(run.info.run_id)
-    wait(lambda: len(said) == 2, "MLflow's return")
+    wait(lambda: len(notices) == 2, "MLflow's return")
     assert tracker.finish(Ending("FINISHED", FILES))
-    assert written(before) == complete(3)
+    assert tracked_losses(before) == expected_losses(3)

@@ -1,101 +1,121 @@
-import multiprocessing
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from tracked import FILES, complete, history, tracked_run, written
+from mlflow.entities import Run
+from tracked import FILES, MEMBERS, expected_losses, history, tracked_losses, tracked_run
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.members import COLOURS
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.run_writer import MlflowWriter
-from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
 
-def test_writer_goes_on_after_a_restart_without_doubles(tmp_path: Path) -> None:
-    run = tracked_run(tmp_path)
-    first = MlflowWriter(run)
-    first.connect()
+def connected(run: TrackedRun) -> MlflowWriter:
+    writer = MlflowWriter(run)
+    writer.connect()
+    return writer
+
+
+def held(writer: MlflowWriter, member: str) -> Run:
+    return MlflowClient(writer.run.uri).get_run(writer.run_ids[member])
+
+
+def test_writer_continues_after_a_restart_and_writes_nothing_twice(folder: Path) -> None:
+    run = tracked_run(folder)
+    first = connected(run)
     first.write(history(2))
     first.write(history(3))
-    again = MlflowWriter(run)
-    again.connect()
+    again = connected(run)
     assert again.run_ids == first.run_ids
     again.write(history(5, seconds=9.9))  # an epoch trained again takes another time
-    assert written(run) == complete(5)
+    assert tracked_losses(run) == expected_losses(5)
 
 
-def test_writer_catches_up_with_more_than_one_batch(tmp_path: Path) -> None:
-    run = tracked_run(tmp_path)
-    writer = MlflowWriter(run)
-    writer.connect()
-    writer.write(history(600))
-    assert written(run) == complete(600)
+def test_writer_catches_up_with_more_than_one_request(folder: Path) -> None:
+    run = tracked_run(folder)
+    connected(run).write(history(600))
+    assert tracked_losses(run) == expected_losses(600)
 
 
-def test_runs_say_what_they_are(tmp_path: Path) -> None:
-    run = tracked_run(tmp_path)
-    writer = MlflowWriter(run)
-    writer.connect()
+def test_metrics_are_timed_at_the_end_of_their_epoch(folder: Path) -> None:
+    writer = connected(tracked_run(folder))
+    writer.write(history(3, seconds=2.0))
+    run = held(writer, "joint")
+    points = MlflowClient(writer.run.uri).get_metric_history(run.info.run_id, "val/top1")
+    started = run.info.start_time
+    assert sorted(p.timestamp - started for p in points) == [2000, 4000, 6000]
+
+
+def test_runs_hold_parent_params_tags_dataset_and_artifacts(folder: Path) -> None:
+    writer = connected(tracked_run(folder))
     writer.write(history(1))
-    writer.finish(Ending("FINISHED", FILES))
-    client = MlflowClient(run.uri)
-    parent = client.get_run(writer.run_ids["fusion"])
+    writer.finish(Ending("FINISHED", FILES, {tags.MESH_HISTORY: "1 x 2"}))
+    parent = held(writer, "fusion")
     assert parent.info.run_name == "toy-phase1-1"
+    assert tags.MLFLOW_PARENT not in parent.data.tags
     for modality in MODALITIES:
-        child = client.get_run(writer.run_ids[modality])
+        child = held(writer, modality)
         assert child.info.run_name == f"{modality} · toy-phase1-1"
         assert child.info.status == "FINISHED"
-        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.tags["hhmnet.data_digest"] == "d" * 64
+        assert child.data.tags[tags.MLFLOW_PARENT] == parent.info.run_id
+        assert child.data.tags[tags.MLFLOW_COLOUR] == COLOURS[modality]
+        assert child.data.tags[tags.DATA_DIGEST] == "d" * 64
+        assert child.data.tags[tags.MESH_HISTORY] == "1 x 2"
         assert child.data.params["model.widths"] == "[1, 2]"
-        used = child.inputs.dataset_inputs
-        assert [(one.dataset.name, len(one.dataset.digest)) for one in used] == [("toy", 12)]
-        names = {file.path for file in client.list_artifacts(child.info.run_id)}
-        assert names == {"figures", "note.txt"}
+        inputs = child.inputs.dataset_inputs
+        assert [(each.dataset.name, len(each.dataset.digest)) for each in inputs] == [("toy", 12)]
+        client = MlflowClient(writer.run.uri)
+        assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
+            "figures",
+            "note.txt",
+        }
 
 
-def test_finished_run_that_goes_on_runs_again(tmp_path: Path) -> None:
-    run = tracked_run(tmp_path)
+def test_trial_is_listed_under_its_search_by_its_title(folder: Path) -> None:
+    search = connected(tracked_run(folder, "search")).run_ids["fusion"]
+    trial = connected(tracked_run(folder, "trial", parent=search, title="optim.lr 0.1"))
+    parent = held(trial, "fusion")
+    assert parent.info.run_name == "optim.lr 0.1"
+    assert parent.data.tags[tags.MLFLOW_PARENT] == search
+    assert tags.MLFLOW_COLOUR not in parent.data.tags  # MLflow's own tell trials apart
+    child = held(trial, "bone")
+    assert child.info.run_name == "bone · trial"
+    assert child.data.tags[tags.MLFLOW_PARENT] == parent.info.run_id
+
+
+def test_finished_run_that_is_continued_runs_again(folder: Path) -> None:
     for status in ("KILLED", "FINISHED"):
-        writer = MlflowWriter(run)
-        writer.connect()
-        client = MlflowClient(run.uri)
-        assert client.get_run(writer.run_ids["joint"]).info.status == "RUNNING"
+        writer = connected(tracked_run(folder))
+        assert held(writer, "joint").info.status == "RUNNING"
         writer.finish(Ending(status, {}))
-        assert client.get_run(writer.run_ids["joint"]).info.status == status
+        assert held(writer, "joint").info.status == status
 
 
-TRIALS, EPOCHS = 8, 8
+def test_name_of_a_run_with_other_params_is_refused(folder: Path) -> None:
+    run = tracked_run(folder)
+    connected(run)
+    params = {**run.params, "optim.lr": 0.2, "added.later": 1}
+    with pytest.raises(InputError, match=r"with another optim\.lr: delete that run there.*--name"):
+        MlflowWriter(tracked_run(folder, params=params)).connect()
 
 
-def _be_a_trial(folder: str, name: str, together: Any, quiet: Any) -> None:
-    """A driver of a search, that ends in the same moment as the others."""
-    said: list[str] = []
-    tracker = BackgroundTracker(MlflowWriter(tracked_run(Path(folder), name)), said.append)
-    for epoch in range(1, EPOCHS + 1):
-        tracker.update(history(epoch))
-        time.sleep(0.05)
-    together.wait(120)
-    quiet.put((name, tracker.finish(Ending("FINISHED", FILES)), said))
+def test_more_params_than_one_request_takes(folder: Path) -> None:
+    params = {f"param.{number}": number for number in range(130)}
+    writer = connected(tracked_run(folder, params=params))
+    assert len(held(writer, "joint").data.params) == 130
 
 
-@pytest.mark.integration
-@pytest.mark.timeout(600)
-def test_trials_that_end_at_once_on_one_database_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    together, quiet = context.Barrier(TRIALS), context.Queue()
-    names = [f"toy-{number}" for number in range(TRIALS)]
-    drivers = [
-        context.Process(target=_be_a_trial, args=(str(tmp_path), name, together, quiet))
-        for name in names
-    ]
-    for driver in drivers:
-        driver.start()
-    ends = sorted(quiet.get(timeout=400) for _ in drivers)
-    for driver in drivers:
-        driver.join(30)
-    assert ends == [(name, True, []) for name in names]  # no "database is locked" on the way
-    for name in names:
-        assert written(tracked_run(tmp_path, name)) == complete(EPOCHS)
+def test_of_two_runs_of_a_member_the_older_is_continued(folder: Path) -> None:
+    run = tracked_run(folder)
+    first = connected(run)
+    client = MlflowClient(run.uri)
+    for member in MEMBERS:
+        client.create_run(
+            first.experiment_id,
+            tags={tags.RUN: run.name, tags.MODALITY: member},
+            start_time=2**41,
+        )
+    assert connected(run).run_ids == first.run_ids
