@@ -11,7 +11,6 @@ from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
-from hhmnet_platform.tracking.uri import TRACKING_SCHEMES
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "x" * 101, "ä"])
@@ -53,12 +52,6 @@ def test_remote_workspace_needs_a_tracking_server() -> None:
 def test_tracking_uri_of_a_kind_that_mlflow_does_not_know(tmp_path: Path, uri: str) -> None:
     with pytest.raises(InputError, match=f"cannot track at {uri}.*sqlite:///FILE"):
         Workspace(str(tmp_path)).tracking_uri(uri)
-
-
-def test_tracking_schemes_are_those_that_mlflow_registers() -> None:
-    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
-
-    assert set(_tracking_store_registry._registry) == TRACKING_SCHEMES
 
 
 def test_workspace_that_cannot_be_written(tmp_path: Path) -> None:

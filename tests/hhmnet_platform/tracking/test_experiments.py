@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
+
+from hhmnet_platform.tracking.experiments import ensure_experiment, experiment_name
+
+
+@pytest.mark.parametrize(
+    ("selection", "name"),
+    [
+        ("val", "ntu60/xsub"),
+        ("literature", "ntu60/xsub (literature)"),
+        ("fold1of5", "ntu60/xsub (folds)"),
+    ],
+)
+def test_runs_that_are_not_comparable_have_experiments_of_their_own(
+    selection: str, name: str
+) -> None:
+    assert experiment_name("ntu60", "xsub", selection) == name
+
+
+def test_experiment_is_made_once_with_its_artifacts(uri: str, folder: Path) -> None:
+    client = MlflowClient(uri)
+    made = ensure_experiment(client, "toy/xsub", str(folder / "artifacts"))
+    assert ensure_experiment(client, "toy/xsub", "elsewhere") == made
+    assert client.get_experiment(made).artifact_location == str(folder / "artifacts")
+    assert len(client.search_experiments(filter_string="name = 'toy/xsub'")) == 1
+
+
+class OvertakenClient(MlflowClient):
+    """Sees no experiment at first, as a driver does while another one makes it."""
+
+    looks = 0
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        self.looks += 1
+        return super().get_experiment_by_name(name) if self.looks > 1 else None
+
+
+def test_experiment_that_another_driver_makes_meanwhile_is_taken(uri: str) -> None:
+    made = MlflowClient(uri).create_experiment("toy/xsub")
+    assert ensure_experiment(OvertakenClient(uri), "toy/xsub", "") == made
+
+
+def test_experiment_that_mlflow_refuses_is_an_error(uri: str) -> None:
+    with pytest.raises(MlflowException):
+        ensure_experiment(MlflowClient(uri), "x" * 501, "")

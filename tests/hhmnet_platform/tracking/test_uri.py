@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.tracking.uri import (
+    TRACKING_SCHEMES,
+    check_tracking_scheme,
+    database_of,
+    default_tracking,
+    experiment_page,
+    run_page,
+)
+
+
+@pytest.mark.parametrize("uri", ["htp://mlflow:5000", "localhost:5000", "s3://bucket/mlruns"])
+def test_scheme_that_mlflow_does_not_know_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match=f"cannot track at {uri}.*sqlite:///FILE"):
+        check_tracking_scheme(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["mlruns", "http://mlflow:5000", "sqlite:///mlflow.db", "postgresql+psycopg2://host/db"],
+)
+def test_schemes_that_mlflow_knows_are_taken(uri: str) -> None:
+    check_tracking_scheme(uri)
+
+
+def test_tracking_schemes_are_those_that_mlflow_registers() -> None:
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    assert set(_tracking_store_registry._registry) == TRACKING_SCHEMES
+
+
+def test_default_is_mlflows_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert default_tracking() == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert default_tracking() == "http://mlflow:5000"
+
+
+def test_database_of_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert database_of("sqlite:///mlflow.db") == tmp_path / "mlflow.db"
+    assert database_of(f"sqlite:///{tmp_path}/a/mlflow.db") == tmp_path / "a" / "mlflow.db"
+    for uri in ("sqlite:///mlflow.db?timeout=5", "http://mlflow:5000", "postgresql://host/db"):
+        assert database_of(uri) is None
+
+
+def test_pages_behind_the_servers_address() -> None:
+    assert experiment_page("3") == "#/experiments/3/runs"
+    assert run_page("3", "abc") == "#/experiments/3/runs/abc"
