@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, fields, is_dataclass
 from typing import Any
 
-Plain = dict[str, Any]  # values as JSON knows them
+JsonObject = dict[str, Any]  # an object as JSON knows it
 _LATER = "later"
 
 
@@ -27,24 +27,24 @@ def later(default: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def identity(config: Any) -> Plain:
+def identity(config: Any) -> JsonObject:
     """Return a dataclass as nested JSON values, without later fields that have their default."""
-    plain: Plain = json.loads(json.dumps(asdict(config)))
+    plain: JsonObject = json.loads(json.dumps(asdict(config)))
     _leave_out_defaults(config, plain)
     return plain
 
 
-def flat_identity(config: Any) -> Plain:
+def flat_identity(config: Any) -> JsonObject:
     """Return the identity of a dataclass by dotted names, such as `optim.lr`."""
     return flattened(identity(config))
 
 
-def flat_values(config: Any) -> Plain:
+def flat_values(config: Any) -> JsonObject:
     """Return every field of a dataclass by dotted names, defaults included."""
     return flattened(json.loads(json.dumps(asdict(config))))
 
 
-def differing(recorded: Mapping[str, Any], config: Any) -> list[str]:
+def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
     """Return the dotted names of the fields in which a recorded identity differs from a config.
 
     A field that the record lacks counts as having its default.
@@ -63,9 +63,9 @@ def differing(recorded: Mapping[str, Any], config: Any) -> list[str]:
     )
 
 
-def flattened(nested: Mapping[str, Any], prefix: str = "") -> Plain:
+def flattened(nested: Mapping[str, object], prefix: str = "") -> JsonObject:
     """Return nested dictionaries as one, by dotted names. Flat ones stay as they are."""
-    flat: Plain = {}
+    flat: JsonObject = {}
     for key, value in nested.items():
         if isinstance(value, dict):
             flat |= flattened(value, f"{prefix}{key}.")
@@ -74,7 +74,7 @@ def flattened(nested: Mapping[str, Any], prefix: str = "") -> Plain:
     return flat
 
 
-def _leave_out_defaults(config: Any, plain: Plain) -> None:
+def _leave_out_defaults(config: Any, plain: JsonObject) -> None:
     for each in fields(config):
         value = getattr(config, each.name)
         if each.metadata.get(_LATER):

@@ -1,7 +1,7 @@
-"""How every script of `experiments/` ends: done, or one line on stderr and an exit code.
+"""Command lines of the scripts in `experiments/`: parsing, error messages and exit codes.
 
-Exit codes: 0 done, 2 the user gave something that cannot be used, 130 interrupted with Ctrl-C or
-SIGTERM. Any other exception is a bug of ours: it keeps its traceback, and Python ends with 1.
+Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM. Any other
+exception is a bug: Python prints its traceback and exits with 1.
 """
 
 import argparse
@@ -21,19 +21,19 @@ Config = TypeVar("Config", bound=Any)
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
-MOST_SAID = 500  # letters of what the parser says
+MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
-    """Runs `main` and ends the process: what the user can cause is one line, not a traceback.
+    """Run `main` and exit the process, with one line on stderr for an error that users can mend.
 
-    `ray job stop` and schedulers send SIGTERM: it ends a script as Ctrl-C does.
+    SIGTERM, which `ray job stop` and schedulers send, interrupts as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except InputError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(EXIT_INPUT)
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
@@ -42,63 +42,68 @@ def run_script(main: Callable[[], None]) -> NoReturn:
 
 
 def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
-    """Parses the command line, as `parser.parse_args` does but without a usage dump on errors.
+    """Parse a command line, raising an error where `parser.parse_args` would exit the process.
 
     Args:
-        parser: A jsonargparse parser; it is told not to end the process itself. One with
-            subcommands has to be made with `exit_on_error=False`, which they inherit.
-        argv: The arguments, without the program's name; None takes `sys.argv[1:]`.
+        parser: A jsonargparse parser. Its settings are changed: it no longer exits on errors, and
+            accepts no abbreviated options. A parser with subcommands must be made with
+            `exit_on_error=False`, which the subcommands inherit.
+        argv: Arguments without the program's name. Default: those of the process.
 
     Raises:
-        InputError: An unknown or missing argument, a value of the wrong type, a config file that
-            is missing, is not YAML or holds an unknown key. The message names it.
+        InputError: An argument is unknown, missing or of the wrong type, or a config file is
+            missing, is not YAML or has an unknown key. The message names it.
     """
     parser.exit_on_error = False
-    parser.allow_abbrev = False  # an option mistyped is an error, as it is in a file
+    parser.allow_abbrev = False  # a mistyped option is an error, as a mistyped key in a file is
     try:
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
-        said = one_line(str(error)).rstrip(".")
-        if len(said) > MOST_SAID:  # a whole file, where it is no config
-            said = f"{said[:MOST_SAID]}..."
-        raise InputError(f"{said}. See `{parser.prog} --help`.") from error
+        message = _one_line(str(error)).rstrip(".")
+        if len(message) > MAX_PARSER_MESSAGE:
+            message = f"{message[:MAX_PARSER_MESSAGE]}..."
+        raise InputError(f"{message}. See `{parser.prog} --help`.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error
 
 
 def parse_config(
-    prog: str, about: str | None, kind: type[Config], argv: Sequence[str] | None = None
+    prog: str, description: str | None, kind: type[Config], argv: Sequence[str] | None = None
 ) -> Config:
-    """The dataclass that a command line describes, and the YAML files that it names.
+    """Parse a command line, and the YAML files that it names, into a dataclass.
 
     Args:
-        prog: The script's name.
-        about: What it does.
-        kind: A dataclass; its fields, and those of the dataclasses in it, are the options.
-        argv: The arguments; None takes those of the process.
+        prog: Name of the script, for the help and for error messages.
+        description: First lines of the help.
+        kind: The dataclass. Its fields, and those of dataclasses within it, are the options.
+        argv: Arguments without the program's name. Default: those of the process.
 
-    Raises InputError as `parse_args` and the dataclass do.
+    Raises:
+        InputError: `parse_args` or the dataclass rejects a value.
     """
     _read_ranges_as_text()
-    parser = ArgumentParser(prog=prog, description=about)
-    parser.add_argument("--config", action="config", help="A YAML file with any of the fields.")
+    parser = ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--config", action="config", help="YAML file with values of any options.")
     parser.add_class_arguments(kind)
     values = parser.instantiate(parse_args(parser, argv))
-    config: Config = kind(**{name.name: values[name.name] for name in fields(kind)})
+    config: Config = kind(**{field.name: values[field.name] for field in fields(kind)})
     return config
 
 
 def _read_ranges_as_text() -> None:
-    """2:8 is to YAML 1.1, and so to the options that it reads, the number 128, to base 60."""
+    """Make the options' YAML loader read 2:8 as text.
+
+    YAML 1.1 reads it as the number 128, written to base 60.
+    """
     loader = get_yaml_default_loader()  # type: ignore[no-untyped-call]
-    integer = "tag:yaml.org,2002:int"
+    integer_tag = "tag:yaml.org,2002:int"
     resolvers = loader.yaml_implicit_resolvers
-    for first, known in resolvers.items():
-        resolvers[first] = [each for each in known if each[0] != integer]
-    plain = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
-    loader.add_implicit_resolver(integer, plain, list("-+0123456789"))
+    for first_character, known in resolvers.items():
+        resolvers[first_character] = [each for each in known if each[0] != integer_tag]
+    integer = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
+    loader.add_implicit_resolver(integer_tag, integer, list("-+0123456789"))
 
 
-def one_line(text: str) -> str:
-    """`text` with every run of white space, line ends too, as one space."""
+def _one_line(text: str) -> str:
+    """Return a text with every run of white space, line ends included, as one space."""
     return " ".join(text.split())

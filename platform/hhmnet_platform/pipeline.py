@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.inputs.footage import check_video
 from hhmnet_core.store.protocols import VAL
@@ -72,7 +72,7 @@ class Pipeline(Placement):
         """Under the guidance of that run."""
         return Phase2Job(**self._job("phase2"), phase1=phase1)
 
-    def _job(self, phase: str) -> dict[str, Any]:
+    def _job(self, phase: str) -> JsonObject:
         config = getattr(self, phase)
         placed = {name.name: getattr(self, name.name) for name in fields(Placement)}
         placed["name"] = self.name and f"{self.name}-{phase}"

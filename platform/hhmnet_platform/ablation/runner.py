@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.fitting import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
@@ -67,7 +68,7 @@ class Subject(Generic[Config]):
         """Return the config of a variant. Raises InputError for an unknown one."""
         if name not in self.variants:
             raise InputError(f"Unknown variant {name!r}; known are {', '.join(self.variants)}.")
-        groups: dict[str, Any] = {
+        groups: JsonObject = {
             group: replace(getattr(config, group), **changes)
             for group, changes in self.variants[name].items()
         }

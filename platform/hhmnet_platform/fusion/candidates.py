@@ -81,7 +81,7 @@ def candidates_of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[C
         for member in run.networks:
             val, test = (run.scores(member, split) for split in SPLITS)
             phase = run.result.phase
-            candidates.append(Candidate(run.name, member, val, test, "", phase, run.guide))
+            candidates.append(Candidate(run.name, member, val, test, "", phase, run.guide_name))
     return candidates
 
 

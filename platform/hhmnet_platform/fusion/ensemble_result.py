@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +9,7 @@ from rich.table import Table
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.compare import PairedComparison
 from hhmnet_core.fusion.selection import SelectionConfig
-from hhmnet_core.identity import identity
+from hhmnet_core.identity import JsonObject, identity
 from hhmnet_platform.fusion.candidates import LeftOut
 from hhmnet_platform.fusion.ensemble import Ensemble, Entry
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
@@ -84,7 +83,7 @@ class EnsembleResult:
         """The rows of the leaderboard that are no single candidates."""
         return [entry for entry in self.leaderboard if " " in entry.name or "/" not in entry.name]
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Return what the ensemble is named by."""
         return {
             "experiment": self.experiment,

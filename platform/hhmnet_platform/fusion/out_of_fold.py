@@ -61,7 +61,7 @@ def out_of_fold_candidates(
             val=concatenate([load_scores(each, member, VAL) for each in fold_runs[run.name]]),
             test=run.scores(member, "test"),
             phase=run.result.phase,
-            guide=run.guide,
+            guide=run.guide_name,
         )
         for run in runs
         for member in run.networks
@@ -72,9 +72,9 @@ def _train_folds(
     workspace: Workspace, runs: Sequence[FinishedRun], folds: int, tracking_uri: str
 ) -> dict[str, list[RunFolder]]:
     """Train each run and its guide without each fold; return the runs of the folds, by run."""
-    guides = [FinishedRun.read(workspace.run(run.guide)) for run in runs if run.guide]
+    guides = [FinishedRun.read(workspace.run(run.guide_name)) for run in runs if run.guide_name]
     needed = list({run.name: run for run in [*guides, *runs]}.values())
-    order = sorted(needed, key=lambda run: bool(run.guide))  # those that guide first
+    order = sorted(needed, key=lambda run: bool(run.guide_name))  # those that guide first
     fold_runs: dict[str, list[RunFolder]] = {run.name: [] for run in order}
     for fold in range(1, folds + 1):
         for run in order:
@@ -89,8 +89,8 @@ def _train_folds(
                     "data.selection": fold_selection(fold, folds),
                 },
             )
-            if run.guide:
-                job = phase.guided_by(job, fold_runs[run.guide][-1].name)
+            if run.guide_name:
+                job = phase.guided_by(job, fold_runs[run.guide_name][-1].name)
             fold_runs[run.name].append(workspace.run(run_phase(job)))
     return fold_runs
 

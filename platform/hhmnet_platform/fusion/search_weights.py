@@ -21,6 +21,7 @@ from hhmnet_core.files import Folder, folder
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.fusion.candidates import (
@@ -267,7 +268,7 @@ def _search(job: FusionSearch, candidates: Sequence[Candidate], console: Console
     )
 
 
-def _trial(config: dict[str, int], inputs: list[Any]) -> dict[str, Any]:
+def _trial(config: dict[str, int], inputs: list[Any]) -> JsonObject:
     """Run one study as a trial of Ray Tune, and return what it found."""
     import ray
 

@@ -124,9 +124,7 @@ def _print_plan(job: Job, workspace: Workspace) -> str:
         run = resolve_run(job, workspace, store)
         resources = stack.enter_context(ray_session()) if cluster_address() else this_machine()
         plan = _mesh_of(job, run, resources)
-        is_named = bool(job.data.store) or run.guide or store.startswith(workspace.uri)
-        name = run.folder.name if is_named else "named by the demo's data, which are made first"
-        print(f"run         {name}")
+        print(f"run         {run.folder.name}")
         print("\n".join(plan_lines(run, plan, resources)), flush=True)
         print("\n".join(estimate(run, plan, resources, job.price_per_worker_hour).lines()))
     return run.folder.name

@@ -21,6 +21,7 @@ from ray.util.queue import Queue
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import write_scores
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import ClipSet, load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.fitting import EpochReport
@@ -180,7 +181,7 @@ def _node_of_each(workers: int) -> list[str]:
     return nodes
 
 
-def _report(report: EpochReport, num_known: int, task: Assignment) -> dict[str, Any]:
+def _report(report: EpochReport, num_known: int, task: Assignment) -> JsonObject:
     """Return rank 0's report for Ray, and write the score tables, before the epoch is complete."""
     for table in report.scores:
         file = f"{task.run_uri}/{scores_file(table.modality, table.split)}"
@@ -197,7 +198,7 @@ class ReportForwarder(UserCallback):
         self.outbox = outbox
 
     def after_report(
-        self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Checkpoint | None
+        self, run_context: Any, metrics: list[JsonObject], checkpoint: Checkpoint | None
     ) -> None:
         report = metrics[0]
         if report["records"] or not report["step"]:

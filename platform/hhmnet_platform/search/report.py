@@ -1,10 +1,11 @@
 """Files of a search: the best config, all trials, and plots of the searched fields."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.figures.run import to_png
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def report_files(
         names: Names of the searched fields.
         epochs: Epochs of a complete trial.
     """
-    trials: list[dict[str, Any]] = [
+    trials: list[JsonObject] = [
         {
             "number": trial.number,
             "val_top1": trial.value,
@@ -61,7 +62,7 @@ def report_files(
 
 
 def _slices(
-    trials: list[dict[str, Any]], study: "optuna.Study", names: tuple[str, ...], epochs: int
+    trials: list[JsonObject], study: "optuna.Study", names: tuple[str, ...], epochs: int
 ) -> Figure:
     figure = Figure(figsize=(4 * len(names) + 1, 3.6), layout="constrained")
     axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]

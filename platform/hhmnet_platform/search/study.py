@@ -1,12 +1,12 @@
 """Optuna studies in files of the workspace."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.search.config import StudyIdentity
 from hhmnet_platform.storage.run_identity import RunIdentity
 
@@ -56,9 +56,7 @@ def open_study(
     return study
 
 
-def _differing(
-    recorded: Mapping[str, Any], plain: Mapping[str, Any], first: RunIdentity
-) -> list[str]:
+def _differing(recorded: JsonObject, plain: JsonObject, first: RunIdentity) -> list[str]:
     """Return the names of what differs; of the config, the fields."""
     settings = [key for key in plain if key != "config" and recorded.get(key) != plain[key]]
     return settings + first.differing(recorded.get("config", {}))

@@ -44,7 +44,7 @@ class FinishedRun:
         return TRAINED[self.result.phase]
 
     @property
-    def guide(self) -> str:
+    def guide_name(self) -> str:
         """Name of the phase-1 run that guided it. "" for none."""
         return self.result.tags.get(tags.GUIDE, "")
 

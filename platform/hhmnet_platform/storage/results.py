@@ -6,11 +6,11 @@ The names in the file are fixed: files that earlier versions wrote are read by `
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.training.records import EpochRecord
 
 RESULT = "result.json"
@@ -101,7 +101,7 @@ class RunResult:
     mesh_history: tuple[tuple[int, int, int, int], ...]
     seconds: float
     checkpoint: str
-    identity: dict[str, Any]
+    identity: JsonObject
     tags: dict[str, str]
     history: tuple[EpochRecord, ...]
 
@@ -170,6 +170,6 @@ def parse_result(content: bytes, source: str) -> RunResult:
         ) from error
 
 
-def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(row: JsonObject) -> JsonObject:
     """Return a row as files have it: without copies in test there is no such figure."""
     return {key: value for key, value in row.items() if value is not None or key != WITHOUT_COPIES}

@@ -1,11 +1,10 @@
 """The folder of one run: its files, its checkpoints, and the lock of the process that trains it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, deserialize
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.storage.checkpoints import (
     TrainingPoint,
@@ -51,7 +51,7 @@ class RunFolder:
         """Return a folder within it."""
         return folder(f"{self.uri}/{name}")
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
+    def read_json(self, name: str) -> JsonObject | None:
         """Return the content of a JSON file. None where there is no such file."""
         try:
             content = json.loads(self.files.read(name))
@@ -64,10 +64,10 @@ class RunFolder:
             ) from error
         return dict(content)
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, content: JsonObject) -> None:
         self.files.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
-    def write_config(self, content: Mapping[str, Any]) -> None:
+    def write_config(self, content: JsonObject) -> None:
         """Write config.yaml: the job as it was given, with its data resolved."""
         self.files.write(CONFIG, yaml.safe_dump(dict(content), sort_keys=False).encode())
 

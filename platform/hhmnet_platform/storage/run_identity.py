@@ -1,10 +1,9 @@
 """The identity of a run: all that decides its result."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hhmnet_core.identity import differing, flat_identity, flat_values
+from hhmnet_core.identity import JsonObject, differing, flat_identity, flat_values
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 
@@ -26,16 +25,16 @@ class RunIdentity:
     guide: str | None = None
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> JsonObject:
         """The identity by dotted names: what a run is named by."""
         return self._with_digests(flat_identity(self.config))
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> JsonObject:
         """The whole config by dotted names, defaults included, and the digests."""
         return self._with_digests(flat_values(self.config))
 
-    def differing(self, recorded: Mapping[str, Any]) -> list[str]:
+    def differing(self, recorded: JsonObject) -> list[str]:
         """Return the names in which recorded `values` of this or an earlier version differ."""
         digests = self._with_digests({})
         config = {key: value for key, value in recorded.items() if key not in (DATA_DIGEST, GUIDE)}
@@ -44,7 +43,7 @@ class RunIdentity:
         other = [key for key in (DATA_DIGEST, GUIDE) if recorded.get(key) != digests.get(key)]
         return sorted([*differing(config, placed), *other])
 
-    def _with_digests(self, flat: dict[str, Any]) -> dict[str, Any]:
+    def _with_digests(self, flat: JsonObject) -> JsonObject:
         flat.pop("data.store", None)
         guide = {} if self.guide is None else {GUIDE: self.guide}
         return flat | {DATA_DIGEST: self.data_digest} | guide
