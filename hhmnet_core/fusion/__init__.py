@@ -1,1 +1,1 @@
-"""Score tables, and what becomes of several."""
+"""Score tables and ways to combine and compare them."""

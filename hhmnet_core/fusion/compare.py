@@ -1,6 +1,6 @@
-"""How sure a comparison of score tables is: intervals, paired tests, calibration, disagreement.
+"""Comparisons of score tables: confidence intervals, paired tests, disagreement, calibration.
 
-Shapes: N clips, K classes, S tables.
+Shapes: N clips, K classes, S tables, B bins.
 """
 
 from collections.abc import Sequence
@@ -16,31 +16,34 @@ RESAMPLES = 2000
 
 
 def bootstrap_interval(
-    right_n: BoolArray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 1
+    correct_n: BoolArray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 1
 ) -> tuple[float, float]:
-    """Of a top-1, by bootstrap over clips (Efron's percentiles).
+    """Return a confidence interval of the top-1 by the percentile bootstrap over clips.
+
+    The method is Efron's ("Bootstrap methods: another look at the jackknife", Annals of Statistics,
+    1979).
 
     Args:
-        right_n: (N,) which clips are right.
-        level: Of confidence.
-        resamples: How often N clips are drawn with replacement.
-        seed: Of the draws.
+        correct_n: (N,) which clips are classified correctly.
+        level: Confidence level, in (0, 1).
+        resamples: Number of samples of N clips that are drawn with replacement.
+        seed: Random seed of the draws.
     """
-    clips = len(right_n)
-    # How many of N draws are right depends on the share alone.
-    drawn = np.random.default_rng(seed).binomial(clips, right_n.mean(), resamples) / clips
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    num_clips = len(correct_n)
+    # The number of correct clips in a sample depends on the clips through their top-1 alone.
+    top1_r = np.random.default_rng(seed).binomial(num_clips, correct_n.mean(), resamples)
+    low, high = np.quantile(top1_r / num_clips, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two classifiers on the same clips (McNemar, Psychometrika 1947, exact).
+    """Two classifiers on the same clips.
 
     Attributes:
-        gained: Clips that the first has right and the second wrong.
-        lost: The other way round.
-        p_value: Of so uneven a pair of numbers, or a more uneven one, between equals.
+        gained: Number of clips that only the first classifies correctly.
+        lost: Number of clips that only the second classifies correctly.
+        p_value: Two-sided p-value of the hypothesis that both are equally good.
     """
 
     gained: int
@@ -49,26 +52,35 @@ class PairedComparison:
 
 
 def mcnemar(first_n: BoolArray, second_n: BoolArray) -> PairedComparison:
-    """Whether the first is better, given which clips (N,) each has right."""
+    """Compare two classifiers by McNemar's exact test (McNemar, Psychometrika, 1947).
+
+    Args:
+        first_n: (N,) which clips the first classifies correctly.
+        second_n: (N,) the same of the second.
+    """
     gained, lost = int((first_n & ~second_n).sum()), int((~first_n & second_n).sum())
     p_value = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     return PairedComparison(gained, lost, float(p_value))
 
 
-def disagreement(said_sn: NDArray[np.int64]) -> Float64Array:
-    """(S, S) share of clips on which two tables say another class, from what they say (S, N)."""
-    return np.stack([(said_sn != one).mean(1) for one in said_sn])
+def disagreement(predictions_sn: NDArray[np.int64]) -> Float64Array:
+    """Return the share of clips (S, S) on which two tables predict different classes.
+
+    Args:
+        predictions_sn: (S, N) predicted classes.
+    """
+    return np.stack([(predictions_sn != one_n).mean(1) for one_n in predictions_sn])
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far confidence is accuracy.
+    """Confidence and accuracy of predictions, in bins of confidence.
 
     Attributes:
-        confidence: (B,) mean confidence in each bin; NaN in an empty one.
-        accuracy: (B,) share that is right.
-        clips: (B,) how many.
-        error: The expected calibration error: mean of their difference over clips.
+        confidence: (B,) mean confidence; NaN in an empty bin.
+        accuracy: (B,) share of correct predictions; NaN in an empty bin.
+        clips: (B,) number of clips.
+        error: Expected calibration error: mean over clips of the bin's |confidence - accuracy|.
     """
 
     confidence: Float64Array
@@ -78,33 +90,47 @@ class Reliability:
 
 
 def reliability(
-    shares_nk: Float64Array, labels_n: NDArray[np.int64], bins: int = 15
+    probabilities_nk: Float64Array, labels_n: NDArray[np.int64], bins: int = 15
 ) -> Reliability:
-    """Of probabilities (N, K), in equal bins of the winner's (Guo et al., ICML 2017)."""
-    winner_n = shares_nk.max(1)
-    right_n = shares_nk.argmax(1) == labels_n
-    bin_n = np.minimum((winner_n * bins).astype(np.int64), bins - 1)
+    """Compare confidence with accuracy in bins (Guo et al., ICML 2017, eqs. 2 to 5).
+
+    Args:
+        probabilities_nk: (N, K) predicted probabilities; the highest is the confidence.
+        labels_n: (N,) the true classes.
+        bins: B, number of bins of equal width.
+    """
+    confidence_n = probabilities_nk.max(1)
+    correct_n = probabilities_nk.argmax(1) == labels_n
+    bin_n = np.minimum((confidence_n * bins).astype(np.int64), bins - 1)
     clips = np.bincount(bin_n, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(bin_n, winner_n, bins) / clips
-        accuracy = np.bincount(bin_n, right_n, bins) / clips
+        confidence = np.bincount(bin_n, confidence_n, bins) / clips
+        accuracy = np.bincount(bin_n, correct_n, bins) / clips
     gap = np.abs(np.nan_to_num(confidence - accuracy))
-    return Reliability(
-        confidence, accuracy, clips, float((gap * clips).sum() / max(1, len(right_n)))
-    )
+    error = float((gap * clips).sum() / max(1, len(correct_n)))
+    return Reliability(confidence, accuracy, clips, error)
 
 
 def most_frequent_confusions(
-    counts_kk: NDArray[np.int64], names: Sequence[str], most: int = 15
+    counts_kk: NDArray[np.int64], names: Sequence[str], limit: int = 15
 ) -> list[tuple[str, str, int, float]]:
-    """The most frequent: true class, what it was taken for, clips, share of the true class."""
-    wrong = counts_kk.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    totals = np.maximum(counts_kk.sum(1), 1)
-    rows, columns = np.unravel_index(order, wrong.shape)
+    """Return the most frequent confusions, at most `limit` of them, the most frequent first.
+
+    Args:
+        counts_kk: (K, K) number of clips by true (row) and predicted class (column).
+        names: K names of the classes.
+        limit: Largest number of confusions to return.
+
+    Returns:
+        True class, predicted class, number of clips, and their share of the true class's clips.
+    """
+    wrong_kk = counts_kk.copy()
+    np.fill_diagonal(wrong_kk, 0)
+    order = np.argsort(-wrong_kk, axis=None, kind="stable")[:limit]
+    totals_k = np.maximum(counts_kk.sum(1), 1)
+    rows, columns = np.unravel_index(order, wrong_kk.shape)
     return [
-        (names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / totals[i]))
+        (names[i], names[j], int(wrong_kk[i, j]), float(wrong_kk[i, j] / totals_k[i]))
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
-        if wrong[i, j]
+        if wrong_kk[i, j]
     ]

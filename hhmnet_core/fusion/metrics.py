@@ -1,4 +1,7 @@
-"""Figures of one score table: top-1, confusion matrix, accuracy per class."""
+"""Metrics of one score table: top-1, with and without copies, and accuracy by class.
+
+Shapes: N clips, K classes.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,42 +9,50 @@ from numpy.typing import NDArray
 from hhmnet_core.fusion.scores import ScoreTable
 
 
-def top1(table: ScoreTable) -> float:
-    """The share of clips whose highest logit is the true class; NaN for an empty table."""
-    if not len(table):
-        return float("nan")
-    return float(is_correct(table).mean())
-
-
 def is_correct(table: ScoreTable) -> NDArray[np.bool_]:
-    """(N,) of which clips the highest logit is the true class."""
-    found: NDArray[np.bool_] = table.logits.argmax(1) == table.labels
-    return found
+    """Return for each clip (N,) whether the true class has the highest logit."""
+    correct_n: NDArray[np.bool_] = table.logits.argmax(1) == table.labels
+    return correct_n
+
+
+def top1(table: ScoreTable) -> float:
+    """Return the share of correctly classified clips; NaN for an empty table."""
+    return float(is_correct(table).mean()) if len(table) else float("nan")
 
 
 def top1_without_copies(table: ScoreTable) -> float | None:
-    """Top-1 of the clips that are no copies; None where there are no copies, or nothing else."""
+    """Return the top-1 over the clips that are not copies.
+
+    None if the table has no copies, or copies alone.
+    """
     return accuracy_without_copies(table, is_correct(table))
 
 
-def accuracy_without_copies(table: ScoreTable, right_n: NDArray[np.bool_]) -> float | None:
-    """The same of any decisions on the table's clips, given which (N,) are right."""
+def accuracy_without_copies(table: ScoreTable, correct_n: NDArray[np.bool_]) -> float | None:
+    """Return the accuracy of any predictions over the table's clips that are not copies.
+
+    None if the table has no copies, or copies alone.
+
+    Args:
+        table: The clips.
+        correct_n: (N,) which of them are predicted correctly.
+    """
     novel_n = np.array([sample_id not in table.copies for sample_id in table.sample_ids], bool)
-    return float(right_n[novel_n].mean()) if 0 < novel_n.sum() < len(novel_n) else None
+    return float(correct_n[novel_n].mean()) if 0 < novel_n.sum() < len(novel_n) else None
 
 
 def count_confusions(table: ScoreTable) -> NDArray[np.int64]:
-    """(K, K) clips by true class (row) and predicted class (column)."""
+    """Return the confusion matrix (K, K): clips by true (row) and predicted class (column)."""
     num_classes = len(table.class_names)
-    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts, (table.labels, table.logits.argmax(1)), 1)
-    return counts
+    counts_kk = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts_kk, (table.labels, table.logits.argmax(1)), 1)
+    return counts_kk
 
 
 def per_class_accuracy(table: ScoreTable) -> NDArray[np.float64]:
-    """(K,) the share of each class's clips that are found; NaN for a class without clips."""
-    counts = count_confusions(table)
-    totals = counts.sum(1)
-    accuracies = np.full(len(totals), np.nan)
-    np.divide(counts.diagonal(), totals, out=accuracies, where=totals > 0)
-    return accuracies
+    """Return the share of correct clips of each class (K,); NaN for a class without clips."""
+    counts_kk = count_confusions(table)
+    totals_k = counts_kk.sum(1)
+    accuracy_k = np.full(len(totals_k), np.nan)
+    np.divide(counts_kk.diagonal(), totals_k, out=accuracy_k, where=totals_k > 0)
+    return accuracy_k

@@ -1,4 +1,7 @@
-"""The score table: what a model says of each clip. Tables meet by sample id, never by position."""
+"""The score table: the logits of one model or fusion for the clips of one split, and its file.
+
+Shapes: N clips, K classes.
+"""
 
 import json
 import os
@@ -15,23 +18,30 @@ from hhmnet_core.files import split_uri
 
 SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
-_METADATA = b"hhmnet.scores"
+_METADATA_KEY = b"hhmnet.scores"
 
 
 @dataclass(frozen=True)
 class ScoreTable:
     """Scores of N clips over K classes.
 
+    Tables are joined by sample id, never by position.
+
     Attributes:
         sample_ids: N unique ids, as in the clip store.
         labels: (N,) the true classes, from 0.
-        logits: (N, K) float32.
-        run: The run that made it.
-        modality: Of the model: "joint", ..., or "fusion".
+        logits: (N, K) float32, finite.
+        run: Name of the run that wrote the table.
+        modality: Modality of the model: "joint", "bone", ..., "video" or "fusion".
         split: "val" or "test".
-        digest: Of the clips' skeletons, see `ClipSet`.
-        class_names: K names.
-        copies: Which of the clips were trained on, or chosen by, under another sample id.
+        digest: Digest of the clips' skeletons, see `ClipSet`.
+        class_names: K names of the classes.
+        copies: Sample ids of the clips that also are, under another sample id, among the clips
+            that the model was trained on or selected by.
+
+    Raises:
+        InputError: Shapes that do not fit, a repeated sample id, a label outside 0 to K - 1, a
+            logit that is not finite, or a copy that is not in the table.
     """
 
     sample_ids: tuple[str, ...]
@@ -53,32 +63,31 @@ class ScoreTable:
                 f"expected ({num_clips},) and ({num_clips}, {num_classes})."
             )
         if len(set(self.sample_ids)) != num_clips:
-            raise InputError(f"{self.title} has a sample id twice.")
+            raise InputError(f"{self.title} has a sample id twice: sample ids must be unique.")
         if num_clips and not 0 <= self.labels.min() <= self.labels.max() < num_classes:
             raise InputError(f"{self.title} has labels outside 0 to {num_classes - 1}.")
         if not np.isfinite(self.logits).all():
             raise InputError(f"{self.title} has a NaN or infinite logit.")
         if not self.copies <= set(self.sample_ids):
-            raise InputError(f"{self.title} counts clips as copies that it does not have.")
+            raise InputError(f"{self.title} lists copies that are not among its clips.")
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     @property
     def title(self) -> str:
-        """What it is, for messages."""
+        """Return a description for error messages, such as "The test score table of joint"."""
         return f"The {self.split} score table of {self.modality}" + (
             f" ({self.run})" if self.run else ""
         )
 
 
 def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
-    """Writes a table as one parquet file; its metadata lies in the file's schema.
+    """Write a table as one parquet file whose schema holds the table's metadata.
 
-    Raises:
-        InputError: A place that cannot be written.
+    Raises InputError if the file cannot be written.
     """
-    facts = {
+    metadata = {
         "schema_version": SCHEMA_VERSION,
         "run": table.run,
         "modality": table.modality,
@@ -94,7 +103,7 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
             pa.field("logits", pa.list_(pa.float32(), num_classes), nullable=False),
             pa.field("copy", pa.bool_(), nullable=False),
         ],
-        metadata={_METADATA: json.dumps(facts)},
+        metadata={_METADATA_KEY: json.dumps(metadata)},
     )
     logits = pa.array(np.ascontiguousarray(table.logits, dtype=np.float32).ravel(), pa.float32())
     columns = [
@@ -105,48 +114,59 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
-    place, name = split_uri(uri)
-    place.write(name, bytes(sink.getvalue()))
+    folder, name = split_uri(uri)
+    folder.write(name, bytes(sink.getvalue()))
 
 
 def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
-    """Reads a table. Raises InputError: none there, damaged, or something else."""
-    place, name = split_uri(uri)
+    """Read a table from a parquet file.
+
+    Raises InputError if there is no file, or if it is damaged, of another schema version, or not a
+    score table.
+    """
+    folder, name = split_uri(uri)
     try:
-        content = place.read(name)
+        content = folder.read(name)
     except FileNotFoundError as error:
         raise InputError(f"There is no score table at {uri}: check the address.") from error
     try:
-        read = pq.read_table(pa.BufferReader(content))
-        facts = json.loads((read.schema.metadata or {})[_METADATA])
-        version = int(facts["schema_version"])
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                f"The score table {uri} has schema version {version}, newer than the "
-                f"{SCHEMA_VERSION} that this version reads: update hhmnet."
-            )
-        if version < SCHEMA_VERSION:
-            raise InputError(
-                f"The score table {uri} does not say which clips are copies of training clips: it "
-                "is of a version before. Train its run again."
-            )
-        logits = read.column("logits").combine_chunks().flatten().to_numpy()
-        sample_ids = tuple(read.column("sample_id").to_pylist())
-        return ScoreTable(
-            sample_ids=sample_ids,
-            labels=read.column("label").to_numpy().astype(np.int64),
-            logits=logits.reshape(len(read), len(facts["class_names"])),
-            run=str(facts["run"]),
-            modality=str(facts["modality"]),
-            split=str(facts["split"]),
-            digest=str(facts["digest"]),
-            class_names=tuple(facts["class_names"]),
-            copies=frozenset(compress(sample_ids, read.column("copy").to_pylist())),
-        )
+        return _parse(content, str(uri))
     except InputError:
         raise
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        reason = "it is not one of ours" if isinstance(error, KeyError) else str(error)
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{uri} is not a whole score table ({reason}): let the run write it again."
+            f"{uri} is damaged or not a score table ({reason}): train its run again."
         ) from error
+
+
+def _parse(content: bytes, uri: str) -> ScoreTable:
+    parsed = pq.read_table(pa.BufferReader(content))
+    metadata = json.loads((parsed.schema.metadata or {})[_METADATA_KEY])
+    _check_version(int(metadata["schema_version"]), uri)
+    logits = parsed.column("logits").combine_chunks().flatten().to_numpy()
+    sample_ids = tuple(parsed.column("sample_id").to_pylist())
+    return ScoreTable(
+        sample_ids=sample_ids,
+        labels=parsed.column("label").to_numpy().astype(np.int64),
+        logits=logits.reshape(len(parsed), len(metadata["class_names"])),
+        run=str(metadata["run"]),
+        modality=str(metadata["modality"]),
+        split=str(metadata["split"]),
+        digest=str(metadata["digest"]),
+        class_names=tuple(metadata["class_names"]),
+        copies=frozenset(compress(sample_ids, parsed.column("copy").to_pylist())),
+    )
+
+
+def _check_version(version: int, uri: str) -> None:
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"The score table {uri} has schema version {version}, newer than the {SCHEMA_VERSION} "
+            "that this version reads: update hhmnet."
+        )
+    if version < SCHEMA_VERSION:
+        raise InputError(
+            f"The score table {uri} has schema version {version}, which does not record the copies "
+            "of training clips: train its run again."
+        )

@@ -1,12 +1,13 @@
 """Ensemble selection from a library of models (Caruana et al., ICML 2004).
 
-Greedy forward selection with replacement: the model that, averaged in, makes the ensemble best on
-val is added, again and again; how often a model is in is its weight. The paper's two guards
-against fitting val are here: a start from the best few models (sorted initialisation), and bagging,
-in which each bag selects from a random part of the library; a small library is no place for bags.
+Greedy forward selection with replacement: each step adds the model that makes the averaged ensemble
+best on validation, and a model's weight is the number of times it was added. Two guards of the
+paper against overfitting to validation are implemented: sorted initialisation starts from the best
+single models, and bagging repeats the selection on random subsets of the library.
 
-Averaged are the logarithms of calibrated probabilities, not the probabilities: the field fuses by
-the sum of logits, and here too that is worth points (docs/results.md).
+The metric is the top-1; the log-loss decides between equals. Differs from the paper:
+log-probabilities after temperature scaling are averaged instead of probabilities
+(docs/decisions/0016-ensembles-average-logarithms.md).
 
 Shapes: N clips, K classes, S candidates.
 """
@@ -19,22 +20,24 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.align import stack_aligned
 from hhmnet_core.fusion.scores import ScoreTable
 
-LEAST_BAG = 8  # models, where there are as many
+MIN_BAG_SIZE = 8  # models; a smaller bag of few models selects by chance
 
 
 @dataclass(frozen=True)
 class SelectionConfig:
-    """How an ensemble is selected.
+    """Settings of ensemble selection.
 
     Attributes:
-        steps: Models that a bag adds.
-        initial: The best single models that each bag starts with.
-        bags: Each selects from a part of the library; their counts are added.
-        bag_share: Of the library, in a bag; at least 8 models.
-        seed: Of the bags.
+        steps: Number of models that each bag adds to its ensemble, one at a time.
+        initial: Number of best single models that each bag starts from.
+        bags: Number of bags. Each selects from its own random subset of the models; the weights
+            are the mean over all bags.
+        bag_share: Share of the models in each bag, in (0, 1]. A bag has at least 8 models, or all
+            if there are fewer.
+        seed: Random seed of the bags.
     """
 
     steps: int = 25
@@ -54,43 +57,53 @@ class SelectionConfig:
 def log_probabilities(
     tables: Sequence[ScoreTable], temperatures: Sequence[float]
 ) -> NDArray[np.float64]:
-    """(S, N, K) of the tables' log softmax(logits / T), in the first one's order of clips.
+    """Return log softmax(logits / T) of S tables (S, N, K), in the first table's order of clips.
 
-    Raises InputError where the tables do not belong together, or temperatures do not fit.
+    Args:
+        tables: S tables of one split of the same data, their clips in any order.
+        temperatures: (S,) a temperature T above 0 for each table.
+
+    Raises:
+        InputError: No tables, tables of different digests, splits, classes, clips or labels, or
+            temperatures that do not fit.
     """
     if len(temperatures) != len(tables) or min(temperatures, default=1) <= 0:
         raise InputError(
             f"{len(tables)} tables need as many temperatures above 0, but got {temperatures}."
         )
-    fuse(tables)  # refuses what does not belong together
-    stacked = []
-    for at, temperature in enumerate(temperatures):
-        alone = fuse(tables, [float(at == other) for other in range(len(tables))])
-        stacked.append(log_softmax(alone.logits.astype(np.float64) / temperature, axis=1))
-    return np.stack(stacked)
+    logits_snk = stack_aligned(tables)
+    return np.stack(
+        [
+            log_softmax(logits_nk / temperature, axis=1)
+            for logits_nk, temperature in zip(logits_snk, temperatures, strict=True)
+        ]
+    )
 
 
 def select_weights(
     logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64], config: SelectionConfig
 ) -> NDArray[np.float64]:
-    """Weights (S,) of the candidates, of sum 1.
+    """Select an ensemble and return the weights (S,) of the candidates, of sum 1.
 
-    Best is the highest top-1; among equals the lowest log-loss, then the candidate that comes
-    first. A bag ends with its best ensemble, which may be one of fewer models than it has added.
+    The best ensemble is the one of the highest top-1; among equals, the one of the lowest log-loss,
+    then the one whose last added candidate comes first. Each bag keeps the best ensemble of all its
+    steps.
 
     Args:
-        logs_snk: See `log_probabilities`, on val.
-        labels_n: The true classes.
-        config: How.
+        logs_snk: (S, N, K) log-probabilities on val, see `log_probabilities`.
+        labels_n: (N,) the true classes.
+        config: Settings of the selection.
 
     Raises:
         InputError: No candidates or no clips.
     """
     candidates, clips = logs_snk.shape[:2]
     if not candidates or not clips:
-        raise InputError(f"There are {candidates} models and {clips} clips to select on.")
+        raise InputError(
+            f"There are {candidates} models and {clips} clips to select on: give at least one each."
+        )
     random = np.random.default_rng(config.seed)
-    size = min(candidates, max(LEAST_BAG, round(config.bag_share * candidates)))
+    size = min(candidates, max(MIN_BAG_SIZE, round(config.bag_share * candidates)))
     counts_s = np.zeros(candidates)
     for _ in range(config.bags):
         bag = np.sort(random.choice(candidates, size, replace=False))
@@ -102,7 +115,7 @@ def select_weights(
 def _select_one(
     logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64], config: SelectionConfig
 ) -> NDArray[np.float64]:
-    """How often each candidate is in the best ensemble on the way, as shares of it."""
+    """Return each candidate's share (S,) of the best ensemble of all steps."""
     order = _best_first(logs_snk, labels_n)
     initial = order[: config.initial]
     counts_s = np.bincount(initial, minlength=len(logs_snk)).astype(np.float64)
@@ -121,6 +134,7 @@ def _select_one(
 
 
 def _best_first(logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the candidates' indices (S,), the best first."""
     qualities = _quality(logs_snk, labels_n)
     order = sorted(range(len(qualities)), key=lambda at: (*(-q for q in qualities[at]), at))
     return np.array(order, dtype=np.int64)
@@ -129,8 +143,8 @@ def _best_first(logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64]) -> N
 def _quality(
     logs_snk: NDArray[np.float64], labels_n: NDArray[np.int64]
 ) -> list[tuple[float, float]]:
-    """(top-1, minus log-loss) of each of S ensembles."""
-    right_s = (logs_snk.argmax(2) == labels_n).mean(1)
+    """Return (top-1, minus log-loss) of each of S ensembles."""
+    top1_s = (logs_snk.argmax(2) == labels_n).mean(1)
     own_sn = logs_snk[:, np.arange(len(labels_n)), labels_n]
-    log_s = (own_sn - logsumexp(logs_snk, axis=2)).mean(1)
-    return list(zip(right_s.tolist(), log_s.tolist(), strict=True))
+    log_likelihood_s = (own_sn - logsumexp(logs_snk, axis=2)).mean(1)
+    return list(zip(top1_s.tolist(), log_likelihood_s.tolist(), strict=True))

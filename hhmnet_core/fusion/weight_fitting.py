@@ -1,8 +1,8 @@
-"""Temperatures and fusion weights that are fitted on val, both by convex log-loss.
+"""Fusion weights and temperatures of least log-loss, found by convex optimisation.
 
-A weighted sum of logits is fused as `scores.fuse` does. The log-loss of its softmax is convex in
-non-negative weights, so there is one optimum, found without a search; weights fitted on the clips
-that a model was trained on would praise the model that has learnt them by heart.
+The fused logits are a weighted sum, as in `align.fuse`. The log-loss of their softmax is convex in
+non-negative weights, so there is one optimum and no search. Fit on validation clips: on the clips
+that a model was trained on, the model that memorised them best gets too much weight.
 
 Shapes: N clips, K classes, S tables.
 """
@@ -16,21 +16,22 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.align import stack_aligned
 from hhmnet_core.fusion.scores import ScoreTable
 
 Float64Array = NDArray[np.float64]
-MIN_TEMPERATURE = 1e-3  # no weight or inverse temperature is pushed beyond 1 / COLDEST
+MIN_TEMPERATURE = 1e-3  # bounds the weights of standardised logits by its inverse
 
 
 @dataclass(frozen=True)
 class FittedWeights:
-    """Fusion weights.
+    """Fusion weights and their log-loss.
 
     Attributes:
-        weights: (S,) at least 0; their sum is an inverse temperature: logits fused with them, not
-            with their ratios, are calibrated.
-        log_loss: Of the fused logits on the clips that they were fitted on, nats.
+        weights: (S,) at least 0. Their sum is an inverse temperature: logits multiplied by these
+            weights themselves, not by their ratios, and added are calibrated.
+        log_loss: Log-loss, in nats, of the fused logits on the clips that the weights were fitted
+            on.
     """
 
     weights: Float64Array
@@ -38,13 +39,16 @@ class FittedWeights:
 
 
 def log_loss(logits_nk: NDArray[np.floating], labels_n: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood of the labels under the softmax, nats."""
-    said_nk = log_softmax(np.asarray(logits_nk, dtype=np.float64), axis=1)
-    return float(-said_nk[np.arange(len(labels_n)), labels_n].mean())
+    """Return the mean negative log-likelihood of the labels under the softmax, in nats."""
+    log_probabilities_nk = log_softmax(np.asarray(logits_nk, dtype=np.float64), axis=1)
+    return float(-log_probabilities_nk[np.arange(len(labels_n)), labels_n].mean())
 
 
 def fit_temperature(table: ScoreTable) -> float:
-    """The T that makes softmax(logits / T) of least log-loss (Guo et al., ICML 2017).
+    """Return the T for which softmax(logits / T) has the least log-loss.
+
+    This is temperature scaling (Guo et al., "On calibration of modern neural networks", ICML 2017,
+    section 4.2).
 
     Raises InputError for a table without clips.
     """
@@ -52,44 +56,40 @@ def fit_temperature(table: ScoreTable) -> float:
 
 
 def fit_weights(tables: Sequence[ScoreTable]) -> FittedWeights:
-    """The non-negative weights of least log-loss.
+    """Return the non-negative fusion weights of least log-loss.
 
     Args:
-        tables: Of the same clips of val; joined by sample id.
+        tables: S tables with the same clips, in any order; use those of val.
 
     Raises:
-        InputError: No tables, none with clips, or tables that do not belong together.
+        InputError: No tables, tables without clips, or tables of different digests, splits,
+            classes, clips or labels.
     """
-    first = fuse(tables)
-    if not len(first):
-        raise InputError(f"{first.title} has no clips to fit weights on.")
-    # A fusion with one table's weight alone brings its rows into the first one's order.
-    aligned = [
-        fuse(tables, [float(at == other) for other in range(len(tables))]).logits
-        for at in range(len(tables))
-    ]
-    logits_snk = np.stack(aligned).astype(np.float64)
-    # Tables differ in scale; the optimiser should not.
+    logits_snk = stack_aligned(tables)
+    labels_n = tables[0].labels
+    if not len(labels_n):
+        raise InputError(f"{tables[0].title} has no clips to fit weights on.")
+    # L-BFGS converges best if all coordinates have the same scale.
     scale_s = np.maximum(logits_snk.std(axis=(1, 2)), 1e-12)
     logits_snk = logits_snk / scale_s[:, None, None]
-    clips, labels = np.arange(len(first)), first.labels
+    clips_n = np.arange(len(labels_n))
 
-    def loss(weights_s: Float64Array) -> tuple[float, Float64Array]:
+    def loss_and_gradient(weights_s: Float64Array) -> tuple[float, Float64Array]:
         fused_nk = np.tensordot(weights_s, logits_snk, 1)
         excess_nk = softmax(fused_nk, axis=1)
-        excess_nk[clips, labels] -= 1
-        slope_s = np.einsum("nk,snk->s", excess_nk, logits_snk) / len(clips)
-        return log_loss(fused_nk, labels), slope_s
+        excess_nk[clips_n, labels_n] -= 1
+        gradient_s = np.einsum("nk,snk->s", excess_nk, logits_snk) / len(clips_n)
+        return log_loss(fused_nk, labels_n), gradient_s
 
-    found = minimize(
-        loss,
+    optimum = minimize(
+        loss_and_gradient,
         np.full(len(tables), 1.0 / len(tables)),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, 1 / MIN_TEMPERATURE)] * len(tables),
         options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-9},
     )
-    weights = np.asarray(found.x, dtype=np.float64) / scale_s
-    if not weights.any():  # nothing says more than chance: all alike, and as cold as allowed
-        weights = np.full(len(tables), MIN_TEMPERATURE)
-    return FittedWeights(weights, float(found.fun))
+    weights_s = np.asarray(optimum.x, dtype=np.float64) / scale_s
+    if not weights_s.any():  # no table is better than chance: a fusion still needs a weight
+        weights_s = np.full(len(tables), MIN_TEMPERATURE)
+    return FittedWeights(weights_s, float(optimum.fun))

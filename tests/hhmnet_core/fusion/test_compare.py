@@ -14,7 +14,7 @@ from hhmnet_core.fusion.compare import (
 )
 
 
-def test_interval_is_that_of_resampled_clips() -> None:
+def test_the_interval_is_that_of_resampled_clips() -> None:
     right = np.random.default_rng(0).random(400) < 0.8
     random = np.random.default_rng(1)
     plain = [right[random.integers(0, 400, 400)].mean() for _ in range(4000)]
@@ -36,32 +36,32 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
     assert mcnemar(first, first).p_value == 1.0
 
 
-def test_disagreement_counts_other_classes() -> None:
-    said = np.array([[0, 1, 2, 2], [0, 1, 1, 0], [0, 1, 2, 2]])
-    np.testing.assert_allclose(disagreement(said), [[0, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0]])
+def test_disagreement_is_the_share_of_different_predictions() -> None:
+    predictions = np.array([[0, 1, 2, 2], [0, 1, 1, 0], [0, 1, 2, 2]])
+    np.testing.assert_allclose(disagreement(predictions), [[0, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0]])
 
 
 def test_reliability_is_the_binned_gap() -> None:
     random = np.random.default_rng(2)
     shares = random.dirichlet(np.ones(4), 500)
     labels = random.integers(0, 4, 500)
-    found = reliability(shares, labels, bins=5)
+    binned = reliability(shares, labels, bins=5)
     gap = 0.0
     for at in range(5):
         rows = [n for n in range(500) if at == min(int(shares[n].max() * 5), 4)]
-        assert found.clips[at] == len(rows)
+        assert binned.clips[at] == len(rows)
         if rows:
             confidence = np.mean([shares[n].max() for n in rows])
             accuracy = np.mean([shares[n].argmax() == labels[n] for n in rows])
-            assert found.confidence[at] == pytest.approx(confidence)
-            assert found.accuracy[at] == pytest.approx(accuracy)
+            assert binned.confidence[at] == pytest.approx(confidence)
+            assert binned.accuracy[at] == pytest.approx(accuracy)
             gap += abs(confidence - accuracy) * len(rows) / 500
-    assert found.error == pytest.approx(gap)
+    assert binned.error == pytest.approx(gap)
 
 
-def test_worst_confusions_come_first_and_right_ones_never() -> None:
+def test_the_most_frequent_confusions_come_first_and_correct_ones_never() -> None:
     counts = np.array([[8, 2, 0], [1, 9, 0], [3, 0, 7]])
     assert most_frequent_confusions(counts, ("a", "b", "c")) == [
         ("c", "a", 3, 0.3), ("a", "b", 2, 0.2), ("b", "a", 1, 0.1),
     ]  # fmt: skip
-    assert most_frequent_confusions(counts, ("a", "b", "c"), most=1) == [("c", "a", 3, 0.3)]
+    assert most_frequent_confusions(counts, ("a", "b", "c"), limit=1) == [("c", "a", 3, 0.3)]

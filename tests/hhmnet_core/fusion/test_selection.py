@@ -1,4 +1,4 @@
-"""Ensemble selection against a brute-force reference, step by step."""
+"""Ensemble selection against a plain loop."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def library(
 
 
 def reference(logs: np.ndarray, labels: np.ndarray, steps: int, initial: int) -> np.ndarray:
-    """Caruana's loop as one would write it, an ensemble a list of models."""
+    """Select as in Caruana et al., with a list of models for an ensemble."""
 
     def quality(members: list[int]) -> tuple[float, float]:
         mean = sum(logs[m] for m in members) / len(members)
@@ -74,7 +74,7 @@ def test_ensemble_is_at_least_as_good_as_the_best_single_one() -> None:
     assert right(np.tensordot(weights, logs, 1)) >= right(logs).max()
 
 
-def test_log_probabilities_meet_by_sample_id_and_are_calibrated() -> None:
+def test_log_probabilities_are_calibrated_and_joined_by_sample_id() -> None:
     logits = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
     labels, names = np.array([0, 1, 0]), ("x", "y")
     one = ScoreTable(("a", "b", "c"), labels, logits, "", "joint", "val", "d", names)

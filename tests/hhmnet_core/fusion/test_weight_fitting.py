@@ -1,4 +1,4 @@
-"""Fusion weights and temperatures against optima that are known or searched for."""
+"""Fusion weights and temperatures against known optima and a grid search."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def table(logits: np.ndarray, labels: np.ndarray, modality: str = "joint") -> Sc
 
 
 def drawn(clips: int = 400, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """True logits, and labels drawn from their softmax."""
+    """Return logits, and labels drawn from their softmax."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 2, (clips, classes))
     shares = np.exp(log_softmax(logits, axis=1))
@@ -32,7 +32,7 @@ def test_log_loss_is_the_mean_negative_log_probability() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 7.0])
-def test_temperature_undoes_a_scaling(temperature: float) -> None:
+def test_the_temperature_undoes_a_scaling(temperature: float) -> None:
     logits, labels = drawn(4000)
     exact = fit_temperature(table(logits, labels))
     assert exact == pytest.approx(1.0, rel=0.08)
@@ -57,16 +57,19 @@ def test_weights_are_the_optimum_of_a_fine_grid() -> None:
     assert own == pytest.approx(fitted.log_loss, abs=1e-6)
 
 
-def test_a_table_that_knows_nothing_gets_no_weight_and_one_alone_all() -> None:
+def test_a_table_worse_than_chance_gets_no_weight_beside_a_better_one() -> None:
     logits, labels = drawn()
-    against = table(-logits, labels)
-    fitted = fit_weights([table(logits, labels), against])
+    fitted = fit_weights([table(logits, labels), table(-logits, labels)])
     assert fitted.weights[0] > 0.5 and fitted.weights[1] == 0
-    hopeless = fit_weights([against])
-    assert hopeless.weights[0] > 0 and hopeless.log_loss == pytest.approx(np.log(5), abs=1e-6)
 
 
-def test_rows_meet_by_sample_id_and_scales_do_not_matter() -> None:
+def test_a_table_worse_than_chance_gets_a_positive_weight_alone() -> None:
+    logits, labels = drawn()
+    fitted = fit_weights([table(-logits, labels)])
+    assert fitted.weights[0] > 0 and fitted.log_loss == pytest.approx(np.log(5), abs=1e-6)
+
+
+def test_weights_do_not_depend_on_the_order_of_clips_and_undo_scales() -> None:
     logits, labels = drawn()
     random = np.random.default_rng(2)
     one, other = (table(logits + random.normal(0, 1, logits.shape), labels) for _ in "ab")
@@ -82,5 +85,5 @@ def test_rows_meet_by_sample_id_and_scales_do_not_matter() -> None:
 def test_no_tables_and_no_clips_are_refused() -> None:
     with pytest.raises(InputError, match="no score tables"):
         fit_weights([])
-    with pytest.raises(InputError, match="has no clips to fit weights on"):
+    with pytest.raises(InputError, match="val score table of joint has no clips to fit weights"):
         fit_weights([table(np.zeros((0, 3)), np.zeros(0, dtype=np.int64))])

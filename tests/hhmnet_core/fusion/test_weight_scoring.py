@@ -1,9 +1,10 @@
-"""Many weightings judged at once agree with the fusion of tables, and uniform means uniform."""
+"""The quick top-1 of weights equals that of fused tables, and uniform numbers give uniform weights."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from score_tables import shuffle
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse
@@ -13,59 +14,58 @@ from hhmnet_core.fusion.weight_fitting import fit_temperature
 from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
 
 
-def tables(clips: int = 300, strengths: tuple[float, ...] = (2.0, 1.5, 1.0)) -> list[ScoreTable]:
+def make_tables(
+    clips: int = 300, strengths: tuple[float, ...] = (2.0, 1.5, 1.0)
+) -> list[ScoreTable]:
     random = np.random.default_rng(4)
     labels = random.integers(0, 6, clips)
-    made = []
+    tables = []
     for at, strength in enumerate(strengths):
         logits = random.normal(size=(clips, 6)).astype(np.float32)
         logits[np.arange(clips), labels] += strength
         ids = tuple(f"c{n}" for n in range(clips))
         names = tuple("abcdef")
-        made.append(ScoreTable(ids, labels, logits, f"r{at}", "joint", "val", "d", names))
-    return made
-
-
-def shuffled(table: ScoreTable, seed: int) -> ScoreTable:
-    order = np.random.default_rng(seed).permutation(len(table))
-    return replace(
-        table,
-        sample_ids=tuple(table.sample_ids[at] for at in order),
-        labels=table.labels[order],
-        logits=table.logits[order],
-    )
+        tables.append(ScoreTable(ids, labels, logits, f"r{at}", "joint", "val", "d", names))
+    return tables
 
 
 def test_top1_is_that_of_the_fused_tables() -> None:
-    ours = tables()
-    weighting = WeightScorer(ours, [1.0, 0.5, 2.0])
+    tables = make_tables()
+    scorer = WeightScorer(tables, [1.0, 0.5, 2.0])
+    assert len(scorer) == 3
     random = np.random.default_rng(0)
     for _ in range(20):
         weights = simplex_weights(random.random(3))
-        plain = fuse(ours, (weights / [1.0, 0.5, 2.0]).tolist())
-        assert weighting.top1(weights) == pytest.approx(top1(plain))
+        fused = fuse(tables, (weights / [1.0, 0.5, 2.0]).tolist())
+        assert scorer.top1(weights) == pytest.approx(top1(fused))
 
 
-def test_tables_are_calibrated_and_joined_by_sample() -> None:
-    ours = tables()
-    weighting = WeightScorer(ours)
-    assert weighting.temperatures == pytest.approx([fit_temperature(table) for table in ours])
-    mixed = WeightScorer([ours[0], *(shuffled(table, at) for at, table in enumerate(ours[1:]))])
+def test_temperatures_are_fitted_where_none_are_given() -> None:
+    tables = make_tables()
+    scorer = WeightScorer(tables)
+    assert scorer.temperatures == tuple(fit_temperature(table) for table in tables)
+
+
+def test_tables_are_joined_by_sample_id() -> None:
+    tables = make_tables()
+    mixed = WeightScorer([tables[0], *(shuffle(table, at) for at, table in enumerate(tables[1:]))])
     weights = np.array([0.2, 0.5, 0.3])
-    assert mixed.top1(weights) == weighting.top1(weights)
+    assert mixed.top1(weights) == WeightScorer(tables).top1(weights)
+    np.testing.assert_array_equal(mixed.labels, tables[0].labels)
     with pytest.raises(InputError, match="differ in data digest"):
-        WeightScorer([ours[0], replace(ours[1], digest="other")])
+        WeightScorer([tables[0], replace(tables[1], digest="other")])
 
 
-def test_unanimous_tables_need_no_weights() -> None:
-    one = tables(strengths=(1.0,))[0]
-    weighting = WeightScorer([one, replace(one, run="twin")])
-    assert weighting.top1(np.array([0.3, 0.7])) == pytest.approx(top1(one))
+def test_unanimous_tables_have_one_top1_for_all_weights() -> None:
+    table = make_tables(strengths=(1.0,))[0]
+    scorer = WeightScorer([table, replace(table, run="twin")])
+    assert scorer.top1(np.array([0.3, 0.7])) == pytest.approx(top1(table))
 
 
-def test_simplex_is_uniform() -> None:
+def test_uniform_numbers_give_uniform_weights() -> None:
     random = np.random.default_rng(0)
     drawn = np.stack([simplex_weights(random.random(3)) for _ in range(20_000)])
     np.testing.assert_allclose(drawn.sum(1), 1)
     np.testing.assert_allclose(drawn.mean(0), 1 / 3, atol=0.01)
-    np.testing.assert_allclose((drawn[:, 0] > 0.5).mean(), 0.25, atol=0.01)  # a quarter's area
+    # A weight exceeds a half on a quarter of the triangle's area.
+    np.testing.assert_allclose((drawn[:, 0] > 0.5).mean(), 0.25, atol=0.01)
