@@ -12,7 +12,7 @@ import pytest
 import yaml
 from kuberay_schema import KUBERAY
 
-from hhmnet_platform.cluster.resources import nodes_to_come
+from hhmnet_platform.cluster.resources import nodes_when_grown
 
 FOLDER = Path(__file__).parents[2] / "cluster" / "kuberay"
 KUBERNETES = "1.37"
@@ -143,7 +143,7 @@ def test_runs_are_told_what_the_cluster_grows_to(monkeypatch: pytest.MonkeyPatch
         (worker,) = group["template"]["spec"]["containers"]
         limits = worker["resources"]["limits"]
         grown += [(int(limits["cpu"]), int(limits["nvidia.com/gpu"]))] * group["maxReplicas"]
-    assert list(nodes_to_come()) == grown
+    assert list(nodes_when_grown()) == grown
 
 
 def test_no_secret_is_in_a_file() -> None:

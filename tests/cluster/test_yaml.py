@@ -14,7 +14,7 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from hhmnet_platform.cluster.resources import nodes_to_come
+from hhmnet_platform.cluster.resources import nodes_when_grown
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 Config = dict[str, Any]
@@ -89,7 +89,7 @@ def test_runs_are_told_what_the_cluster_grows_to(
         for one in types
         for _ in range(one["max_workers"])
     ]
-    assert sorted(nodes_to_come()) == sorted(grown)
+    assert sorted(nodes_when_grown()) == sorted(grown)
     assert aws["max_workers"] == len(grown)
 
 

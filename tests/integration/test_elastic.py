@@ -138,7 +138,7 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
     process.wait_for(r"starting again after epoch \d+ \(1 of 3 failures allowed\)")
     assert process.finish(600) == 0, process.output
     output = process.output
-    mesh = [line for line in output.splitlines() if " (data) x " in line]
+    mesh = [line for line in output.splitlines() if " data-parallel x " in line]
     assert [line.split(" CPU")[0] for line in mesh] == ["2", "4", "2"]
     assert epochs_shown(output) == list(range(1, epochs + 1))
     tags = assert_every_epoch_once(tmp_path, epochs)
@@ -214,9 +214,9 @@ def test_plan_of_a_cluster_is_said_without_training(
     assert process.finish() == 0, process.output
     for said in (
         r"^nodes       1 of 0 CPUs, 1 of 2 CPUs$",
-        r"^mesh        2 to 8 CPU workers, W = D x P, P the largest of 4, 2, 1",
-        r"^of 2        2 CPU workers = 1 \(data\) x 2 \(modality\)",
-        r"^of 8        8 CPU workers = 2 \(data\) x 4 \(modality\)",
+        r"^mesh        2 to 8 CPU workers; modality-parallel: the largest of 4, 2, 1",
+        r"^with 2      2 CPU workers: 1 data-parallel x 2 modality-parallel",
+        r"^with 8      8 CPU workers: 2 data-parallel x 4 modality-parallel",
         r"^time        about .* measured on a node of the cluster, without communication$",
         r"^cost        about \d+\.\d\d \(8 workers for \d+\.\d\d h at 1.5 an hour each\)$",
     ):

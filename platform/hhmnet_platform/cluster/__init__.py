@@ -1,1 +1,1 @@
-"""Ray: which resources there are, how to join or start it, and how workers are laid out on it."""
+"""Ray: the resources there are, starting or joining it, and the workers laid out on it."""

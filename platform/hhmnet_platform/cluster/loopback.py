@@ -1,7 +1,7 @@
-"""The process group of torch on a Ray of our own: nothing of it listens beyond this machine.
+"""torch's process group on this machine alone: nothing of it listens on other interfaces.
 
-Ray has torch make its store, by which the workers find each other: a server without a password, on
-all interfaces. On one machine it is handed a socket of the loopback instead.
+With Ray's own configuration torch makes the store by which the workers find each other: a server
+without a password, on all interfaces. Here the store gets a socket of the loopback instead.
 """
 
 import socket
@@ -13,22 +13,22 @@ import torch.distributed as dist
 from ray.train.torch import TorchConfig
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
 
-from hhmnet_platform.cluster.session import cluster_address
+from hhmnet_platform.cluster.ray_environment import cluster_address
 
 LOOPBACK = "127.0.0.1"
 
 _listener: socket.socket | None = None  # of the first worker, from `_listen` to `_join`
 
 
-def process_group(gpu: bool) -> TorchConfig:
-    """For Ray Train: NCCL or gloo, on loopback where Ray is one of our own."""
+def torch_config(gpu: bool) -> TorchConfig:
+    """Return Ray Train's configuration of NCCL or gloo; on loopback unless a cluster is joined."""
     kind = LoopbackConfig if cluster_address() is None else TorchConfig
     return kind(backend="nccl" if gpu else "gloo")
 
 
 @dataclass
 class LoopbackConfig(TorchConfig):
-    """All workers are on this machine."""
+    """Configuration of a process group whose workers are all on this machine."""
 
     @property
     def backend_cls(self) -> type[_TorchBackend]:
@@ -52,7 +52,7 @@ class _LoopbackBackend(_TorchBackend):
 
 
 def _listen() -> int:
-    """On a free port of the loopback; its number."""
+    """Listen on a free port of the loopback, and return its number."""
     global _listener
     _listener = socket.socket()
     _listener.bind((LOOPBACK, 0))
@@ -61,12 +61,13 @@ def _listen() -> int:
     return port
 
 
-def _join(backend: str, port: int, rank: int, size: int, seconds: int) -> None:
+def _join(backend: str, port: int, rank: int, size: int, timeout_seconds: int) -> None:
+    """Join the process group; the worker that listens hands its socket to the store."""
     global _listener
-    listening = _listener.detach() if _listener else None
+    descriptor = _listener.detach() if _listener else None
     _listener = None
-    timeout = timedelta(seconds=seconds)
+    timeout = timedelta(seconds=timeout_seconds)
     store = dist.TCPStore(  # type: ignore[attr-defined]
-        LOOPBACK, port, size, rank == 0, timeout, multi_tenant=True, master_listen_fd=listening
+        LOOPBACK, port, size, rank == 0, timeout, multi_tenant=True, master_listen_fd=descriptor
     )
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)

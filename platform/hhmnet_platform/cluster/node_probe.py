@@ -1,7 +1,7 @@
-"""What a node has installed, asked before anything of ours can be taken for granted there.
+"""Inspection of what is installed on a node, before the package can be relied on there.
 
-It goes to the nodes by value, so it imports the standard library alone and works where the package
-is not installed.
+This module is sent to the nodes by value: it imports only the standard library, so that it works
+where the package is missing.
 """
 
 import hashlib
@@ -17,17 +17,16 @@ DISTRIBUTIONS = ("hhmnet-ray", "torch", "ray")
 
 
 @dataclass(frozen=True)
-class Installed:
-    """What Python finds on a node.
+class Installation:
+    """What is installed in a node's Python.
 
     Attributes:
-        python: Its executable.
-        missing: Of PACKAGES, those that cannot be imported.
-        versions: Of Python, without the third number, and of DISTRIBUTIONS, without what torch
-            adds for a processor (2.13.0+cpu): a head has none of the workers' GPUs. "" for one that
-            is not there.
-        sources: A hash of the modules of PACKAGES: what is installed from a folder changes without
-            its version.
+        python: Path of the executable.
+        missing: Those of PACKAGES that cannot be imported.
+        versions: Versions of Python (major.minor) and of DISTRIBUTIONS, without torch's suffix for
+            a processor (2.13.0+cpu), since a head node lacks the workers' GPUs. "" if missing.
+        sources: Hash of the modules of PACKAGES: an installation from a folder changes without its
+            version.
     """
 
     python: str
@@ -36,23 +35,31 @@ class Installed:
     sources: str
 
 
-def look() -> Installed:
-    """What is installed in this process's Python."""
-    missing: list[str] = []
+def inspect_installation() -> Installation:
+    """Return what is installed in this process's Python."""
+    roots = {name: _root_of(name) for name in PACKAGES}
     digest = hashlib.sha256()
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:  # none: an empty folder of that name is there
-            missing.append(name)
+    for name, root in roots.items():
+        if root is None:
             continue
-        root = Path(spec.origin).parent
         for module in sorted(root.rglob("*.py")):
             digest.update(f"{name}/{module.relative_to(root)}\0".encode())
             digest.update(module.read_bytes())
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in DISTRIBUTIONS:
-        try:
-            versions[name] = importlib.metadata.version(name).partition("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = ""
-    return Installed(sys.executable, tuple(missing), versions, digest.hexdigest()[:12])
+    versions |= {name: _version_of(name) for name in DISTRIBUTIONS}
+    missing = tuple(name for name, root in roots.items() if root is None)
+    return Installation(sys.executable, missing, versions, digest.hexdigest()[:12])
+
+
+def _root_of(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:  # without an origin: an empty folder of that name
+        return None
+    return Path(spec.origin).parent
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,4 +1,4 @@
-"""CPUs and GPUs of the machine or of the cluster's nodes."""
+"""CPUs and GPUs of this machine, or of a cluster's nodes."""
 
 import os
 import re
@@ -6,25 +6,33 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
+from hhmnet_platform.cluster.ray_environment import set_ray_defaults
 
-Nodes = tuple[tuple[int, int], ...]
+THIS_MACHINE = "this machine"
+
+Nodes = tuple[tuple[int, int], ...]  # (CPUs, GPUs) of each
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What there is.
+    """CPUs and GPUs to run on.
 
     Attributes:
-        where: For messages: "this machine", "the cluster at 10.0.0.1:6379".
-        nodes: (CPUs, GPUs) of each node.
-        at_most: Likewise, of the nodes that the cluster may grow to; empty where it does not grow.
-        driver_on_head: Whether this process is where nothing is taken away.
+        name: Name for messages: "this machine" or "the cluster at 10.0.0.1:6379".
+        nodes: CPUs and GPUs of each node that is there now.
+        nodes_when_grown: CPUs and GPUs of each node that an autoscaling cluster may grow to. Empty
+            for a cluster of fixed size.
+        is_driver_on_head: True if this process runs on the head node, which is never taken away.
     """
 
-    where: str
+    name: str
     nodes: Nodes
-    at_most: Nodes = ()
-    driver_on_head: bool = True
+    nodes_when_grown: Nodes = ()
+    is_driver_on_head: bool = True
+
+    @property
+    def is_cluster(self) -> bool:
+        return self.name != THIS_MACHINE
 
     @property
     def cpus(self) -> int:
@@ -36,60 +44,76 @@ class Resources:
 
     @property
     def has_gpus(self) -> bool:
-        """Now, or when it has grown."""
-        return any(gpus for _, gpus in (*self.nodes, *self.at_most))
+        """Whether a node has GPUs, now or once the cluster has grown."""
+        return any(gpus for _, gpus in (*self.nodes, *self.nodes_when_grown))
 
-    def room(self, cpus_per_worker: int, gpu: bool) -> int:
-        """How many workers fit now."""
-        return _room(self.nodes, cpus_per_worker, gpu)
+    def capacity(self, cpus_per_worker: int, gpu: bool) -> int:
+        """Return the number of workers that fit now, each on one node and, with `gpu`, on a GPU."""
+        return _capacity(self.nodes, cpus_per_worker, gpu)
 
-    def most_room(self, cpus_per_worker: int, gpu: bool) -> int:
-        """How many workers fit when the cluster has grown."""
-        return max(_room(nodes, cpus_per_worker, gpu) for nodes in (self.nodes, self.at_most))
+    def capacity_when_grown(self, cpus_per_worker: int, gpu: bool) -> int:
+        """Return the number of workers that fit once the cluster has grown."""
+        return max(
+            _capacity(nodes, cpus_per_worker, gpu) for nodes in (self.nodes, self.nodes_when_grown)
+        )
 
     def __str__(self) -> str:
-        now = f"{self.where} has {self.cpus} CPUs and {self.gpus} GPUs"
-        return f"{now}, and grows to {_listed(self.at_most)}" if self.at_most else now
+        now = f"{self.name} has {self.cpus} CPUs and {self.gpus} GPUs"
+        if not self.nodes_when_grown:
+            return now
+        return f"{now}, and can grow to {_list_nodes(self.nodes_when_grown)}"
 
-    def listed(self) -> str:
-        """The nodes, equal ones together."""
-        now = _listed(self.nodes)
-        return f"{now}; up to {_listed(self.at_most)}" if self.at_most else now
+    def list_nodes(self) -> str:
+        """Return the nodes as text, equal ones counted."""
+        now = _list_nodes(self.nodes)
+        if not self.nodes_when_grown:
+            return now
+        return f"{now}; up to {_list_nodes(self.nodes_when_grown)}"
 
 
-def _room(nodes: Nodes, cpus_per_worker: int, gpu: bool) -> int:
+def local_resources() -> Resources:
+    """Return the resources that Ray would find on this machine, without starting it."""
+    set_ray_defaults()
+    import torch
+    from ray._private.utils import get_num_cpus  # as ray.init() counts: cgroups too
+
+    cpus = int(get_num_cpus(override_docker_cpu_warning=True))
+    return Resources(THIS_MACHINE, ((max(cpus, 1), torch.cuda.device_count()),))
+
+
+def nodes_when_grown() -> Nodes:
+    """Return the CPUs and GPUs of each node that an autoscaling cluster grows to.
+
+    Ray has no interface for them. The cluster's configuration sets HHMNET_NODES to
+    NODES*CPUS:GPUS of each kind of node, such as 2*46:4,1*16:0.
+
+    Raises InputError where HHMNET_NODES has another form.
+    """
+    text = os.environ.get("HHMNET_NODES", "")
+    nodes: list[tuple[int, int]] = []
+    for kind in filter(None, text.split(",")):
+        match = re.fullmatch(r"(\d+)\*(\d+):(\d+)", kind.strip())
+        if match is None:
+            raise InputError(
+                f"HHMNET_NODES={text} cannot be read: expected NODES*CPUS:GPUS of each kind of "
+                "node, such as 2*46:4,1*16:0."
+            )
+        number, cpus, gpus = map(int, match.groups())
+        nodes += [(cpus, gpus)] * number
+    return tuple(nodes)
+
+
+def _capacity(nodes: Nodes, cpus_per_worker: int, gpu: bool) -> int:
     return sum(
         min(cpus // cpus_per_worker, gpus) if gpu else cpus // cpus_per_worker
         for cpus, gpus in nodes
     )
 
 
-def _listed(nodes: Nodes) -> str:
+def _list_nodes(nodes: Nodes) -> str:
     counts = sorted(Counter(nodes).items(), key=lambda item: (item[0][1], item[0][0]))
-    of_each = [
+    kinds = [
         f"{number} of {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else "")
         for (cpus, gpus), number in counts
     ]
-    return ", ".join(of_each) or "none"
-
-
-def nodes_to_come() -> Nodes:
-    """(CPUs, GPUs) of each node that the cluster grows to, if it is one that grows.
-
-    Ray does not say: the cluster's file does, as HHMNET_NODES=NODES*CPUS:GPUS of each kind of node,
-    such as 2*46:4,1*16:0.
-
-    Raises InputError where that cannot be read.
-    """
-    told = os.environ.get("HHMNET_NODES", "")
-    nodes: list[tuple[int, int]] = []
-    for kind in filter(None, told.split(",")):
-        match = re.fullmatch(r"(\d+)\*(\d+):(\d+)", kind.strip())
-        if match is None:
-            raise InputError(
-                f"HHMNET_NODES={told} cannot be read: expected NODES*CPUS:GPUS of each kind of "
-                "node, such as 2*46:4,1*16:0."
-            )
-        number, cpus, gpus = map(int, match.groups())
-        nodes += [(cpus, gpus)] * number
-    return tuple(nodes)
+    return ", ".join(kinds) or "none"

@@ -1,113 +1,126 @@
-"""What there is to run on."""
+"""Ray for the length of a `with` block: started on this machine, or a cluster that is joined."""
 
 import logging
 import os
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster.resources import Resources, nodes_to_come
+from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
+from hhmnet_platform.cluster.resources import (
+    THIS_MACHINE,
+    Resources,
+    local_resources,
+    nodes_when_grown,
+)
 
 HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 
 
-def cluster_address() -> str | None:
-    """Where RAY_ADDRESS points (`ray job submit` sets it); None for a Ray of our own."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    if address.startswith("http"):
-        raise InputError(
-            f"RAY_ADDRESS={address} is a dashboard, which takes jobs: run `ray job submit -- "
-            "python ...`, or unset RAY_ADDRESS to run on this machine."
-        )
-    return address if address not in ("", "local") else None
-
-
-def this_machine() -> Resources:
-    """What a Ray of our own would find here, without starting it."""
-    _set_defaults()
-    import torch
-    from ray._private.utils import get_num_cpus  # what ray.init() itself counts: cgroups too
-
-    cpus = int(get_num_cpus(override_docker_cpu_warning=True))
-    return Resources("this machine", ((max(cpus, 1), torch.cuda.device_count()),))
-
-
 @contextmanager
 def ray_session(dashboard: bool = False) -> Iterator[Resources]:
-    """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS, until the end of the block.
+    """Start Ray on this machine, or join the cluster of RAY_ADDRESS, until the end of the block.
 
-    What a Ray of our own starts listens on loopback alone: nobody else's machine reaches it.
+    A Ray started here listens on the loopback interface alone: no other machine can reach it.
 
     Args:
-        dashboard: Whether a Ray of our own has its dashboard, on loopback. Ray Train asks it who
-            died: without one the workers of a run whose driver was killed keep their cores.
+        dashboard: Whether a Ray started here has its dashboard, on loopback. Ray Train asks it
+            which drivers have died: without one, the workers of a killed driver keep their CPUs.
 
-    Raises InputError where no cluster answers.
+    Raises InputError where no cluster answers, SystemExit where Ray does not start.
     """
     address = cluster_address()
-    _set_defaults()
+    set_ray_defaults()
     import ray
 
     on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
-        # Each actor is a process of seconds to start: this machine is not preempted.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        here = this_machine()
-        try:
-            with _told_its_address():
-                ray.init(
-                    address="local",
-                    num_cpus=here.cpus,
-                    include_dashboard=dashboard,
-                    object_store_memory=256 << 20,  # only epoch reports pass through it
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except Exception as error:  # Ray raises a bare one where it is not up in time
-            said = " ".join(str(error).split())[:300]
-            raise SystemExit(f"error: Ray could not be started on this machine: {said}") from error
+        _start_ray(dashboard)
     else:
-        try:
-            _check_reachable(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
-                "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
-            ) from error
+        _join_ray(address)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place of ours
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced ours with its own
     try:
-        where = "this machine" if address is None else f"the cluster at {address}"
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        node_id = ray.get_runtime_context().get_node_id()
-        yield Resources(
-            where,
-            tuple(_cores(node["Resources"]) for node in alive),
-            () if address is None else nodes_to_come(),
-            any(node["NodeID"] == node_id and HEAD in node["Resources"] for node in alive),
-        )
+        yield _ray_resources(address)
     finally:
         ray.shutdown()
 
 
-@contextmanager
-def _told_its_address() -> Iterator[None]:
-    """Tells the processes of the Ray that is started inside which Ray is theirs.
+def _start_ray(dashboard: bool) -> None:
+    import ray
 
-    Ray Train asks Ray's state API who died, and that takes the one Ray of the machine for its own:
-    where there are two it fails, and what dead workers had reserved is never given back.
+    # It is an actor, a process that takes seconds to start; this machine is not preempted.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    cpus = local_resources().cpus
+    try:
+        with _own_address():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=dashboard,
+                object_store_memory=256 << 20,  # only epoch reports pass through it
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # Ray raises a bare one where it is not up in time
+        reason = " ".join(str(error).split())[:300]
+        raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
+
+
+def _join_ray(address: str) -> None:
+    import ray
+
+    try:
+        _check_reachable(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
+            "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
+        ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError at once where Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _ray_resources(address: str | None) -> Resources:
+    """Return the resources of the Ray that this process is connected to."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    own_id = ray.get_runtime_context().get_node_id()
+    return Resources(
+        THIS_MACHINE if address is None else f"the cluster at {address}",
+        tuple(
+            (int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+            for node in alive
+        ),
+        () if address is None else nodes_when_grown(),
+        any(node["NodeID"] == own_id and HEAD in node["Resources"] for node in alive),
+    )
+
+
+@contextmanager
+def _own_address() -> Iterator[None]:
+    """Give the processes of the Ray that is started in the block its address.
+
+    Ray Train asks Ray's state API which drivers have died, and without an address that API takes
+    the one Ray of the machine for its own: where there are two it fails, and what dead workers
+    have reserved is never released.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    told = {"RAY_GCS_SERVER_PORT": str(port), "RAY_API_SERVER_ADDRESS": f"127.0.0.1:{port}"}
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
+    addresses = {"RAY_GCS_SERVER_PORT": str(port), "RAY_API_SERVER_ADDRESS": f"127.0.0.1:{port}"}
+    before = {name: os.environ.get(name) for name in addresses}
+    os.environ.update(addresses)
     try:
         yield
     finally:
@@ -116,35 +129,3 @@ def _told_its_address() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _cores(resources: Mapping[str, float]) -> tuple[int, int]:
-    """(CPUs, GPUs) of what Ray says of a node."""
-    return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-
-
-def _check_reachable(address: str) -> None:
-    """Raises OSError at once where Ray would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-def _set_defaults() -> None:
-    """What Ray reads from the environment when it is imported, unless the user has set it."""
-    defaults = {
-        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported home
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how late a finished epoch is seen
-        # The display says in one line what Ray says in ten, and of a lost node in fifty.
-        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
-        r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
-    }
-    if cluster_address() is None:
-        # A Ray that knows no other machines takes the loopback for the address of this one; else
-        # its processes listen on all interfaces. The name is of the systems where that is normal.
-        defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        loopback = "lo0" if sys.platform == "darwin" else "lo"
-        defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)

@@ -15,9 +15,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.cluster.loopback import process_group
+from hhmnet_platform.cluster.loopback import torch_config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
-from hhmnet_platform.cluster.session import cluster_address
+from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
 from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
@@ -153,7 +153,7 @@ class Training:
         trainer = kind(
             train_worker,
             train_loop_config={"assignment": task},
-            torch_config=process_group(plan.gpu),
+            torch_config=torch_config(plan.gpu),
             scaling_config=ScalingConfig(
                 num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
                 use_gpu=plan.gpu,
@@ -231,7 +231,7 @@ class Training:
         if len(hosts) > 1:
             where = f"{len(hosts)} nodes"
             pids = ", ".join(f"{one.host}:{one.pid}" for one in by_rank)
-        mesh = self.plan.of(message.workers)
+        mesh = self.plan.at_size(message.workers)
         if self.plan.is_elastic:
             self.display.say(str(mesh))
             self.run.folder.add_mesh(self.reached, mesh.data_parallel, mesh.modality_parallel)

@@ -96,7 +96,9 @@ class AtCheckpoints(ElasticScalingPolicy):
         return self._committed > before and self._epoch < self.epochs
 
     def _count_possible_workers(self, reserved_resources: Any) -> int:
-        self._possible = self.plan.fitting(super()._count_possible_workers(reserved_resources))
+        self._possible = self.plan.largest_size_within(
+            super()._count_possible_workers(reserved_resources)
+        )
         return self._possible
 
     def _get_reserved_resources(self) -> Any:

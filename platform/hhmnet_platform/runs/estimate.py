@@ -73,7 +73,7 @@ class Estimate:
             f"steps       {self.steps} per epoch, {steps} in {self.epochs} epochs",
             f"disk        about {disk:.0f} MB of checkpoints",
         ]
-        for plan, measured in zip(self.plan.ends(), self.measured, strict=True):
+        for plan, measured in zip(self.plan.extremes(), self.measured, strict=True):
             seconds = self.seconds(measured.seconds)
             if self.plan.is_elastic:
                 lines.append(f"with {plan.workers:<6} {plan}")
@@ -103,13 +103,13 @@ def format_cost(workers: int, seconds: float, price: float) -> str:
 
 def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
     """Return lines with the nodes and the mesh of a run, and notes on both."""
-    lines = [f"nodes       {resources.listed()}", f"mesh        {plan}"]
-    room = resources.room(plan.cpus_per_worker, plan.gpu)
+    lines = [f"nodes       {resources.list_nodes()}", f"mesh        {plan}"]
+    room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:
         lines.append(f"note        room for {room} workers now: the cluster has to grow first")
     elif room < plan.workers:
         lines.append(f"note        room for {room} workers now: more of them when nodes join")
-    if not resources.driver_on_head:
+    if not resources.is_driver_on_head:
         lines.append(
             "note        this process is not on the head node: if its node is lost, the run ends"
         )
@@ -128,9 +128,7 @@ def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0)
         resources: Resources that there are.
         price: Price of a worker for an hour. 0: unknown.
     """
-    is_remote = bool(
-        resources.where != "this machine" and resources.room(plan.cpus_per_worker, plan.gpu)
-    )
+    is_remote = bool(resources.is_cluster and resources.capacity(plan.cpus_per_worker, plan.gpu))
     measure = _remote_measurement(run, plan) if is_remote else _local_measurement(run)
     where = "a node of the cluster" if is_remote else "this machine"
     if plan.gpu and not is_remote and not torch.cuda.is_available():
@@ -142,7 +140,7 @@ def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0)
         batch=optim.batch,
         steps=-(-len(split.train) // optim.batch),
         epochs=optim.epochs,
-        measured=tuple(measure(end) for end in plan.ends()),
+        measured=tuple(measure(end) for end in plan.extremes()),
         where=where,
         price=price,
     )

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
-from hhmnet_platform.cluster.resources import Resources
-from hhmnet_platform.cluster.session import cluster_address, ray_session, this_machine
+from hhmnet_platform.cluster.ray_environment import cluster_address
+from hhmnet_platform.cluster.resources import Resources, local_resources
+from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.estimate import estimate, plan_lines, share_line
@@ -46,7 +47,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
         check_name(job.name)
     workspace = Workspace(absolute_uri(job.workspace))
     if not cluster_address():
-        phase_of(job).plan_mesh(job, this_machine())
+        phase_of(job).plan_mesh(job, local_resources())
     workspace.tracking_uri(job.tracking_uri)
     if job.dry_run:
         return _print_plan(job, workspace)
@@ -85,7 +86,7 @@ def train_run(job: Job, run: Run, plan: MeshPlan, on_epoch: OnEpoch) -> None:
     """
     with _claimed(run) as result:
         if result is None:
-            session = nullcontext(plan.limited(run_max_data_parallel(run)))
+            session = nullcontext(plan.limit_data_parallel(run_max_data_parallel(run)))
             with Display(run.config.optim.epochs) as display:
                 _train(job, run, session, display, Startup(time.time()), on_epoch)
         else:
@@ -111,7 +112,8 @@ def mesh_tags(plan: MeshPlan) -> dict[str, str]:
     return {
         tags.WORKERS: ":".join(map(str, ends)),
         tags.MODALITY_PARALLEL: str(
-            plan.given or ("4, 2 or 1" if plan.is_elastic else plan.modality_parallel)
+            plan.fixed_modality_parallel
+            or ("4, 2 or 1" if plan.is_elastic else plan.modality_parallel)
         ),
         tags.DEVICE: "cuda" if plan.gpu else "cpu",
     }
@@ -122,7 +124,7 @@ def _print_plan(job: Job, workspace: Workspace) -> str:
     with ExitStack() as stack:
         store = stack.enter_context(resolve_store(job, workspace, keep=False))
         run = resolve_run(job, workspace, store)
-        resources = stack.enter_context(ray_session()) if cluster_address() else this_machine()
+        resources = stack.enter_context(ray_session()) if cluster_address() else local_resources()
         plan = _mesh_of(job, run, resources)
         print(f"run         {run.folder.name}")
         print("\n".join(plan_lines(run, plan, resources)), flush=True)
@@ -131,7 +133,7 @@ def _print_plan(job: Job, workspace: Workspace) -> str:
 
 
 def _mesh_of(job: Job, run: Run, resources: Resources) -> MeshPlan:
-    return phase_of(job).plan_mesh(job, resources).limited(run_max_data_parallel(run))
+    return phase_of(job).plan_mesh(job, resources).limit_data_parallel(run_max_data_parallel(run))
 
 
 @contextmanager
@@ -152,7 +154,7 @@ def _own_session(job: Job, run: Run, display: Display, startup: Startup) -> Iter
         plan = _mesh_of(job, run, resources)
         for line in plan_lines(run, plan, resources):
             display.say(line)
-        for end in plan.ends():
+        for end in plan.extremes():
             display.say(share_line(run.config.optim.batch, end))
         check_nodes_of(job, run)
         yield plan

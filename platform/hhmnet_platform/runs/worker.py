@@ -24,8 +24,8 @@ from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import ClipSet, load_clips
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1.fitting import EpochReport
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_core.training.reports import EpochReport
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import (
     EpochsDone,
@@ -100,7 +100,9 @@ def train_worker(settings: dict[str, Assignment]) -> None:
         resume, saved = _checkpoint(task, stack)
         inputs = TrainingInputs(
             clips=clips,
-            mesh=Mesh(task.plan.split(workers), get_device(), _node_of_each(workers)),
+            mesh=Mesh(
+                task.plan.modality_parallel_at(workers), get_device(), _node_of_each(workers)
+            ),
             device=get_device(),
             guide=task.guide,
             resume=resume,

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.store.protocols import VAL
-from hhmnet_platform.cluster.session import cluster_address, ray_session, this_machine
+from hhmnet_platform.cluster.ray_environment import cluster_address
+from hhmnet_platform.cluster.resources import local_resources
+from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.figures.progress import clock
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.launch import check_nodes_of, run_phase
@@ -88,7 +90,7 @@ def run_search(job: Search) -> Values:
         run_phase(trial_job(job, {}))
         return {}
     if not cluster_address():
-        phase_of(job).plan_mesh(job, this_machine())
+        phase_of(job).plan_mesh(job, local_resources())
     workspace.check_writable()
     with resolve_store(job, workspace, keep=True) as store:
         job = apply_overrides(job, {"data.store": store})

@@ -111,7 +111,7 @@ def _searcher_type() -> Any:
 
 def _max_concurrent(plan: MeshPlan, resources: Resources) -> int:
     """Return the number of trials whose workers fit at once, so that none waits for another."""
-    room = resources.room(plan.cpus_per_worker, plan.gpu)
+    room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     return max(1, room // plan.workers)
 
 

@@ -70,7 +70,7 @@ def record(epoch: int) -> dict[str, Any]:
 
 def test_workers_that_change_in_number_are_shown_and_noted(told: Told) -> None:
     mesh, begun = told.start(2)
-    assert mesh.startswith("2 CPU workers = 1 (data) x 2 (modality)")
+    assert mesh.startswith("2 CPU workers: 1 data-parallel x 2 modality-parallel")
     assert begun == "training on host (worker processes 10, 11)"
     shown = told(EpochsDone([record(1)]))
     assert shown[-1] == (

@@ -35,7 +35,7 @@ def test_both_ends_of_a_range_are_said() -> None:
     lines = ESTIMATE.lines()
     heads = [line.split(maxsplit=1)[0] for line in lines]
     assert heads[4:] == ["of", "batch", "time", "cost"] * 2
-    assert lines[4].startswith("of 2        2 CPU workers = 2 (data) x 1 (modality)")
+    assert lines[4].startswith("with 2      2 CPU workers: 2 data-parallel x 1 modality-parallel")
     assert lines[5] == "batch       16 clips, 8 on a worker"
     assert lines[9] == "batch       16 clips, 4 on a worker"
     seconds = [ESTIMATE.seconds(each) for each in (2.0, 1.0)]
@@ -45,7 +45,7 @@ def test_both_ends_of_a_range_are_said() -> None:
 
 
 def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
-    fixed = replace(ESTIMATE, plan=PLAN.of(4), measured=ESTIMATE.measured[1:], price=0.0)
+    fixed = replace(ESTIMATE, plan=PLAN.at_size(4), measured=ESTIMATE.measured[1:], price=0.0)
     heads = [line.split(maxsplit=1)[0] for line in fixed.lines()]
     assert heads == ["clips", "parameters", "steps", "disk", "batch", "time"]
 
@@ -60,7 +60,7 @@ def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
 )
 def test_the_plan_names_the_nodes_and_what_is_amiss(there: Resources, noted: list[str]) -> None:
     lines = plan_lines(Run(), PLAN, there)  # type: ignore[arg-type]
-    assert lines[:2] == [f"nodes       {there.listed()}", f"mesh        {PLAN}"]
+    assert lines[:2] == [f"nodes       {there.list_nodes()}", f"mesh        {PLAN}"]
     assert lines[-1] == "note        2 of 9 clips have no video"
     assert len(lines) == 3 + len(noted)
     for said, line in zip(noted, lines[2:], strict=False):

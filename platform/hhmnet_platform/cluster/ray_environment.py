@@ -1,0 +1,41 @@
+"""The environment variables that Ray reads: which cluster to join, and quiet, private defaults."""
+
+import os
+import sys
+
+from hhmnet_core.errors import InputError
+
+
+def cluster_address() -> str | None:
+    """Return $RAY_ADDRESS, which `ray job submit` sets; None where Ray is to be started here.
+
+    Raises InputError for the address of a dashboard.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address.startswith("http"):
+        raise InputError(
+            f"RAY_ADDRESS={address} is a dashboard, which takes jobs: run `ray job submit -- "
+            "python ...`, or unset RAY_ADDRESS to run on this machine."
+        )
+    return address if address not in ("", "local") else None
+
+
+def set_ray_defaults() -> None:
+    """Set what Ray reads from the environment when it is imported, unless the user has set it."""
+    defaults = {
+        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to Ray's makers
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # delay until a finished epoch is seen
+        # The display needs one line for what takes Ray ten, or fifty for a lost node.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
+        r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
+    }
+    if cluster_address() is None:
+        # Unless Ray may span machines, it takes the loopback for the address of this one; else
+        # its processes listen on all interfaces. "0" means that it may not; it is the default on
+        # the operating systems in the name.
+        defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
