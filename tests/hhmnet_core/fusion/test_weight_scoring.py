@@ -1,4 +1,4 @@
-"""The quick top-1 of weights equals that of fused tables, and uniform numbers give uniform weights."""
+"""The quick top-1 of weights equals that of the fused tables; uniform numbers, uniform weights."""
 
 from dataclasses import replace
 
