@@ -1,18 +1,20 @@
+"""The folder of a run: claims, locks, checkpoints, and recovery after a crash."""
+
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from finished_runs import RESULT
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.storage.checkpoints import (
-    TrainingPoint,
-    checkpoint_name,
-    parse_checkpoint_name,
-)
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.run_folder import SNAPSHOT, RunFolder
+from hhmnet_platform.storage.run_identity import RunIdentity
 
 
 @pytest.fixture
@@ -23,10 +25,20 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_name_of_another_config_is_refused(run: RunFolder) -> None:
-    run.claim({"optim.lr": 0.1, "seed": 1})
-    run.claim({"seed": 1, "optim.lr": 0.1})
+    run.claim(RunIdentity(Phase1Config(), "digest"))
+    run.claim(RunIdentity(Phase1Config(), "digest"))
+    other = RunIdentity(Phase1Config(optim=OptimConfig(lr=0.2)), "digest")
     with pytest.raises(InputError, match=r"exists with another optim\.lr: give another --name"):
-        run.claim({"optim.lr": 0.2, "seed": 1})
+        run.claim(other)
+
+
+def test_record_of_an_earlier_version_that_lacks_a_field_is_claimed(run: RunFolder) -> None:
+    identity = RunIdentity(Phase1Config(), "digest")
+    recorded = identity.values
+    del recorded["augment.roll"]
+    run.write_json("science.json", recorded)
+    run.claim(identity)
+    assert run.read_json("science.json") == recorded
 
 
 def test_second_process_is_kept_off_a_run(run: RunFolder) -> None:
@@ -36,38 +48,21 @@ def test_second_process_is_kept_off_a_run(run: RunFolder) -> None:
         pass
 
 
-def note(run: RunFolder, *epochs: int | TrainingPoint) -> None:
+def write_snapshot(run: RunFolder, *epochs: int | TrainingPoint) -> None:
     points = [
         epoch if isinstance(epoch, TrainingPoint) else TrainingPoint(epoch) for epoch in epochs
     ]
     results = [{"checkpoint_dir_name": checkpoint_name(point)} for point in points]
     content = {"checkpoint_results": results, "latest_checkpoint_result": results[-1]}
-    run.place.write(SNAPSHOT, json.dumps(content).encode())
+    run.files.write(SNAPSHOT, json.dumps(content).encode())
 
 
 def test_what_is_saved_is_the_newest_checkpoints(run: RunFolder) -> None:
-    assert run.saved() == TrainingPoint()
-    note(run, 11, 12)
-    assert run.saved() == TrainingPoint(12)
-    note(run, 12, TrainingPoint(12, 70))
-    assert run.saved() == TrainingPoint(12, 70)
-
-
-def test_checkpoints_are_named_in_the_order_of_training() -> None:
-    points = [
-        TrainingPoint(0, 9),
-        TrainingPoint(1),
-        TrainingPoint(1, 2),
-        TrainingPoint(1, 10),
-        TrainingPoint(2),
-        TrainingPoint(10, 3),
-        TrainingPoint(11),
-    ]
-    names = [checkpoint_name(point) for point in points]
-    assert names == sorted(names) and points == sorted(points)
-    assert [parse_checkpoint_name(f"runs/some/{name}") for name in names] == points
-    assert str(TrainingPoint(2)) == "after epoch 2"
-    assert str(TrainingPoint(2, 70)) == "within epoch 3, after step 70"
+    assert run.latest_point() == TrainingPoint()
+    write_snapshot(run, 11, 12)
+    assert run.latest_point() == TrainingPoint(12)
+    write_snapshot(run, 12, TrainingPoint(12, 70))
+    assert run.latest_point() == TrainingPoint(12, 70)
 
 
 def save(run: RunFolder, epoch: int | TrainingPoint) -> None:
@@ -79,87 +74,98 @@ def save(run: RunFolder, epoch: int | TrainingPoint) -> None:
     place.write("state.json", b'{"phase": "phase1"}')
 
 
-def test_heal_leaves_a_sound_run_alone(run: RunFolder) -> None:
-    assert run.heal() is None
+def test_recovery_leaves_a_sound_run_alone(run: RunFolder) -> None:
+    assert run.recover() is None
     save(run, 1)
-    note(run, 1)
-    assert run.heal() is None
-    assert run.saved() == TrainingPoint(1)
+    write_snapshot(run, 1)
+    assert run.recover() is None
+    assert run.latest_point() == TrainingPoint(1)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"checkpoint_results": [{"checkp', b"[]"])
-def test_heal_finds_the_newest_checkpoint_where_the_note_is_torn(
+def test_recovery_finds_the_newest_checkpoint_where_the_note_is_torn(
     run: RunFolder, content: bytes
 ) -> None:
     save(run, 1)
     save(run, 2)
-    run.place.write(SNAPSHOT, content)
-    assert run.heal() == "epoch-00002"
-    assert run.saved() == TrainingPoint()  # Ray knows of none
-    assert run.heal() == "epoch-00002"  # killed again before Ray noted the next
+    run.files.write(SNAPSHOT, content)
+    assert run.recover() == "epoch-00002"
+    assert run.latest_point() == TrainingPoint()  # Ray knows of none
+    assert run.recover() == "epoch-00002"  # killed again before Ray noted the next
 
 
-def test_heal_finds_the_newest_checkpoint_where_a_noted_one_is_gone(run: RunFolder) -> None:
+def test_recovery_finds_the_newest_checkpoint_where_a_noted_one_is_gone(run: RunFolder) -> None:
     save(run, 1)
-    note(run, 1, 2)
-    assert run.heal() == "epoch-00001"
+    write_snapshot(run, 1, 2)
+    assert run.recover() == "epoch-00001"
 
 
 @pytest.mark.parametrize("missing", ["state.json", "bone.safetensors"])
-def test_heal_passes_over_a_checkpoint_that_is_not_whole(run: RunFolder, missing: str) -> None:
+def test_recovery_passes_over_a_checkpoint_that_is_not_whole(run: RunFolder, missing: str) -> None:
     save(run, 1)
     save(run, 2)
     run.sub("epoch-00002").remove(missing)
-    assert run.heal() == "epoch-00001"
+    assert run.recover() == "epoch-00001"
     whole = run.sub("epoch-00001").read("bone.safetensors")
     run.sub("epoch-00001").write("bone.safetensors", whole[:-4])
-    assert run.heal() == ""
+    assert run.recover() == ""
 
 
-def test_heal_goes_on_within_an_epoch(run: RunFolder) -> None:
+def test_recovery_goes_on_within_an_epoch(run: RunFolder) -> None:
     save(run, 1)
     save(run, TrainingPoint(1, 40))
-    run.place.write(SNAPSHOT, b"torn")
-    assert run.heal() == "epoch-00001-step-0000040"
+    run.files.write(SNAPSHOT, b"torn")
+    assert run.recover() == "epoch-00001-step-0000040"
 
 
 def test_tidy_leaves_what_is_noted_and_every_epoch(run: RunFolder) -> None:
     for point in (TrainingPoint(1, 40), TrainingPoint(1, 90), 2):
         save(run, point)
-    note(run, TrainingPoint(1, 90), 2)
-    run.tidy()
-    assert [name for name in run.place.names() if name.startswith("epoch-")] == [
+    write_snapshot(run, TrainingPoint(1, 90), 2)
+    run.remove_unfinished_checkpoints()
+    assert [name for name in run.files.names() if name.startswith("epoch-")] == [
         "epoch-00001-step-0000090",
         "epoch-00002",
     ]
 
 
 def test_layouts_are_noted_where_they_change(run: RunFolder) -> None:
-    assert run.layouts() == []
-    run.add_layout(TrainingPoint(), 1, 2)
-    run.add_layout(TrainingPoint(1, 5), 1, 2)  # the same again, after a failure
-    run.add_layout(TrainingPoint(3), 1, 4)
-    assert run.layouts() == [[0, 0, 1, 2], [3, 0, 1, 4]]
+    assert run.meshes() == ()
+    run.add_mesh(TrainingPoint(), 1, 2)
+    run.add_mesh(TrainingPoint(1, 5), 1, 2)  # the same again, after a failure
+    run.add_mesh(TrainingPoint(3), 1, 4)
+    assert run.meshes() == ((0, 0, 1, 2), (3, 0, 1, 4))
 
 
-def test_heal_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: RunFolder) -> None:
+def test_recovery_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: RunFolder) -> None:
     save(run, 1)
     save(run, 2)
-    note(run, 1, 2)
+    write_snapshot(run, 1, 2)
     run.sub("epoch-00002").write("bone.safetensors", b"damaged")
-    assert run.heal() == "epoch-00001"
-    assert run.saved() == TrainingPoint()
+    assert run.recover() == "epoch-00001"
+    assert run.latest_point() == TrainingPoint()
 
 
-def test_result_of_a_run_that_is_not_there_or_unfinished_is_told(run: RunFolder) -> None:
-    with pytest.raises(InputError, match="is not there"):
-        run.result()
+def test_result_makes_a_run_finished(run: RunFolder) -> None:
+    assert run.read_result() is None and run.missing_result == "is not there"
     run.write_json("science.json", {})
-    with pytest.raises(InputError, match=r"is unfinished: it has no result\.json"):
-        run.result()
+    assert run.read_result() is None
+    assert run.missing_result == "is unfinished: it has no result.json"
+    run.write_result(RESULT)
+    assert run.read_result() == RESULT and not run.is_tracked
+    run.write_json("tracked.json", {"uri": "sqlite:///here", "page": "#"})
+    assert run.is_tracked
 
 
-def test_result_that_is_not_json_is_told(run: RunFolder) -> None:
-    run.place.write("result.json", b"{")
-    with pytest.raises(InputError, match=r"result\.json .* is not JSON"):
-        run.read_json("result.json")
+def test_files_that_are_not_json_are_named(run: RunFolder) -> None:
+    run.files.write("result.json", b"{")
+    with pytest.raises(InputError, match=r"result\.json cannot be read .* delete that file"):
+        run.read_result()
+    run.files.write("science.json", b"{")
+    with pytest.raises(InputError, match=r"science\.json .* is not JSON"):
+        run.read_json("science.json")
+
+
+def test_config_is_written_as_yaml(run: RunFolder) -> None:
+    run.write_config({"seed": 1, "data": {"store": "/data/films"}})
+    assert run.files.read("config.yaml") == b"seed: 1\ndata:\n  store: /data/films\n"

@@ -1,0 +1,67 @@
+"""result.json: what is written is read, to the byte, also what version 0.1.0 wrote."""
+
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from earlier_version import EXAMPLE, PHASE1, PHASE2
+from finished_runs import RESULT
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_platform.storage.results import MemberResult, format_result, parse_result
+
+
+def test_result_is_read_as_it_was_written() -> None:
+    result = replace(RESULT, mesh_history=((0, 0, 1, 2), (1, 40, 2, 2)), copies=("a", "b"))
+    assert parse_result(format_result(result), "here") == result
+    assert parse_result(format_result(replace(result, fitted=None)), "here").fitted is None
+
+
+def test_figures_without_copies_are_in_the_file_only_where_there_are_any() -> None:
+    members = json.loads(format_result(RESULT))["members"]
+    assert members["joint"] == {"epoch": 2, "val_top1": 0.5, "test_top1": 0.4}
+    copied = replace(RESULT, members={"joint": MemberResult(2, None, 0.4, 0.3)})
+    assert json.loads(format_result(copied))["members"]["joint"] == {
+        "epoch": 2, "val_top1": None, "test_top1": 0.4, "test_top1_without_copies": 0.3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [PHASE1, PHASE2])
+def test_result_of_version_0_1_0_is_read_and_written_to_the_byte(name: str) -> None:
+    with tarfile.open(EXAMPLE) as archive:
+        file = archive.extractfile(f"workspace/runs/{name}/result.json")
+        assert file
+        content = file.read()
+    result = parse_result(content, name)
+    assert result.run == name and format_result(result) == content
+    assert len(result.history) == 2 and set(result.members) >= {"joint", "fusion"}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1, 2]", b"{}", b'"text"', b"null"])
+def test_file_that_is_no_result_is_named(content: bytes) -> None:
+    with pytest.raises(InputError, match=r"here/result\.json cannot be read .* delete that file"):
+        parse_result(content, "here/result.json")
+
+
+def test_missing_field_is_named() -> None:
+    fields = json.loads(format_result(RESULT))
+    del fields["checkpoint"]
+    with pytest.raises(InputError, match="checkpoint"):
+        parse_result(json.dumps(fields).encode(), "here")
+
+
+def test_member_result_is_the_accuracy_of_its_tables(tmp_path: Path) -> None:
+    def table(split: str, copies: frozenset[str] = frozenset()) -> ScoreTable:
+        logits = np.eye(2, dtype=np.float32)[[0, 1, 1, 1]]
+        return ScoreTable(
+            ("a", "b", "c", "d"), np.array([0, 1, 1, 0]), logits, "run", "joint", split, "digest",
+            ("left", "right"), copies,
+        )  # fmt: skip
+
+    assert MemberResult.of({"test": table("test")}, 3) == MemberResult(3, None, 0.75)
+    both = {"val": table("val"), "test": table("test", frozenset({"d"}))}
+    assert MemberResult.of(both, None) == MemberResult(None, 0.75, 0.75, 1.0)
