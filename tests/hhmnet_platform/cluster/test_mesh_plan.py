@@ -1,9 +1,8 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster.mesh_plan import MeshPlan, make_plan
+from hhmnet_platform.cluster.mesh_plan import MeshPlan, make_plan, parse_workers
 from hhmnet_platform.cluster.resources import Resources
-from hhmnet_platform.runs.launch import mesh_tags
 
 LAPTOP = Resources("this machine", ((2, 0),))
 WORKSTATION = Resources("this machine", ((64, 0),))
@@ -27,15 +26,15 @@ GROWING = Resources("the cluster", ((4, 0),), ((4, 0), (16, 4), (16, 4)))
         (GPUS, {"workers": 2}, (2, 2, True, 8)),
         (GPUS, {"gpu": False}, (4, 4, False, 8)),
         (GPUS, {"cpus_per_worker": 8}, (4, 4, True, 8)),
-        # A worker's CPUs are of one node.
+        # All CPUs of a worker are on one node.
         (Resources("the cluster", ((3, 0), (3, 0))), {"workers": 4}, (4, 4, False, 1)),
         (Resources("the cluster", ((3, 0), (3, 0))), {"workers": 1}, (1, 1, False, 3)),
-        # A cluster whose workers have not come yet.
+        # A cluster that still has to grow.
         (GROWING, {}, (8, 4, True, 4)),
         (GROWING, {"workers": 2}, (2, 2, True, 8)),
     ],
 )
-def test_plan_fills_in_what_is_left_open(
+def test_plan_has_defaults_for_what_is_left_open(
     resources: Resources, given: dict[str, int], expected: tuple[int, int, bool, int]
 ) -> None:
     plan = make_plan(resources, **given)
@@ -44,7 +43,7 @@ def test_plan_fills_in_what_is_left_open(
 
 
 @pytest.mark.parametrize(
-    ("resources", "given", "said"),
+    ("resources", "given", "message"),
     [
         (LAPTOP, {"modality_parallel": 8}, "modality_parallel must be 1, 2 or 4"),
         (LAPTOP, {"modality_parallel": 3}, "must be 1, 2 or 4"),
@@ -66,21 +65,15 @@ def test_plan_fills_in_what_is_left_open(
         (Resources("the cluster", ()), {}, "do not fit"),
     ],
 )
-def test_plan_that_does_not_fit_says_what_there_is(
-    resources: Resources, given: dict[str, int], said: str
+def test_plan_that_does_not_fit_is_refused(
+    resources: Resources, given: dict[str, int], message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         make_plan(resources, **given)
 
 
-def test_plan_reads_as_a_mesh() -> None:
-    assert str(make_plan(LAPTOP)) == (
-        "2 CPU workers = 1 (data) x 2 (modality), 2 networks each, 1 CPU each"
-    )
-
-
 @pytest.mark.parametrize(
-    ("workers", "given", "sizes", "splits"),
+    ("workers", "modality_parallel", "sizes", "each_modality_parallel"),
     [
         ("2:8", None, (2, 3, 4, 5, 6, 7, 8), (2, 1, 4, 1, 2, 1, 4)),
         ("2:8", 2, (2, 4, 6, 8), (2, 2, 2, 2)),
@@ -90,58 +83,73 @@ def test_plan_reads_as_a_mesh() -> None:
         ("2", None, (2,), (2,)),
     ],
 )
-def test_a_range_of_workers_is_made_of_what_the_mesh_can_be(
-    workers: str, given: int | None, sizes: tuple[int, ...], splits: tuple[int, ...]
+def test_range_of_workers_keeps_the_sizes_that_a_mesh_can_have(
+    workers: str,
+    modality_parallel: int | None,
+    sizes: tuple[int, ...],
+    each_modality_parallel: tuple[int, ...],
 ) -> None:
-    plan = make_plan(GPUS, workers=workers, modality_parallel=given)
+    plan = make_plan(GPUS, workers=workers, modality_parallel=modality_parallel)
     assert plan.sizes == sizes and plan.is_elastic == (len(sizes) > 1)
-    assert tuple(plan.split(size) for size in sizes) == splits
-    assert [end.workers for end in plan.ends()] == sorted({sizes[0], sizes[-1]})
+    assert tuple(plan.modality_parallel_at(size) for size in sizes) == each_modality_parallel
+    assert [each.workers for each in plan.extremes()] == sorted({sizes[0], sizes[-1]})
+    assert not plan.at_size(sizes[0]).is_elastic
 
 
-def test_a_range_may_be_larger_than_what_there_is_now() -> None:
+def test_numbers_of_workers_have_a_limit_and_a_default() -> None:
+    assert parse_workers(None, 4) == ()
+    assert parse_workers(100_000, None) == (100_000,)
+    with pytest.raises(InputError, match="workers must be at most 100000, but is 1:100001"):
+        parse_workers("1:100001", None)
+
+
+def test_range_may_be_larger_than_the_resources() -> None:
     plan = make_plan(LAPTOP, workers="2:8")
     assert (plan.sizes[-1], plan.cpus_per_worker) == (8, 1)
 
 
-def test_the_largest_size_with_room_is_taken() -> None:
+def test_largest_size_within_a_capacity() -> None:
     plan = make_plan(GPUS, workers="2:8", modality_parallel=2)
-    assert [plan.fitting(room) for room in (0, 1, 2, 3, 5, 100)] == [0, 0, 2, 2, 4, 8]
+    capacities = (0, 1, 2, 3, 5, 100)
+    assert [plan.largest_size_within(each) for each in capacities] == [0, 0, 2, 2, 4, 8]
 
 
-def test_sizes_that_the_training_does_not_take_are_left_out() -> None:
+def test_sizes_that_the_batch_cannot_be_split_over_are_left_out() -> None:
     plan = make_plan(GPUS, workers="1:8")
-    assert plan.limited(1).sizes == (1, 2, 4)  # D = 1: one encoder a worker at most
-    assert plan.limited(3).sizes == (1, 2, 3, 4, 6, 8)
+    assert plan.limit_data_parallel(1).sizes == (1, 2, 4)  # at most one encoder per worker
+    assert plan.limit_data_parallel(3).sizes == (1, 2, 3, 4, 6, 8)
     with pytest.raises(InputError, match="split over 1 data-parallel workers, but 5 to 8"):
-        make_plan(GPUS, workers="5:8").limited(1)
+        make_plan(GPUS, workers="5:8").limit_data_parallel(1)
     fixed = make_plan(GPUS, workers=3)
-    assert fixed.limited(1) == fixed  # the trainer says what is wrong with it
+    assert fixed.limit_data_parallel(1) == fixed  # the trainer refuses it, and knows why
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("plan", "text"),
     [
         (
-            MeshPlan((2, 3, 4), None, False, 1),
-            "2 to 4 CPU workers, W = D x P, P the largest of 4, 2, 1 that divides W",
+            make_plan(LAPTOP),
+            "2 CPU workers: 1 data-parallel x 2 modality-parallel; 2 networks and 1 CPU per worker",
         ),
-        (MeshPlan((2, 4, 6), 2, True, 8), "2 to 6, in steps of 2, GPU workers, W = D x P, P 2"),
+        (
+            MeshPlan((1,), None, True, 8, networks=1),
+            "1 GPU worker: 1 data-parallel x 1 modality-parallel; 1 network and 8 CPUs per worker",
+        ),
+        (
+            MeshPlan((2, 3, 4), None, False, 1),
+            "2 to 4 CPU workers; modality-parallel: the largest of 4, 2, 1 that divides their "
+            "number",
+        ),
+        (
+            MeshPlan((2, 4, 6), 2, True, 8),
+            "2 to 6 GPU workers in steps of 2; modality-parallel: 2",
+        ),
         (
             MeshPlan((1, 2, 4), None, True, 8),
-            "1, 2 or 4 GPU workers, W = D x P, P the largest of 4, 2, 1 that divides W",
+            "1, 2 or 4 GPU workers; modality-parallel: the largest of 4, 2, 1 that divides their "
+            "number",
         ),
     ],
 )
-def test_a_range_reads_as_its_rule(plan: MeshPlan, said: str) -> None:
-    assert str(plan) == said
-
-
-def test_mlflow_is_told_the_range() -> None:
-    assert mesh_tags(make_plan(GPUS, workers="2:8")) == {
-        "hhmnet.workers": "2:8",
-        "hhmnet.modality_parallel": "4, 2 or 1",
-        "hhmnet.device": "cuda",
-    }
-    assert mesh_tags(make_plan(LAPTOP))["hhmnet.workers"] == "2"
-    assert mesh_tags(make_plan(LAPTOP))["hhmnet.modality_parallel"] == "2"
+def test_plan_as_text(plan: MeshPlan, text: str) -> None:
+    assert str(plan) == text

@@ -1,32 +1,31 @@
-import re
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.cluster import preflight
-from hhmnet_platform.cluster.node_probe import Installed, look
+from hhmnet_platform.cluster.node_probe import Installation
 from hhmnet_platform.cluster.preflight import (
-    check_answers,
-    check_disk,
-    check_installed,
+    check_installations,
+    check_nodes,
+    check_problems,
     check_shared,
-    check_store,
 )
-from hhmnet_platform.datasets.builders import prepare_synthetic
 
-OURS = Installed("/env/bin/python", (), {"python": "3.11.7", "torch": "2.13.0"}, "abc")
+OURS = Installation("/env/bin/python", (), {"python": "3.11.7", "torch": "2.13.0"}, "abc")
 HEAD, WORKER = "head (10.0.0.10)", "worker (10.0.0.11)"
 
 
-def test_equal_nodes_are_taken() -> None:
-    check_installed(HEAD, {HEAD: OURS, WORKER: replace(OURS, python="/other/bin/python")})
+def test_nodes_with_the_same_packages_pass() -> None:
+    check_installations(HEAD, {HEAD: OURS, WORKER: replace(OURS, python="/other/bin/python")})
 
 
 @pytest.mark.parametrize(
-    ("theirs", "said"),
+    ("theirs", "message"),
     [
         (
             replace(OURS, missing=("hhmnet_core", "hhmnet_platform"), versions={}, sources=""),
@@ -46,45 +45,19 @@ def test_equal_nodes_are_taken() -> None:
         ),
     ],
 )
-def test_node_with_other_software_is_named(theirs: Installed, said: str) -> None:
-    with pytest.raises(InputError, match=said) as raised:
-        check_installed(HEAD, {HEAD: OURS, WORKER: theirs})
+def test_node_with_other_packages_is_named(theirs: Installation, message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        check_installations(HEAD, {HEAD: OURS, WORKER: theirs})
     assert "\n" not in str(raised.value)
 
 
-def test_missing_package_is_told_before_versions() -> None:
+def test_missing_package_is_reported_before_versions() -> None:
     lacks = replace(OURS, missing=("hhmnet_core",), versions={"python": "3.12.0", "torch": ""})
     with pytest.raises(InputError, match="cannot import hhmnet_core"):
-        check_installed(HEAD, {HEAD: OURS, "other": replace(OURS, sources="x"), WORKER: lacks})
+        check_installations(HEAD, {HEAD: OURS, "other": replace(OURS, sources="x"), WORKER: lacks})
 
 
-def test_own_installation_is_seen() -> None:
-    seen = look()
-    assert seen.missing == () and set(seen.versions) == {"python", "hhmnet-ray", "torch", "ray"}
-    assert all(re.fullmatch(r"\d+\.\d+(\.\d+)?", version) for version in seen.versions.values())
-    assert look() == seen
-
-
-def test_changed_module_and_missing_package_are_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "apackage"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    module = package / "module.py"
-    module.write_text("a = 1\n")
-    (tmp_path / "afolder").mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(
-        "hhmnet_platform.cluster.node_probe.PACKAGES", ("apackage", "afolder", "nowhere")
-    )
-    before = look()
-    assert before.missing == ("afolder", "nowhere")
-    module.write_text("a = 2\n")
-    assert look().sources != before.sources
-
-
-def test_node_that_does_not_see_anothers_file_is_named_with_it() -> None:
+def test_node_that_misses_anothers_file_is_named_with_it() -> None:
     names = {"0": "other (10.0.0.9)", "1": HEAD, "2": WORKER}
     check_shared("/shared", HEAD, names, {HEAD: [], WORKER: []})
     with pytest.raises(InputError, match=r"this path is not shared: node .* cannot see") as raised:
@@ -94,32 +67,55 @@ def test_node_that_does_not_see_anothers_file_is_named_with_it() -> None:
     assert f"node {WORKER} cannot see what node {HEAD} wrote" in str(raised.value)
 
 
-def test_trouble_is_told_with_the_nodes_name() -> None:
-    check_answers({HEAD: "", WORKER: ""})
+def test_problem_is_reported_with_the_nodes_name() -> None:
+    check_problems({HEAD: "", WORKER: ""})
     with pytest.raises(InputError, match=r"^Node worker \(10.0.0.11\): it is full$"):
-        check_answers({HEAD: "", WORKER: "it is full"})
+        check_problems({HEAD: "", WORKER: "it is full"})
 
 
-def test_full_disk_is_told_with_what_is_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HHMNET_CACHE", str(tmp_path))
-    assert check_disk("digest", 1) == ""
-    huge = 1 << 60
-    assert f"{tmp_path} has" in check_disk("digest", huge)
-    assert "point HHMNET_CACHE elsewhere" in check_disk("digest", huge)
-    (tmp_path / "digest.v2.arrow").touch()  # it is there already
-    assert check_disk("digest", huge) == ""
-    monkeypatch.setattr(preflight, "SPARE_BYTES", huge)
-    assert "point TMPDIR elsewhere" in check_disk("digest", 1)
-    monkeypatch.setenv("HHMNET_CACHE", "/dev/null/cache")
-    assert "cannot be used" in check_disk("digest", 1)
+class FakeNodes:
+    """Stands in for the nodes of a cluster: each gives the answer that the test names."""
+
+    driver = HEAD
+
+    def __init__(self, **answers: Any) -> None:
+        self.names = {"1": HEAD, "2": WORKER}
+        self.answers = {"inspect_installation": OURS, "unseen_tokens": []} | answers
+        self.asked: list[str] = []
+
+    def ask(self, task: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        self.asked.append(task.__name__)
+        return dict.fromkeys(self.names.values(), self.answers.get(task.__name__, ""))
 
 
-def test_absent_and_other_stores_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HHMNET_CACHE", str(tmp_path / "cache"))
-    store = str(tmp_path / "store")
-    prepare_synthetic(store, clips_per_class=2, stream="none")
-    assert check_store(store, load_clips(store).manifest.digest) == ""
-    assert "is another store there" in check_store(store, "another")
-    assert "cannot be read there" in check_store(str(tmp_path / "nowhere"), "any")
+CLIPS: Any = SimpleNamespace(manifest=SimpleNamespace(digest="d"), frames=np.zeros(3))
+
+
+def test_one_node_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = FakeNodes()
+    nodes.names = {"1": HEAD}
+    monkeypatch.setattr(preflight, "Nodes", lambda: nodes)
+    check_nodes("/workspace", "/store", CLIPS)
+    assert nodes.asked == []
+
+
+def test_nodes_are_checked_from_packages_to_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = FakeNodes()
+    monkeypatch.setattr(preflight, "Nodes", lambda: nodes)
+    check_nodes("/workspace", "/store", CLIPS)
+    assert nodes.asked == [
+        "inspect_installation",
+        "disk_problem",
+        "write_token",
+        "unseen_tokens",
+        "remove_token",
+        "store_problem",
+    ]
+
+
+def test_files_of_the_check_are_removed_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = FakeNodes(unseen_tokens=["2"])
+    monkeypatch.setattr(preflight, "Nodes", lambda: nodes)
+    with pytest.raises(InputError, match="this path is not shared"):
+        check_nodes("/workspace", "/store", CLIPS)
+    assert nodes.asked[-1] == "remove_token"

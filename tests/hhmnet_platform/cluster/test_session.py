@@ -1,44 +1,116 @@
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+import ray
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cluster.mesh_plan import make_plan
-from hhmnet_platform.cluster.resources import Resources, nodes_to_come
-from hhmnet_platform.cluster.session import cluster_address
+from hhmnet_platform.cluster.resources import local_resources
+from hhmnet_platform.cluster.session import ray_session
+
+HEAD = {"Alive": True, "NodeID": "head", "Resources": {"CPU": 4.0, "node:__internal_head__": 1.0}}
+WORKER = {"Alive": True, "NodeID": "worker", "Resources": {"CPU": 16.0, "GPU": 4.0}}
+DEAD = {"Alive": False, "NodeID": "dead", "Resources": {"CPU": 64.0}}
 
 
-def test_cluster_address_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert cluster_address() == "10.0.0.1:6379"
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    assert cluster_address() is None
-    monkeypatch.delenv("RAY_ADDRESS")
-    assert cluster_address() is None
+class FakeRay:
+    """Stands in for a Ray of three nodes, whose second one holds this process."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.environment: dict[str, str] = {}
+        self.is_shut_down = False
+        self.error: Exception | None = None
+
+    def init(self, **options: Any) -> None:
+        self.options, self.environment = options, dict(os.environ)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray puts its own
+        if self.error:
+            raise self.error
+
+    def shutdown(self) -> None:
+        self.is_shut_down = True
 
 
-def test_dashboards_address_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
-    with pytest.raises(InputError, match="ray job submit"):
-        cluster_address()
+@pytest.fixture
+def fake_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
+    fake = FakeRay()
+    monkeypatch.setattr(ray, "init", fake.init)
+    monkeypatch.setattr(ray, "shutdown", fake.shutdown)
+    monkeypatch.setattr(ray, "nodes", lambda: [HEAD, WORKER, DEAD])
+    context = SimpleNamespace(get_node_id=lambda: "worker")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    before = signal.getsignal(signal.SIGTERM)
+    yield fake
+    signal.signal(signal.SIGTERM, before)
 
 
-def test_nodes_are_listed_equal_ones_together() -> None:
-    there = Resources("the cluster", ((4, 0), (16, 4), (16, 4)), ((16, 4),) * 8)
-    assert there.listed() == ("1 of 4 CPUs, 2 of 16 CPUs and 4 GPUs; up to 8 of 16 CPUs and 4 GPUs")
-    assert (there.room(4, True), there.most_room(4, True)) == (8, 32)
-    assert str(there) == (
-        "the cluster has 36 CPUs and 8 GPUs, and grows to 8 of 16 CPUs and 4 GPUs"
+def test_ray_is_started_here_and_shut_down(fake_ray: FakeRay) -> None:
+    before = dict(os.environ)
+    with ray_session(dashboard=True) as resources:
+        assert not fake_ray.is_shut_down
+        assert resources.name == "this machine" and not resources.is_cluster
+        assert resources.nodes == ((4, 0), (16, 4))  # without the dead one
+    assert fake_ray.is_shut_down
+    assert fake_ray.options["address"] == "local"
+    assert fake_ray.options["include_dashboard"] is True
+    assert fake_ray.options["num_cpus"] == local_resources().cpus
+    # Its processes know its address; this one, which may start another later, does not.
+    port = fake_ray.environment["RAY_GCS_SERVER_PORT"]
+    assert fake_ray.environment["RAY_API_SERVER_ADDRESS"] == f"127.0.0.1:{port}"
+    for name in ("RAY_GCS_SERVER_PORT", "RAY_API_SERVER_ADDRESS"):
+        assert os.environ.get(name) == before.get(name)
+
+
+def test_signal_handler_of_the_program_stays(fake_ray: FakeRay) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ray_session():
+        assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ray_is_shut_down_after_an_error(fake_ray: FakeRay) -> None:
+    with pytest.raises(KeyError), ray_session():
+        raise KeyError("in the block")
+    assert fake_ray.is_shut_down
+
+
+def test_cluster_is_joined(fake_ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setenv("HHMNET_NODES", "2*16:4")
+    with ray_session() as resources:
+        assert resources.name == "the cluster at auto" and resources.is_cluster
+        assert resources.nodes_when_grown == ((16, 4), (16, 4))
+        assert not resources.is_driver_on_head
+    assert fake_ray.options["address"] == "auto"
+
+
+def test_ray_that_does_not_start_is_one_line(fake_ray: FakeRay) -> None:
+    fake_ray.error = Exception("The current node\n  timed out")
+    with pytest.raises(SystemExit) as raised, ray_session():
+        pass
+    assert str(raised.value) == (
+        "error: Ray could not be started on this machine: The current node timed out"
     )
 
 
-def test_cluster_that_grows_says_what_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert nodes_to_come() == ()
-    monkeypatch.setenv("HHMNET_NODES", "2*46:4, 1*16:0")
-    assert nodes_to_come() == ((46, 4), (46, 4), (16, 0))
-    assert make_plan(Resources("the cluster", (), nodes_to_come())).workers == 8
+def test_cluster_that_cannot_be_reached_is_refused_at_once(
+    fake_ray: FakeRay, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port}")
+    with pytest.raises(InputError, match=rf"No Ray cluster .*RAY_ADDRESS=127\S+:{free_port} \("):
+        with ray_session():
+            pass
+    assert fake_ray.options == {}  # which would have tried for minutes
 
 
-@pytest.mark.parametrize("told", ["2", "2*46", "2x46:4", "2*46:4;1*16:0", "-1*2:0"])
-def test_growth_that_cannot_be_read_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HHMNET_NODES", told)
-    with pytest.raises(InputError, match=r"HHMNET_NODES=.* cannot be read"):
-        nodes_to_come()
+def test_address_that_is_no_ray_is_refused(
+    fake_ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    fake_ray.error = ConnectionError("Could not find any running Ray instance.")
+    with pytest.raises(InputError, match=r"Could not find .*: start one with `ray start --head`"):
+        with ray_session():
+            pass
