@@ -25,7 +25,7 @@ from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 

@@ -19,7 +19,8 @@ import torch.multiprocessing as mp
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 
 
 def train(rank: int, world: int, modality_parallel: int, folder: str, options: Any) -> None:

@@ -36,7 +36,8 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ACCEPTED = 0.97

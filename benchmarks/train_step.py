@@ -25,7 +25,7 @@ import torch
 from common import at_least_one, machine, peak_resident_mib, run, spread, table
 
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.store.clips import Clip, ClipSet
 from hhmnet_core.store.protocols import Protocol
@@ -33,7 +33,7 @@ from hhmnet_core.store.reading import load_clips
 from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 # Layout, frames, bodies, classes: what CTR-GCN reads of each data set.

@@ -6,7 +6,7 @@ Runs side by side on one machine's cores, without Ray; killed and started again 
 from dataclasses import dataclass, field
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.runner import print_ablation
 from hhmnet_platform.ablation.variants import PHASE1, phase1_ablation
 from hhmnet_platform.cli import parse_config, run_script

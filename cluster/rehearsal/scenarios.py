@@ -23,7 +23,8 @@ from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.config import Phase1Job

@@ -1,1 +1,1 @@
-"""Training as generators, on one process or on a mesh of them."""
+"""Training loops as generators, on one process or on a mesh of processes."""

@@ -1,4 +1,4 @@
-"""What is made of logits: score tables, metrics, and the choice of the best epoch."""
+"""Score tables and metrics from logits, and the choice of the best epoch."""
 
 from collections.abc import Mapping
 
@@ -17,27 +17,36 @@ def score_table(
     clips: ClipSet,
     indices: Int64Array,
     logits_nk: Tensor,
-    modality: str,
-    part: str,
+    member: str,
+    split: str,
     copies: Int64Array,
 ) -> ScoreTable:
-    """The table of these clips' logits (n, K); those that are among `copies` are marked so."""
-    manifest = clips.manifest
+    """Return the score table of one member on some clips.
+
+    Args:
+        clips: All clips.
+        indices: (N,) indices of the scored clips.
+        logits_nk: (N, K) their logits, on the host.
+        member: Member that scored them.
+        split: "val" or "test".
+        copies: Indices of clips that are copies of training clips; the table marks those that it
+            holds.
+    """
     return ScoreTable(
         sample_ids=tuple(str(clips.sample_ids[i]) for i in indices),
         labels=clips.labels[indices],
         logits=logits_nk.numpy(),
         run="",
-        modality=modality,
-        split=part,
+        modality=member,
+        split=split,
         digest=clips.skeletons,
-        class_names=manifest.class_names,
+        class_names=clips.manifest.class_names,
         copies=frozenset(str(clips.sample_ids[i]) for i in np.intersect1d(indices, copies)),
     )
 
 
 def table_metrics(table: ScoreTable) -> dict[str, float]:
-    """Top-1 and loss of a table, named by its split."""
+    """Return the top-1 accuracy and the mean cross-entropy of a table, named by its split."""
     logits, labels = torch.from_numpy(table.logits), torch.from_numpy(table.labels)
     return {
         f"{table.split}/top1": top1(table),
@@ -45,24 +54,25 @@ def table_metrics(table: ScoreTable) -> dict[str, float]:
     }
 
 
-def choose(
-    metrics: dict[str, float], before: Mapping[str, float], epoch: int, selection: str
+def update_best(
+    metrics: dict[str, float], previous: Mapping[str, float], epoch: int, selection: str
 ) -> bool:
-    """Whether this epoch is the best so far; notes the best in its metrics either way.
+    """Add the best epoch so far to an epoch's metrics, and return whether it is this epoch.
 
-    Best is the highest val top-1; among equals the lowest val loss. What is held out as a fold is
-    scored and chooses nothing: there the last epoch is the best.
+    The best epoch has the highest val top-1, and among equals the lowest val loss. A fold that is
+    held out is scored but selects nothing: there the last epoch is the best.
 
     Args:
-        metrics: Of this epoch and modality, with those of val.
-        before: Of the epoch before; empty for none.
-        epoch: Its number.
-        selection: What val was carved by.
+        metrics: Metrics of this epoch and member, those of val included.
+        previous: Metrics of the previous epoch and this member. Empty for the first epoch.
+        epoch: Number of the epoch, from 1.
+        selection: `data.selection`, by which val was held out.
     """
     candidate = (metrics["val/top1"], -metrics["val/loss"])
-    chooses = fold_of(selection) is None
-    if before and chooses and candidate <= (before["best/val_top1"], -before["best/val_loss"]):
-        metrics |= {key: value for key, value in before.items() if key.startswith("best/")}
+    best = {name: value for name, value in previous.items() if name.startswith("best/")}
+    selects = fold_of(selection) is None
+    if best and selects and candidate <= (best["best/val_top1"], -best["best/val_loss"]):
+        metrics |= best
         return False
     metrics |= {
         "best/val_top1": candidate[0],

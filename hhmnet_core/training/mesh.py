@@ -1,8 +1,8 @@
-"""The modality mesh: W = D x P processes, P over modalities, D over data.
+"""The modality mesh: W = D x P processes, D over data and P over modalities.
 
-The process at place r has data coordinate r // P and modality coordinate r % P; it hosts 4 / P
-encoders and works on its share of every global batch. Without torch.distributed it is 1 x 1 and
-costs nothing.
+The process of rank r has data coordinate r // P and modality coordinate r % P. It hosts 4 / P
+encoders and trains on its share of every global batch. Without torch.distributed the mesh is 1 x 1
+and costs nothing.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 
 
 def check_modality_parallel(workers: int, modality_parallel: int) -> None:
-    """Raises InputError unless the modalities and the workers can be split so."""
+    """Check that P = `modality_parallel` divides the modalities and the workers.
+
+    Raises InputError where it does not.
+    """
     if modality_parallel not in (1, 2, 4):
         raise InputError(
             f"modality_parallel must be 1, 2 or 4 (there are {len(MODALITIES)} modalities to "
@@ -32,41 +35,46 @@ def check_modality_parallel(workers: int, modality_parallel: int) -> None:
         )
 
 
-def packed(nodes: Sequence[str], group: int) -> list[int]:
-    """An order of processes in which as many groups as can lie on one node each.
+def pack_groups(nodes: Sequence[str], size: int) -> list[int]:
+    """Return an order of ranks in which as many groups as possible lie on one node each.
 
     Args:
-        nodes: Of each process, by rank.
-        group: Processes in a group.
+        nodes: Node of each process, by rank.
+        size: Processes in a group.
 
     Returns:
-        Ranks: the first `group` of them are the first group, and so on.
+        Ranks: the first `size` of them are the first group, and so on.
     """
     by_node: dict[str, list[int]] = {}
     for rank, node in enumerate(nodes):
         by_node.setdefault(node, []).append(rank)
-    whole: list[int] = []
-    left: list[int] = []
+    whole_groups: list[int] = []
+    remaining: list[int] = []
     for ranks in by_node.values():
-        cut = len(ranks) // group * group
-        whole += ranks[:cut]
-        left += ranks[cut:]
-    return whole + left
+        end = len(ranks) // size * size
+        whole_groups += ranks[:end]
+        remaining += ranks[end:]
+    return whole_groups + remaining
 
 
 class Mesh:
-    """Where this process stands among the others, and how it talks to them.
+    """This process's coordinates among the others, and its collective operations.
 
     Args:
         modality_parallel: P, one of 1, 2, 4; it divides the world size.
-        device: Where tensors are exchanged.
-        nodes: The node of each process, by rank: the P processes that share a part of the data
-            are then chosen on one node where they fit; without, by rank.
+        device: Device on which tensors are exchanged. Default: the CPU.
+        nodes: Node of each process, by rank: P processes that share a share of the data are chosen
+            on one node where possible. Default: all on one node.
 
     Attributes:
-        rank: This process's place in the mesh; torch's rank where it was not given nodes.
-        sharers: Processes that share the memory of this one's device: on a CPU those of its node,
-            all where no nodes were given; a GPU is one process's own.
+        rank: Rank of this process in the mesh; torch's rank where all processes are on one node.
+        sharers: Number of processes that share the memory of this one's device: on a CPU those of
+            its node, on a GPU this one alone.
+        data: D, the number of processes that a global batch is split over.
+        data_rank: This process's coordinate among them.
+        modality: P, the number of processes that the modalities are split over.
+        modality_rank: This process's coordinate among them.
+        hosted: Slice of `MODALITIES` that this process hosts.
 
     Raises InputError where P does not fit.
     """
@@ -82,7 +90,7 @@ class Mesh:
         world = dist.get_world_size() if distributed else 1
         check_modality_parallel(world, modality_parallel)
         nodes = nodes or [""] * world
-        order = packed(nodes, modality_parallel)
+        order = pack_groups(nodes, modality_parallel)
         own = dist.get_rank() if distributed else 0
         self.rank = order.index(own)
         self.sharers = nodes.count(nodes[own]) if self.device.type == "cpu" else 1
@@ -93,35 +101,38 @@ class Mesh:
         self._world = world
         self._data_group: Any = None
         if self.data > 1:
-            places = torch.tensor(order).view(self.data, self.modality)
-            mesh = DeviceMesh(self.device.type, places, mesh_dim_names=("data", "modality"))
+            ranks = torch.tensor(order).view(self.data, self.modality)
+            mesh = DeviceMesh(self.device.type, ranks, mesh_dim_names=("data", "modality"))
             self._data_group = mesh.get_group("data")
 
     @classmethod
     def alone(cls, modality_parallel: int) -> "Mesh":
-        """The first process of a mesh without the others: it hosts as much, and talks to nobody."""
+        """Return the first process of a 1 x P mesh without the others.
+
+        It hosts 4 / P encoders and communicates with no process, as a step is timed.
+        """
         mesh = cls()
         mesh.hosted = slice(0, len(MODALITIES) // modality_parallel)
         return mesh
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that this process hosts."""
+        """Modalities that this process hosts."""
         return MODALITIES[self.hosted]
 
     def rows(self, total: int) -> slice:
-        """This process's share of `total` rows; shares differ by one row at most."""
+        """Return this process's share of `total` rows; shares differ by one row at most."""
         return slice(self.data_rank * total // self.data, (self.data_rank + 1) * total // self.data)
 
     def gather(self, local: Tensor, total: int) -> Tensor:
-        """Everyone's rows of every modality: (4 / P, rows, ...) -> (4, total, ...), with gradient.
+        """Gather the rows of all processes, with gradient: (4 / P, rows, ...) -> (4, total, ...).
 
-        Where modalities are not split (P = 1) the first dimension may be anything else, such as
+        Where modalities are not split (P = 1), the first dimension may be anything else, such as
         body parts.
 
-        The caller computes the same loss from the result on every process: then the gradient of
-        that one loss is, for each process, the part that belongs to its own rows. No gradient is
-        summed over processes, and none is scaled by their number.
+        Every process has to compute the same loss from the result. The gradient that a process gets
+        is then that of this one loss with respect to its own rows. No gradient is summed over
+        processes, and none is scaled by their number.
         """
         if self._world == 1:
             return local
@@ -129,7 +140,7 @@ class Mesh:
         return gathered
 
     def sum_by_modality(self, local: Tensor) -> Tensor:
-        """Sums of every modality over the data, (4 / P, ...) -> (4, ...), without gradient."""
+        """Sum each modality over the data, without gradient: (4 / P, ...) -> (4, ...)."""
         if self._world == 1:
             return local
         whole = local.new_zeros(len(MODALITIES), *local.shape[1:])
@@ -137,17 +148,17 @@ class Mesh:
         dist.all_reduce(whole)
         return whole
 
-    def most(self, values: list[float]) -> list[float]:
-        """The largest of each value over all processes."""
+    def maximum(self, values: list[float]) -> list[float]:
+        """Return the largest of each value over all processes."""
         if self._world == 1:
             return values
-        found = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(found, op=dist.ReduceOp.MAX)
-        largest: list[float] = found.tolist()
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        largest: list[float] = tensor.tolist()
         return largest
 
     def sum_over_data(self, tensors: list[Tensor]) -> None:
-        """Sums the tensors, in place, over the processes that host the same modalities."""
+        """Sum tensors, in place, over the processes that host the same modalities."""
         if self.data == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -157,7 +168,7 @@ class Mesh:
 
 
 class _Gather(torch.autograd.Function):
-    """Each process fills in its block of zeros; a sum over all makes it whole, exactly."""
+    """Gathers by a sum of blocks that are zero outside of each process's rows: exact."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, mesh: Mesh, total: int) -> Tensor:

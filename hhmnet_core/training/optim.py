@@ -1,4 +1,4 @@
-"""Optimiser, learning-rate schedule and weight averaging."""
+"""Optimiser, learning-rate schedule and averaged weights."""
 
 import math
 from collections.abc import Sequence
@@ -13,20 +13,22 @@ from hhmnet_core.errors import InputError
 
 @dataclass
 class OptimConfig:
-    """How an encoder is trained: linear warm-up, then cosine to zero.
+    """Optimisation of each network.
 
     Attributes:
-        name: "adamw", or "sgd" with Nesterov momentum 0.9, which the graph-convolutional
-            baselines were published with.
-        epochs: Passes over the training clips.
-        batch: Clips in a global batch; what a worker takes of it follows from the mesh.
-        lr: Peak learning rate.
-        warmup: Epochs of linear warm-up.
-        weight_decay: Of matrices alone, neither biases, norms nor embeddings; decoupled in AdamW.
-        label_smoothing: Of the cross-entropy, in [0, 1).
-        clip: Largest norm of one encoder's gradient.
-        ema: Decay of the averaged weights that are evaluated; 0 evaluates the weights themselves.
-        precision: Of weights and arithmetic.
+        name: Optimiser: "adamw", or "sgd" with Nesterov momentum 0.9, with which the
+            graph-convolutional baselines were published.
+        epochs: Number of passes over the training clips.
+        batch: Clips in a global batch, which the data-parallel workers share.
+        lr: Peak learning rate, after a linear warm-up and before a cosine to zero.
+        warmup: Epochs of linear warm-up. 0 starts at the peak.
+        weight_decay: Weight decay of linear and convolution weights, decoupled in AdamW; biases,
+            norms and embeddings do not decay.
+        label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
+        clip: Largest norm of one network's gradient; larger ones are scaled down to it.
+        ema: Decay of the averaged weights that are evaluated, in [0, 1). 0 evaluates the weights
+            themselves.
+        precision: Floating-point type of weights and arithmetic.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -41,16 +43,16 @@ class OptimConfig:
     precision: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, least in (
+        for name, smallest in (
             ("epochs", 1),
             ("batch", 1),
             ("lr", 0),
             ("warmup", 0),
             ("weight_decay", 0),
         ):
-            if getattr(self, name) < least:
+            if getattr(self, name) < smallest:
                 raise InputError(
-                    f"optim.{name} must be at least {least}, but is {getattr(self, name)}."
+                    f"optim.{name} must be at least {smallest}, but is {getattr(self, name)}."
                 )
         for name in ("label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
@@ -60,11 +62,12 @@ class OptimConfig:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Data type of `precision`."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
 
 def check_converging(values: Tensor, what: str, config: OptimConfig) -> None:
-    """Raises InputError, which names what has diverged, where a value is NaN or infinite."""
+    """Check that all values are finite. Raises InputError, which names `what` has diverged."""
     if not values.isfinite().all():
         raise InputError(
             f"Training diverged ({what}): lower optim.lr ({config.lr}) or raise optim.warmup "
@@ -73,7 +76,11 @@ def check_converging(values: Tensor, what: str, config: OptimConfig) -> None:
 
 
 def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float:
-    """The rate of a step (from 0): linear up to the peak, then half a cosine down to zero."""
+    """Return the learning rate of a step, counted from 0 over the whole training.
+
+    It rises linearly to the peak, then falls as half a cosine to zero (Loshchilov and Hutter, ICLR
+    2017, without restarts).
+    """
     warmup = config.warmup * steps_per_epoch
     if step < warmup:
         return config.lr * (step + 1) / warmup
@@ -82,7 +89,7 @@ def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Over a model's parameters, weight decay on the weights of linear maps alone."""
+    """Return an optimiser of a model's parameters; only weights of linear maps decay."""
     linear = (nn.Linear, nn.Conv2d)
     decayed = {id(m.weight) for m in model.modules() if isinstance(m, linear)}
     groups = [
@@ -98,7 +105,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
 
 
 def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
-    """Scales gradients to a joint norm of at most `limit`; never waits for the device."""
+    """Scale gradients to a joint norm of at most `limit`, without waiting for the device."""
     nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
 
 
@@ -106,6 +113,16 @@ def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
 def update_average(
     average: dict[str, Tensor], current: dict[str, Tensor], decay: float, step: int
 ) -> None:
-    """Moves averaged weights to the current; early steps count more, so that it starts unbiased."""
+    """Move averaged weights towards the current ones, in place.
+
+    Early steps use a smaller decay, (1 + step) / (10 + step), so that the average forgets the
+    initial weights.
+
+    Args:
+        average: Averaged weights by name.
+        current: Current weights; their names are among those of `average`.
+        decay: Largest decay.
+        step: Number of the step, from 0 over the whole training.
+    """
     weight = 1 - min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_([average[name] for name in current], list(current.values()), weight)

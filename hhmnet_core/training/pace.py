@@ -1,8 +1,8 @@
-"""When a report is due within an epoch: by time, and at the same step on all processes.
+"""Decide when a report is due within an epoch: by time, and at the same step on all processes.
 
-Clocks of processes differ, and a collective operation after every step would be paid for by every
-step. So the processes compare their clocks every few seconds of training, at a step that they have
-agreed on the time before, from the pace that they measured.
+Clocks of processes differ, and a collective operation after every step would slow every step down.
+So the processes compare their clocks every few seconds of training, at a step that they agreed on
+at the previous comparison, from the measured pace.
 """
 
 import time
@@ -17,40 +17,40 @@ class Pace:
     """Counts steps and seconds since the last report.
 
     Args:
-        mesh: The processes that have to agree.
-        patience: How many seconds of training may go unsaved, asked anew at each comparison, on
-            all processes at the same steps; the least answer counts. None: any number, and
-            nothing is compared.
+        mesh: Processes that have to agree.
+        patience: Returns the seconds of training that may go unsaved. All processes call it at the
+            same steps, once per comparison; the smallest answer counts. None: no report is ever
+            due, and nothing is compared.
     """
 
     def __init__(self, mesh: Mesh, patience: Callable[[], float] | None) -> None:
         self._mesh, self._patience = mesh, patience
-        self._apart = 1  # steps from one comparison to the next
+        self._steps_between = 1  # from one comparison to the next
         self.restart()
 
     def restart(self) -> None:
-        """All is saved: time counts from now."""
+        """Count from now on: everything is saved."""
         self._saved = self._compared = time.perf_counter()
         self._steps = 0
 
     @property
     def seconds(self) -> float:
-        """Since the last restart."""
+        """Seconds since the last restart."""
         return time.perf_counter() - self._saved
 
     def is_due(self) -> bool:
-        """Whether a report is due after this step; to be asked after every step."""
+        """Return whether a report is due after this step. Must be called after every step."""
         self._steps += 1
-        if self._patience is None or self._steps < self._apart:
+        if self._patience is None or self._steps < self._steps_between:
             return False
         now, patience = time.perf_counter(), self._patience()
-        took, late, impatience = self._mesh.most(
+        took, overdue, impatience = self._mesh.maximum(
             [now - self._compared, now - self._saved - patience, -patience]
         )
-        left = -impatience if late >= 0 else -late
+        left = -impatience if overdue >= 0 else -overdue
         step_seconds = max(took, 1e-9) / self._steps
         # At most twice as far as the last time: a pace measured on few steps may be far off.
-        within = min(COMPARE_SECONDS, left) / step_seconds
-        self._apart = max(1, min(int(within), 2 * self._apart))
+        steps_left = min(COMPARE_SECONDS, left) / step_seconds
+        self._steps_between = max(1, min(int(steps_left), 2 * self._steps_between))
         self._steps, self._compared = 0, now
-        return late >= 0
+        return overdue >= 0

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass, field
 
-Metrics = dict[str, dict[str, float]]
+Metrics = dict[str, dict[str, float]]  # by member and metric name
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What an epoch gave: its number from 1, its duration, metrics by modality and name."""
+    """A completed epoch.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        seconds: Training time in seconds.
+        metrics: Metrics by member and name.
+    """
 
     epoch: int
     seconds: float
@@ -16,12 +22,13 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class PartialEpoch:
-    """What is done of an epoch that is under way.
+    """The completed steps of an epoch that has not ended.
 
     Attributes:
-        steps: How many.
-        seconds: What they took.
-        sums: Of what each step gave, by trained modality.
+        steps: Number of completed steps.
+        seconds: Training time of these steps in seconds.
+        sums: Sums over these steps of what each step measures (loss, correct clips, contrast), one
+            row for each trained member.
     """
 
     steps: int = 0
@@ -31,12 +38,12 @@ class PartialEpoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training has come.
+    """Training progress.
 
     Attributes:
-        history: Every epoch that is completed.
-        part: Of the epoch after them; None where it has not begun.
+        history: Completed epochs, in order.
+        partial: Progress within the next epoch. None before its first step.
     """
 
     history: list[EpochRecord]
-    part: PartialEpoch | None = None
+    partial: PartialEpoch | None = None

@@ -1,4 +1,4 @@
-"""One modality's network with all that training it needs, and its file in a checkpoint."""
+"""A network in training: optimiser, averaged weights, best weights, and its checkpoint file."""
 
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,18 +14,23 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class Stream(Generic[Model]):
-    """A network, its optimiser, its averaged weights and the best of them so far.
+    """A member's network in training.
 
     Args:
-        modality: Its name.
-        model: The network, on the device and in the precision that it is trained in.
-        config: How it is trained.
+        member: Name of the member: a modality, or video.
+        model: Network, on the device and in the precision of the training.
+        config: Optimisation.
+
+    Attributes:
+        parameters: Parameters of the network.
+        average: Averaged weights by name; empty where none are kept.
+        best: Weights of the best epoch so far by name; empty before one was chosen.
     """
 
-    def __init__(self, modality: str, model: Model, config: OptimConfig) -> None:
-        self.modality, self.model, self.config = modality, model, config
+    def __init__(self, member: str, model: Model, config: OptimConfig) -> None:
+        self.member, self.model, self.config = member, model, config
         self.parameters = list(model.parameters())
-        # What scores depend on: weights, and the statistics of batch normalisation.
+        # Scores depend on weights and on the statistics of batch normalisation.
         self._learnt = {name: p.detach() for name, p in model.named_parameters()} | {
             name: buffer
             for name, buffer in model.named_buffers()
@@ -37,17 +42,28 @@ class Stream(Generic[Model]):
 
     @property
     def evaluated(self) -> dict[str, Tensor]:
-        """The weights that scores are made with: averaged ones where there are such."""
+        """Weights that scores are computed with: the averaged ones where they are kept."""
         return self.average or self._learnt
 
+    def weights(self, best: bool) -> dict[str, Tensor]:
+        """Return the best weights where asked for and chosen, else the evaluated ones."""
+        return (self.best if best else {}) or self.evaluated
+
     def keep_best(self) -> None:
+        """Keep a copy of the evaluated weights as the best ones."""
         self.best = {name: weight.clone() for name, weight in self.evaluated.items()}
 
     def gradients(self) -> list[Tensor]:
+        """Return the gradients of all parameters that have one."""
         return [p.grad for p in self.parameters if p.grad is not None]
 
     def update(self, rate: float, step: int) -> None:
-        """One optimiser step, `step` counting from 0 over the whole training."""
+        """Take an optimiser step.
+
+        Args:
+            rate: Learning rate.
+            step: Number of the step, from 0 over the whole training.
+        """
         clip_gradients(self.parameters, self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -57,7 +73,7 @@ class Stream(Generic[Model]):
             update_average(self.average, self._learnt, self.config.ema, step)
 
     def save(self, folder: Path) -> None:
-        """Writes `<modality>.safetensors`: weights, optimiser, averaged and best weights."""
+        """Write `<member>.safetensors`: weights, optimiser state, averaged and best weights."""
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -68,7 +84,11 @@ class Stream(Generic[Model]):
         save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, self._file(folder))
 
     def load(self, folder: Path) -> None:
-        """Reads what `save` wrote. Raises InputError where it does not fit this encoder."""
+        """Restore what `save` wrote.
+
+        Raises:
+            InputError: A file that is missing, damaged or of another network.
+        """
         file = self._file(folder)
         try:
             tensors = load_file(file)
@@ -77,7 +97,7 @@ class Stream(Generic[Model]):
                 f"Checkpoint file {file} cannot be read ({error}): resume from another checkpoint."
             ) from error
         try:
-            self.model.load_state_dict(_part(tensors, "model/"))
+            self.model.load_state_dict(_group(tensors, "model/"))
         except RuntimeError as error:
             raise InputError(
                 f"Checkpoint file {file} does not fit the model that the config describes: "
@@ -93,21 +113,21 @@ class Stream(Generic[Model]):
                 on_device = {key: value.to(parameter.device) for key, value in state.items()}
                 self.optimizer.state[parameter] = on_device
         device = self.parameters[0].device
-        self.average = {n: t.to(device) for n, t in _part(tensors, "average/").items()}
-        self.best = {n: t.to(device) for n, t in _part(tensors, "best/").items()}
+        self.average = {n: t.to(device) for n, t in _group(tensors, "average/").items()}
+        self.best = {n: t.to(device) for n, t in _group(tensors, "best/").items()}
 
     def _file(self, folder: Path) -> Path:
-        return folder / f"{self.modality}.safetensors"
+        return folder / f"{self.member}.safetensors"
 
 
 def scored_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of a saved file what scores are made with: the best epoch's weights, else the averaged ones.
+    """Return the network state of a saved file that scores are computed with.
 
-    With all else that the network's state holds.
+    It holds the best epoch's weights, else the averaged ones, else the weights of the last step.
     """
-    chosen = _part(tensors, "best/") or _part(tensors, "average/")
-    return _part(tensors, "model/") | chosen
+    chosen = _group(tensors, "best/") or _group(tensors, "average/")
+    return _group(tensors, "model/") | chosen
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

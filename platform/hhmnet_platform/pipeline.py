@@ -9,7 +9,7 @@ from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.inputs.footage import check_video
 from hhmnet_core.store.protocols import VAL
 from hhmnet_core.store.reading import read_manifest
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble

@@ -10,7 +10,7 @@ import pytest
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform import pipeline
 from hhmnet_platform.fusion.search_weights import FusionSearch

@@ -1,12 +1,11 @@
-"""All that decides a result of phase 1."""
+"""Config of phase 1."""
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.training.optim import OptimConfig
 
@@ -16,10 +15,12 @@ class ContrastConfig:
     """Contrast between the modalities of a clip.
 
     Attributes:
-        weight: Of the contrastive loss beside the cross-entropies; 0 switches it off.
-        temperature: tau of InfoNCE, or where it starts.
-        learn_temperature: Whether each modality learns its own; a pair takes the geometric mean.
-        positives: "clip": the same clip in the other modality; "class": all clips of its class.
+        weight: Weight of the contrastive loss beside the cross-entropies. 0 switches it off.
+        temperature: Temperature tau of InfoNCE; its initial value where it is learnt.
+        learn_temperature: Whether each modality learns its own temperature; a pair of modalities
+            uses the geometric mean of both.
+        positives: Positives of a clip: "clip", the same clip in the other modality; "class", all
+            clips of its class.
     """
 
     weight: float = 0.1
@@ -39,12 +40,12 @@ class Phase1Config:
     """All that decides a result of phase 1.
 
     Attributes:
-        data: What is trained on.
-        model: The encoders.
-        augment: Training augmentation.
-        contrast: Contrast between modalities.
-        optim: Optimisation.
-        seed: Of everything random.
+        data: Training data and the preparation of clips.
+        model: Encoder of each modality.
+        augment: Augmentation of the training clips.
+        contrast: Contrast between the modalities of a clip.
+        optim: Optimisation of each encoder.
+        seed: Random seed for initialisation, sampling and augmentation.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -62,11 +63,3 @@ class Phase1Config:
                 f"model.patch must be at most data.frames ({self.data.frames}), but is "
                 f"{self.model.patch}."
             )
-
-
-def comparable(config: Phase1Config) -> dict[str, object]:
-    """The config as JSON knows it, without where the store lies."""
-    plain: dict[str, object] = json.loads(
-        json.dumps(asdict(replace(config, data=replace(config.data, store=""))))
-    )
-    return plain

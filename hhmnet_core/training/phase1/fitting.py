@@ -1,4 +1,4 @@
-"""Phase 1: one ST&ST encoder for each skeletal modality, tied by contrast between them."""
+"""Train phase 1, and time its training step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -6,25 +6,12 @@ from pathlib import Path
 
 import torch
 
-from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.store.reading import ClipSet
+from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
-from hhmnet_core.training.phase1.trainer import Phase1Trainer, make_encoder
-from hhmnet_core.training.records import EpochRecord
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 from hhmnet_core.training.reports import EpochReport
-
-__all__ = [
-    "ContrastConfig",
-    "DataConfig",
-    "EpochRecord",
-    "EpochReport",
-    "Phase1Config",
-    "fit",
-    "make_encoder",
-    "measure_step_seconds",
-]
 
 
 def fit(
@@ -36,19 +23,20 @@ def fit(
     resume: Path | None = None,
     patience: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
-    """Trains phase 1, yielding a report after each epoch.
+    """Train phase 1, yielding a report after each epoch.
 
     Args:
         config: All that decides the result.
-        clips: The clip set of `config.data.store`.
-        mesh: This process among the others.
-        device: Where to train.
-        resume: Folder of a checkpoint to go on from; one of the last epoch is only scored.
-        patience: How many seconds of training may go unsaved, asked on all processes at the same
-            steps, every few seconds: a report is then also yielded within an epoch. None: after
-            epochs alone.
+        clips: Clips of `config.data.store`.
+        mesh: This process among the workers.
+        device: Device to train on. Default: the CPU.
+        resume: Folder of the checkpoint to resume from; one of the last epoch is only scored.
+            Default: a new start.
+        patience: Returns the seconds of training that may go unsaved, called on all processes at
+            the same steps, every few seconds: when they have passed, a report is yielded within
+            the epoch too. None: reports at the end of epochs only.
 
-    Raises InputError where config, clips, mesh or checkpoint do not fit each other, or the
+    Raises InputError where config, clips, mesh or checkpoint do not fit each other, or where the
     training diverges.
     """
     trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"))
@@ -64,7 +52,18 @@ def measure_step_seconds(
     modality_parallel: int = 1,
     steps: int = 3,
 ) -> float:
-    """Seconds that one process of a D x P mesh takes for a training step, without communication."""
+    """Return the seconds of a training step of one process of a D x P mesh.
+
+    Communication is not included.
+
+    Args:
+        config: Config of phase 1.
+        clips: Clips of `config.data.store`.
+        device: Device to train on.
+        data_parallel: D, the number of processes that a batch is split over.
+        modality_parallel: P, the number of processes that the modalities are split over.
+        steps: Number of steps that are timed.
+    """
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
     trainer = Phase1Trainer(config, clips, Mesh.alone(modality_parallel), device)

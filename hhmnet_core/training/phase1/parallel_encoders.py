@@ -1,8 +1,8 @@
-"""The encoders of one process side by side on its cores.
+"""Run the encoders of one process in parallel on its cores.
 
-An operation of these small networks is too short to be split over cores: two threads that each
-run whole encoders beat one encoder whose every operation two threads share. On a GPU the order of
-the kernels is the device's matter, and the encoders take turns.
+An operation of these small networks is too short to be split over cores: two threads that each run
+whole encoders are faster than one encoder whose every operation two threads share. On a GPU the
+device schedules the kernels, and the encoders run one after the other.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,20 +19,20 @@ class ParallelEncoders:
     """Applies functions to the encoders of one process.
 
     Args:
-        encoders: How many there are.
-        device: Where they are.
+        num_encoders: Number of encoders.
+        device: Device of the encoders.
     """
 
-    def __init__(self, encoders: int, device: torch.device) -> None:
+    def __init__(self, num_encoders: int, device: torch.device) -> None:
         threads = torch.get_num_threads()
-        workers = min(encoders, threads) if device.type == "cpu" else 1
+        workers = min(num_encoders, threads) if device.type == "cpu" else 1
         self._pool = None
         if workers > 1:
             share = threads // workers
             self._pool = ThreadPoolExecutor(workers, "encoder", torch.set_num_threads, (share,))
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """The function of each item, in order; an exception of one is raised here."""
+        """Return the function's result for each item, in order; the first exception is raised."""
         if self._pool is None:
             return [function(item) for item in items]
         return list(self._pool.map(function, items))

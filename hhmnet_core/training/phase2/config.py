@@ -1,7 +1,6 @@
-"""All that decides a result of phase 2."""
+"""Config of phase 2."""
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hhmnet_core.errors import InputError
@@ -14,13 +13,12 @@ from hhmnet_core.training.optim import OptimConfig
 
 @dataclass
 class GuidanceConfig:
-    """The model level: where the skeleton makes the video network look.
+    """Guidance of the video network by the skeleton: the model level of fusion.
 
     Attributes:
-        mode: "learned": each joint counts as much as the frozen encoder finds it to decide;
-            "uniform": all joints alike; "random": joints count at random, drawn once a clip;
-            "off": no heat map.
-        modality: The phase-1 encoder that guides and whose parts are distilled.
+        mode: Weights of the joints in the heat map: "learned", their importance to the frozen
+            encoder; "uniform", all equal; "random", drawn once per clip; "off", no heat map.
+        modality: Modality of the phase-1 encoder that guides and whose part features are distilled.
     """
 
     mode: Literal["learned", "uniform", "random", "off"] = "learned"
@@ -36,12 +34,13 @@ class GuidanceConfig:
 
 @dataclass
 class PartsConfig:
-    """The feature level: contrast between body parts in the video and of the skeleton.
+    """Contrast between body parts in the video and in the skeleton: the feature level of fusion.
 
     Attributes:
-        mode: "parts": part by part; "body": the whole body as one; "off".
-        weight: Of the contrast beside the cross-entropy.
-        temperature: tau of InfoNCE.
+        mode: Features that are contrasted: "parts", each body part with itself; "body", the whole
+            body as one; "off", none.
+        weight: Weight of the part contrast beside the cross-entropy. 0 switches it off.
+        temperature: Temperature tau of InfoNCE.
     """
 
     mode: Literal["parts", "body", "off"] = "parts"
@@ -60,13 +59,13 @@ class Phase2Config:
     """All that decides a result of phase 2, beside the phase-1 run that guides it.
 
     Attributes:
-        data: What is trained on; how skeletons become model input, the phase-1 run says.
-        video: The video network.
-        guidance: The model level of fusion.
-        parts: The feature level of fusion.
-        augment: Training augmentation.
-        optim: Optimisation.
-        seed: Of everything random.
+        data: Training data. The phase-1 run decides how skeletons are prepared.
+        video: Video network.
+        guidance: Guidance of the video network by the skeleton (model level of fusion).
+        parts: Contrast between body parts in video and skeleton (feature level of fusion).
+        augment: Augmentation of the training videos.
+        optim: Optimisation of the video network.
+        seed: Random seed for initialisation, sampling and augmentation.
     """
 
     data: StoreConfig = field(default_factory=StoreConfig)
@@ -80,11 +79,3 @@ class Phase2Config:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, but is {self.seed}.")
-
-
-def comparable(config: Phase2Config, guide: str) -> dict[str, object]:
-    """The config as JSON knows it, without where the store lies, and the guide's digest."""
-    plain: dict[str, object] = json.loads(
-        json.dumps(asdict(replace(config, data=replace(config.data, store=""))))
-    )
-    return plain | {"guide": guide}

@@ -1,4 +1,4 @@
-"""Phase 2: a video network guided by a frozen skeleton encoder, and fused with the skeleton."""
+"""Train phase 2, and time its training step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,22 +27,23 @@ def fit(
     resume: Path | None = None,
     patience: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
-    """Trains phase 2, yielding a report after each epoch.
+    """Train phase 2, yielding a report after each epoch.
 
     Args:
         config: All that decides the result, beside the guide.
-        clips: The clip set of `config.data.store`.
-        footage: Its videos.
+        clips: Clips of `config.data.store`.
+        footage: Videos of the clips.
         phase1: Folder of the last checkpoint of the phase-1 run that guides.
-        mesh: This process among the others, not split by modality.
-        device: Where to train.
-        resume: Folder of a checkpoint to go on from; one of the last epoch is only scored.
-        patience: How many seconds of training may go unsaved, asked on all processes at the same
-            steps, every few seconds: a report is then also yielded within an epoch. None: after
-            epochs alone.
+        mesh: This process among the workers, not split by modality.
+        device: Device to train on. Default: the CPU.
+        resume: Folder of the checkpoint to resume from; one of the last epoch is only scored.
+            Default: a new start.
+        patience: Returns the seconds of training that may go unsaved, called on all processes at
+            the same steps, every few seconds: when they have passed, a report is yielded within
+            the epoch too. None: reports at the end of epochs only.
 
-    Raises InputError where config, clips, guide, mesh or checkpoint do not fit each other, or the
-    training diverges.
+    Raises InputError where config, clips, guide, mesh or checkpoint do not fit each other, or where
+    the training diverges.
     """
     device = device or torch.device("cpu")
     guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)
@@ -60,7 +61,19 @@ def measure_step_seconds(
     data_parallel: int = 1,
     steps: int = 3,
 ) -> tuple[float, int]:
-    """Seconds that one of D processes takes for a training step, and the network's parameters."""
+    """Return the seconds of a training step of one of D processes, and the network's parameters.
+
+    Communication is not included.
+
+    Args:
+        config: Config of phase 2.
+        clips: Clips of `config.data.store`.
+        footage: Videos of the clips.
+        phase1: Folder of the last checkpoint of the phase-1 run that guides.
+        device: Device to train on.
+        data_parallel: D, the number of processes that a batch is split over.
+        steps: Number of steps that are timed.
+    """
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
     guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)

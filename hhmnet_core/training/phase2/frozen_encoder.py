@@ -1,9 +1,7 @@
-"""The phase-1 encoder that guides phase 2: read from a checkpoint, frozen, asked once a clip."""
+"""The frozen phase-1 encoder that guides phase 2, and the checkpoint that it is read from."""
 
 import hashlib
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,21 +9,19 @@ from safetensors.torch import load
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import config_from
 from hhmnet_core.inputs.batches import BatchReader
-from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.encoder import Encoder
-from hhmnet_core.models.joint_importance import Insight, look
-from hhmnet_core.models.registry import ModelConfig
-from hhmnet_core.skeleton.augment import AugmentConfig, mirror
+from hhmnet_core.models.joint_importance import ClipGuidance, compute_guidance
+from hhmnet_core.skeleton.augment import mirror
 from hhmnet_core.skeleton.modalities import derive
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.checkpoints import read_summary
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import make_encoder
-from hhmnet_core.training.reports import read_state
 from hhmnet_core.training.stream import scored_weights
 
-ASKED_AT_ONCE = 64  # the gradient keeps the features of all layers
+BATCH = 64  # the gradient keeps the features of all layers
 
 
 class FrozenEncoder:
@@ -33,14 +29,15 @@ class FrozenEncoder:
 
     Args:
         checkpoint: Folder of the run's last checkpoint.
-        modality: Which of its encoders.
-        clips: The clip set that phase 2 trains on.
-        device: Where it is asked.
+        modality: Modality of the encoder.
+        clips: Clips that phase 2 trains on.
+        device: Device of the encoder.
 
     Attributes:
-        digest: Of its weights: another guide makes another run.
-        config: Of its run.
-        encoder: The encoder, in evaluation mode, without gradients.
+        digest: Digest of the encoder's checkpoint file, sha256 in hex: another guide makes another
+            run.
+        config: Config of the phase-1 run.
+        encoder: Encoder in evaluation mode, without gradients.
 
     Raises:
         InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
@@ -50,7 +47,7 @@ class FrozenEncoder:
         self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
     ) -> None:
         self.modality = modality
-        self.config = read_phase1(checkpoint, clips)
+        self.config = read_phase1_config(checkpoint, clips)
         tensors, self.digest = read_weights(checkpoint, modality)
         self.device = device
         self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
@@ -58,57 +55,60 @@ class FrozenEncoder:
         self.encoder.to(torch.float32).eval().requires_grad_(False)
         self.reader = BatchReader(clips, self.config.data, device)
 
-    def ask(self, clips_n: Tensor, mirrored: bool = False) -> Insight:
-        """What it says of whole clips (n,), on the host; `mirrored` as in a mirror."""
+    def inspect(self, clips_n: Tensor, mirrored: bool = False) -> ClipGuidance:
+        """Return the importance of joints and the features of parts, on the host.
+
+        Args:
+            clips_n: Indices of clips (N,), which are encoded whole.
+            mirrored: Encode the clips mirrored.
+        """
         importance, parts = [], []
         layout = self.reader.layout
-        most = self.reader.most_bodies
-        for asked_n in clips_n.split(ASKED_AT_ONCE):
-            batch = self.reader.whole(asked_n)
-            joints = batch.joints_nctvm
-            if mirrored:
-                joints = mirror(joints, layout)
+        for batch_n in clips_n.split(BATCH):
+            batch = self.reader.whole(batch_n)
+            joints = mirror(batch.joints_nctvm, layout) if mirrored else batch.joints_nctvm
             x_nctvm = derive(joints, self.modality, layout)
-            said = look(self.encoder, x_nctvm, batch.body_rows)
-            padded = said.importance_nmtv.new_zeros(
-                len(asked_n), most, *said.importance_nmtv.shape[2:]
+            insight = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
+            bodies, *frames_joints = insight.importance_nmtv.shape[1:]
+            padded = insight.importance_nmtv.new_zeros(
+                len(batch_n), self.reader.most_bodies, *frames_joints
             )
-            padded[:, : said.importance_nmtv.shape[1]] = said.importance_nmtv
+            padded[:, :bodies] = insight.importance_nmtv
             importance.append(padded.cpu())
-            parts.append(said.parts_npc.cpu())
-        return Insight(torch.cat(importance), torch.cat(parts))
+            parts.append(insight.parts_npc.cpu())
+        return ClipGuidance(torch.cat(importance), torch.cat(parts))
 
 
-def read_phase1(checkpoint: Path, clips: ClipSet) -> Phase1Config:
-    """The config of a finished phase-1 run on the skeletons of these clips.
+def read_phase1_config(checkpoint: Path, clips: ClipSet) -> Phase1Config:
+    """Return the config of a finished phase-1 run on the skeletons of these clips.
 
     Raises:
         InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
     """
-    state = read_state(checkpoint, "phase1")
-    if state["digest"] != clips.skeletons:
+    summary = read_summary(checkpoint, "phase1")
+    if summary.digest != clips.skeletons:
         manifest = clips.manifest
         raise InputError(
             f"The phase-1 run of {checkpoint} was trained on other skeletons (digest "
-            f"{state['digest'][:12]}, here {clips.skeletons[:12]}, {manifest.dataset}, layout "
-            f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads; again, if "
-            "it was trained before runs were bound to skeletons."
+            f"{summary.digest[:12]}, here {clips.skeletons[:12]}, {manifest.dataset}, layout "
+            f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads; train it "
+            "again if it dates from before runs were bound to skeletons."
         )
-    config = phase1_config(state["config"])
-    done, epochs = len(state["history"]), config.optim.epochs
+    config = config_from(Phase1Config, summary.config)
+    done, epochs = len(summary.progress.history), config.optim.epochs
     if done < epochs:
         raise InputError(
             f"The phase-1 run of {checkpoint} is unfinished ({done} of {epochs} epochs): start it "
-            "again with the same command, it goes on."
+            "again with the same command to resume it."
         )
     return config
 
 
 def read_weights(checkpoint: Path, modality: str) -> tuple[dict[str, Tensor], str]:
-    """What a checkpoint holds of a modality, and the sha256 (hex) of its file.
+    """Return the tensors of a modality's checkpoint file, and the sha256 (hex) of the file.
 
     Raises:
-        InputError: A file that is missing or damaged; it is named.
+        InputError: A file that is missing or damaged.
     """
     file = checkpoint / f"{modality}.safetensors"
     try:
@@ -118,20 +118,3 @@ def read_weights(checkpoint: Path, modality: str) -> tuple[dict[str, Tensor], st
         raise InputError(
             f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
         ) from error
-
-
-def phase1_config(plain: dict[str, Any]) -> Phase1Config:
-    """A phase-1 config of a checkpoint's plain values."""
-    kinds: dict[str, Any] = {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "augment": AugmentConfig,
-        "contrast": ContrastConfig,
-        "optim": OptimConfig,
-    }
-    known = {field.name for field in fields(Phase1Config)}
-    values = {name: value for name, value in plain.items() if name in known}
-    for name, kind in kinds.items():
-        values[name] = kind(**values[name])
-    values["model"].branches = [tuple(branch) for branch in values["model"].branches]
-    return Phase1Config(**values)

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 
 WHOLE = "all"

@@ -15,14 +15,13 @@ from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
+from hhmnet_core.training.checkpoints import recorded_config
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import config as phase1_config
 from hhmnet_core.training.phase1 import fitting as phase1
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2 import fitting as phase2
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_core.training.phase2.config import comparable as comparable2
-from hhmnet_core.training.phase2.frozen_encoder import read_phase1, read_weights
+from hhmnet_core.training.phase2.frozen_encoder import read_phase1_config, read_weights
 from hhmnet_platform.ablation.runner import WHOLE, Changes, Outcome, Subject
 from hhmnet_platform.storage.checkpoints import parse_checkpoint_name
 
@@ -53,7 +52,7 @@ def phase1_ablation(config: Phase1Config) -> Subject[Phase1Config]:
         for name, changes in PHASE1.items()
         if settings >= set(changes.get("model", ()))
     }
-    return Subject(variants, "fusion", phase1_config.comparable, _train_phase1)
+    return Subject(variants, "fusion", recorded_config, _train_phase1)
 
 
 def phase2_ablation(run: str) -> Subject[Phase2Config]:
@@ -86,7 +85,7 @@ def _train_phase1(config: Phase1Config, name: str) -> Outcome:
     clips = load_clips(config.data.store)
     *_, last = phase1.fit(config, clips, Mesh())
     found = top1s({table.modality: table for table in last.scores if table.split == "test"})
-    identity = phase1_config.comparable(config)
+    identity = recorded_config(config)
     return Outcome(name, config.seed, identity, clips.manifest.digest, found)
 
 
@@ -95,7 +94,7 @@ class _Phase2:
     checkpoint: str
 
     def identity(self, config: Phase2Config) -> dict[str, object]:
-        return comparable2(config, _digest(self.checkpoint, config.guidance.modality))
+        return recorded_config(config, _digest(self.checkpoint, config.guidance.modality))
 
     def train(self, config: Phase2Config, name: str) -> Outcome:
         torch.set_num_threads(1)
@@ -120,7 +119,7 @@ def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
 def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
     """Return the phase-1 run's own test tables of the four modalities, made once per process."""
     clips = load_clips(store)
-    config = read_phase1(Path(checkpoint), clips)
+    config = read_phase1_config(Path(checkpoint), clips)
     (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))
     return [t for t in report.scores if t.modality in MODALITIES and t.split == "test"]
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from hhmnet_core.inputs.footage import Footage
-from hhmnet_core.models.joint_importance import at_images, gaussians, heat_map
+from hhmnet_core.models.heat_maps import importance_at_images, joint_gaussians, heat_map
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 
@@ -37,12 +37,12 @@ def guidance_figure(
     shown_n = torch.tensor(chosen)
     joints = torch.from_numpy(footage.joints_nmfv2[chosen])
     frames = joints.shape[2]
-    importance = at_images(
-        guide.ask(shown_n).importance_nmtv,
+    importance = importance_at_images(
+        guide.inspect(shown_n).importance_nmtv,
         torch.from_numpy(footage.positions_nf[chosen]),
         torch.from_numpy(clips.num_frames[chosen]),
     )
-    heat = heat_map(importance, gaussians(joints, (frames, CELLS, CELLS))).numpy()
+    heat = heat_map(importance, joint_gaussians(joints, (frames, CELLS, CELLS))).numpy()
     layout = clips.manifest.skeleton
     figure = Figure(figsize=(1.6 * frames, 1.8 * len(chosen)), layout="constrained")
     figure.suptitle(

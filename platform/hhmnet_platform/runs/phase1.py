@@ -10,6 +10,7 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase1 import fitting
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.trainer import make_encoder
 from hhmnet_core.training.reports import EpochReport
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
@@ -67,7 +68,7 @@ class Phase1(Phase[Phase1Job, Phase1Config]):
             data_parallel=plan.data_parallel,
             modality_parallel=plan.modality_parallel,
         )
-        encoders = {m: fitting.make_encoder(config, m, clips) for m in MODALITIES}
+        encoders = {m: make_encoder(config, m, clips) for m in MODALITIES}
         return StepMeasurement(
             seconds,
             {m: sum(p.numel() for p in encoder.parameters()) for m, encoder in encoders.items()},

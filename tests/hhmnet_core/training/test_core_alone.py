@@ -19,7 +19,8 @@ sys.meta_path.insert(0, Refuse())
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 
 store, cache = sys.argv[1:]
 config = Phase1Config(optim=OptimConfig(epochs=1))

@@ -1,7 +1,7 @@
 """Golden figures: losses of the first 20 steps of both phases, held in tests/golden/.
 
-A change that moves these figures says so in its commit message and in CHANGELOG.md, with the
-reason, and rewrites them: `REWRITE_GOLDEN=1 python -m pytest tests/hhmnet_core/training/test_golden_losses.py`.
+A change that moves these figures says so, with the reason, in its commit message and CHANGELOG.md.
+To rewrite them, run this file with `REWRITE_GOLDEN=1 python -m pytest <this file>`.
 """
 
 import os
@@ -20,7 +20,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
 from hhmnet_core.models.backbones import VideoModelConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet

@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training import mesh
-from hhmnet_core.training.mesh import Mesh, check_modality_parallel, packed
+from hhmnet_core.training.mesh import Mesh, check_modality_parallel, pack_groups
 
 
 @pytest.mark.parametrize(("workers", "parallel"), [(1, 1), (2, 2), (4, 4), (8, 4), (3, 1), (6, 2)])
@@ -78,4 +78,4 @@ def test_processes_of_a_node_share_the_memory_of_its_cpu_not_of_gpus() -> None:
     ],
 )
 def test_groups_lie_on_one_node_where_they_fit(nodes: str, group: int, order: list[int]) -> None:
-    assert packed(nodes, group) == order
+    assert pack_groups(nodes, group) == order

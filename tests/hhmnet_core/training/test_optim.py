@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.stst import Stst, StstConfig
+from hhmnet_core.models.config import StstConfig
+from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.training.optim import (
     OptimConfig,

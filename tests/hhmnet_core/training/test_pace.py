@@ -25,7 +25,7 @@ class Others(Mesh):
         self.theirs: Callable[[list[float]], list[float]] = lambda values: values
         self.compared = 0
 
-    def most(self, values: list[float]) -> list[float]:
+    def maximum(self, values: list[float]) -> list[float]:
         self.compared += 1
         return [max(pair) for pair in zip(values, self.theirs(values), strict=True)]
 

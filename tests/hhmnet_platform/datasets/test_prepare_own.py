@@ -7,7 +7,8 @@ import pytest
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config, fit
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_platform.datasets.builders import prepare_own
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"

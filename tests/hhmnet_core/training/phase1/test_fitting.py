@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.inputs.batches import Batch
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -22,16 +23,10 @@ from hhmnet_core.store.protocols import fold_selection
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1 import trainer as trainer_module
-from hhmnet_core.training.phase1.fitting import (
-    ContrastConfig,
-    DataConfig,
-    EpochReport,
-    Phase1Config,
-    fit,
-    make_encoder,
-    measure_step_seconds,
-)
-from hhmnet_core.training.phase1.trainer import Phase1Trainer
+from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.phase1.fitting import fit, measure_step_seconds
+from hhmnet_core.training.phase1.trainer import Phase1Trainer, make_encoder
+from hhmnet_core.training.reports import EpochReport
 
 CPU = torch.device("cpu")
 SMALL = Phase1Config(

@@ -19,10 +19,11 @@ from video_files import film_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.footage import Footage, load_footage, with_video
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
 from hhmnet_core.models.backbones import VideoModelConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import split
@@ -30,7 +31,7 @@ from hhmnet_core.store.reading import load_clips
 from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import DataConfig, Phase1Config
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.fitting import fit as fit_phase1
 from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phase2Config
 from hhmnet_core.training.phase2.fitting import fit

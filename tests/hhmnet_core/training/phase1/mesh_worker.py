@@ -12,11 +12,13 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1.fitting import ContrastConfig, DataConfig, Phase1Config, fit
+from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.stream import Stream
 
 
@@ -40,7 +42,7 @@ def record_first_gradients(folder: Path) -> None:
             grads = {
                 name: p.grad for name, p in self.model.named_parameters() if p.grad is not None
             }
-            save_file(grads, folder / f"{self.modality}-gradient.safetensors")
+            save_file(grads, folder / f"{self.member}-gradient.safetensors")
         update(self, rate, step)
 
     Stream.update = recorded  # type: ignore[method-assign]

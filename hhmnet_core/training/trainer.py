@@ -1,0 +1,285 @@
+"""The trainer that both phases extend: batches, steps, metrics, scores and checkpoints."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.inputs.config import StoreConfig
+from hhmnet_core.inputs.copies import copies_of_training
+from hhmnet_core.inputs.order import epoch_order, smallest_batch
+from hhmnet_core.randomness import BatchRandom, keyed_generator
+from hhmnet_core.store.clips import ClipSet, Int64Array
+from hhmnet_core.store.protocols import Split
+from hhmnet_core.training.checkpoints import (
+    CheckpointSummary,
+    TrainingIdentity,
+    resumed_progress,
+)
+from hhmnet_core.training.evaluation import score_table, table_metrics, update_best
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig, check_converging, learning_rate
+from hhmnet_core.training.records import EpochRecord, Metrics, Progress
+from hhmnet_core.training.reports import TrainingState
+from hhmnet_core.training.stream import Stream
+
+
+class PhaseConfig(Protocol):
+    """The fields that the configs of both phases have."""
+
+    @property
+    def data(self) -> StoreConfig:
+        """Training data."""
+
+    @property
+    def optim(self) -> OptimConfig:
+        """Optimisation."""
+
+    @property
+    def seed(self) -> int:
+        """Random seed."""
+
+
+Config = TypeVar("Config", bound=PhaseConfig)
+
+
+@dataclass(frozen=True)
+class BatchShare:
+    """One process's share of a global batch.
+
+    Attributes:
+        batch_n: (N,) clip indices of the global batch, on the host.
+        rows: Rows of the global batch that the process trains on.
+        key: Seed, epoch and step, from which its random numbers are drawn.
+        device: Device of the random numbers.
+    """
+
+    batch_n: Tensor
+    rows: slice
+    key: tuple[int, int, int]
+    device: torch.device
+
+    @property
+    def total(self) -> int:
+        """N, the number of clips in the global batch."""
+        return len(self.batch_n)
+
+    @property
+    def clips_n(self) -> Tensor:
+        """Clip indices of the share."""
+        return self.batch_n[self.rows]
+
+    def random(self, purpose: str) -> BatchRandom:
+        """Return random numbers for the share, equal in every mesh, for one purpose."""
+        start, stop = self.rows.start, self.rows.stop
+        return BatchRandom(
+            *self.key, purpose, total=self.total, start=start, stop=stop, device=self.device
+        )
+
+
+class Trainer(ABC, Generic[Config]):
+    """The trainer of a phase on one process of the mesh.
+
+    The loss of a global batch is computed so that every mesh computes the same one.
+
+    Args:
+        config: Config of the phase.
+        clips: Clips of the store.
+        split: Clips that the phase trains on and scores.
+        mesh: This process among the workers.
+        device: Device that it trains on.
+
+    Attributes:
+        phase: Name of the phase.
+        members: Members that the phase trains, over all processes.
+        evaluation_batch: Number of clips that are scored at a time.
+        streams: Networks that this process trains.
+
+    Raises InputError where the batches cannot be split over the mesh.
+    """
+
+    phase: ClassVar[str]
+    members: ClassVar[tuple[str, ...]]
+    evaluation_batch: ClassVar[int]
+    streams: Sequence[Stream[Any]]
+
+    def __init__(
+        self, config: Config, clips: ClipSet, split: Split, mesh: Mesh, device: torch.device
+    ) -> None:
+        self.config, self.clips, self.split = config, clips, split
+        self.mesh, self.device = mesh, device
+        smallest = smallest_batch(len(split.train), config.optim.batch)
+        if smallest < mesh.data:
+            raise InputError(
+                f"A batch of {smallest} clips cannot be split over {mesh.data} data-parallel "
+                f"workers: raise optim.batch ({config.optim.batch}) or use fewer workers."
+            )
+
+    # What a phase provides.
+
+    @property
+    @abstractmethod
+    def identity(self) -> TrainingIdentity:
+        """All that decides the result, as checkpoints record it."""
+
+    @abstractmethod
+    def backward(self, share: BatchShare) -> Tensor:
+        """Compute the gradients of a share's networks.
+
+        Returns:
+            (M, 3): sums over the share of loss, correct clips and contrast, for the M members that
+            this process trains.
+        """
+
+    @abstractmethod
+    def sum_over_mesh(self, steps: list[Tensor]) -> Tensor:
+        """Sum over all processes what each of S steps measured: S of (M, 3) -> (S, members, 3)."""
+
+    @abstractmethod
+    def score(self, clips_n: Tensor, best: bool) -> Tensor:
+        """Return logits (M, N, K) of clips (N,) by the M members that this process trains.
+
+        Args:
+            clips_n: Clip indices.
+            best: Score with the weights of the best epoch where one was chosen.
+        """
+
+    def final_metrics(self) -> Metrics:
+        """Return metrics that are computed once, at the end of the training."""
+        return {}
+
+    def update_streams(self, rate: float, step: int) -> None:
+        """Take an optimiser step of every network."""
+        for stream in self.streams:
+            stream.update(rate, step)
+
+    # What both phases share.
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of global batches in an epoch."""
+        return -(-len(self.split.train) // self.config.optim.batch)
+
+    def epoch_order(self, epoch: int) -> list[Tensor]:
+        """Return the global batches of an epoch as clip indices."""
+        return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
+
+    def train_step(self, epoch: int, step: int, batch_n: Tensor) -> Tensor:
+        """Take a training step on a global batch.
+
+        Args:
+            epoch: Number of the epoch, from 1.
+            step: Number of the step in the epoch, from 0.
+            batch_n: (N,) clip indices of the global batch, the same on all processes.
+
+        Returns:
+            What `backward` returned, in double precision.
+        """
+        rows, key = self.mesh.rows(len(batch_n)), (self.config.seed, epoch, step)
+        sums_m3 = self.backward(BatchShare(batch_n, rows, key, self.device))
+        self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
+        done = (epoch - 1) * self.steps_per_epoch + step
+        self.update_streams(learning_rate(self.config.optim, done, self.steps_per_epoch), done)
+        return sums_m3.double()
+
+    def train_metrics(self, epoch: int, sums_m3: Tensor) -> Metrics:
+        """Return the training metrics of an epoch, from the sums (members, 3) over its steps."""
+        config = self.config.optim
+        means_m3 = sums_m3 / len(self.split.train)
+        check_converging(means_m3, f"losses {means_m3[:, 0].tolist()} in epoch {epoch}", config)
+        rate = learning_rate(config, epoch * self.steps_per_epoch - 1, self.steps_per_epoch)
+        return {
+            member: {
+                "train/loss": loss,
+                "train/contrast": contrast,
+                "train/top1": correct,
+                "train/lr": rate,
+            }
+            for member, (loss, correct, contrast) in zip(
+                self.members, means_m3.tolist(), strict=False
+            )
+        }
+
+    def validate(self, epoch: int, metrics: Metrics, history: list[EpochRecord]) -> None:
+        """Add the val metrics of an epoch, and keep the weights of each network's best epoch."""
+        tables = self.tables("val")
+        for table in tables:
+            metrics.setdefault(table.modality, {}).update(table_metrics(table))
+        previous = history[-1].metrics if history else {}
+        selection = self.config.data.selection
+        for member in (table.modality for table in tables if table.modality in self.members):
+            if update_best(metrics[member], previous.get(member, {}), epoch, selection):
+                for stream in self.streams:
+                    if stream.member == member:
+                        stream.keep_best()
+
+    def final_scores(self) -> list[ScoreTable]:
+        """Return the score tables of val and test, from the weights of the best epoch if any."""
+        return [*self.tables("val", best=True), *self.tables("test", best=True)]
+
+    def tables(self, split: str, best: bool = False) -> list[ScoreTable]:
+        """Return the score table of each member on "val" or "test"; none on an empty split."""
+        indices = self.split.val if split == "val" else self.split.test
+        if not len(indices):
+            return []
+        logits_mnk = self.logits(indices, best)
+        check_converging(logits_mnk, f"logits of {split} are not finite", self.config.optim)
+        return [
+            score_table(self.clips, indices, logits_nk, member, split, self._copies)
+            for member, logits_nk in zip(self.members, logits_mnk, strict=False)
+        ]
+
+    @torch.no_grad()
+    def logits(self, indices: Int64Array, best: bool = False) -> Tensor:
+        """Return the logits (members, N, K) of clips (N,) as float32 on the host."""
+        everyone_n = torch.from_numpy(indices)
+        own_n = everyone_n[self.mesh.rows(len(everyone_n))]
+        classes = len(self.clips.manifest.class_names)
+        local_mnk = torch.zeros(len(self.streams), len(own_n), classes, device=self.device)
+        for start in range(0, len(own_n), self.evaluation_batch):
+            clips_n = own_n[start : start + self.evaluation_batch]
+            local_mnk[:, start : start + len(clips_n)] = self.score(clips_n, best)
+        return self.mesh.gather(local_mnk, len(everyone_n)).cpu()
+
+    @property
+    def known_split(self) -> Split:
+        """Clips of the protocol whose copies in test are marked in score tables."""
+        return self.split
+
+    @cached_property
+    def _copies(self) -> Int64Array:
+        return copies_of_training(self.clips, self.known_split)
+
+    def state(self, progress: Progress) -> TrainingState:
+        """Return this process's share of a checkpoint."""
+        summary = CheckpointSummary.of(self.identity, progress)
+        return TrainingState(self.streams, self.mesh, summary)
+
+    def load(self, folder: Path) -> Progress:
+        """Restore the networks of this process from a checkpoint, and return its progress.
+
+        Raises InputError where the checkpoint is damaged or belongs to another training.
+        """
+        progress = resumed_progress(folder, self.identity)
+        for stream in self.streams:
+            stream.load(folder)
+        return progress
+
+
+@contextmanager
+def seeded_initialisation(seed: int, member: str) -> Iterator[None]:
+    """Draw a network's initial weights from (seed, member) alone.
+
+    The state of torch's global generator is restored afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(keyed_generator(seed, member).get_state())
+        yield
