@@ -29,15 +29,15 @@ def environment_tags() -> dict[str, str]:
 
 def _commit_tags() -> dict[str, str]:
     """Return the tags of $HHMNET_GIT_COMMIT, which a container image sets, or of the checkout."""
-    given = os.environ.get("HHMNET_GIT_COMMIT")
-    commit = given or _git("rev-parse", "HEAD")
+    of_image = os.environ.get("HHMNET_GIT_COMMIT")
+    commit = of_image or _git("rev-parse", "HEAD")
     if not commit:
         return {}
-    found = {tags.GIT_COMMIT: commit, tags.MLFLOW_COMMIT: commit}
-    if given is None:
+    commit_tags = {tags.GIT_COMMIT: commit, tags.MLFLOW_COMMIT: commit}
+    if of_image is None:
         is_dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
-        found[tags.GIT_DIRTY] = "true" if is_dirty else "false"
-    return found
+        commit_tags[tags.GIT_DIRTY] = "true" if is_dirty else "false"
+    return commit_tags
 
 
 def _git(*arguments: str) -> str:

@@ -109,15 +109,15 @@ def _all_runs(client: "MlflowClient", experiment_id: str, filter_string: str) ->
 
 
 def _member_run(run: "Run") -> MemberRun:
-    found = run.data.tags
+    run_tags = run.data.tags
     return MemberRun(
         run_id=run.info.run_id,
         page=run_page(run.info.experiment_id, run.info.run_id),
         status=run.info.status,
-        run=found[tags.RUN],
-        member=found[tags.MODALITY],
-        phase=found[tags.PHASE],
-        dataset=found[tags.DATASET],
-        selection=found[tags.SELECTION],
-        guide=found.get(tags.GUIDE, ""),
+        run=run_tags[tags.RUN],
+        member=run_tags[tags.MODALITY],
+        phase=run_tags[tags.PHASE],
+        dataset=run_tags[tags.DATASET],
+        selection=run_tags[tags.SELECTION],
+        guide=run_tags.get(tags.GUIDE, ""),
     )
