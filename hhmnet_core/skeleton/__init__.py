@@ -1,1 +1,1 @@
-"""Skeletons as batched tensors: layouts, modalities, augmentation."""
+"""Skeletons as batched tensors: layouts, modalities and augmentation."""

@@ -1,9 +1,11 @@
-"""Augmentation of a batch of skeletons, on the device that the clips live on.
+"""Augmentation of a batch of skeletons, on the device that holds the clips.
 
 Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
-whole clip. Spatial: one random linear map a clip (rotation, per-axis scale, shear), an optional
-mirror, and a constant offset a joint (sensor bias; noise that changes from frame to frame would
-drown the motion modalities).
+whole clip. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
+reflection, and a constant offset per joint. The offset imitates sensor bias; noise that changes
+from frame to frame would drown the motion modalities.
+
+Axes: N clips, C coordinates, T frames, V joints, M bodies.
 """
 
 import math
@@ -19,20 +21,23 @@ from hhmnet_core.skeleton.layouts import Layout
 
 @dataclass
 class AugmentConfig:
-    """Strength of the training augmentation; zeros (and crop 1) switch it off.
+    """Strength of the training augmentation. Zeros, with `crop` 1, switch it off.
 
     Attributes:
         crop: Smallest share of a clip that a temporal crop keeps, in (0, 1].
-        random_frames: In the place of evenly spaced frames of a crop, frames of the whole clip
-            drawn with repetition and put in order, as CTR-GCN's reader of NW-UCLA does; crop then
-            counts for nothing.
-        yaw: Largest turn about the vertical axis, degrees.
-        tilt: Largest turn about each horizontal axis, degrees.
-        roll: Largest turn about z, of 2D skeletons in the image, degrees; null: as tilt.
+        random_frames: Sample frames from the whole clip, with repetition and in order, as CTR-GCN
+            does on NW-UCLA, instead of evenly spaced frames of a crop. `crop` is then ignored.
+        yaw: Largest rotation about the vertical axis, in degrees.
+        tilt: Largest rotation about each horizontal axis, in degrees.
+        roll: Largest rotation about z (for 2D skeletons: in the image), in degrees. Default: the
+            value of `tilt`.
         scale: Largest relative change of size, per axis.
         shear: Largest shear coefficient, per pair of axes.
-        joint_noise: Standard deviation of the offset of a joint, in units of the data.
-        mirror: Probability of mirroring left and right; wrong where classes differ by side.
+        joint_noise: Standard deviation of the offset added to a joint, in the data's unit.
+        mirror: Probability of reflecting left and right. Keep 0 where classes differ by side.
+
+    Raises:
+        InputError: `crop` or `mirror` outside its range, or another strength below 0.
     """
 
     crop: float = 0.5
@@ -58,9 +63,14 @@ class AugmentConfig:
 
 
 def frame_positions(num_frames_n: Tensor, frames: int) -> Tensor:
-    """Where to read T frames in clips of their own lengths: (N,) -> (N, T) float positions.
+    """Return T evenly spaced frame positions per clip, from its first to its last frame.
 
-    Evenly spaced from the first to the last frame; a clip of one frame is read at 0 throughout.
+    Args:
+        num_frames_n: (N,) number of frames of each clip.
+        frames: The number T of positions.
+
+    Returns:
+        (N, T) float32; zeros for a clip of one frame.
     """
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
     return last_n1 * torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
@@ -69,9 +79,19 @@ def frame_positions(num_frames_n: Tensor, frames: int) -> Tensor:
 def random_positions(
     num_frames_n: Tensor, frames: int, config: AugmentConfig, random: BatchRandom
 ) -> Tensor:
-    """Where to read T frames in training: (N,) -> (N, T) float positions, in order.
+    """Draw T frame positions per clip for training, in rising order.
 
-    Evenly spaced in a random crop that keeps a share of U[crop, 1], or frames drawn from the clip.
+    They are evenly spaced over a random crop that keeps a share U[crop, 1] of the clip, or, with
+    `config.random_frames`, whole frames drawn from all of it.
+
+    Args:
+        num_frames_n: (N,) number of frames of each clip.
+        frames: The number T of positions.
+        config: The strength of the augmentation.
+        random: The random numbers of these N clips.
+
+    Returns:
+        (N, T) float32.
     """
     if config.random_frames:
         drawn_nt = (random.uniform(frames) * num_frames_n[:, None]).floor().sort(1).values
@@ -86,18 +106,27 @@ def random_positions(
 def augment(
     joints_nctvm: Tensor, config: AugmentConfig, layout: Layout, random: BatchRandom
 ) -> Tensor:
-    """A randomly turned, scaled, sheared, mirrored and shaken copy: same shape (N, C, T, V, M).
+    """Return a randomly rotated, scaled, sheared, reflected and shifted copy of a batch.
 
-    Frames from which a body is absent are turned and shaken like all others; a body that is absent
-    from the whole clip is never computed.
+    Frames from which a body is absent are changed like all others; a body that is absent from the
+    whole clip never enters a computation.
+
+    Args:
+        joints_nctvm: (N, C, T, V, M) joints.
+        config: The strength of the augmentation.
+        layout: The joints' layout.
+        random: The random numbers of these N clips.
+
+    Returns:
+        (N, C, T, V, M).
     """
     channels = joints_nctvm.shape[1]
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)
     x_nctvm = torch.einsum("ndc,nctvm->ndtvm", map_ncc, joints_nctvm)
     if config.mirror:
         mirrored_n = random.uniform() < config.mirror
-        turned = mirror(x_nctvm, layout)
-        x_nctvm = torch.where(mirrored_n[:, None, None, None, None], turned, x_nctvm)
+        reflected = mirror(x_nctvm, layout)
+        x_nctvm = torch.where(mirrored_n[:, None, None, None, None], reflected, x_nctvm)
     if config.joint_noise:
         offset = random.normal(channels, 1, joints_nctvm.shape[3], 1) * config.joint_noise
         x_nctvm = x_nctvm + offset
@@ -105,7 +134,7 @@ def augment(
 
 
 def mirror(joints_nctvm: Tensor, layout: Layout) -> Tensor:
-    """As in a mirror: left and right joints change places, x its sign; same shape."""
+    """Reflect skeletons: exchange left and right joints and negate x; (N, C, T, V, M) kept."""
     swapped = joints_nctvm[:, :, :, list(layout.mirror)].clone()
     swapped[:, 0].neg_()
     return swapped
@@ -121,7 +150,7 @@ def _random_rotation(config: AugmentConfig, channels: int, random: BatchRandom) 
 
 
 def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -> Tensor:
-    """(N, C, C): scale on the diagonal, shear off it."""
+    """Return (N, C, C) matrices with the scale on the diagonal and the shear off it."""
     size_nc = 1 + random.uniform(channels, low=-config.scale, high=config.scale)
     shear_ncc = random.uniform(channels, channels, low=-config.shear, high=config.shear)
     off_diagonal = 1 - torch.eye(channels, device=random.device)
@@ -129,9 +158,9 @@ def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -
 
 
 def rotation(angles_na: Tensor) -> Tensor:
-    """Rotation matrices from angles in radians: (N, 1) -> (N, 2, 2) or (N, 3) -> (N, 3, 3).
+    """Return rotation matrices: angles (N, 1) -> (N, 2, 2), angles (N, 3) -> (N, 3, 3).
 
-    Three angles turn about x, then y, then z: R = Rz Ry Rx, right-handed.
+    Angles are in radians. Three of them rotate about x, then y, then z: R = Rz Ry Rx, right-handed.
     """
     cos, sin = angles_na.cos().unbind(1), angles_na.sin().unbind(1)
     if angles_na.shape[1] == 1:

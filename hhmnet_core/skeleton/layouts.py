@@ -1,8 +1,8 @@
-"""Skeleton layouts: which joints a sensor gives, how bones tie them, which mirror each other.
+"""Skeleton layouts: the joints of a sensor, the bones between them, and left-right partners.
 
-A bone is written (child, parent) and points from the parent to the child; each joint but the
-centre is the child of exactly one bone, so a bone modality has one vector per joint (zero at the
-centre). Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for the bone lists of
+A bone is a pair (child, parent) and points from the parent to the child. Each joint but the centre
+is the child of exactly one bone, so a bone modality has one vector per joint (zero at the centre).
+Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for the bone lists of
 `kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`.
 """
 
@@ -19,16 +19,16 @@ PARTS = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
 
 @dataclass(frozen=True)
 class Layout:
-    """One skeleton layout.
+    """A skeleton layout of V joints.
 
     Attributes:
-        name: Its name in stores and configs.
+        name: Name in stores and configs.
         joints: Joint names, in the order of the data.
-        bones: (child, parent) pairs, V - 1 of them: a tree rooted at `centre`.
-        parts: The joints of each of the six body parts.
-        mirror: For each joint the one that takes its place in a mirror; an involution.
-        centre: The root of the tree, where clips are centred.
-        channels: Coordinates of a joint: 3 (metres; x right, y up, z away) or 2 (pixels).
+        bones: V - 1 pairs (child, parent), a tree rooted at `centre`.
+        parts: Joints of each of the six body parts, by the names in `PARTS`.
+        mirror: Joint that takes each joint's place in a reflection; an involution.
+        centre: Root of the tree, on which clips are centred.
+        channels: Coordinates per joint: 3 (metres; x right, y up, z away) or 2 (pixels).
     """
 
     name: str
@@ -45,23 +45,24 @@ class Layout:
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
-        """For each joint its parent; the centre is its own."""
+        """Parent of each joint, (V,). The centre is its own parent."""
         parent_of = dict(self.bones)
         return tuple(parent_of.get(joint, joint) for joint in range(self.num_joints))
 
     @cached_property
     def hops(self) -> Tensor:
-        """Bones between each two joints, (V, V) long."""
-        far = self.num_joints
-        hops_vv = torch.full((far, far), far, dtype=torch.long).fill_diagonal_(0)
+        """Number of bones on the path between each two joints, (V, V) long."""
+        unreached = self.num_joints
+        hops_vv = torch.full((unreached, unreached), unreached, dtype=torch.long)
+        hops_vv.fill_diagonal_(0)
         for child, parent in self.bones:
             hops_vv[child, parent] = hops_vv[parent, child] = 1
-        for middle in range(far):
+        for middle in range(self.num_joints):
             hops_vv = torch.minimum(hops_vv, hops_vv[:, middle, None] + hops_vv[middle])
         return hops_vv
 
     def joint(self, name: str) -> int:
-        """The number of a joint. Raises InputError for an unknown one."""
+        """Return the index of a joint. Raises InputError for an unknown name."""
         if name not in self.joints:
             raise InputError(
                 f"Layout {self.name} has no joint {name!r}; it has {', '.join(self.joints)}."
@@ -69,7 +70,7 @@ class Layout:
         return self.joints.index(name)
 
     def check(self, num_joints: int, channels: int, what: str) -> None:
-        """Raises InputError unless `what` has this layout's joints and channels."""
+        """Raise InputError, naming `what`, unless it has this layout's joints and channels."""
         if (num_joints, channels) != (self.num_joints, self.channels):
             raise InputError(
                 f"{what} has {num_joints} joints of {channels} channels, but layout {self.name} "
@@ -78,34 +79,38 @@ class Layout:
             )
 
     def permuted(self, order: tuple[int, ...]) -> "Layout":
-        """This layout with its joints in another order: new joint j is old joint order[j]."""
-        new_of = {old: new for new, old in enumerate(order)}
+        """Return this layout with its joints reordered: new joint j is old joint order[j]."""
+        new_index = {old: new for new, old in enumerate(order)}
         return Layout(
             name=f"{self.name}_permuted",
             joints=tuple(self.joints[old] for old in order),
-            bones=tuple((new_of[child], new_of[parent]) for child, parent in self.bones),
+            bones=tuple((new_index[child], new_index[parent]) for child, parent in self.bones),
             parts={
-                part: tuple(new_of[old] for old in old_joints)
+                part: tuple(new_index[old] for old in old_joints)
                 for part, old_joints in self.parts.items()
             },
-            mirror=tuple(new_of[self.mirror[old]] for old in order),
-            centre=new_of[self.centre],
+            mirror=tuple(new_index[self.mirror[old]] for old in order),
+            centre=new_index[self.centre],
             channels=self.channels,
         )
 
 
-def mirror_of(joints: tuple[str, ...]) -> tuple[int, ...]:
-    """For each joint the one that takes its place in a mirror: `left_x` and `right_x` change.
+_OTHER_SIDE = {"left": "right", "right": "left"}
 
-    Raises ValueError where one of them is missing.
+
+def mirror_name(joint: str) -> str:
+    """Return the name of a joint's left-right partner, its own where it has no side."""
+    side, _, rest = joint.partition("_")
+    return f"{_OTHER_SIDE[side]}_{rest}" if side in _OTHER_SIDE else joint
+
+
+def mirror_partners(joints: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the index of each joint's left-right partner: `left_x` and `right_x` are exchanged.
+
+    Raises:
+        ValueError: A joint without its partner on the other side.
     """
-    swap = {"left": "right", "right": "left"}
-
-    def mirrored(name: str) -> str:
-        side, _, rest = name.partition("_")
-        return f"{swap[side]}_{rest}" if side in swap else name
-
-    return tuple(joints.index(mirrored(name)) for name in joints)
+    return tuple(joints.index(mirror_name(joint)) for joint in joints)
 
 
 _KINECT_V1 = (
@@ -147,7 +152,7 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (4, 5, 6, 7), "right_arm": (8, 9, 10, 11),
                 "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
             },
-            mirror=mirror_of(_KINECT_V1),
+            mirror=mirror_partners(_KINECT_V1),
             centre=2,
         ),
         Layout(
@@ -164,7 +169,7 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (4, 5, 6, 7, 21, 22), "right_arm": (8, 9, 10, 11, 23, 24),
                 "left_leg": (12, 13, 14, 15), "right_leg": (16, 17, 18, 19),
             },
-            mirror=mirror_of(_KINECT_V2),
+            mirror=mirror_partners(_KINECT_V2),
             centre=20,
         ),
         Layout(
@@ -179,14 +184,14 @@ LAYOUTS: dict[str, Layout] = {
                 "left_arm": (7, 9), "right_arm": (8, 10),
                 "left_leg": (13, 15), "right_leg": (14, 16),
             },
-            mirror=mirror_of(_COCO),
+            mirror=mirror_partners(_COCO),
             centre=0,
             channels=2,
         ),
     )
 }  # fmt: skip
 
-# UTD-MHAD numbers the same joints from the head downwards.
+# UTD-MHAD lists the same joints from the head downwards.
 _UTD_ORDER = (3, 2, 1, 0, *range(4, len(_KINECT_V1)))
 LAYOUTS["kinect_v1_20_utd"] = replace(
     LAYOUTS["kinect_v1_20"].permuted(_UTD_ORDER), name="kinect_v1_20_utd"
@@ -194,7 +199,7 @@ LAYOUTS["kinect_v1_20_utd"] = replace(
 
 
 def get_layout(name: str) -> Layout:
-    """The layout of that name. Raises InputError for an unknown one."""
+    """Return a built-in layout. Raises InputError for an unknown name."""
     if name not in LAYOUTS:
         raise InputError(
             f"Unknown skeleton layout {name!r}; known are {', '.join(LAYOUTS)}, or a .yaml file."

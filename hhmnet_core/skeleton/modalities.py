@@ -1,7 +1,8 @@
 """The four skeletal modalities, derived from joints on the device, batch by batch.
 
-Definitions as in 2s-AGCN (Shi et al., CVPR 2019) and CTR-GCN (Chen et al., ICCV 2021): a bone is
-child minus parent (zero at the centre), motion is the next frame minus this one (zero at the last).
+Definitions follow 2s-AGCN (Shi et al., CVPR 2019) and CTR-GCN (Chen et al., ICCV 2021): a bone is
+child minus parent (zero at the centre), motion is the next frame minus this one (zero at the last
+frame).
 """
 
 import torch
@@ -14,22 +15,23 @@ MODALITIES: tuple[str, ...] = ("joint", "bone", "joint_motion", "bone_motion")
 
 
 def bones(joints_nctvm: Tensor, layout: Layout) -> Tensor:
-    """Each joint minus its parent: (N, C, T, V, M) -> (N, C, T, V, M)."""
+    """Return each joint minus its parent: (N, C, T, V, M) -> (N, C, T, V, M)."""
     parents = torch.tensor(layout.parents, device=joints_nctvm.device)
     return joints_nctvm - joints_nctvm.index_select(3, parents)
 
 
 def motion(x_nctvm: Tensor) -> Tensor:
-    """Each next frame minus this one, zero at the last frame; (N, C, T, V, M) as given."""
+    """Return each next frame minus this one: (N, C, T, V, M) -> (N, C, T, V, M)."""
     steps = torch.zeros_like(x_nctvm)
     steps[:, :, :-1] = x_nctvm[:, :, 1:] - x_nctvm[:, :, :-1]
     return steps
 
 
 def derive(joints_nctvm: Tensor, modality: str, layout: Layout) -> Tensor:
-    """The named modality of a batch of joints, same shape (N, C, T, V, M).
+    """Derive a modality from a batch of joints: (N, C, T, V, M) -> (N, C, T, V, M).
 
-    Raises InputError for an unknown modality, or where V or C are not the layout's.
+    Raises:
+        InputError: An unknown modality, or V or C differ from the layout's.
     """
     if modality not in MODALITIES:
         raise InputError(f"Unknown modality {modality!r}; known are {', '.join(MODALITIES)}.")

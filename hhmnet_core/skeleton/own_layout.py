@@ -1,105 +1,53 @@
-"""Skeleton layouts of one's own, as plain values: from a file, and in a store's manifest."""
+"""User-defined skeleton layouts as plain values, as in a YAML file or a manifest."""
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.layouts import LAYOUTS, PARTS, Layout, mirror_of
+from hhmnet_core.skeleton.layouts import LAYOUTS, PARTS, Layout, mirror_name, mirror_partners
 
-_NEEDED = {"name", "channels", "joints", "centre", "bones", "parts"}
+_FIELDS = {"name", "channels", "joints", "centre", "bones", "parts"}
+_LONGEST_QUOTE = 120  # characters of a user's value that a message repeats
+
+Bones = tuple[tuple[int, int], ...]
 
 
-def layout_from(fields: object, where: str) -> Layout:
-    """A layout of one's own.
+def parse_layout(fields: object, where: str) -> Layout:
+    """Build a layout from plain values.
 
     Args:
-        fields: A mapping of `name`; `channels`, 2 or 3; `joints`, their names in the order of the
-            data; `centre`, the joint where clips are centred; `bones`, pairs of a joint and the
-            next one towards the centre; `parts`, the joints of head, torso, left_arm, right_arm,
-            left_leg and right_leg, where the skeleton has them. In a mirror `left_x` and `right_x`
-            change places.
-        where: What is read, for messages.
+        fields: A mapping with `name`; `channels`, 2 or 3; `joints`, their names in the order of the
+            data; `centre`, the joint on which clips are centred; `bones`, pairs of a joint and the
+            next joint towards the centre; `parts`, the joints of head, torso, left_arm, right_arm,
+            left_leg and right_leg, as far as the skeleton has them. Reflection exchanges `left_x`
+            and `right_x`.
+        where: Name of the file or manifest, for messages.
 
     Raises:
-        InputError: A field that is missing, unknown or spoilt, or bones that are no tree.
+        InputError: A field is missing, unknown or malformed, or the bones are not a tree.
     """
-    if not isinstance(fields, Mapping) or set(fields) != _NEEDED:
-        seen = ", ".join(map(str, fields)) if isinstance(fields, Mapping) else repr(fields)
-        raise InputError(f"{where} has {_short(seen)}; expected {', '.join(sorted(_NEEDED))}.")
+    if not isinstance(fields, Mapping) or set(fields) != _FIELDS:
+        keys = ", ".join(map(str, fields)) if isinstance(fields, Mapping) else repr(fields)
+        raise InputError(f"{where} has {_quote(keys)}; expected {', '.join(sorted(_FIELDS))}.")
     name, channels = fields["name"], fields["channels"]
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{where}: name must be text, but is {_short(name)}; put it in quotes.")
+        raise InputError(f"{where}: name must be text, but is {_quote(name)}; put it in quotes.")
     if name in LAYOUTS:
-        raise InputError(f"{where} is named {name}, as a built-in layout: give it another name.")
+        raise InputError(
+            f"{where}: {name} is the name of a built-in layout; give this one another name."
+        )
     if channels not in (2, 3):
-        raise InputError(f"{where}: channels must be 2 or 3, but is {_short(channels)}.")
-    given = fields["joints"]
-    if not isinstance(given, list) or not given:
-        raise InputError(f"{where}: joints must be a list of names, but is {_short(given)}.")
-    joints = tuple(map(str, given))
-    if twice := [joint for joint, count in Counter(joints).items() if count > 1]:
-        raise InputError(f"{where}: joint {_short(twice[0])} occurs twice.")
-    number_of = {joint: number for number, joint in enumerate(joints)}
-
-    def number(joint: object) -> int:
-        if str(joint) not in number_of:
-            known = _short(", ".join(joints))
-            raise InputError(f"{where}: {_short(joint)} is none of its joints ({known}).")
-        return number_of[str(joint)]
-
-    centre = number(fields["centre"])
-    given = fields["bones"]
-    if not isinstance(given, list) or any(
-        not isinstance(pair, list) or len(pair) != 2 for pair in given
-    ):
-        raise InputError(f"{where}: bones must be a list of pairs of joints.")
-    bones = tuple((number(child), number(parent)) for child, parent in given)
-    given = fields["parts"]
-    if not isinstance(given, Mapping) or not all(isinstance(of, list) for of in given.values()):
-        raise InputError(
-            f"{where}: parts must give a list of joints for each of those of {', '.join(PARTS)} "
-            "that there are."
-        )
-    if unknown := [part for part in given if part not in PARTS]:
-        raise InputError(
-            f"{where}: unknown part {_short(unknown[0])}; known are {', '.join(PARTS)}."
-        )
-    parts = {str(part): tuple(map(number, of)) for part, of in given.items()}
-    counts = Counter(joint for of in parts.values() for joint in of)
-    if not counts or counts.most_common(1)[0][1] > 1:
-        said = f"{joints[counts.most_common(1)[0][0]]} is in parts twice" if counts else "no part"
-        raise InputError(f"{where}: {said}; expected each joint in one part or none.")
-    parent_of = dict(bones)
-    for joint in range(len(joints)):
-        path = [joint]
-        while path[-1] != centre:
-            path.append(parent_of.get(path[-1], joint))
-            if path[-1] == joint or len(path) > len(joints):
-                raise InputError(
-                    f"{where}: its bones do not lead from {joints[joint]} to {joints[centre]}; "
-                    "expected a pair (joint, next one towards the centre) for each but the centre."
-                )
-    if len(bones) != len(joints) - 1:
-        raise InputError(
-            f"{where} has {len(bones)} bones of {len(joints)} joints; expected {len(joints) - 1}."
-        )
-    try:
-        mirror = mirror_of(joints)
-    except ValueError:
-        swap = {"left": "right", "right": "left"}
-        sides = [joint.partition("_") for joint in joints if joint.partition("_")[0] in swap]
-        lone = next(s + b + r for s, b, r in sides if f"{swap[s]}_{r}" not in joints)
-        raise InputError(
-            f"{where}: {lone} has no partner on the other side, to change places with in a mirror."
-        ) from None
-    return Layout(
-        name, joints, bones, {part: parts.get(part, ()) for part in PARTS}, mirror, centre, channels
-    )
+        raise InputError(f"{where}: channels must be 2 or 3, but is {_quote(channels)}.")
+    joints = _Joints(fields["joints"], where)
+    centre = joints.index(fields["centre"])
+    bones = _parse_bones(fields["bones"], joints)
+    parts = _parse_parts(fields["parts"], joints)
+    _check_tree(bones, centre, joints)
+    return Layout(name, joints.names, bones, parts, _mirror(joints), centre, channels)
 
 
-def fields_of(layout: Layout) -> dict[str, Any]:
-    """The plain values that `layout_from` makes this layout of."""
+def layout_fields(layout: Layout) -> dict[str, object]:
+    """Return a layout as the plain values from which `parse_layout` builds it."""
     names = layout.joints
     return {
         "name": layout.name,
@@ -107,11 +55,88 @@ def fields_of(layout: Layout) -> dict[str, Any]:
         "joints": list(names),
         "centre": names[layout.centre],
         "bones": [[names[child], names[parent]] for child, parent in layout.bones],
-        "parts": {part: [names[joint] for joint in of] for part, of in layout.parts.items()},
+        "parts": {
+            part: [names[joint] for joint in joints] for part, joints in layout.parts.items()
+        },
     }
 
 
-def _short(value: object) -> str:
-    """For messages: what a user gave may be very long."""
+class _Joints:
+    """The joints' names, and their indices."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, list) or not value:
+            raise InputError(f"{where}: joints must be a list of names, but is {_quote(value)}.")
+        self.names, self.where = tuple(map(str, value)), where
+        if repeated := [joint for joint, count in Counter(self.names).items() if count > 1]:
+            raise InputError(f"{where}: joint {_quote(repeated[0])} occurs twice.")
+        self._index = {joint: index for index, joint in enumerate(self.names)}
+
+    def index(self, joint: object) -> int:
+        if str(joint) not in self._index:
+            known = _quote(", ".join(self.names))
+            raise InputError(f"{self.where}: unknown joint {_quote(joint)}; joints are {known}.")
+        return self._index[str(joint)]
+
+
+def _parse_bones(value: object, joints: _Joints) -> Bones:
+    if not isinstance(value, list) or any(
+        not isinstance(pair, list) or len(pair) != 2 for pair in value
+    ):
+        raise InputError(f"{joints.where}: bones must be a list of pairs of joints.")
+    return tuple((joints.index(child), joints.index(parent)) for child, parent in value)
+
+
+def _parse_parts(value: object, joints: _Joints) -> dict[str, tuple[int, ...]]:
+    where, known = joints.where, ", ".join(PARTS)
+    if not isinstance(value, Mapping) or not all(isinstance(of, list) for of in value.values()):
+        raise InputError(f"{where}: parts must map names of body parts ({known}) to joints.")
+    if unknown := [part for part in value if part not in PARTS]:
+        raise InputError(f"{where}: unknown part {_quote(unknown[0])}; known are {known}.")
+    parts = {part: tuple(map(joints.index, value.get(part, ()))) for part in PARTS}
+    counts = Counter(joint for members in parts.values() for joint in members)
+    if not counts:
+        raise InputError(f"{where}: parts are empty; expected each joint in one part or none.")
+    joint, count = counts.most_common(1)[0]
+    if count > 1:
+        raise InputError(
+            f"{where}: {joints.names[joint]} is in parts twice; expected each joint in one part or "
+            "none."
+        )
+    return parts
+
+
+def _check_tree(bones: Bones, centre: int, joints: _Joints) -> None:
+    """Raise InputError unless the bones lead from every joint to the centre, each in one way."""
+    names, where, parent_of = joints.names, joints.where, dict(bones)
+    for joint in range(len(names)):
+        path = [joint]
+        while path[-1] != centre:
+            path.append(parent_of.get(path[-1], joint))
+            if path[-1] == joint or len(path) > len(names):
+                raise InputError(
+                    f"{where}: the bones do not lead from {names[joint]} to {names[centre]}; "
+                    "expected a pair (joint, next joint towards the centre) for each joint but the "
+                    "centre."
+                )
+    if len(bones) != len(names) - 1:
+        raise InputError(
+            f"{where} has {len(bones)} bones for {len(names)} joints; expected {len(names) - 1}."
+        )
+
+
+def _mirror(joints: _Joints) -> tuple[int, ...]:
+    try:
+        return mirror_partners(joints.names)
+    except ValueError:
+        lone = next(joint for joint in joints.names if mirror_name(joint) not in joints.names)
+        raise InputError(
+            f"{joints.where}: {lone} has no partner {mirror_name(lone)} for reflection; name the "
+            "joints of both sides alike."
+        ) from None
+
+
+def _quote(value: object) -> str:
+    """Shorten a user's value for a message."""
     text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 120 else f"{text[:120]}..."
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."

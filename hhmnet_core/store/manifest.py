@@ -8,7 +8,7 @@ from typing import Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import Layout, get_layout
-from hhmnet_core.skeleton.own_layout import layout_from
+from hhmnet_core.skeleton.own_layout import parse_layout
 
 SCHEMA_VERSION = 1
 FIELDS = ("subject", "camera", "setup")
@@ -82,7 +82,7 @@ class Manifest:
         source: What the store was made from.
         left_out: What of the source is not in the store, and how often; no part of the digest.
         visual: What it holds of videos; None: nothing. No part of the digest either.
-        own_layout: The layout in full, where it is not built in: what `layout_from` takes.
+        own_layout: The layout in full, where it is not built in: what `parse_layout` takes.
     """
 
     schema_version: int
@@ -103,7 +103,7 @@ class Manifest:
         """The layout. Raises InputError where it is unknown or spoilt."""
         if self.own_layout is None:
             return get_layout(self.layout)
-        return layout_from(self.own_layout, f"The layout {self.layout}")
+        return parse_layout(self.own_layout, f"The layout {self.layout}")
 
     @property
     def num_clips(self) -> int:

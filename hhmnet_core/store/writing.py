@@ -11,7 +11,7 @@ import numpy as np
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.skeleton.layouts import LAYOUTS, Layout, get_layout
-from hhmnet_core.skeleton.own_layout import fields_of
+from hhmnet_core.skeleton.own_layout import layout_fields
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.store.manifest import Protocol as SplitRule
@@ -122,7 +122,7 @@ def write_manifest(
         source=dict(about.source),
         left_out=dict(left_out),
         visual=about.visual,
-        own_layout=None if about.layout.name in LAYOUTS else fields_of(about.layout),
+        own_layout=None if about.layout.name in LAYOUTS else layout_fields(about.layout),
     )
     manifest = replace(draft, digest=draft.expected_digest())
     place.write(MANIFEST, manifest.to_json().encode())

@@ -8,7 +8,7 @@ import yaml
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout, get_layout
-from hhmnet_core.skeleton.own_layout import layout_from
+from hhmnet_core.skeleton.own_layout import parse_layout
 from hhmnet_core.sources import nw_ucla, own, utd_mhad
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.synthetic import recordings as synthetic
@@ -278,4 +278,4 @@ def _layout(name: str) -> Layout:
         raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
     if fields is None:
         raise InputError(f"{name} is empty: expected a layout, as docs/data.md shows one.")
-    return layout_from(fields, name)
+    return parse_layout(fields, name)

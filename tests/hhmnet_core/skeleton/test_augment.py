@@ -1,4 +1,4 @@
-"""Augmentation keeps what it must keep, and depends on the clip's place in the batch alone."""
+"""What augmentation changes and preserves, and that it depends on a clip's batch row alone."""
 
 import math
 from dataclasses import replace
@@ -12,6 +12,7 @@ from hhmnet_core.skeleton.augment import (
     AugmentConfig,
     augment,
     frame_positions,
+    mirror,
     random_positions,
     rotation,
 )
@@ -22,7 +23,7 @@ STILL = AugmentConfig(crop=1, yaw=0, tilt=0, scale=0, shear=0, joint_noise=0)
 CPU = torch.device("cpu")
 
 
-def draws(total: int, start: int = 0, stop: int | None = None) -> BatchRandom:
+def row_random(total: int, start: int = 0, stop: int | None = None) -> BatchRandom:
     return BatchRandom(1, "test", total=total, start=start, stop=stop, device=CPU)
 
 
@@ -34,7 +35,7 @@ def test_positions_span_the_whole_clip_without_randomness() -> None:
 
 def test_random_positions_stay_inside_and_keep_the_share() -> None:
     lengths = torch.randint(1, 3000, (500,))
-    positions = random_positions(lengths, 16, AugmentConfig(crop=0.5), draws(500))
+    positions = random_positions(lengths, 16, AugmentConfig(crop=0.5), row_random(500))
     assert (positions >= 0).all() and (positions <= lengths[:, None] - 1 + 1e-3).all()
     span = positions[:, -1] - positions[:, 0]
     assert (span >= 0.5 * (lengths - 1) - 1e-3).all()
@@ -43,7 +44,7 @@ def test_random_positions_stay_inside_and_keep_the_share() -> None:
 
 def test_random_frames_are_frames_of_the_whole_clip_in_order() -> None:
     lengths = torch.randint(1, 60, (400,))
-    positions = random_positions(lengths, 40, AugmentConfig(random_frames=True), draws(400))
+    positions = random_positions(lengths, 40, AugmentConfig(random_frames=True), row_random(400))
     assert torch.equal(positions, positions.floor())
     assert (positions.diff(dim=1) >= 0).all()
     assert (positions >= 0).all() and (positions < lengths[:, None]).all()
@@ -52,26 +53,26 @@ def test_random_frames_are_frames_of_the_whole_clip_in_order() -> None:
     assert ((positions + 0.5) / lengths[:, None]).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_roll_may_be_other_than_tilt() -> None:
+def test_roll_may_differ_from_tilt() -> None:
     joints = torch.randn(6, 3, 4, 20, 1)
-    turned = augment(joints, replace(STILL, tilt=0, roll=90), LAYOUT, draws(6))
+    turned = augment(joints, replace(STILL, tilt=0, roll=90), LAYOUT, row_random(6))
     torch.testing.assert_close(turned[:, 2], joints[:, 2])
     assert (turned[:, :2] - joints[:, :2]).abs().amax((1, 2, 3, 4)).gt(0.1).all()
-    still = augment(joints, replace(STILL, tilt=0, yaw=0, roll=0), LAYOUT, draws(6))
+    still = augment(joints, replace(STILL, tilt=0, yaw=0, roll=0), LAYOUT, row_random(6))
     torch.testing.assert_close(still, joints)
-    tilted = augment(joints, replace(STILL, tilt=60, roll=0), LAYOUT, draws(6))
+    tilted = augment(joints, replace(STILL, tilt=60, roll=0), LAYOUT, row_random(6))
     torch.testing.assert_close(tilted[:, 0], joints[:, 0])  # about x alone
 
 
-def test_nothing_asked_for_changes_nothing() -> None:
+def test_zero_strength_changes_nothing() -> None:
     joints = torch.randn(4, 3, 6, 20, 2)
-    torch.testing.assert_close(augment(joints, STILL, LAYOUT, draws(4)), joints)
+    torch.testing.assert_close(augment(joints, STILL, LAYOUT, row_random(4)), joints)
 
 
 def test_rotation_keeps_bone_lengths() -> None:
     joints = torch.randn(8, 3, 6, 20, 1, dtype=torch.float64).float()
     config = AugmentConfig(crop=1, yaw=180, tilt=90, scale=0, shear=0, joint_noise=0)
-    turned = augment(joints, config, LAYOUT, draws(8))
+    turned = augment(joints, config, LAYOUT, row_random(8))
     assert (turned - joints).abs().max() > 0.5
     parents = list(LAYOUT.parents)
     before = (joints - joints[:, :, :, parents]).norm(dim=1)
@@ -97,7 +98,8 @@ def test_rotation_turns_about_the_named_axes() -> None:
 
 def test_mirror_swaps_sides_and_x() -> None:
     joints = torch.randn(2, 3, 5, 20, 1)
-    mirrored = augment(joints, AugmentConfig(**{**vars(STILL), "mirror": 1.0}), LAYOUT, draws(2))
+    mirrored = augment(joints, replace(STILL, mirror=1.0), LAYOUT, row_random(2))
+    torch.testing.assert_close(mirrored, mirror(joints, LAYOUT))
     left, right = LAYOUT.joint("left_hand"), LAYOUT.joint("right_hand")
     torch.testing.assert_close(mirrored[:, 0, :, left], -joints[:, 0, :, right])
     torch.testing.assert_close(mirrored[:, 1:, :, left], joints[:, 1:, :, right])
@@ -105,24 +107,24 @@ def test_mirror_swaps_sides_and_x() -> None:
 
 def test_joint_noise_is_constant_in_time() -> None:
     joints = torch.zeros(3, 3, 5, 20, 1)
-    shaken = augment(joints, AugmentConfig(**{**vars(STILL), "joint_noise": 0.1}), LAYOUT, draws(3))
+    shaken = augment(joints, replace(STILL, joint_noise=0.1), LAYOUT, row_random(3))
     assert shaken.std() == pytest.approx(0.1, rel=0.2)
     torch.testing.assert_close(shaken, shaken[:, :, :1].expand_as(shaken))
 
 
 def test_a_share_of_the_batch_gets_the_numbers_of_the_whole() -> None:
     joints, config = torch.randn(7, 3, 5, 20, 2), AugmentConfig(mirror=0.5)
-    whole = augment(joints, config, LAYOUT, draws(7))
-    share = augment(joints[3:5], config, LAYOUT, draws(7, 3, 5))
+    whole = augment(joints, config, LAYOUT, row_random(7))
+    share = augment(joints[3:5], config, LAYOUT, row_random(7, 3, 5))
     torch.testing.assert_close(share, whole[3:5])
 
 
 def test_two_dimensions_turn_in_their_plane() -> None:
     joints = torch.randn(4, 2, 5, 17, 1)
     config = AugmentConfig(tilt=90, scale=0, shear=0, joint_noise=0)
-    turned = augment(joints, config, get_layout("coco_17"), draws(4))
+    turned = augment(joints, config, get_layout("coco_17"), row_random(4))
     torch.testing.assert_close(turned.norm(dim=1), joints.norm(dim=1))
-    still = augment(joints, replace(config, roll=0), get_layout("coco_17"), draws(4))
+    still = augment(joints, replace(config, roll=0), get_layout("coco_17"), row_random(4))
     assert (turned - joints).abs().max() > 0.5
     assert (still - joints).abs().max() < 0.1 * joints.abs().max()
 

@@ -1,10 +1,17 @@
-"""Layouts are trees, their parts cover the body, their mirrors are involutions."""
+"""Layouts are trees, their body parts cover the joints, their mirrors are involutions."""
 
 import pytest
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.layouts import LAYOUTS, PARTS, Layout, get_layout
+from hhmnet_core.skeleton.layouts import (
+    LAYOUTS,
+    PARTS,
+    Layout,
+    get_layout,
+    mirror_name,
+    mirror_partners,
+)
 
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -37,7 +44,7 @@ def test_hops_equal_steps_along_the_tree(layout: Layout) -> None:
 
 
 @layouts
-def test_parts_divide_the_joints_and_mirror_onto_each_other(layout: Layout) -> None:
+def test_body_parts_divide_the_joints_and_mirror_onto_each_other(layout: Layout) -> None:
     assert tuple(layout.parts) == PARTS
     assert sorted(sum(layout.parts.values(), ())) == list(range(layout.num_joints))
     for part, joints in layout.parts.items():
@@ -59,6 +66,20 @@ def test_permuted_layout_names_the_same_bones() -> None:
     names = {(layout.joints[c], layout.joints[p]) for c, p in layout.bones}
     assert {(other.joints[c], other.joints[p]) for c, p in other.bones} == names
     assert torch.equal(other.hops, layout.hops[list(order)][:, list(order)])
+
+
+def test_joint_is_found_by_its_name() -> None:
+    layout = get_layout("kinect_v2_25")
+    assert (layout.num_joints, layout.joint("spine_shoulder")) == (25, layout.centre)
+    with pytest.raises(InputError, match=r"kinect_v2_25 has no joint 'tail'; it has spine_base,"):
+        layout.joint("tail")
+
+
+def test_partners_are_the_same_names_on_the_other_side() -> None:
+    assert mirror_partners(("nose", "right_eye", "left_eye")) == (0, 2, 1)
+    assert [mirror_name(name) for name in ("nose", "left_hand_tip")] == ["nose", "right_hand_tip"]
+    with pytest.raises(ValueError):
+        mirror_partners(("nose", "left_eye"))
 
 
 def test_unknown_layout_lists_the_known() -> None:

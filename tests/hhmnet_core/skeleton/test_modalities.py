@@ -6,7 +6,7 @@ import torch
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.skeleton.modalities import MODALITIES, bones, derive, motion
 
 LAYOUT = get_layout("kinect_v1_20")
 
@@ -30,6 +30,16 @@ def test_modality_equals_its_definition(modality: str, frames: int) -> None:
     joints = torch.randn(2, 3, frames, 20, 2)
     derived = derive(joints, modality, LAYOUT)
     np.testing.assert_array_equal(derived.numpy(), reference(joints.numpy(), modality))
+
+
+def test_bone_points_from_the_parent_to_the_child_and_motion_forward_in_time() -> None:
+    joints = torch.zeros(1, 3, 3, 20, 1)
+    joints[0, :, 1, LAYOUT.joint("head")] = torch.tensor([1.0, 2.0, 3.0])[:, None]
+    bone = bones(joints, LAYOUT)
+    assert bone[0, :, 1, LAYOUT.joint("head"), 0].tolist() == [1, 2, 3]
+    assert bone.count_nonzero() == 3  # the head is nobody's parent
+    steps = motion(joints)[0, 0, :, LAYOUT.joint("head"), 0]
+    assert steps.tolist() == [1, -1, 0]
 
 
 def test_unknown_modality_is_named() -> None:

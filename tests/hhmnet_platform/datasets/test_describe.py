@@ -10,7 +10,7 @@ from video_files import own_files
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.skeleton.own_layout import fields_of
+from hhmnet_core.skeleton.own_layout import layout_fields
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.datasets.builders import prepare_own, prepare_synthetic
 from hhmnet_platform.datasets.describe import counted, describe, draw_store, verify
@@ -96,13 +96,16 @@ def test_test_clips_that_train_under_another_name_are_told(
 
 
 def test_layout_of_ones_own_is_kept_in_the_store(tmp_path: Path) -> None:
-    layout = fields_of(get_layout("kinect_v1_20")) | {"name": "mine"}
+    layout = layout_fields(get_layout("kinect_v1_20")) | {"name": "mine"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(layout))
     index = own_files(tmp_path)
     made = prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
     (tmp_path / "mine.yaml").unlink()
     assert made.manifest.layout == "mine" and made.manifest.own_layout == layout
-    assert fields_of(load_clips(tmp_path / "store", tmp_path / "cache").manifest.skeleton) == layout
+    assert (
+        layout_fields(load_clips(tmp_path / "store", tmp_path / "cache").manifest.skeleton)
+        == layout
+    )
     built_in = prepare_own(index, "kinect_v1_20", str(tmp_path / "other"), workers=1)
     assert built_in.manifest.digest != made.manifest.digest
     with pytest.raises(InputError, match=r"no layout at .*mine\.yaml: expected a YAML file"):
