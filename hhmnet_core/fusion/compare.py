@@ -20,8 +20,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return a confidence interval of the top-1 by the percentile bootstrap over clips.
 
-    The method is Efron's ("Bootstrap methods: another look at the jackknife", Annals of Statistics,
-    1979).
+    See Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
     Args:
         correct_n: (N,) which clips are classified correctly.
@@ -92,7 +91,7 @@ class Reliability:
 def reliability(
     probabilities_nk: Float64Array, labels_n: NDArray[np.int64], bins: int = 15
 ) -> Reliability:
-    """Compare confidence with accuracy in bins (Guo et al., ICML 2017, eqs. 2 to 5).
+    """Compare confidence with accuracy in bins (Guo et al., ICML 2017, section 2).
 
     Args:
         probabilities_nk: (N, K) predicted probabilities; the highest is the confidence.

@@ -67,8 +67,8 @@ class WeightScorer:
 def simplex_weights(uniform_s: NDArray[np.floating]) -> NDArray[np.float64]:
     """Map numbers (S,) in (0, 1) to weights (S,) of sum 1.
 
-    Independent uniform numbers give weights that are uniform on the simplex (Devroye, "Non-uniform
-    random variate generation", 1986, section V.2).
+    Independent uniform numbers give weights that are uniform on the simplex (Devroye, "Non-Uniform
+    Random Variate Generation", 1986, chapter V).
     """
     exponentials_s = -np.log(np.clip(np.asarray(uniform_s, dtype=np.float64), 1e-12, 1 - 1e-12))
     weights_s: NDArray[np.float64] = exponentials_s / exponentials_s.sum()

@@ -1,1 +1,1 @@
-"""Encoders: ST&ST and its two parts, RE-DMT over joints and SK-TC over frames."""
+"""Skeleton encoders, the video network, and the guidance of the second by the first."""

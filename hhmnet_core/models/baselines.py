@@ -1,11 +1,16 @@
-"""The networks that users would pick instead, written from their papers, to compare with.
+"""Two published networks to compare with, ST-GCN and CTR-GCN, implemented from their papers.
 
-ST-GCN: Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018. CTR-GCN: Chen et
-al., "Channel-wise Topology Refinement Graph Convolution", ICCV 2021. Two things are the house's
-here: input is normalised per body, not per pair of bodies, and absent bodies are never computed,
-which is to the baselines' advantage. Both normalise over the batch, as their papers do.
+- ST-GCN: Yan et al., "Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action
+  Recognition", AAAI 2018.
+- CTR-GCN: Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based
+  Action Recognition", ICCV 2021.
 
-Shapes: R clip bodies, T frames, V joints, C channels.
+Differs from the papers: the input is normalised per body instead of per pair of bodies, and absent
+bodies are not computed, which is to the baselines' advantage; the projector for the contrastive
+loss is added. Both normalise over the batch, as published.
+
+Shapes: R bodies that are present in the clips, T frames, V joints, C channels, S subsets of the
+edges.
 """
 
 from abc import abstractmethod
@@ -14,28 +19,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.skeleton.layouts import Layout
 
-# (width, temporal stride) of the ten blocks of both papers' networks.
+# (width, temporal stride) of the ten blocks, the same in both papers.
 BLOCKS = [(64, 1)] * 4 + [(128, 2)] + [(128, 1)] * 2 + [(256, 2)] + [(256, 1)] * 2
 
 
 class GraphEncoder(Encoder):
-    """An encoder of graph-convolutional blocks over (R, C, T, V), its input batch-normalised."""
+    """An encoder of graph-convolutional blocks; its arguments are those of `Encoder`."""
 
     batch_independent = False
     settings = frozenset({"embedding"})
 
     def __init__(
         self,
+        config: ModelConfig,
         layout: Layout,
         num_classes: int,
-        embedding: int,
-        temperature: float,
-        learn_temperature: bool,
+        temperature: float = 0.1,
+        learn_temperature: bool = False,
     ) -> None:
-        super().__init__(layout, num_classes, 256, embedding, temperature, learn_temperature)
+        super().__init__(config, layout, num_classes, temperature, learn_temperature)
         self.input_norm = nn.BatchNorm1d(layout.num_joints * layout.channels)
         widths = [layout.channels, *(width for width, _ in BLOCKS)]
         self.blocks = nn.Sequential(
@@ -51,9 +57,13 @@ class GraphEncoder(Encoder):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
+    @staticmethod
+    def feature_width(config: ModelConfig) -> int:
+        return BLOCKS[-1][0]
+
     @abstractmethod
     def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
-        """A block (R, C_in, T, V) -> (R, C, T / stride, V), with a shortcut if `residual`."""
+        """Make a block (R, C_in, T, V) -> (R, C, T / stride, V), with a shortcut if `residual`."""
 
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
         x_rtvc = self.input_norm(x_rtvc.flatten(2).flatten(0, 1)).view(x_rtvc.shape)
@@ -62,13 +72,13 @@ class GraphEncoder(Encoder):
 
 
 class StGcn(GraphEncoder):
-    """ST-GCN: spatial-configuration partitioning, temporal kernel 9, learnable edge importance."""
+    """ST-GCN: spatial configuration partitioning, temporal kernel 9, learnable edge importance."""
 
     def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
         graph = centre_partition(self.layout)
         return _Residual(
             nn.Sequential(
-                _PartitionedGraph(width_in, width, graph),
+                PartitionedGraphConv(width_in, width, graph),
                 nn.BatchNorm2d(width),
                 nn.ReLU(),
                 nn.Conv2d(width, width, (9, 1), (stride, 1), (4, 0)),
@@ -79,18 +89,20 @@ class StGcn(GraphEncoder):
 
 
 class CtrGcn(GraphEncoder):
-    """CTR-GCN: a topology refined channel by channel, and a multi-scale temporal convolution."""
+    """CTR-GCN: a topology refined for each channel, and a multi-scale temporal convolution."""
 
     def make_block(self, width_in: int, width: int, stride: int, residual: bool) -> nn.Module:
         graph = direction_partition(self.layout)
         return _Residual(
-            nn.Sequential(_RefinedGraph(width_in, width, graph), _MultiScaleTime(width, stride)),
+            nn.Sequential(
+                RefinedGraphConv(width_in, width, graph), MultiScaleTemporalConv(width, stride)
+            ),
             _shortcut(width_in, width, stride, residual),
         )
 
 
 class _Residual(nn.Module):
-    """relu(body(x) + shortcut(x)); no shortcut: relu(body(x))."""
+    """relu(body(x) + shortcut(x)), or relu(body(x)) without a shortcut."""
 
     def __init__(self, body: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
@@ -109,8 +121,8 @@ def _shortcut(width_in: int, width: int, stride: int, residual: bool) -> nn.Modu
     return nn.Sequential(nn.Conv2d(width_in, width, 1, (stride, 1)), nn.BatchNorm2d(width))
 
 
-class _PartitionedGraph(nn.Module):
-    """Graph convolution of ST-GCN, eq. 10: a weight matrix a subset, edges weighted by M."""
+class PartitionedGraphConv(nn.Module):
+    """Graph convolution of ST-GCN, eq. 10: a weight matrix for each subset, edges weighted by M."""
 
     graph_suv: Tensor
 
@@ -125,14 +137,14 @@ class _PartitionedGraph(nn.Module):
         return torch.einsum("rsctu,suv->rctv", x_rsctv, self.graph_suv * self.importance)
 
 
-class _RefinedGraph(nn.Module):
-    """Graph convolution of CTR-GCN, eqs. 5 to 10: a learnable topology a subset, refined by it."""
+class RefinedGraphConv(nn.Module):
+    """Graph convolution of CTR-GCN, eqs. 5 to 10: a learnable, refined topology for each subset."""
 
     def __init__(self, width_in: int, width: int, graph_suv: Tensor) -> None:
         super().__init__()
         self.topology = nn.Parameter(graph_suv.clone())
         self.alpha = nn.Parameter(torch.zeros(1))
-        self.refinements = nn.ModuleList(_Refinement(width_in, width) for _ in graph_suv)
+        self.refinements = nn.ModuleList(TopologyRefinement(width_in, width) for _ in graph_suv)
         self.norm = nn.BatchNorm2d(width)
         nn.init.constant_(self.norm.weight, 1e-6)  # as published: a block starts as its shortcut
         self.shortcut = _shortcut(width_in, width, 1, residual=True)
@@ -146,8 +158,8 @@ class _RefinedGraph(nn.Module):
         return F.relu(self.norm(summed) + self.shortcut(x_rctv))
 
 
-class _Refinement(nn.Module):
-    """One subset: A + alpha Q(tanh(theta(x)_u - phi(x)_v)), both pooled over time."""
+class TopologyRefinement(nn.Module):
+    """One subset: topology A + alpha Q(tanh(theta(x)_u - phi(x)_v)), both pooled over time."""
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
@@ -164,7 +176,7 @@ class _Refinement(nn.Module):
         return torch.einsum("rcuv,rctv->rctu", refined_rcuv, self.transform(x_rctv))
 
 
-class _MultiScaleTime(nn.Module):
+class MultiScaleTemporalConv(nn.Module):
     """Temporal convolution of CTR-GCN: kernel 5 at dilations 1 and 2, max-pooling, 1 x 1."""
 
     def __init__(self, width: int, stride: int) -> None:
@@ -201,8 +213,11 @@ class _MultiScaleTime(nn.Module):
 
 
 def centre_partition(layout: Layout) -> Tensor:
-    """ST-GCN's spatial configuration, (3, V, V) from u to v: neighbours of each joint that are as
-    far from the centre as it is, nearer, and further; each joint's neighbours averaged."""
+    """Return the spatial configuration partitioning of ST-GCN, (3, V, V).
+
+    The subsets are the neighbours u of each joint v that are as far from the centre as v, nearer
+    and further; v's neighbours are averaged.
+    """
     near_uv = (layout.hops <= 1).float()
     near_uv = near_uv / near_uv.sum(0)
     depth = layout.hops[layout.centre]
@@ -213,7 +228,10 @@ def centre_partition(layout: Layout) -> Tensor:
 
 
 def direction_partition(layout: Layout) -> Tensor:
-    """CTR-GCN's three subsets, (3, V, V): itself, inward and outward, columns normalised."""
+    """Return the three subsets of CTR-GCN, (3, V, V): self, inward and outward edges.
+
+    Columns of inward and outward edges are normalised.
+    """
     inward_uv = torch.zeros(layout.num_joints, layout.num_joints)
     for child, parent in layout.bones:
         inward_uv[parent, child] = 1

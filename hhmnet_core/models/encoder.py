@@ -1,7 +1,7 @@
-"""What every skeleton encoder shares: bodies in, standardised; pooled features, two heads out.
+"""The base of all skeleton encoders: standardised bodies in, class logits and an embedding out.
 
-Shapes: N clips, R clip bodies that are present, T frames, V joints, M bodies, C channels, K
-classes, E embedding.
+Shapes: N clips, R bodies that are present in the clips, T frames, T' frames of the features, V
+joints, M bodies, C channels, K classes, E embedding, D random draws.
 """
 
 import math
@@ -13,61 +13,65 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.layouts import Layout
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Of a batch: class logits (N, K) and embeddings (N, E) of norm 1/sqrt(tau)."""
+    """The outputs of an encoder for a batch.
+
+    Attributes:
+        logits_nk: (N, K) class logits.
+        embedding_ne: (N, E) embeddings of norm 1/sqrt(temperature), so that the product of two is
+            their cosine similarity over the (geometric mean) temperature.
+    """
 
     logits_nk: Tensor
     embedding_ne: Tensor
 
 
 class Encoder(nn.Module, ABC):
-    """A skeleton encoder with a classifier and a head for the contrastive loss.
+    """A skeleton encoder with a classifier and a projector for the contrastive loss.
 
-    A subclass gives `forward_features`. Input is standardised by `input_mean` and `input_std`,
-    buffers that the training sets: motion is a hundredth of position in size, and behind a
-    LayerNorm that would drown it in the biases.
+    The input is standardised by the buffers `input_mean` and `input_std`, which training sets:
+    motion values are about a hundredth of position values, and without this a LayerNorm would see
+    little but its layer's bias.
 
     Args:
-        layout: The skeleton.
+        config: Size of the encoder.
+        layout: Skeleton layout; gives V and the input channels.
         num_classes: K.
-        width: C of the features.
-        embedding: E.
-        temperature: tau of the contrastive loss. Embeddings leave with norm 1/sqrt(tau), so that
-            the product of two is their cosine over the (geometric mean) temperature.
-        learn_temperature: Whether tau is a parameter.
+        temperature: Temperature of the contrastive loss, above 0.
+        learn_temperature: Whether the temperature is a parameter.
 
     Attributes:
         batch_independent: Whether the encoding of a clip depends on that clip alone. An encoder
             that normalises over the batch needs the whole batch on one worker.
-        settings: Fields of ModelConfig that the encoder reads, beside `name`.
+        settings: Fields of ModelConfig that the encoder reads, besides `name`.
     """
 
     batch_independent: ClassVar[bool]
     settings: ClassVar[frozenset[str]]
-
     input_mean: Tensor
     input_std: Tensor
 
     def __init__(
         self,
+        config: ModelConfig,
         layout: Layout,
         num_classes: int,
-        width: int,
-        embedding: int,
         temperature: float = 0.1,
         learn_temperature: bool = False,
     ) -> None:
         super().__init__()
-        self.layout = layout
+        self.config, self.layout = config, layout
+        width = self.feature_width(config)
         self.register_buffer("input_mean", torch.zeros(layout.num_joints, layout.channels))
         self.register_buffer("input_std", torch.ones(()))
         self.classifier = nn.Linear(width, num_classes)
         self.projector = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding)
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.embedding)
         )
         log_temperature = torch.tensor(math.log(temperature))
         if learn_temperature:
@@ -75,37 +79,47 @@ class Encoder(nn.Module, ABC):
         else:
             self.register_buffer("log_temperature", log_temperature)
 
+    @staticmethod
+    @abstractmethod
+    def feature_width(config: ModelConfig) -> int:
+        """Return C, the channels of the features."""
+
     @property
     def num_draws(self) -> int:
-        """Uniform draws that a clip needs in training."""
+        """D, the number of uniform draws that each clip needs in training."""
         return 0
 
     @torch.no_grad()
     def standardise(self, mean_vc: Tensor, std: Tensor) -> None:
-        """Sets what input is standardised by: a mean (V, C) and one standard deviation."""
+        """Set the mean (V, C) and the one standard deviation that standardise the input."""
         self.input_mean.copy_(mean_vc)
         self.input_std.copy_(std if std > 0 else torch.ones_like(std))
 
     @abstractmethod
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
-        """Features (R, T', V, C) of standardised bodies (R, T, V, C_in)."""
+        """Return the features (R, T', V, C) of standardised bodies.
+
+        Args:
+            x_rtvc: (R, T, V, C of the input).
+            draws_rd: (R, D) uniform draws in training. Default: no dropout.
+        """
 
     def drop_features(self, pooled_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
-        """What the classifier sees of the pooled features (N, C)."""
+        """Apply dropout to the pooled features (N, C) before the classifier."""
         return pooled_nc
 
     def forward(
         self, x_nctvm: Tensor, body_rows: Tensor | None = None, draws_nd: Tensor | None = None
     ) -> Encoded:
-        """Encodes clips.
+        """Encode clips.
 
         Args:
-            x_nctvm: (N, C, T, V, M) of one modality.
-            body_rows: (R,) the bodies that are present, as indices into N * M, ordered by clip;
-                None: all.
-            draws_nd: (N, num_draws) uniform draws, in training; None: nothing is dropped.
+            x_nctvm: (N, C, T, V, M) clips of one modality.
+            body_rows: (R,) the bodies that are present, as indices into N * M, ordered by clip.
+                Default: all bodies.
+            draws_nd: (N, D) uniform draws in training. Default: no dropout.
 
-        Raises InputError where V or C are not the layout's.
+        Raises InputError if V or C differ from the layout's.
         """
         clips, channels, _, joints, bodies = x_nctvm.shape
         self.layout.check(joints, channels, "Model input")
@@ -118,14 +132,16 @@ class Encoder(nn.Module, ABC):
         draws_rd = None if draws_nd is None else draws_nd[clip_of_row]
         x_rtvc = (x_rtvc - self.input_mean) / self.input_std
         pooled_rc = self.forward_features(x_rtvc, draws_rd).mean((1, 2))
-        if bodies > 1:
-            present = torch.zeros(clips, 1, dtype=pooled_rc.dtype, device=pooled_rc.device)
-            present.index_add_(0, clip_of_row, torch.ones_like(pooled_rc[:, :1]))
-            summed = pooled_rc.new_zeros(clips, pooled_rc.shape[1])
-            pooled_nc = summed.index_add(0, clip_of_row, pooled_rc) / present
-        else:
-            pooled_nc = pooled_rc
+        pooled_nc = _mean_of_bodies(pooled_rc, clip_of_row, clips) if bodies > 1 else pooled_rc
         embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
             -0.5 * self.log_temperature
         )
         return Encoded(self.classifier(self.drop_features(pooled_nc, draws_nd)), embedding)
+
+
+def _mean_of_bodies(pooled_rc: Tensor, clip_of_row: Tensor, clips: int) -> Tensor:
+    """Return the mean over the present bodies of each clip: (R, C) -> (N, C)."""
+    present = torch.zeros(clips, 1, dtype=pooled_rc.dtype, device=pooled_rc.device)
+    present.index_add_(0, clip_of_row, torch.ones_like(pooled_rc[:, :1]))
+    summed = pooled_rc.new_zeros(clips, pooled_rc.shape[1])
+    return summed.index_add(0, clip_of_row, pooled_rc) / present

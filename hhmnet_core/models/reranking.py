@@ -1,7 +1,9 @@
-"""k-reciprocal re-ranking as batched tensor operations.
+"""k-reciprocal re-ranking as batched tensor operations, without a loop over items.
 
-Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017: things
-that are among each other's nearest are likelier to be truly near. There is no loop over items.
+Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017: two items
+are more likely to be similar if each is among the other's nearest.
+
+Shapes: V items.
 """
 
 import torch
@@ -9,17 +11,17 @@ from torch import Tensor
 
 
 def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
-    """Jaccard distance between the k-reciprocal neighbourhoods of V items, in [0, 1].
+    """Return the Jaccard distance between the k-reciprocal neighbourhoods of V items, in [0, 1].
 
     Args:
-        distance: (..., V, V), row i holding item i's distances, at least 0; ranks within a row
-            must be free of ties for a result that does not depend on the sort.
-        k1: Size of the reciprocal neighbourhoods (each item itself comes on top).
-        k2: Neighbours whose encodings are averaged (local query expansion).
+        distance: (..., V, V), at least 0; row i holds the distances of item i. The result depends
+            on the sorting algorithm where a row has ties.
+        k1: Size of the reciprocal neighbourhoods, not counting the item itself.
+        k2: Number of neighbours whose encodings are averaged (local query expansion).
 
     Returns:
         (..., V, V), the Jaccard distance of eq. 10, after the expansion of eq. 2 (sets that
-        overlap by more than 2/3), the encoding of eq. 7 and the local expansion of eq. 11.
+        overlap by more than 2/3), the encoding of eq. 7 and the local query expansion of eq. 11.
     """
     order = distance.argsort(dim=-1)
     rank = torch.empty_like(order).scatter_(
@@ -42,6 +44,6 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
 
 
 def _reciprocal(rank: Tensor, k: int) -> Tensor:
-    """Pairs that are among each other's k nearest, themselves included: eq. 1."""
+    """Return the pairs that are among each other's k nearest, items themselves included (eq. 1)."""
     near = rank <= k
     return near & near.mT

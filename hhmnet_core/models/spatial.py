@@ -1,18 +1,20 @@
 """RE-DMT: Reranking-Enhanced Dynamic Mask Transformer, attention over joints.
 
 The name and the idea (global spatial attention; a dynamic mask and re-ranking against redundancy)
-are HHMNet's (Zhang et al., ACM MM 2023); everything below that is this project's design:
+are from the abstract of HHMNet (Zhang et al., ACM MM 2023, 10.1145/3581783.3612560). Everything
+below the abstract is this project's own design:
 
-1. Scores: one V x V map per clip body and head. Queries and keys are taken from a few temporal
-   segments, so a score sums q.k over the whole clip: attention is global in time, and the map is
-   small enough to be re-ranked. A learnable bias per hop distance adds the skeleton's structure.
-2. Re-ranking: the heads' mean score, read as a distance, is re-ranked by k-reciprocal encoding
-   (Zhong et al., CVPR 2017): which joints are near each other is one answer a body, and a head
-   takes from it what it will: lambda S + (1 - lambda) gamma (1 - Jaccard), both learnable per head.
-3. Dynamic mask: per query only the strongest keys are kept; a masked key gets exactly zero.
+1. Scores: one V x V map for each body and head. Queries and keys come from a few temporal segments,
+   and a score sums q.k over them: attention covers the whole clip, and the map is small enough to
+   be re-ranked. A learnable bias for each hop distance adds the structure of the skeleton.
+2. Re-ranking: the mean score over the heads is converted to a distance and re-ranked by
+   k-reciprocal encoding (Zhong et al., CVPR 2017), once for each body. Each head blends the result
+   with its scores S: lambda S + (1 - lambda) gamma (1 - Jaccard), lambda and gamma being learnable
+   for each head.
+3. Dynamic mask: each query keeps its strongest keys only; a masked key gets exactly zero.
 4. A learnable static joint map is added, as in DSTA-Net (Shi et al., ACCV 2020).
 
-Shapes: R clip bodies, T frames, V joints, C channels, H heads, S segments.
+Shapes: R bodies that are present in the clips, T frames, V joints, C channels, H heads, S segments.
 """
 
 import math
@@ -26,10 +28,10 @@ from hhmnet_core.skeleton.layouts import Layout
 
 
 def keep_strongest(scores: Tensor, kept: int) -> Tensor:
-    """Scores with all but the `kept` strongest keys of each query at -inf: (..., V, V), same shape.
+    """Set all but the `kept` strongest keys of each query to -inf: (..., V, V) -> (..., V, V).
 
-    Keys as strong as the weakest that is kept stay as well. The softmax of the result is exactly
-    zero where masked, and its gradient is finite, since each row keeps at least one finite score.
+    Keys exactly as strong as the weakest kept one are kept too. The softmax of the result is
+    exactly zero where masked, and its gradient is finite, since each row keeps a finite score.
     """
     with torch.no_grad():
         weakest = scores.topk(max(1, kept), dim=-1, sorted=False).values.amin(-1, keepdim=True)
@@ -38,7 +40,10 @@ def keep_strongest(scores: Tensor, kept: int) -> Tensor:
 
 
 def affinity_distance(scores: Tensor) -> Tensor:
-    """Scores (..., V, V) as distances in [0, 1], the strongest nearest, each joint at 0."""
+    """Convert scores (..., V, V) to distances in [0, 1]: the highest score is the least distance.
+
+    The distance of a joint to itself is 0.
+    """
     low = scores.amin((-2, -1), keepdim=True)
     high = scores.amax((-2, -1), keepdim=True)
     distance = (high - scores) / (high - low).clamp_min(torch.finfo(scores.dtype).eps)
@@ -50,13 +55,14 @@ class ReDmt(nn.Module):
     """One RE-DMT layer: (R, T, V, C) -> (R, T, V, C), to be added to its input.
 
     Args:
-        layout: The skeleton; gives V and the hop distances.
+        layout: Skeleton layout; gives V and the hop distances.
         width: C.
-        heads: H, a divisor of C.
-        segments: S, temporal segments that queries and keys are taken from.
-        kept_ratio: Share of the keys that each query keeps; 1 switches the mask off.
+        heads: H; C is a multiple of 2 * H.
+        segments: S, number of temporal segments from which queries and keys are computed.
+        kept_ratio: Share of the keys that each query keeps, in (0, 1]; 1 switches the mask off.
         rerank: Whether scores are re-ranked.
-        k1, k2: Neighbourhood sizes of the re-ranking.
+        k1: Size of the reciprocal neighbourhoods in the re-ranking.
+        k2: Number of neighbours in the local query expansion of the re-ranking.
     """
 
     hops_vv: Tensor
@@ -86,12 +92,12 @@ class ReDmt(nn.Module):
         self.static_map = nn.Parameter(_hop_maps(layout, heads))
         self.rerank = rerank
         if rerank:
-            # Zhong et al. start from lambda = 0.3.
+            # lambda = 0.3 as in Zhong et al.
             self.lambda_logit = nn.Parameter(torch.full((heads,), math.log(0.3 / 0.7)))
             self.gamma = nn.Parameter(torch.ones(heads))
 
     def scores(self, x_rtvc: Tensor) -> Tensor:
-        """Scores before the mask, (R, H, V, V), from normalised features (R, T, V, C)."""
+        """Return the scores (R, H, V, V) before the mask, from normalised features (R, T, V, C)."""
         width = x_rtvc.shape[-1]
         segments = min(self.segments, x_rtvc.shape[1])
         x_rsvc = _segment_means(x_rtvc, segments)
@@ -101,8 +107,7 @@ class ReDmt(nn.Module):
         scores = scores + self.hop_bias[:, self.hops_vv]
         if not self.rerank:
             return scores
-        # Neighbourhoods are sets: the ranking is constant almost everywhere, so its gradient
-        # reaches the scores through lambda alone.
+        # Without a gradient: the neighbourhoods are sets, constant almost everywhere.
         with torch.no_grad():
             distance_rvu = affinity_distance(scores.mean(1))
             jaccard = k_reciprocal_jaccard(distance_rvu, self.k1, self.k2).unsqueeze(1)
@@ -110,7 +115,7 @@ class ReDmt(nn.Module):
         return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)
 
     def attention(self, x_rtvc: Tensor) -> Tensor:
-        """Dynamic attention (R, H, V, V): rows sum to one, masked keys are exactly zero."""
+        """Return the attention (R, H, V, V): rows sum to one, masked keys are exactly zero."""
         scores = self.scores(x_rtvc)
         if self.kept < scores.shape[-1]:
             scores = keep_strongest(scores, self.kept)
@@ -126,18 +131,18 @@ class ReDmt(nn.Module):
 
 
 def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
-    """Means over S runs of frames, as even as they can be: (R, T, V, C) -> (R, S, V, C)."""
+    """Average the frames of S segments of equal length, or nearly: (R, T, V, C) -> (R, S, V, C)."""
     frames, device = x_rtvc.shape[1], x_rtvc.device
-    # One product: taking the runs apart costs a zeroed copy of all frames for each of them.
-    run_of_frame_t = ((torch.arange(frames, device=device) + 1) * segments - 1) // frames
-    belongs_st = (run_of_frame_t == torch.arange(segments, device=device)[:, None]).to(x_rtvc)
+    # One matrix product: the gradient of slices is a zeroed copy of all frames for each segment.
+    segment_of_frame_t = ((torch.arange(frames, device=device) + 1) * segments - 1) // frames
+    belongs_st = (segment_of_frame_t == torch.arange(segments, device=device)[:, None]).to(x_rtvc)
     averaging_st = belongs_st / belongs_st.sum(1, keepdim=True)
     means: Tensor = (averaging_st @ x_rtvc.flatten(2)).unflatten(2, x_rtvc.shape[2:])
     return means
 
 
 def _hop_maps(layout: Layout, heads: int) -> Tensor:
-    """Static maps to start from, (H, V, V): head h averages the joints h mod 3 hops away."""
+    """Return the initial static maps (H, V, V): head h averages the joints h mod 3 hops away."""
     maps = torch.stack([(layout.hops == h % 3).float() for h in range(heads)])
     averaging: Tensor = maps / maps.sum(-1, keepdim=True).clamp_min(1)
     return averaging

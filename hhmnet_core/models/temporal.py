@@ -1,11 +1,14 @@
 """SK-TC: Selective Kernel Temporal Convolution.
 
-Short- and long-range branches over time, fused per channel by weights that the clip itself
-chooses (Li et al., "Selective Kernel Networks", CVPR 2019: pool, reduce by 16 to at least 32,
-softmax across branches). This project's design: the branches work on half the channels, between
-two pointwise layers, and the pooling is over frames and joints.
+Short- and long-range branches over time are summed with weights for each channel that depend on
+the input (Li et al., "Selective Kernel Networks", CVPR 2019, eqs. 1 to 6: pool, reduce by 16 to at
+least 32 channels, softmax over the branches). Differs from that paper: the branches work on half of
+the channels, between two pointwise layers, the pooling is over frames and joints, and there is no
+batch normalisation. The name is from the abstract of HHMNet (Zhang et al., ACM MM 2023); below the
+abstract the design is this project's own.
 
-Shapes: R clip bodies, T frames, V joints, C channels, B branches.
+Shapes: R bodies that are present in the clips, T frames, V joints, C channels, C' = C / 2, B
+branches.
 """
 
 import torch
@@ -17,9 +20,9 @@ class SkTc(nn.Module):
     """One SK-TC layer: (R, T, V, C) -> (R, T, V, C), to be added to its input.
 
     Args:
-        width: C.
-        branches: (kernel, dilation) of each branch, kernels odd.
-        select: Whether branches are selected; else they are averaged.
+        width: C, even.
+        branches: (kernel, dilation) of each branch; kernels are odd.
+        select: Whether the branches are weighted by learned selection; otherwise they are averaged.
     """
 
     def __init__(self, width: int, branches: list[tuple[int, int]], select: bool) -> None:
@@ -45,14 +48,14 @@ class SkTc(nn.Module):
         self.expand = nn.Linear(inner, width)
 
     def branch_weights(self, summed_rtvc: Tensor) -> Tensor:
-        """Weights (R, B, C') of the branches from their sum (R, T, V, C'); they sum to 1 over B."""
+        """Return the branches' weights (R, B, C'), of sum 1, from their sum (R, T, V, C')."""
         pooled = F.relu(self.squeeze(summed_rtvc.mean((1, 2))))
         weights: Tensor = self.excite(pooled).unflatten(-1, (len(self.branches), -1)).softmax(1)
         return weights
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         h_rtvc = F.relu(self.reduce(self.norm(x_rtvc)))
-        # Channels-last memory seen as NCHW: the convolutions read it without a copy.
+        # A view in channels-last memory format, which the convolutions read without a copy.
         h_rctv = h_rtvc.permute(0, 3, 1, 2)
         outputs = [branch(h_rctv).permute(0, 2, 3, 1) for branch in self.branches]
         summed = sum(outputs[1:], outputs[0])

@@ -11,7 +11,7 @@ from earlier_version import ENSEMBLE, FUSION, PHASE1, PHASE2, unpack
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.models.backbones import VideoModelConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig

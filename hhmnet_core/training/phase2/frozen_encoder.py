@@ -55,7 +55,7 @@ class FrozenEncoder:
         self.encoder.to(torch.float32).eval().requires_grad_(False)
         self.reader = BatchReader(clips, self.config.data, device)
 
-    def inspect(self, clips_n: Tensor, mirrored: bool = False) -> ClipGuidance:
+    def guidance(self, clips_n: Tensor, mirrored: bool = False) -> ClipGuidance:
         """Return the importance of joints and the features of parts, on the host.
 
         Args:
@@ -68,14 +68,14 @@ class FrozenEncoder:
             batch = self.reader.whole(batch_n)
             joints = mirror(batch.joints_nctvm, layout) if mirrored else batch.joints_nctvm
             x_nctvm = derive(joints, self.modality, layout)
-            insight = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
-            bodies, *frames_joints = insight.importance_nmtv.shape[1:]
-            padded = insight.importance_nmtv.new_zeros(
+            guidance = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
+            bodies, *frames_joints = guidance.importance_nmtv.shape[1:]
+            padded = guidance.importance_nmtv.new_zeros(
                 len(batch_n), self.reader.most_bodies, *frames_joints
             )
-            padded[:, :bodies] = insight.importance_nmtv
+            padded[:, :bodies] = guidance.importance_nmtv
             importance.append(padded.cpu())
-            parts.append(insight.parts_npc.cpu())
+            parts.append(guidance.parts_npc.cpu())
         return ClipGuidance(torch.cat(importance), torch.cat(parts))
 
 

@@ -43,9 +43,9 @@ class GuidanceInputs:
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._positions = torch.from_numpy(footage.positions_nf.copy())
         (filmed,) = np.nonzero(footage.there_n)
-        self._plain = self._inspect(guide, len(clips), filmed, mirrored=False)
+        self._plain = self._guidance_of_all(guide, len(clips), filmed, mirrored=False)
         self._mirrored = (
-            self._inspect(guide, len(clips), filmed, mirrored=True)
+            self._guidance_of_all(guide, len(clips), filmed, mirrored=True)
             if config.augment.mirror
             else self._plain
         )
@@ -72,23 +72,24 @@ class GuidanceInputs:
             grid: (T', H', W').
             mirrored_n: (N,) bool, which of them are mirrored. None: none.
         """
-        spots = joint_gaussians(joints_nmfv2, grid)
+        gaussians = joint_gaussians(joints_nmfv2, grid)
         if self.config.guidance.mode == "off":
-            return None, spots
+            return None, gaussians
         importance = _select(
             self._plain.importance_nmtv, self._mirrored.importance_nmtv, clips_n, mirrored_n
         )
-        at = importance_at_images(importance, self._positions[clips_n], self._num_frames[clips_n])
-        return heat_map(at.to(self.device), spots), spots
+        positions, lengths = self._positions[clips_n], self._num_frames[clips_n]
+        importance = importance_at_images(importance, positions, lengths)
+        return heat_map(importance.to(self.device), gaussians), gaussians
 
-    def masks(self, spots_nmtvhw: Tensor) -> Tensor | None:
+    def masks(self, gaussians_nmtvhw: Tensor) -> Tensor | None:
         """Return (N, P, T', H', W'), where each contrasted part is; None without part contrast.
 
         P is 1 where the whole body is contrasted as one.
         """
         if not self.config.parts.weight or self.config.parts.mode == "off":
             return None
-        masks = part_masks(spots_nmtvhw, self.layout)
+        masks = part_masks(gaussians_nmtvhw, self.layout)
         return masks if self.config.parts.mode == "parts" else masks.amax(1, keepdim=True)
 
     def tokens(self, clips_n: Tensor, mirrored_n: Tensor | None = None) -> Tensor:
@@ -98,12 +99,12 @@ class GuidanceInputs:
             tokens = tokens.mean(1, keepdim=True)
         return tokens.to(self.device, self.config.optim.dtype)
 
-    def _inspect(
+    def _guidance_of_all(
         self, guide: FrozenEncoder, num_clips: int, filmed: Int64Array, mirrored: bool
     ) -> ClipGuidance:
-        """Return the guide's insight into all clips, as configured; zero without a video."""
-        insight = guide.inspect(torch.from_numpy(filmed), mirrored)
-        importance, parts = insight.importance_nmtv, insight.parts_npc
+        """Return the guidance of all clips, as configured; zero for clips without a video."""
+        guidance = guide.guidance(torch.from_numpy(filmed), mirrored)
+        importance, parts = guidance.importance_nmtv, guidance.parts_npc
         present = importance.amax((2, 3), keepdim=True) > 0
         if self.config.guidance.mode == "uniform":
             importance = present.expand_as(importance).float()

@@ -10,8 +10,9 @@ from hhmnet_core.models.baselines import (
     centre_partition,
     direction_partition,
 )
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.encoder import Encoder
-from hhmnet_core.models.registry import ModelConfig, build_encoder
+from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.skeleton.layouts import LAYOUTS, get_layout
 
 BASELINES = ("st_gcn", "ctr_gcn")
@@ -82,7 +83,7 @@ def test_partitions_are_those_of_the_papers(layout: str) -> None:
 
 
 def test_ctr_refinement_is_the_sum_of_the_paper() -> None:
-    block = next(m for m in baseline("ctr_gcn").modules() if type(m).__name__ == "_Refinement")
+    block = next(m for m in baseline("ctr_gcn").modules() if type(m).__name__ == "TopologyRefinement")
     x = torch.randn(2, 3, 5, 20)
     topology, alpha = torch.randn(20, 20), torch.tensor(0.7)
     found = block(x, topology, alpha).detach().numpy()
@@ -104,7 +105,7 @@ def test_ctr_refinement_is_the_sum_of_the_paper() -> None:
 
 
 def test_st_gcn_convolution_is_the_sum_of_the_paper() -> None:
-    graph = next(m for m in baseline("st_gcn").modules() if type(m).__name__ == "_PartitionedGraph")
+    graph = next(m for m in baseline("st_gcn").modules() if type(m).__name__ == "PartitionedGraphConv")
     torch.nn.init.uniform_(graph.importance)
     x = torch.randn(2, 3, 4, 20)
     found = graph(x).detach().numpy()

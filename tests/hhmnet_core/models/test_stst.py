@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.stst import Stst, StstConfig
+from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.layouts import LAYOUTS, Layout, get_layout
 
 SMALL = {"widths": [32, 32, 64], "heads": 4}
@@ -19,7 +20,7 @@ SWITCHES = [
 
 
 def encoder(layout: Layout, **changes: object) -> Stst:
-    return Stst(StstConfig(**{**SMALL, **changes}), layout, 7).double()
+    return Stst(ModelConfig(**{**SMALL, **changes}), layout, 7).double()
 
 
 def clips(layout: Layout, number: int = 3, frames: int = 16, bodies: int = 1) -> Tensor:
@@ -95,11 +96,11 @@ def test_clips_do_not_see_their_batch() -> None:
 
 def test_embeddings_carry_the_temperature() -> None:
     layout = get_layout("kinect_v1_20")
-    model = Stst(StstConfig(**SMALL), layout, 7, temperature=0.04)
+    model = Stst(ModelConfig(**SMALL), layout, 7, temperature=0.04)
     embedding = model(clips(layout).float()).embedding_ne
     torch.testing.assert_close(embedding.norm(dim=1), torch.full((3,), 5.0))
     assert "log_temperature" in dict(
-        Stst(StstConfig(**SMALL), layout, 7, learn_temperature=True).named_parameters()
+        Stst(ModelConfig(**SMALL), layout, 7, learn_temperature=True).named_parameters()
     )
 
 
@@ -145,7 +146,7 @@ def test_stochastic_depth_drops_whole_blocks_of_a_clip() -> None:
 )
 def test_impossible_config_is_named(bad: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        StstConfig(**bad)
+        ModelConfig(**bad)
 
 
 def test_wrong_joints_are_named_at_the_door() -> None:

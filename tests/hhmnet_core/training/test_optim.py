@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.config import StstConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.training.optim import (
@@ -43,7 +43,7 @@ def test_average_moves_by_its_decay_and_starts_unbiased() -> None:
 
 
 def test_only_linear_maps_decay() -> None:
-    model = Stst(StstConfig(widths=[16, 32], heads=2), get_layout("kinect_v1_20"), 3)
+    model = Stst(ModelConfig(widths=[16, 32], heads=2), get_layout("kinect_v1_20"), 3)
     decayed, free = (
         set(map(id, g["params"])) for g in make_optimizer(model, OptimConfig()).param_groups
     )

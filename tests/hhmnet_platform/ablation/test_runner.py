@@ -8,15 +8,21 @@ import pytest
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
-from hhmnet_core.models.registry import ModelConfig
-from hhmnet_core.training.phase1.fitting import Phase1Config
+from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.runner import (
     Outcome,
     read_outcomes,
     run_ablation,
     summary,
 )
-from hhmnet_platform.ablation.variants import PHASE1, last_checkpoint, phase1_ablation, phase2_ablation, top1s
+from hhmnet_platform.ablation.variants import (
+    PHASE1,
+    last_checkpoint,
+    phase1_ablation,
+    phase2_ablation,
+    top1s,
+)
 
 
 def test_a_variant_differs_in_its_part_alone() -> None:
@@ -80,7 +86,11 @@ def test_what_cannot_be_run_is_named(
 ) -> None:
     arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
     with pytest.raises(InputError, match=message):
-        list(run_ablation(phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes}))
+        list(
+            run_ablation(
+                phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes}
+            )
+        )
 
 
 def test_a_part_that_a_baseline_does_not_have_cannot_be_taken_away() -> None:

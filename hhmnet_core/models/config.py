@@ -1,0 +1,71 @@
+"""The config of a skeleton encoder."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hhmnet_core.errors import InputError
+
+
+@dataclass
+class ModelConfig:
+    """Kind and size of a skeleton encoder.
+
+    Attributes:
+        widths: Channels of each block. The number of frames is halved where they grow.
+        heads: Number of attention heads. Each of `widths` must be a multiple of twice this number.
+        patch: Number of frames that the stem joins into one.
+        segments: Number of temporal segments from which attention scores are computed.
+        mask: Whether attention (RE-DMT) masks all but the strongest keys.
+        kept_ratio: Share of the keys that the mask keeps, in (0, 1].
+        rerank: Whether attention scores are re-ranked by k-reciprocal neighbours.
+        k1: Size of the reciprocal neighbourhoods in the re-ranking, in joints.
+        k2: Number of neighbours that the re-ranking averages (its local query expansion).
+        branches: (kernel, dilation) of each temporal branch (SK-TC). One branch is a plain
+            convolution.
+        select: Whether the temporal branches are weighted by learned selection; otherwise they are
+            averaged.
+        drop_path: Probability of dropping the last block in training (stochastic depth). It grows
+            linearly from 0 at the first block.
+        dropout: Dropout probability before the classifier.
+        embedding: Size of the embeddings that the contrastive loss compares.
+        name: Encoder: ST&ST ("stst"), or one of the baselines ST-GCN ("st_gcn") and CTR-GCN
+            ("ctr_gcn"). The baselines have the size of their papers and read `embedding` only.
+    """
+
+    widths: list[int] = field(default_factory=lambda: [64, 64, 128, 128, 192])
+    heads: int = 4
+    patch: int = 4
+    segments: int = 4
+    mask: bool = True
+    kept_ratio: float = 0.5
+    rerank: bool = True
+    k1: int = 6
+    k2: int = 3
+    branches: list[tuple[int, int]] = field(default_factory=lambda: [(3, 1), (5, 1)])
+    select: bool = True
+    drop_path: float = 0.1
+    dropout: float = 0.1
+    embedding: int = 128
+    name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "patch", "segments", "k1", "k2", "embedding"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.{name} must be at least 1, but is {getattr(self, name)}.")
+        if not self.widths or any(width < 1 or width % (2 * self.heads) for width in self.widths):
+            raise InputError(
+                f"model.widths must be multiples of twice model.heads ({self.heads}), "
+                f"but are {self.widths}."
+            )
+        if not 0 < self.kept_ratio <= 1:
+            raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
+        for name in ("drop_path", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"model.{name} must be in [0, 1), but is {getattr(self, name)}.")
+        if not self.branches or any(
+            kernel < 1 or kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
+        ):
+            raise InputError(
+                "model.branches needs odd kernels and dilations of at least 1, "
+                f"but is {self.branches}."
+            )
