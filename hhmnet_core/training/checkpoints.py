@@ -119,19 +119,15 @@ def read_summary(folder: Path, phase: str) -> CheckpointSummary:
     wanted = phase.replace("phase", "phase ")
     try:
         values = json.loads((folder / STATE_FILE).read_text())
-        if values["phase"] != phase:
-            raise InputError(
-                f"{folder} is a checkpoint of {values['phase']}, expected one of {wanted}."
-            )
-        # Checkpoints from before there were partial epochs lack the key.
-        partial = values.get("part")
+        partial = values.get("part")  # lacking in checkpoints of the first versions
         progress = Progress(
             [EpochRecord(**record) for record in values["history"]],
             PartialEpoch(**partial) if partial else None,
         )
-        return CheckpointSummary(phase, values["config"], values["digest"], progress)
-    except InputError:
-        raise
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        summary = CheckpointSummary(values["phase"], values["config"], values["digest"], progress)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{folder} is not a checkpoint of {wanted}: {reason}.") from error
+    if summary.phase != phase:
+        raise InputError(f"{folder} is a checkpoint of {summary.phase}, expected one of {wanted}.")
+    return summary

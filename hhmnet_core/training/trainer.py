@@ -102,6 +102,7 @@ class Trainer(ABC, Generic[Config]):
         members: Members that the phase trains, over all processes.
         evaluation_batch: Number of clips that are scored at a time.
         streams: Networks that this process trains.
+        known_split: Clips whose copies in test are marked in score tables.
 
     Raises InputError where the batches cannot be split over the mesh.
     """
@@ -114,7 +115,8 @@ class Trainer(ABC, Generic[Config]):
     def __init__(
         self, config: Config, clips: ClipSet, split: Split, mesh: Mesh, device: torch.device
     ) -> None:
-        self.config, self.clips, self.split = config, clips, split
+        self.config, self.clips = config, clips
+        self.split = self.known_split = split
         self.mesh, self.device = mesh, device
         smallest = smallest_batch(len(split.train), config.optim.batch)
         if smallest < mesh.data:
@@ -248,11 +250,6 @@ class Trainer(ABC, Generic[Config]):
             clips_n = own_n[start : start + self.evaluation_batch]
             local_mnk[:, start : start + len(clips_n)] = self.score(clips_n, best)
         return self.mesh.gather(local_mnk, len(everyone_n)).cpu()
-
-    @property
-    def known_split(self) -> Split:
-        """Clips of the protocol whose copies in test are marked in score tables."""
-        return self.split
 
     @cached_property
     def _copies(self) -> Int64Array:

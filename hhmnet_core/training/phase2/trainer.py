@@ -18,7 +18,7 @@ from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import Split, split
+from hhmnet_core.store.protocols import split
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import Phase2Config
@@ -60,10 +60,12 @@ class Phase2Trainer(Trainer[Phase2Config]):
         mesh: Mesh,
         device: torch.device,
     ) -> None:
-        self._protocol_split = split(clips, config.data.protocol, config.data.selection)
-        filmed = with_video(self._protocol_split, footage)
+        protocol_split = split(clips, config.data.protocol, config.data.selection)
+        filmed = with_video(protocol_split, footage)
         check_filmed(filmed, config.data.selection)
         super().__init__(config, clips, filmed, mesh, device)
+        # The guide, whose scores are fused with these, was trained on clips without a video too.
+        self.known_split = protocol_split
         self.guide, self.layout = guide, clips.manifest.skeleton
         self.reader = FootageReader(footage, device, sharers=mesh.sharers)
         self.labels = torch.from_numpy(clips.labels.copy()).to(device)
@@ -84,12 +86,6 @@ class Phase2Trainer(Trainer[Phase2Config]):
         digest = self.clips.manifest.digest
         return TrainingIdentity(self.phase, self.config, digest, self.guide.digest)
 
-    @property
-    def known_split(self) -> Split:
-        # The guide was trained on the clips without a video too, and its scores are fused with
-        # those of the video network.
-        return self._protocol_split
-
     def backward(self, share: BatchShare) -> Tensor:
         config, clips_n = self.config, share.clips_n
         batch = augment_video(
@@ -99,8 +95,10 @@ class Phase2Trainer(Trainer[Phase2Config]):
             self.layout,
             share.random("augment"),
         )
-        heat, spots = self.guidance.heat(clips_n, batch.joints_nmfv2, self.grid, batch.mirrored_n)
-        masks = self.guidance.masks(spots)
+        heat, gaussians = self.guidance.heat(
+            clips_n, batch.joints_nmfv2, self.grid, batch.mirrored_n
+        )
+        masks = self.guidance.masks(gaussians)
         model = self.stream.model
         model.train()
         dtype = config.optim.dtype
@@ -162,8 +160,8 @@ class Phase2Trainer(Trainer[Phase2Config]):
         model.eval()
         images = self.reader.images(clips_n).to(dtype) / 255
         joints = self.joints[clips_n].to(self.device)
-        heat, spots = self.guidance.heat(clips_n, joints, self.grid)
-        masks = self.guidance.masks(spots)
+        heat, gaussians = self.guidance.heat(clips_n, joints, self.grid)
+        masks = self.guidance.masks(gaussians)
         guidance = [each if each is None else each.to(dtype) for each in (heat, masks)]
         weights = self.stream.weights(best)
         encoded: VideoEncoded = functional_call(model, weights, (images, *guidance))

@@ -38,7 +38,7 @@ def guidance_figure(
     joints = torch.from_numpy(footage.joints_nmfv2[chosen])
     frames = joints.shape[2]
     importance = importance_at_images(
-        guide.inspect(shown_n).importance_nmtv,
+        guide.guidance(shown_n).importance_nmtv,
         torch.from_numpy(footage.positions_nf[chosen]),
         torch.from_numpy(clips.num_frames[chosen]),
     )
