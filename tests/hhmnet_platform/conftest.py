@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from hhmnet_platform.tracking.client import new_client
 
 
 @pytest.fixture
@@ -17,3 +20,11 @@ def wait() -> Callable[..., None]:
             time.sleep(0.02)
 
     return until
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database whose tables exist already: making them takes seconds."""
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    new_client(f"sqlite:///{database}").search_experiments()
+    return database

@@ -1,5 +1,6 @@
 """What a user can get wrong: one clear line, a non-zero exit code, and no Ray started for it."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -114,7 +115,8 @@ def test_dry_run_of_the_demo_makes_nothing_that_stays(start: Start, tmp_path: Pa
     process = start(sys.executable, script, f"--workspace={workspace}", "--dry_run=true")
     assert process.finish(120) == 0, process.output
     assert "clips       756 train, 126 val, 378 test" in process.output
-    assert re.search(r"run         synthetic-phase1-[0-9a-f]{8}", process.output) and "phase 2" in process.output
+    assert re.search(r"^run         synthetic-phase1-[0-9a-f]{8}$", process.output, re.MULTILINE)
+    assert "phase 2" in process.output
     assert not workspace.exists()
 
 

@@ -1,12 +1,22 @@
-"""What is said of a run before it starts."""
+"""The estimate of a run, and the lines that show it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from video_files import film_store
 
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1.trainer import make_encoder
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
-from hhmnet_platform.runs.estimate import Estimate, Measured, cost, plan_lines
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.runs.estimate import Estimate, estimate, format_cost, plan_lines
+from hhmnet_platform.runs.phase import StepMeasurement
+from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.storage.workspace import Workspace
 
 PLAN = MeshPlan((2, 4), 1, False, 1)
 PARAMETERS = {"joint": 2_000_000}
@@ -16,7 +26,7 @@ ESTIMATE = Estimate(
     batch=16,
     steps=63,
     epochs=10,
-    measured=(Measured(2.0, PARAMETERS), Measured(1.0, PARAMETERS)),
+    measured=(StepMeasurement(2.0, PARAMETERS), StepMeasurement(1.0, PARAMETERS)),
     where="this machine",
     price=1.5,
 )
@@ -27,21 +37,21 @@ class Run:
 
 
 def test_cost_is_workers_times_hours_times_price() -> None:
-    said = cost(4, 5400.0, 1.2)
-    assert said == "about 7.20 (4 workers for 1.50 h at 1.2 an hour each)"
+    cost = format_cost(4, 5400.0, 1.2)
+    assert cost == "about 7.20 (4 workers for 1.50 h at 1.2 per hour each)"
 
 
-def test_both_ends_of_a_range_are_said() -> None:
+def test_both_ends_of_a_range_are_shown() -> None:
     lines = ESTIMATE.lines()
     heads = [line.split(maxsplit=1)[0] for line in lines]
-    assert heads[4:] == ["of", "batch", "time", "cost"] * 2
+    assert heads[4:] == ["with", "batch", "time", "cost"] * 2
     assert lines[4].startswith("with 2      2 CPU workers: 2 data-parallel x 1 modality-parallel")
-    assert lines[5] == "batch       16 clips, 8 on a worker"
-    assert lines[9] == "batch       16 clips, 4 on a worker"
+    assert lines[5] == "batch       16 clips, 8 per worker"
+    assert lines[9] == "batch       16 clips, 4 per worker"
     seconds = [ESTIMATE.seconds(each) for each in (2.0, 1.0)]
     assert seconds[0] > 1.9 * seconds[1]
-    assert lines[7] == f"cost        {cost(2, seconds[0], 1.5)}"
-    assert lines[11] == f"cost        {cost(4, seconds[1], 1.5)}"
+    assert lines[7] == f"cost        {format_cost(2, seconds[0], 1.5)}"
+    assert lines[11] == f"cost        {format_cost(4, seconds[1], 1.5)}"
 
 
 def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
@@ -55,7 +65,7 @@ def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
     [
         (Resources("the cluster", ((4, 0),)), []),
         (Resources("the cluster", ((1, 0),), ((8, 0),)), ["room for 1 workers now: the cluster"]),
-        (Resources("the cluster", ((4, 0),), driver_on_head=False), ["not on the head node"]),
+        (Resources("the cluster", ((4, 0),), is_driver_on_head=False), ["not on the head node"]),
     ],
 )
 def test_the_plan_names_the_nodes_and_what_is_amiss(there: Resources, noted: list[str]) -> None:
@@ -65,3 +75,23 @@ def test_the_plan_names_the_nodes_and_what_is_amiss(there: Resources, noted: lis
     assert len(lines) == 3 + len(noted)
     for said, line in zip(noted, lines[2:], strict=False):
         assert said in line
+
+
+@pytest.mark.parametrize("patch", [4, 8])
+def test_estimate_measures_a_step_of_the_run(tmp_path: Path, patch: int) -> None:
+    store = str(film_store(tmp_path / "store"))
+    job = Phase1Job(
+        data=DataConfig(store=store, frames=8),
+        model=ModelConfig(widths=[4], heads=1, embedding=4, patch=patch),
+        optim=OptimConfig(epochs=3, batch=5),
+        workspace=str(tmp_path),
+    )
+    run = resolve_run(job, Workspace(str(tmp_path)), store)
+    plan = MeshPlan((1,), None, False, 1)
+    found = estimate(run, plan, Resources("this machine", ((1, 0),)), price=2.0)
+    train, val, test = found.clips
+    assert (train, val, test) == (24, 12, 18)
+    assert (found.steps, found.epochs, found.where) == (5, 3, "this machine")
+    encoder = make_encoder(run.config, "bone", run.clips)  # type: ignore[arg-type]
+    assert found.parameters["bone"] == sum(p.numel() for p in encoder.parameters())
+    assert found.seconds(0.0) < found.seconds(found.measured[0].seconds) < 100

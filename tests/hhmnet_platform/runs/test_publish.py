@@ -1,73 +1,84 @@
-"""What is made of a finished run's scores."""
+"""Publishing: figures, result and MLflow, in this order, and where everything is."""
 
-from dataclasses import replace
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from video_files import film_store
+from finished_runs import write_finished_run
+from mlflow import MlflowClient
 
-from hhmnet_core.fusion.scores import FUSION, ScoreTable, write_scores
+from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.runs.publish import summarise
-from hhmnet_platform.runs.run import Run, prepare_run
+from hhmnet_platform.runs.publish import location_lines, publish
+from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.runs.result import ScoredRun, summarise
+from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.workspace import Workspace
+from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.run_writer import MlflowWriter
 
 
-@pytest.mark.parametrize("selection", ["val", "literature"])
-def test_copies_of_training_clips_are_left_out_of_a_figure_of_their_own(
-    tmp_path: Path, selection: str
+def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
+    store: Path, tmp_path: Path, write_tables: Callable[..., None], empty_database: Path
 ) -> None:
-    store = str(film_store(tmp_path / "store"))
-    asked = Phase1Job(
-        data=DataConfig(store=store, selection=selection), workspace=str(tmp_path / "runs")
-    )
-    run = prepare_run(asked, Workspace(asked.workspace), store)
-    clips, parts = run.clips, run.parts
-    # One that was told wrong, one that was told right.
-    some = frozenset(str(clips.sample_ids[parts.test[i]]) for i in (0, 5))
-    everything = frozenset(str(clips.sample_ids[i]) for i in parts.test)
-    history = [{"epoch": 1, "seconds": 1.0, "metrics": {name: {} for name in MODALITIES}}]
-    plan = MeshPlan((2,), 2, False, 1)
-    test = len(parts.test)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    job = Phase1Job(data=DataConfig(store=str(store)), workspace=str(tmp_path))
+    run = resolve_run(job, Workspace(str(tmp_path)), str(store))
+    write_tables(run, *MODALITIES, FUSION)
+    run.folder.write_config({"seed": 1})
+    run.folder.add_mesh(TrainingPoint(), 1, 2)
+    history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
+    scored = ScoredRun.complete(run)
+    result = summarise(scored, MeshPlan((2,), 2, False, 1), history)
+    notices: list[str] = []
+    publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), notices.append))
+    assert notices == [] and run.folder.read_result() == result and run.folder.is_tracked
+    figures = set(run.folder.sub("figures").names())
+    assert {"joint-curves.png", "fusion-confusion-test.png", "bone-classes-test.png"} <= figures
+    client = MlflowClient(run.tracked.uri)
+    experiment = client.get_experiment_by_name("films/cross-view")
+    assert experiment
+    by_member = {
+        each.data.tags["hhmnet.modality"]: each
+        for each in client.search_runs([experiment.experiment_id])
+    }
+    assert set(by_member) == {*MODALITIES, FUSION}
+    parent = by_member[FUSION]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["hhmnet.layouts"] == "1 x 2 after epoch 0"
+    names = {each.path for each in client.list_artifacts(parent.info.run_id)}
+    assert {"config.yaml", "result.json", "figures", "scores"} <= names
+    scores = client.list_artifacts(by_member["joint"].info.run_id, "scores")
+    assert {each.path for each in scores} == {"scores/val.parquet", "scores/test.parquet"}
+    local = client.download_artifacts(parent.info.run_id, "result.json")
+    assert json.loads(Path(local).read_text())["run"] == run.folder.name
 
-    def scored(copies: frozenset[str]) -> dict[str, Any]:
-        """What becomes of the run when its score tables mark these clips."""
-        write_tables(run, copies)
-        return summarise(run, plan, history)
 
-    result = scored(frozenset())
-    assert result["copies"] == [] and "test_top1_without_copies" not in result["members"][FUSION]
-    result = scored(some)
-    assert result["copies"] == sorted(some)
-    for member in (*MODALITIES, FUSION):
-        figures = result["members"][member]
-        assert figures["test_top1"] == pytest.approx((test - 3) / test)
-        assert figures["test_top1_without_copies"] == pytest.approx((test - 4) / (test - 2))
-        (last,) = result["history"]
-        said = last["metrics"][member]["test/top1_without_copies"]
-        assert said == figures["test_top1_without_copies"]
-    fitted = result["fitted"].get("test_top1_without_copies")
-    assert fitted == (pytest.approx((test - 4) / (test - 2)) if selection == "val" else None)
-    assert "test_top1_without_copies" not in scored(everything)["members"][FUSION]
+@pytest.mark.parametrize(
+    ("uri", "line"),
+    [
+        ("http://mlflow:5000/", "Open it  http://mlflow:5000/#/experiments/1/runs?compareRunsMode"),
+        ("sqlite:////w/mlflow.db", "         then http://127.0.0.1:5000/#/experiments/1/runs?com"),
+    ],
+)
+def test_lines_lead_to_files_and_mlflow(tmp_path: Path, uri: str, line: str) -> None:
+    folder = write_finished_run(tmp_path)
+    folder.write_json("tracked.json", {"uri": uri, "page": "#/experiments/1/runs"})
+    lines = location_lines(folder, uri, "films/cross-view")
+    assert lines[0] == f"Files    {folder.uri}"
+    assert lines[1] == f"MLflow   {uri}, experiment films/cross-view, run first"
+    assert lines[-1].startswith(line)
+    if uri.startswith("sqlite"):
+        assert lines[2].startswith(f"Open it  make ui WORKSPACE={tmp_path}, or: mlflow ui")
 
 
-def write_tables(run: Run, copies: frozenset[str]) -> None:
-    """Score tables in which the first three clips of a part are told wrong."""
-    clips = run.clips
-    for split, indices in (("val", run.parts.val), ("test", run.parts.test)):
-        labels = clips.labels[indices]
-        logits = np.eye(len(clips.manifest.class_names), dtype=np.float32)[labels]
-        logits[:3] *= -1  # the first three are told wrong
-        table = ScoreTable(
-            tuple(str(clips.sample_ids[i]) for i in indices), labels, logits, run.folder.name,
-            FUSION, split, clips.manifest.digest, clips.manifest.class_names,
-            copies if split == "test" else frozenset(),
-        )  # fmt: skip
-        for member in (*MODALITIES, FUSION) if len(indices) else ():
-            uri = f"{run.folder.uri}/scores/{member}-{split}.parquet"
-            write_scores(replace(table, modality=member), uri)
+def test_run_that_mlflow_lacks_is_named_with_the_way_out(tmp_path: Path) -> None:
+    folder = write_finished_run(tmp_path)
+    _, line = location_lines(folder, "http://mlflow:5000", "films/cross-view")
+    assert "does not hold all of it: the same command again writes what is missing" in line

@@ -12,6 +12,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.storage import run_folder
 from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.run_folder import SNAPSHOT, RunFolder
 from hhmnet_platform.storage.run_identity import RunIdentity
@@ -41,7 +42,8 @@ def test_record_of_an_earlier_version_that_lacks_a_field_is_claimed(run: RunFold
     assert run.read_json("science.json") == recorded
 
 
-def test_second_process_is_kept_off_a_run(run: RunFolder) -> None:
+def test_second_process_is_kept_off_a_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "LOCK_SECONDS", 0.1)
     with run.lock(), pytest.raises(InputError, match="being trained by another"), run.lock():
         pass
     with run.lock():

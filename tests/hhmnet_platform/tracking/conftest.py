@@ -1,18 +1,9 @@
-"""An MLflow database whose tables exist already: making them takes seconds."""
+"""Folders with an empty MLflow database."""
 
 import shutil
 from pathlib import Path
 
 import pytest
-
-from hhmnet_platform.tracking.client import new_client
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    new_client(f"sqlite:///{database}").search_experiments()
-    return database
 
 
 @pytest.fixture

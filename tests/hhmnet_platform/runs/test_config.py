@@ -1,0 +1,28 @@
+"""Jobs: every option of a phase with a default, and numbers that cannot be."""
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.cli import parse_config
+from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement, check_placement
+
+
+def test_phase_is_no_option() -> None:
+    assert (Phase1Job.phase, Phase2Job.phase) == ("phase1", "phase2")
+    with pytest.raises(InputError, match="phase"):
+        parse_config("phase1.py", None, Phase1Job, ["--phase=phase2"])
+
+
+def test_options_are_those_of_the_config_and_the_placement() -> None:
+    job = parse_config("phase1.py", None, Phase1Job, ["--optim.lr=0.5", "--workers=2:8"])
+    assert (job.optim.lr, job.workers, job.modality_parallel) == (0.5, "2:8", None)
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint_minutes", "resize_minutes", "price_per_worker_hour", "max_failures"]
+)
+@pytest.mark.parametrize("value", [-1, float("inf"), float("nan")])
+def test_numbers_that_cannot_be_are_refused(name: str, value: float) -> None:
+    check_placement(Placement(**{name: 0}))
+    with pytest.raises(InputError, match=f"{name} must be at least 0, but is"):
+        check_placement(Placement(**{name: value}))
