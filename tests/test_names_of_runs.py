@@ -1,0 +1,62 @@
+"""The names of runs do not change: a run of an earlier version is found again by its config.
+
+A config field that is added is declared with `hhmnet_core.identity.later`: while it has its default
+it is left out of the name.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.cli import parse_config
+from hhmnet_platform.hashing import run_name
+from hhmnet_platform.storage.run_identity import RunIdentity
+
+CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
+DATA, GUIDE = "0" * 64, "1" * 64
+# As version 0.1.0 named them.
+NAMES = {
+    "": ("data-phase1-a1ab0973", "data-phase2-2dc49118"),
+    "ntu120_xset": "data-phase1-e9d62091",
+    "ntu120_xsub": "data-phase1-d4b68a2e",
+    "ntu60_xsub": "data-phase1-d4b68a2e",
+    "ntu60_xview": "data-phase1-eb228446",
+    "nw_ucla": "data-phase1-6bf7e1db",
+    "nw_ucla_cpu": "data-phase1-188943dd",
+    "nw_ucla_field_cpu": "data-phase1-23eeb9cc",
+    "phase2_ntu120_xset": "data-phase2-8d24a7c7",
+    "phase2_ntu60_xsub": "data-phase2-f25590cc",
+    "phase2_nw_ucla": "data-phase2-4e84946d",
+    "phase2_utd_mhad_cpu": "data-phase2-1e217419",
+}
+RECIPES = {name: value for name, value in NAMES.items() if name}
+MESSAGE = "a new config field renames runs: declare it with hhmnet_core.identity.later"
+
+
+def name_of(config: Phase1Config | Phase2Config) -> str:
+    if isinstance(config, Phase2Config):
+        return run_name("data", "phase2", RunIdentity(config, DATA, GUIDE).values)
+    return run_name("data", "phase1", RunIdentity(config, DATA).values)
+
+
+def test_runs_with_default_configs_keep_their_names() -> None:
+    assert (name_of(Phase1Config()), name_of(Phase2Config())) == NAMES[""], MESSAGE
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_runs_of_recipes_keep_their_names(recipe: str) -> None:
+    kind = Phase2Config if recipe.startswith("phase2") else Phase1Config
+    config = parse_config("recipe", None, kind, ["--config", str(CONFIGS / f"{recipe}.yaml")])
+    assert name_of(config) == RECIPES[recipe], MESSAGE
+
+
+def test_two_spellings_of_a_selection_are_one_run() -> None:
+    config = Phase1Config()
+    names = {
+        name_of(replace(config, data=replace(config.data, selection=selection)))
+        for selection in ("literature", "last_epoch")
+    }
+    assert len(names) == 1 and names != {name_of(config)}
