@@ -168,7 +168,7 @@ def test_part_similarity_is_the_mean_cosine_of_what_is_seen(
         assert masks is not None
         with torch.no_grad():
             parts = model(trainer.reader.images(one) / 255, heat, masks).parts_npe[0].numpy()
-            known = model.known(tokens)[0].numpy()
+            known = model.project_parts(tokens)[0].numpy()
         seen = masks[0].sum((1, 2, 3)).numpy() > 1e-3
         for i, j in np.argwhere(np.outer(seen, tokens[0].any(-1).numpy() & seen)).tolist():
             cosines[i, j].append(float(parts[i] @ known[j]))
