@@ -1,4 +1,4 @@
-"""Losses. Embeddings come with their temperature folded in: a product of two is a logit.
+"""Contrastive losses between modalities and between body parts.
 
 Shapes: N clips, E embedding, S streams (modalities), P body parts.
 """
@@ -12,11 +12,18 @@ from torch import Tensor
 
 
 def info_nce(anchors_ne: Tensor, others_ne: Tensor, positives_nn: Tensor | None = None) -> Tensor:
-    """Symmetric InfoNCE between two views of the same clips, a scalar (van den Oord et al., 2018).
+    """Return the symmetric InfoNCE loss between two views of the same clips, a scalar.
 
-    Each clip's other view is its positive, all other clips' its negatives. With `positives_nn`
-    (bool, its diagonal true) several are positives: the mean of their log-probabilities, as in
-    supervised contrastive learning (Khosla et al., NeurIPS 2020, L_out).
+    InfoNCE is eq. 4 of van den Oord et al., "Representation Learning with Contrastive Predictive
+    Coding", 2018. The positive of a clip is its other view; all other clips are negatives. With
+    several positives, the loss is the mean over them, as L_out (eq. 2) of Khosla et al.,
+    "Supervised Contrastive Learning", NeurIPS 2020.
+
+    Args:
+        anchors_ne: (N, E) embeddings of norm 1/sqrt(temperature): their products are logits.
+        others_ne: (N, E) embeddings of the other view, of the same norm.
+        positives_nn: (N, N) bool, the positives of each clip; true on the diagonal. Default: the
+            diagonal alone.
     """
     logits_nn = anchors_ne @ others_ne.T
     if positives_nn is None:
@@ -28,44 +35,49 @@ def info_nce(anchors_ne: Tensor, others_ne: Tensor, positives_nn: Tensor | None 
 
 
 def cross_modal_contrast(embeddings_sne: Tensor, labels_n: Tensor | None = None) -> Tensor:
-    """InfoNCE of every two streams, (S, S), symmetric with a zero diagonal.
+    """Return the InfoNCE loss of each two streams, (S, S), symmetric with a zero diagonal.
 
     Args:
-        embeddings_sne: (S, N, E), stream by stream the same clips.
-        labels_n: Class labels; given, clips of the same class are positives.
+        embeddings_sne: (S, N, E) embeddings of the same clips in each stream, of norm
+            1/sqrt(temperature).
+        labels_n: (N,) class labels, to make clips of one class positives. Default: the positive of
+            a clip is the same clip alone.
     """
     positives_nn = None if labels_n is None else labels_n[:, None] == labels_n
     streams = len(embeddings_sne)
     loss_ss = embeddings_sne.new_zeros(streams, streams)
     for one, other in combinations(range(streams), 2):
-        pair = info_nce(embeddings_sne[one], embeddings_sne[other], positives_nn)
-        loss_ss[one, other] = loss_ss[other, one] = pair
+        loss = info_nce(embeddings_sne[one], embeddings_sne[other], positives_nn)
+        loss_ss[one, other] = loss_ss[other, one] = loss
     return loss_ss
 
 
 def part_contrast(
-    seen_npe: Tensor, known_npe: Tensor, visible_np: Tensor, temperature: float
+    video_npe: Tensor, skeleton_npe: Tensor, visible_np: Tensor, temperature: float
 ) -> Tensor:
-    """Mean over body parts of symmetric InfoNCE between what is seen and what is known of a part.
+    """Return the symmetric InfoNCE loss between two views of body parts, the mean over the parts.
+
+    Clips are contrasted part by part: the positive of a part is the same clip's part in the other
+    view, the negatives are the same part of other clips.
 
     Args:
-        seen_npe: (N, P, E) of norm 1, the parts in the video.
-        known_npe: (N, P, E) of norm 1, the parts of the same clips' skeletons.
-        visible_np: (N, P) bool, which parts take part; others are neither anchors nor negatives.
-        temperature: tau.
+        video_npe: (N, P, E) of norm 1, features of the parts in the video.
+        skeleton_npe: (N, P, E) of norm 1, features of the parts of the same clips' skeletons.
+        visible_np: (N, P) bool, which parts count; the others are neither anchors nor negatives.
+        temperature: Temperature of the softmax.
 
     Returns:
-        A scalar; a part that is visible in no clip counts as no part.
+        A scalar; the mean leaves out parts that are visible in no clip.
     """
-    logits_pnn = torch.einsum("npe,mpe->pnm", seen_npe, known_npe) / temperature
+    logits_pnn = torch.einsum("npe,mpe->pnm", video_npe, skeleton_npe) / temperature
     visible_pn = visible_np.T
-    total = logits_pnn.new_zeros(len(visible_pn))
+    total_p = logits_pnn.new_zeros(len(visible_pn))
     for each_pnn in (logits_pnn, logits_pnn.transpose(1, 2)):
-        # A hidden part is no negative; its own row is left out below, but must stay finite.
+        # Hidden parts are not negatives. Their own rows are left out below, but must stay finite.
         own = torch.eye(each_pnn.shape[1], dtype=torch.bool, device=each_pnn.device)
         hidden = ~visible_pn[:, None, :] & ~own
         log_pn = each_pnn.masked_fill(hidden, -math.inf).log_softmax(2).diagonal(dim1=1, dim2=2)
-        total = total - torch.where(visible_pn, log_pn, 0).sum(1) / 2
+        total_p = total_p - torch.where(visible_pn, log_pn, 0).sum(1) / 2
     counts_p = visible_pn.sum(1)
-    per_part = total / counts_p.clamp_min(1)
-    return per_part.sum() / (counts_p > 0).sum().clamp_min(1)
+    loss_p = total_p / counts_p.clamp_min(1)
+    return loss_p.sum() / (counts_p > 0).sum().clamp_min(1)

@@ -1,9 +1,16 @@
-"""Backbones of the video network, of Hugging Face `transformers`: images to a grid of features.
+"""Backbones of the video network from Hugging Face `transformers`: images to a grid of features.
 
-None of them looks across clips: ResNet's batch normalisation is replaced, by group normalisation
-where weights are new, by its own frozen statistics where they are pretrained.
+- ConvNeXt: Liu et al., "A ConvNet for the 2020s", CVPR 2022.
+- ResNet: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+- VideoMAE: Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for
+  Self-Supervised Video Pre-Training", NeurIPS 2022.
 
-Shapes: N clips, F images, H' x W' the grid, D channels.
+The features of a clip do not depend on the other clips of a batch: the batch normalisation of
+ResNet is replaced by group normalisation (new weights) or by its own frozen statistics (pretrained
+weights).
+
+Shapes: N clips, F images of H x W pixels, C channels, T' frames of the grid with H' x W' cells, D
+channels of the grid.
 """
 
 from dataclasses import dataclass, field
@@ -19,21 +26,23 @@ VIDEOMAE_PATCH, VIDEOMAE_TUBELET, VIDEOMAE_HEAD = 16, 2, 32
 
 @dataclass
 class VideoModelConfig:
-    """The video network.
+    """Kind and size of the video network.
 
     Attributes:
-        backbone: "convnext" or "resnet", image by image, or "videomae", tokens in space and time.
-        pretrained: Name at the Hugging Face hub, or a folder, of weights to start from; empty: new
-            ones, of the size that `widths` and `depths` give.
-        widths: Channels of each stage, each at half the resolution of the one before; of VideoMAE
-            the last one is its width.
-        depths: Blocks of each stage; of VideoMAE their sum is its depth.
-        temporal: What ties the frames of the grid, of any backbone: "select" (SK-TC), "shift" (TSM:
-            Lin et al., ICCV 2019), or "none".
-        changes: Whether, in the place of three colours, the backbone sees the grey image, its
-            change from the image before and its change to the next; for depth, and little data.
-        dropout: Dropout before the classifier.
-        embedding: E, size of the embeddings that the parts' contrast compares.
+        backbone: Backbone: "convnext" and "resnet" see each image alone, "videomae" sees tokens in
+            space and time.
+        pretrained: Pretrained weights: a name on the Hugging Face hub, or a folder. Default: new
+            weights, of the size that `widths` and `depths` give.
+        widths: Channels of each stage; each stage halves the resolution. For "videomae", the last
+            value is the width.
+        depths: Number of blocks of each stage. For "videomae", their sum is the depth.
+        temporal: Module between the frames of the features: "select" (SK-TC), "shift" (TSM, Lin et
+            al., ICCV 2019) or "none".
+        changes: Whether the backbone sees the grey image, its change from the previous image and
+            its change to the next one instead of three colours. Meant for depth images and for
+            little data.
+        dropout: Dropout probability before the classifier.
+        embedding: Size of the embeddings that the contrast between body parts compares.
     """
 
     backbone: Literal["convnext", "resnet", "videomae"] = "resnet"
@@ -48,7 +57,7 @@ class VideoModelConfig:
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.depths):
             raise InputError(
-                f"video.widths and video.depths must be as long as each other, but are "
+                f"video.widths and video.depths must be of the same length, at least 1, but are "
                 f"{self.widths} and {self.depths}."
             )
         if min(*self.widths, *self.depths, self.embedding) < 1:
@@ -63,7 +72,7 @@ class VideoModelConfig:
 
 
 class ImageBackbone(nn.Module):
-    """A backbone that sees image by image: (N, F, 3, H, W) -> (N, F, H', W', D)."""
+    """A backbone that sees each image alone: (N, F, 3, H, W) -> (N, F, H', W', D)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -90,27 +99,41 @@ class TokenBackbone(nn.Module):
 
 
 def make_backbone(config: VideoModelConfig, images: int, size: int) -> nn.Module:
-    """A backbone, new or pretrained.
+    """Make a backbone: images (N, F, 3, H, W) to features (N, T', H', W', D).
 
-    Raises InputError: `transformers` is not installed, no such weights, weights of another kind of
-    backbone, or images that do not fit it.
+    Args:
+        config: Kind and size, or the pretrained weights.
+        images: F.
+        size: H = W, in pixels.
+
+    Raises InputError if `transformers` is not installed, or if the pretrained weights cannot be
+    loaded, are of another backbone or do not fit the images.
     """
     try:
-        import transformers
+        import transformers  # noqa: F401
     except ImportError as error:
         raise InputError(
             "The video network needs the package transformers: pip install 'hhmnet-ray[video]'."
         ) from error
     if config.backbone == "videomae":
-        step = VIDEOMAE_PATCH
-        if size % step or images % VIDEOMAE_TUBELET:
-            raise InputError(
-                f"videomae needs images whose size is a multiple of {step}, and an even number of "
-                f"them, but the store has {images} of {size} x {size}: prepare it with other "
-                "--video.size and --video.frames."
-            )
+        return _make_videomae(config, images, size)
+    return _make_resnet(config) if config.backbone == "resnet" else _make_convnext(config)
+
+
+def _make_videomae(config: VideoModelConfig, images: int, size: int) -> TokenBackbone:
+    from transformers import VideoMAEConfig, VideoMAEModel
+
+    if size % VIDEOMAE_PATCH or images % VIDEOMAE_TUBELET:
+        raise InputError(
+            f"videomae needs images whose size is a multiple of {VIDEOMAE_PATCH}, and an even "
+            f"number of them, but the store has {images} of {size} x {size}: prepare it with other "
+            "--video.size and --video.frames."
+        )
+    if config.pretrained:
+        model, settings = _load_pretrained(VideoMAEModel, config)
+    else:
         width = config.widths[-1]
-        given = transformers.VideoMAEConfig(
+        settings = VideoMAEConfig(
             image_size=size,
             num_frames=images,
             hidden_size=width,
@@ -120,79 +143,79 @@ def make_backbone(config: VideoModelConfig, images: int, size: int) -> nn.Module
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )
-        if not config.pretrained:
-            model: nn.Module = transformers.VideoMAEModel(given)
-        else:
-            model, given = _pretrained(transformers.VideoMAEModel, config)
-        if (given.num_frames, given.image_size) != (images, size):
-            raise InputError(
-                f"{config.pretrained} takes {given.num_frames} images of {given.image_size} x "
-                f"{given.image_size}, but the store has {images} of {size} x {size}: prepare it "
-                f"with --video.frames {given.num_frames} --video.size {given.image_size}."
-            )
-        return TokenBackbone(model, (images // VIDEOMAE_TUBELET, size // step, size // step))
-    if config.backbone == "resnet":
-        if config.pretrained:
-            return ImageBackbone(
-                freeze_batch_norm(_pretrained(transformers.ResNetModel, config)[0])
-            )
-        model = transformers.ResNetModel(
-            transformers.ResNetConfig(
-                embedding_size=config.widths[0],
-                hidden_sizes=config.widths,
-                depths=config.depths,
-                layer_type="basic",
-            )
+        model = VideoMAEModel(settings)
+    if (settings.num_frames, settings.image_size) != (images, size):
+        raise InputError(
+            f"{config.pretrained} takes {settings.num_frames} images of {settings.image_size} x "
+            f"{settings.image_size}, but the store has {images} of {size} x {size}: prepare it "
+            f"with --video.frames {settings.num_frames} --video.size {settings.image_size}."
         )
-        return ImageBackbone(group_norm(model))
+    cells = size // VIDEOMAE_PATCH
+    return TokenBackbone(model, (images // VIDEOMAE_TUBELET, cells, cells))
+
+
+def _make_resnet(config: VideoModelConfig) -> ImageBackbone:
+    from transformers import ResNetConfig, ResNetModel
+
     if config.pretrained:
-        return ImageBackbone(_pretrained(transformers.ConvNextModel, config)[0])
-    return ImageBackbone(
-        transformers.ConvNextModel(
-            transformers.ConvNextConfig(
-                num_stages=len(config.widths),
-                hidden_sizes=config.widths,
-                depths=config.depths,
-                # Made for very deep networks; at its 1e-6 a few hundred steps train nothing.
-                layer_scale_init_value=1.0,
-            )
-        )
+        return ImageBackbone(freeze_batch_norm(_load_pretrained(ResNetModel, config)[0]))
+    settings = ResNetConfig(
+        embedding_size=config.widths[0],
+        hidden_sizes=config.widths,
+        depths=config.depths,
+        layer_type="basic",
     )
+    return ImageBackbone(group_norm(ResNetModel(settings)))
 
 
-def _pretrained(kind: Any, config: VideoModelConfig) -> tuple[nn.Module, Any]:
-    """A model with its weights, and its own config."""
+def _make_convnext(config: VideoModelConfig) -> ImageBackbone:
+    from transformers import ConvNextConfig, ConvNextModel
+
+    if config.pretrained:
+        return ImageBackbone(_load_pretrained(ConvNextModel, config)[0])
+    settings = ConvNextConfig(
+        num_stages=len(config.widths),
+        hidden_sizes=config.widths,
+        depths=config.depths,
+        # The default of 1e-6 is for very deep networks; with it, a few hundred steps train nothing.
+        layer_scale_init_value=1.0,
+    )
+    return ImageBackbone(ConvNextModel(settings))
+
+
+def _load_pretrained(model_type: Any, config: VideoModelConfig) -> tuple[nn.Module, Any]:
+    """Load a model of `transformers` with its weights and its own config."""
     from transformers import AutoConfig
 
     name = config.pretrained
-    where = (
-        f"Put config.json and model.safetensors of it into a folder, and give the folder as "
-        f"video.pretrained, where {name} cannot be downloaded."
-    )
     try:
-        given = AutoConfig.from_pretrained(name)
-        if given.model_type != config.backbone:
+        kind = AutoConfig.from_pretrained(name).model_type
+        if kind != config.backbone:
             raise InputError(
-                f"{name} is a {given.model_type}, but video.backbone is {config.backbone}: give "
-                "the one that belongs to the other."
+                f"{name} is a {kind}, but video.backbone is {config.backbone}: change one of "
+                "video.pretrained and video.backbone."
             )
-        model, report = kind.from_pretrained(
+        model, report = model_type.from_pretrained(
             name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"The backbone {name} cannot be loaded ({said}). {where}") from error
-    wrong = [*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]
-    if wrong:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"The weights of {name} do not fit a {config.backbone} ({len(wrong)} are missing or of "
-            f"another shape, such as {wrong[0]}): give another video.backbone or video.pretrained."
+            f"The backbone {name} cannot be loaded ({reason}). If {name} cannot be downloaded, put "
+            "its config.json and model.safetensors into a folder, and give the folder as "
+            "video.pretrained."
+        ) from error
+    unfit = [*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]
+    if unfit:
+        raise InputError(
+            f"The weights of {name} do not fit a {config.backbone} ({len(unfit)} are missing or of "
+            f"another shape, such as {unfit[0]}): give another video.backbone or video.pretrained."
         )
     return model, model.config
 
 
 def group_norm(model: nn.Module) -> nn.Module:
-    """Its batch normalisations replaced by group normalisation, which sees one clip alone."""
+    """Replace batch normalisation by group normalisation in place (Wu and He, ECCV 2018)."""
     for name, child in model.named_children():
         if isinstance(child, nn.BatchNorm2d):
             channels = child.num_features
@@ -204,7 +227,7 @@ def group_norm(model: nn.Module) -> nn.Module:
 
 
 class FrozenBatchNorm(nn.Module):
-    """A batch normalisation by the statistics that it came with, which never change."""
+    """Batch normalisation with fixed statistics, those of `source`."""
 
     mean: Tensor
     variance: Tensor
@@ -223,7 +246,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 def freeze_batch_norm(model: nn.Module) -> nn.Module:
-    """Its batch normalisations replaced by frozen ones: clips never see each other."""
+    """Replace batch normalisation by `FrozenBatchNorm` in place."""
     for name, child in model.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(model, name, FrozenBatchNorm(child))

@@ -1,4 +1,4 @@
-"""InfoNCE against its closed form in NumPy."""
+"""Contrastive losses against their closed form in NumPy."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_contrast_compares_every_two_streams() -> None:
             torch.testing.assert_close(losses[one, other], info_nce(streams[one], streams[other]))
 
 
-def test_labels_make_classmates_positives() -> None:
+def test_labels_make_clips_of_one_class_positives() -> None:
     streams, labels = embeddings(2, 6), torch.tensor([0, 0, 1, 1, 2, 2])
     expected = info_nce(streams[0], streams[1], labels[:, None] == labels)
     torch.testing.assert_close(cross_modal_contrast(streams, labels)[0, 1], expected)
@@ -58,24 +58,24 @@ def test_labels_make_classmates_positives() -> None:
 
 def test_part_contrast_equals_plain_loops() -> None:
     torch.manual_seed(0)
-    seen, known = (F.normalize(torch.randn(7, 4, 8, dtype=torch.float64), dim=-1) for _ in "ab")
+    video, skeleton = (F.normalize(torch.randn(7, 4, 8, dtype=torch.float64), dim=-1) for _ in "ab")
     visible = torch.rand(7, 4) < 0.6
     visible[:, 3] = False
     visible[:, 2] = False
     visible[4, 2] = True  # one clip alone: its own positive, no negatives
     per_part = []
     for p in range(4):
-        there = np.flatnonzero(visible[:, p])
-        if len(there):
-            a, b = seen[there, p].numpy() / 0.2, known[there, p].numpy()
-            per_part.append(closed_form(a, b, np.eye(len(there), dtype=bool)))
-    assert part_contrast(seen, known, visible, 0.2).item() == pytest.approx(np.mean(per_part))
+        clips = np.flatnonzero(visible[:, p])
+        if len(clips):
+            a, b = video[clips, p].numpy() / 0.2, skeleton[clips, p].numpy()
+            per_part.append(closed_form(a, b, np.eye(len(clips), dtype=bool)))
+    assert part_contrast(video, skeleton, visible, 0.2).item() == pytest.approx(np.mean(per_part))
 
 
 def test_part_contrast_of_hidden_parts_has_a_finite_gradient() -> None:
-    seen = torch.randn(3, 2, 4, requires_grad=True)
-    known = F.normalize(torch.randn(3, 2, 4), dim=-1)
+    video = torch.randn(3, 2, 4, requires_grad=True)
+    skeleton = F.normalize(torch.randn(3, 2, 4), dim=-1)
     for visible in (torch.zeros(3, 2, dtype=torch.bool), torch.eye(3, 2, dtype=torch.bool)):
-        part_contrast(F.normalize(seen, dim=-1), known, visible, 0.1).backward()
-        assert seen.grad is not None and seen.grad.isfinite().all()
-    assert part_contrast(seen, known, torch.zeros(3, 2, dtype=torch.bool), 0.1) == 0
+        part_contrast(F.normalize(video, dim=-1), skeleton, visible, 0.1).backward()
+        assert video.grad is not None and video.grad.isfinite().all()
+    assert part_contrast(video, skeleton, torch.zeros(3, 2, dtype=torch.bool), 0.1) == 0

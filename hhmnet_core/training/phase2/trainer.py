@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hhmnet_core.fusion.scores import VIDEO
-from hhmnet_core.inputs.footage import Footage, FootageReader, check_filmed, with_video
+from hhmnet_core.inputs.footage import Footage, FootageReader, check_enough_filmed, keep_filmed
 from hhmnet_core.inputs.video_augment import augment_video
 from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
@@ -61,8 +61,8 @@ class Phase2Trainer(Trainer[Phase2Config]):
         device: torch.device,
     ) -> None:
         protocol_split = split(clips, config.data.protocol, config.data.selection)
-        filmed = with_video(protocol_split, footage)
-        check_filmed(filmed, config.data.selection)
+        filmed = keep_filmed(protocol_split, footage)
+        check_enough_filmed(filmed, config.data.selection)
         super().__init__(config, clips, filmed, mesh, device)
         # The guide, whose scores are fused with these, was trained on clips without a video too.
         self.known_split = protocol_split
@@ -130,7 +130,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
     ) -> Tensor:
         """Return the part contrast over the global batch, equal on all processes."""
         tokens = self.guidance.tokens(share.clips_n, mirrored_n)
-        known = self.stream.model.known(tokens)
+        known = self.stream.model.project_parts(tokens)
         assert encoded.parts_npe is not None
         visible = visible_parts(masks_npthw, tokens).to(known)[..., None]
         seen, known, visible = (

@@ -1,4 +1,4 @@
-"""Batched k-reciprocal re-ranking against a plain, loop-by-loop one."""
+"""Batched k-reciprocal re-ranking against plain loops."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hhmnet_core.models.reranking import k_reciprocal_jaccard
 
 
 def plain_jaccard(distance: np.ndarray, k1: int, k2: int) -> np.ndarray:
-    """Zhong et al. 2017, written as the paper's section 3 reads, one set at a time."""
+    """Compute the distance of section 3 of Zhong et al., CVPR 2017, one set at a time."""
     items = len(distance)
     ranked = [list(np.argsort(distance[i])) for i in range(items)]
 
@@ -41,7 +41,7 @@ def plain_jaccard(distance: np.ndarray, k1: int, k2: int) -> np.ndarray:
 
 @pytest.mark.parametrize("joints", [17, 20, 25])
 @pytest.mark.parametrize(("k1", "k2"), [(2, 1), (5, 2), (6, 3), (12, 6), (20, 6)])
-def test_batched_equals_plain(joints: int, k1: int, k2: int) -> None:
+def test_batched_distances_equal_those_of_plain_loops(joints: int, k1: int, k2: int) -> None:
     affinity = torch.rand(3, 2, joints, joints, dtype=torch.float64)
     distance = 1 - affinity
     distance.diagonal(dim1=-2, dim2=-1).zero_()
@@ -51,13 +51,13 @@ def test_batched_equals_plain(joints: int, k1: int, k2: int) -> None:
         np.testing.assert_allclose(batched[index].numpy(), plain, atol=1e-12)
 
 
-def test_self_is_not_privileged_where_it_is_far() -> None:
+def test_an_item_far_from_itself_is_treated_like_any_other() -> None:
     distance = torch.rand(20, 20, dtype=torch.float64)
     batched = k_reciprocal_jaccard(distance, 6, 3)
     np.testing.assert_allclose(batched.numpy(), plain_jaccard(distance.numpy(), 6, 3), atol=1e-12)
 
 
-def test_two_cliques_are_told_apart() -> None:
+def test_items_of_two_cliques_are_far_apart() -> None:
     clique = torch.arange(20) % 2
     distance = (clique[:, None] != clique).double() + 0.1 * torch.rand(20, 20, dtype=torch.float64)
     distance = (distance + distance.T) / 2

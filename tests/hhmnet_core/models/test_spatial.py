@@ -1,10 +1,11 @@
-"""RE-DMT: the mask is exact, gradients are finite, switches switch."""
+"""RE-DMT: scores against their formula, an exact mask, finite gradients."""
 
 import math
 
 import pytest
 import torch
 
+from hhmnet_core.models.reranking import k_reciprocal_jaccard
 from hhmnet_core.models.spatial import ReDmt, affinity_distance, keep_strongest
 from hhmnet_core.skeleton.layouts import get_layout
 
@@ -65,8 +66,6 @@ def test_scores_equal_their_formula() -> None:
 
 
 def test_reranked_scores_blend_with_the_jaccard_similarity() -> None:
-    from hhmnet_core.models.reranking import k_reciprocal_jaccard
-
     redmt = layer().double()
     x = torch.randn(2, 8, 20, 32, dtype=torch.float64)
     redmt.rerank = False
@@ -76,7 +75,7 @@ def test_reranked_scores_blend_with_the_jaccard_similarity() -> None:
     torch.testing.assert_close(redmt.scores(x), 0.3 * plain + 0.7 * similarity)
 
 
-def test_affinity_distance_orders_as_the_scores() -> None:
+def test_the_distance_orders_keys_as_the_scores_do() -> None:
     scores = torch.randn(3, 20, 20)
     distance = affinity_distance(scores)
     assert distance.min() == 0 and distance.max() == 1
@@ -85,5 +84,5 @@ def test_affinity_distance_orders_as_the_scores() -> None:
     assert torch.equal(distance[:, off].argsort(), scores[:, off].argsort(descending=True))
 
 
-def test_equal_scores_do_not_divide_by_zero() -> None:
+def test_the_distance_of_equal_scores_is_finite() -> None:
     assert torch.isfinite(affinity_distance(torch.ones(20, 20))).all()

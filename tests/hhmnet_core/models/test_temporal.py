@@ -1,4 +1,4 @@
-"""SK-TC: branch weights sum to one, and a convolution over time is one over time alone."""
+"""SK-TC: branch weights against their formula, and joints that do not mix."""
 
 import pytest
 import torch

@@ -1,47 +1,71 @@
-"""The video network: every backbone one grid, clips alone, guidance a weighting, bad weights."""
+"""The video network: frames mixed by the temporal module alone, heat maps, parts, positions."""
 
-from pathlib import Path
-
-import huggingface_hub
 import pytest
 import torch
 from torch import nn
-from transformers import ConvNextConfig, ConvNextModel, ResNetConfig, ResNetModel
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
-from hhmnet_core.models.video import VideoNetwork, grey_and_changes, shift_frames
+from hhmnet_core.models.backbones import VideoModelConfig
+from hhmnet_core.models.video import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    GuidedVideo,
+    VideoNetwork,
+    grey_and_changes,
+    shift_frames,
+)
 
 GRIDS = {"convnext": (4, 8, 8), "resnet": (4, 8, 8), "videomae": (2, 4, 4)}
 
 
-def network(backbone: str, **changes: object) -> VideoNetwork:
+def build(backbone: str = "convnext", **changes: object) -> VideoNetwork:
     torch.manual_seed(0)
     config = VideoModelConfig(backbone=backbone, widths=[8, 32], depths=[1, 1], **changes)
     return VideoNetwork(config, 4, 64, 5).eval()
 
 
 @pytest.mark.parametrize("backbone", GRIDS)
-def test_every_backbone_gives_one_grid_and_sees_clips_alone(backbone: str) -> None:
-    model = network(backbone)
+def test_logits_of_a_clip_do_not_depend_on_its_batch(backbone: str) -> None:
+    model = build(backbone)
     assert model.grid_shape == GRIDS[backbone]
     images = torch.rand(3, 4, 3, 64, 64)
-    grid = model.features(images)
-    assert grid.shape == (3, *GRIDS[backbone], 32)
+    assert model.features(images).shape == (3, *GRIDS[backbone], 32)
     model.train()
     alone = model(images[1:2]).logits_nk
     torch.testing.assert_close(model(images).logits_nk[1:2], alone, atol=1e-5, rtol=1e-4)
     assert model(images).parts_npe is None
 
 
+def test_every_parameter_gets_a_gradient() -> None:
+    guided = GuidedVideo(build("resnet"), 6)
+    heat_nthw, masks_npthw = torch.rand(2, 4, 8, 8), torch.rand(2, 3, 4, 8, 8)
+    encoded = guided(torch.rand(2, 4, 3, 64, 64), heat_nthw, masks_npthw)
+    projected_npe = guided.project_parts(torch.randn(2, 3, 6))
+    torch.testing.assert_close(projected_npe.norm(dim=-1), torch.ones(2, 3))
+    (encoded.logits_nk.square().sum() + (encoded.parts_npe * projected_npe).sum()).backward()
+    for name, parameter in guided.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
 @pytest.mark.parametrize("temporal", ["none", "shift", "select"])
-def test_temporal_module_alone_ties_images(temporal: str) -> None:
-    model = network("convnext", temporal=temporal)
+def test_only_the_temporal_module_mixes_frames(temporal: str) -> None:
+    model = build(temporal=temporal)
     images = torch.rand(1, 4, 3, 64, 64)
     other = images.clone()
     other[:, 3] = 0
     same = torch.allclose(model.features(images)[:, 2], model.features(other)[:, 2], atol=1e-6)
     assert same == (temporal == "none")
+
+
+def test_the_backbone_sees_images_standardised_by_the_statistics_of_imagenet() -> None:
+    model = build(temporal="none")
+    nn.init.zeros_(model.when_td), nn.init.zeros_(model.where_hwd)
+    images = torch.rand(1, 4, 3, 64, 64)
+    standardised = torch.stack(
+        [(images[:, :, c] - IMAGENET_MEAN[c]) / IMAGENET_STD[c] for c in range(3)], 2
+    )
+    torch.testing.assert_close(model.features(images), model.backbone(standardised))
 
 
 def test_shift_moves_an_eighth_each_way() -> None:
@@ -51,14 +75,15 @@ def test_shift_moves_an_eighth_each_way() -> None:
     assert shifted[:, 4].tolist() == [1, 2, 3]
 
 
-def test_heat_weights_features_by_its_strength() -> None:
-    model = network("convnext")
+def test_the_heat_map_weights_features_by_its_strength() -> None:
+    model = build()
     images, heat = torch.rand(2, 4, 3, 64, 64), torch.rand(2, 4, 8, 8)
     heat = heat / heat.mean((1, 2, 3), keepdim=True)
     grid = model.norm(model.features(images))
-    for logit, share in ((-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)):
+    for logit, strength in ((-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)):
         nn.init.constant_(model.strength_logit, logit)
-        weights = (1 - share) + share * heat
+        assert model.strength.item() == pytest.approx(strength, abs=1e-6)
+        weights = (1 - strength) + strength * heat
         expected = model.classifier((grid * weights[..., None]).mean((2, 3)).flatten(1))
         torch.testing.assert_close(model(images, heat).logits_nk, expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
@@ -66,16 +91,26 @@ def test_heat_weights_features_by_its_strength() -> None:
     )
 
 
-def test_frames_are_classified_in_their_order() -> None:
-    model = network("convnext", temporal="none")
+def test_dropout_zeroes_inputs_of_the_classifier_by_the_given_draws() -> None:
+    model, images = build(dropout=0.5), torch.rand(1, 4, 3, 64, 64)
+    assert model.num_draws == 4 * 32
+    none_kept = model(images, draws_nd=torch.ones(1, model.num_draws)).logits_nk
+    torch.testing.assert_close(none_kept[0], model.classifier.bias)
+    all_kept = model(images, draws_nd=torch.zeros(1, model.num_draws)).logits_nk
+    bias = model.classifier.bias
+    torch.testing.assert_close(all_kept - bias, 2 * (model(images).logits_nk - bias))
+
+
+def test_the_order_of_frames_matters() -> None:
+    model = build(temporal="none")
     nn.init.zeros_(model.when_td)
     images = torch.rand(1, 4, 3, 64, 64)
-    there, back = model(images).logits_nk, model(images.flip(1)).logits_nk
-    assert (there - back).abs().max() > 1e-3
+    forward, backward = model(images).logits_nk, model(images.flip(1)).logits_nk
+    assert (forward - backward).abs().max() > 1e-3
 
 
 def test_parts_are_pooled_under_their_masks() -> None:
-    model = network("convnext")
+    model = build()
     images, masks = torch.rand(2, 4, 3, 64, 64), torch.rand(2, 6, 4, 8, 8)
     masks[1, 3] = 0
     parts = model(images, None, masks).parts_npe
@@ -86,87 +121,34 @@ def test_parts_are_pooled_under_their_masks() -> None:
     assert parts.isfinite().all()
 
 
-def test_pretrained_weights_are_read_from_a_folder_and_frozen_statistics_stay(
-    tmp_path: Path,
-) -> None:
-    torch.manual_seed(3)
-    source = ResNetModel(
-        ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
-    )
-    for module in source.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -1, 1)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-    source.save_pretrained(tmp_path)
-    config = VideoModelConfig(backbone="resnet", pretrained=str(tmp_path))
-    ours = make_backbone(config, 2, 32).train()
-    images = torch.rand(1, 2, 3, 32, 32)
-    expected = source.eval()(images[0]).last_hidden_state.permute(0, 2, 3, 1)
-    torch.testing.assert_close(ours(images)[0], expected, atol=1e-5, rtol=1e-4)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in ours.modules())
-
-
-def test_weights_that_are_not_there_or_do_not_fit_are_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for name in (str(tmp_path / "nowhere"), "nobody/has-such-a-network"):
-        with pytest.raises(InputError, match=r"cannot be loaded .*config\.json and model\.safe"):
-            make_backbone(VideoModelConfig("convnext", pretrained=name), 4, 32)
-    source = ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1]))
-    source.save_pretrained(tmp_path / "resnet")
-    with pytest.raises(InputError, match=r"is a resnet, but video\.backbone is convnext"):
-        make_backbone(VideoModelConfig("convnext", pretrained=str(tmp_path / "resnet")), 4, 32)
-    shape = ConvNextConfig(num_stages=2, hidden_sizes=[8, 16], depths=[1, 1])
-    ConvNextModel(shape).save_pretrained(tmp_path / "wide")
-    shape.hidden_sizes = [8, 24]
-    shape.save_pretrained(tmp_path / "wide")
-    with pytest.raises(InputError, match="do not fit a convnext"):
-        make_backbone(VideoModelConfig("convnext", pretrained=str(tmp_path / "wide")), 4, 32)
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        ({"widths": [8]}, "as long as each other"),
-        ({"widths": [], "depths": []}, "as long as each other"),
-        ({"depths": [1, 0]}, "at least 1"),
-        ({"dropout": 1.0}, "video.dropout"),
-        ({"backbone": "videomae", "widths": [8, 40]}, "a multiple of 32"),
-    ],
-)
-def test_bad_sizes_are_named(bad: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        VideoModelConfig(**bad)
-
-
-@pytest.mark.parametrize(("images", "size"), [(3, 64), (4, 60)])
-def test_videomae_says_which_images_it_takes(images: int, size: int) -> None:
-    config = VideoModelConfig(backbone="videomae", widths=[32], depths=[1])
-    with pytest.raises(InputError, match=f"the store has {images} of {size} x {size}"):
-        make_backbone(config, images, size)
-
-
 def test_images_too_small_for_the_stages_are_one_clear_error() -> None:
     config = VideoModelConfig(backbone="convnext", widths=[8] * 6, depths=[1] * 6)
-    with pytest.raises(InputError, match=r"convnext cannot take images of 8 x 8.*fewer stages"):
+    with pytest.raises(InputError, match=r"cannot take the store's images of 8 x 8.*fewer stages"):
         VideoNetwork(config, 4, 8, 5)
 
 
-def test_changes_stand_around_the_middle_and_end_in_none() -> None:
+def test_changes_are_centred_at_a_half_and_absent_at_the_ends() -> None:
     images = torch.rand(2, 3, 3, 4, 4)
-    made = grey_and_changes(images)
+    changes = grey_and_changes(images)
     grey = images.mean(2)
-    torch.testing.assert_close(made[:, :, 0], grey)
-    torch.testing.assert_close(made[:, 1, 1], (grey[:, 1] - grey[:, 0] + 1) / 2)
-    torch.testing.assert_close(made[:, 1, 2], (grey[:, 2] - grey[:, 1] + 1) / 2)
-    assert (made[:, 0, 1] == 0.5).all() and (made[:, 2, 2] == 0.5).all()
-    assert made.min() >= 0 and made.max() <= 1
+    torch.testing.assert_close(changes[:, :, 0], grey)
+    torch.testing.assert_close(changes[:, 1, 1], (grey[:, 1] - grey[:, 0] + 1) / 2)
+    torch.testing.assert_close(changes[:, 1, 2], (grey[:, 2] - grey[:, 1] + 1) / 2)
+    assert (changes[:, 0, 1] == 0.5).all() and (changes[:, 2, 2] == 0.5).all()
+    assert changes.min() >= 0 and changes.max() <= 1
 
 
-def test_what_is_pooled_knows_where_it_was() -> None:
-    model = network("convnext", temporal="none")
-    grid = model.features(torch.full((1, 4, 3, 64, 64), 0.3))[0]
+def test_the_network_sees_changes_where_the_config_asks_for_them() -> None:
+    plain, changed = build(), build(changes=True)
+    images = torch.rand(1, 4, 3, 64, 64)
+    torch.testing.assert_close(changed.features(images), plain.features(grey_and_changes(images)))
+
+
+def test_features_carry_their_position_in_time_and_space() -> None:
+    model = build(temporal="none")
+    images = torch.full((1, 4, 3, 64, 64), 0.3)
+    grid = model.features(images)[0]
     nn.init.zeros_(model.where_hwd), nn.init.zeros_(model.when_td)
-    same = model.features(torch.full((1, 4, 3, 64, 64), 0.3))[0]
-    assert (grid[0] - same[0]).std() > 0.01 and (same[0] - same[3]).abs().max() < 1e-5
+    without = model.features(images)[0]
+    assert (grid[0] - without[0]).std() > 0.01
+    assert (without[0] - without[3]).abs().max() < 1e-5
