@@ -1,5 +1,6 @@
-"""How scripts end."""
+"""Command lines of the scripts: parsing, error messages and exit codes."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ class Part:
     """A part.
 
     Attributes:
-        width: Of it.
+        width: Width of the part.
     """
 
     width: int = 3
@@ -27,8 +28,8 @@ class Config:
     """A config.
 
     Attributes:
-        seed: Of all.
-        part: Of it.
+        seed: Random seed.
+        part: Part with a width.
     """
 
     seed: int = 1
@@ -43,7 +44,7 @@ def raises(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("main", "code", "said"),
+    ("main", "code", "error"),
     [
         (lambda: None, 0, ""),
         (raises(InputError("Two\nlines.")), 2, "error: Two lines.\n"),
@@ -52,12 +53,12 @@ def raises(error: BaseException) -> Callable[[], None]:
     ],
 )
 def test_script_ends_with_one_line_and_a_code(
-    main: Callable[[], None], code: int, said: str, capsys: pytest.CaptureFixture[str]
+    main: Callable[[], None], code: int, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         run_script(main)
     assert caught.value.code == code
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == error
 
 
 def test_bug_keeps_its_traceback() -> None:
@@ -79,7 +80,7 @@ def test_good_arguments_are_parsed(parser: ArgumentParser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "expected"),
     [
         (["--sed", "1"], "--sed"),
         (["--part.wdth", "1"], "--part.wdth"),
@@ -90,36 +91,36 @@ def test_good_arguments_are_parsed(parser: ArgumentParser) -> None:
     ],
 )
 def test_bad_argument_is_one_line_that_names_it(
-    parser: ArgumentParser, argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    parser: ArgumentParser, argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
         parse_args(parser, argv)
     message = " ".join(str(caught.value).splitlines())
     assert message == str(caught.value)
-    assert said in message
+    assert expected in message
     assert message.endswith("See `made.py --help`.")
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("part: {wdth: 1}", "wdth"), ("extra: 1", "extra"), ("a: [", "config")]
+    ("text", "expected"), [("part: {wdth: 1}", "wdth"), ("extra: 1", "extra"), ("a: [", "config")]
 )
 def test_bad_config_file_is_one_line(
-    parser: ArgumentParser, tmp_path: Path, text: str, said: str
+    parser: ArgumentParser, tmp_path: Path, text: str, expected: str
 ) -> None:
     (tmp_path / "made.yaml").write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=expected):
         parse_args(parser, ["--config", str(tmp_path / "made.yaml")])
 
 
-def test_config_file_that_is_not_text_is_told(parser: ArgumentParser, tmp_path: Path) -> None:
+def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_bytes(b"\xff\xfe\x00binary")
     with pytest.raises(InputError, match="The config file is not text"):
         parse_args(parser, [f"--config={config}"])
 
 
-def test_file_that_is_no_config_is_not_shown_whole(parser: ArgumentParser, tmp_path: Path) -> None:
+def test_file_that_is_no_config_is_not_quoted_whole(parser: ArgumentParser, tmp_path: Path) -> None:
     table = tmp_path / "clips.csv"
     table.write_text("sample_id,label\n" + "clip,wave\n" * 1000)
     with pytest.raises(InputError, match="Unexpected config: sample_id,label clip") as caught:
@@ -127,18 +128,18 @@ def test_file_that_is_no_config_is_not_shown_whole(parser: ArgumentParser, tmp_p
     assert len(str(caught.value)) < 600
 
 
-def test_beginning_of_an_option_is_not_the_option(parser: ArgumentParser) -> None:
+def test_abbreviated_option_is_an_error(parser: ArgumentParser) -> None:
     with pytest.raises(InputError, match=r"--part\.widt"):
         parse_args(parser, ["--part.widt=4"])
 
 
 @dataclass
 class Counted:
-    """A range.
+    """A number, and a number or a range.
 
     Attributes:
-        workers: A number or a range.
-        hexadecimal: A number.
+        workers: Number or range.
+        hexadecimal: Number.
     """
 
     workers: int | str | None = None
@@ -146,11 +147,40 @@ class Counted:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [("2:8", "2:8"), ("10:64", "10:64"), ("16", 16), ("null", None)]
+    ("text", "value"), [("2:8", "2:8"), ("10:64", "10:64"), ("16", 16), ("null", None)]
 )
-def test_a_range_is_no_number_to_base_60(said: str, meant: object, tmp_path: Path) -> None:
-    assert parse_config("some.py", "", Counted, [f"--workers={said}"]).workers == meant
+def test_a_range_is_not_read_as_a_number(text: str, value: object, tmp_path: Path) -> None:
+    assert parse_config("some.py", "", Counted, [f"--workers={text}"]).workers == value
     config = tmp_path / "config.yaml"
-    config.write_text(f"workers: {said}\nhexadecimal: 0x10\n")
-    found = parse_config("some.py", "", Counted, [f"--config={config}"])
-    assert (found.workers, found.hexadecimal) == (meant, 16)
+    config.write_text(f"workers: {text}\nhexadecimal: 0x10\n")
+    parsed = parse_config("some.py", "", Counted, [f"--config={config}"])
+    assert (parsed.workers, parsed.hexadecimal) == (value, 16)
+
+
+def test_config_is_read_from_a_file_and_changed_by_options(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("seed: 4\npart: {width: 7}\n")
+    config = parse_config("some.py", "", Config, [f"--config={file}", "--seed=5"])
+    assert config == Config(seed=5, part=Part(width=7))
+
+
+def test_help_starts_with_the_description_and_has_the_attribute_texts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_config("some.py", "Do something.", Config, ["--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "usage: some.py" in text and "\nDo something.\n" in text
+    assert "Random seed. (type: int, default: 1)" in text
+
+
+def test_sigterm_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_script(lambda: signal.raise_signal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted.\n"
