@@ -36,7 +36,7 @@ from hhmnet_core.store.building import StorePlan, build_shard
 from hhmnet_core.store.writing import StoreDescription
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from ntu_files import File, Track, read_plainly, standing
+from ntu_files import SkeletonFile, Track, read_plainly, standing_body
 
 KINDS = 30
 PART_CLIPS = 256
@@ -48,10 +48,10 @@ def texts() -> list[str]:
     random = np.random.default_rng(0)
     files = []
     for number, frames in enumerate(random.integers(40, 150, KINDS)):
-        tracks = [Track(0, standing(random, frames))]
+        tracks = [Track(0, standing_body(random, frames))]
         if number % 3 == 0:
-            tracks.append(Track(5, standing(random, frames - 5, 0.8), 1))
-        files.append(File(int(frames), tracks).text())
+            tracks.append(Track(5, standing_body(random, frames - 5, 0.8), 1))
+        files.append(SkeletonFile(int(frames), tracks).text())
     return files
 
 
@@ -135,7 +135,7 @@ def make_parts(source: str, store: str, first: int, step: int) -> float:
         facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {}
     )
     plan = StorePlan(about, tuple(recordings.names), PART_CLIPS)
-    for number in range(first, plan.num_parts, step):
+    for number in range(first, plan.num_shards, step):
         build_shard(folder(store), plan, recordings, number, "fail")
     return time.process_time() - began
 

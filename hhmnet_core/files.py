@@ -1,4 +1,4 @@
-"""Whole files at any fsspec URI, with errors that a user can read.
+"""Files at any fsspec URI, with errors of one line.
 
 A URI is a plain local path (`~` too) or what fsspec knows: `s3://bucket/folder`, `memory://name`.
 """
@@ -24,9 +24,9 @@ class Folder:
     """A folder at a URI.
 
     Attributes:
-        uri: As the user gave it, for messages.
-        fs: The file system that holds it.
-        path: Its path there, without the protocol.
+        uri: URI as the user gave it, for messages.
+        fs: File system.
+        path: Path in the file system, without the protocol.
     """
 
     uri: str
@@ -47,36 +47,39 @@ class Folder:
         return f"{self.path.rstrip('/')}/{name}"
 
     def names(self) -> list[str]:
-        """The names of the files and folders in it, sorted; none where it does not exist."""
+        """Return the sorted names of its files and folders. Empty where it does not exist."""
         with self._readable("list", ""):
             if not self.fs.exists(self.path):
                 return []
             return sorted(str(at).rstrip("/").split("/")[-1] for at in self.fs.ls(self.path, False))
 
     def read(self, name: str) -> bytes:
-        """All of a file. Raises FileNotFoundError where there is none, InputError for the rest."""
+        """Return the content of a file.
+
+        Raises FileNotFoundError where there is none, InputError for any other failure.
+        """
         with self.open(name) as file:
             return bytes(file.read())
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to read parts of; raises as `read` does."""
+        """Open a file for reading. Raises as `read` does."""
         with self._readable("read", name), self.fs.open(self.at(name), "rb") as file:
             yield file
 
     def size(self, name: str) -> int | None:
-        """Its bytes, None where the place does not tell. Raises as `read` does."""
+        """Return the size of a file in bytes, None if unknown. Raises as `read` does."""
         with self._readable("look at", name):
             size: int | None = self.fs.size(self.at(name))
             return size
 
     def version(self, name: str) -> str:
-        """Changes when the file's content may have (local: size, time, inode; S3: the ETag)."""
+        """Return a token that changes with the file (local: size, time, inode; S3: the ETag)."""
         with self._readable("look at", name):
             return str(self.fs.checksum(self.at(name)))
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file so that a reader sees the old one or the new one whole, never a part."""
+        """Write a file atomically: a reader sees the old content or the new one."""
         with self._writable(name):
             if self.is_local:
                 write_local(Path(self.at(name)), content)
@@ -90,7 +93,7 @@ class Folder:
             self.fs.rm(self.at(name))
 
     def remove_folder(self, name: str) -> None:
-        """Removes a folder in it, with all that it holds."""
+        """Remove a folder in it and its content."""
         with self._writable(name):
             self.fs.rm(self.at(name), recursive=True)
 
@@ -111,34 +114,34 @@ class Folder:
             self._refuse("write", name, "give a place that you may write to", error)
 
     def _refuse(self, doing: str, name: str, advice: str, error: Exception) -> None:
-        # A remote file system raises its library's own errors (botocore, gcsfs): all are about
-        # the place the user gave. Of a local one only OSError is.
+        # A remote file system raises its library's own errors (botocore, gcsfs), which all concern
+        # the user's URI. Of a local one only OSError does.
         if isinstance(error, InputError) or (self.is_local and not isinstance(error, OSError)):
             raise error
         what = f"{name} in {self.uri}" if name else self.uri
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"Cannot {doing} {what} ({said}): {advice}.") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"Cannot {doing} {what} ({reason}): {advice}.") from error
 
 
 def folder(uri: str | os.PathLike[str]) -> Folder:
-    """The folder at a URI, which need not exist yet.
+    """Return the folder at a URI. It need not exist.
 
     Raises:
         InputError: An empty URI, an unknown protocol, or one whose library is not installed.
     """
-    given = os.fspath(uri)
-    if not given.strip():
+    address = os.fspath(uri)
+    if not address.strip():
         raise InputError("An empty location was given: expected a path or a URI such as s3://...")
     try:
-        # A listing kept from before hides what another process has written since.
-        fs, path = fsspec.core.url_to_fs(given, use_listings_cache=False)
+        # A cached listing hides files that another process has written since.
+        fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"Cannot open {given}: {error}.") from error
-    return Folder(given, fs, str(path))
+        raise InputError(f"Cannot open {address}: {error}.") from error
+    return Folder(address, fs, str(path))
 
 
 def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
-    """The folder and the name of a file at a URI."""
+    """Return the folder and the name of a file at a URI."""
     head, _, name = os.fspath(uri).rpartition("/")
     if not name:
         raise InputError(f"{os.fspath(uri)} is a folder: expected a file.")
@@ -147,7 +150,7 @@ def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
 
 
 def write_local(path: Path, content: bytes) -> None:
-    """Writes a local file by way of a temporary one beside it, and makes its folder."""
+    """Write a local file by way of a temporary one beside it, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

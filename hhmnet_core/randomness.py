@@ -1,7 +1,7 @@
-"""Random numbers that depend on what they are for, never on who draws them.
+"""Random numbers keyed by their purpose, so that they do not depend on the number of workers.
 
 Every worker draws for the whole global batch from a generator keyed by (seed, epoch, step,
-purpose) and keeps its own rows, so that splitting a batch over workers changes no number.
+purpose) and keeps its own rows: splitting a batch over workers changes no number.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def keyed_generator(*key: int | str) -> torch.Generator:
-    """A generator seeded by the key alone, equal in every process and Python version."""
+    """Return a generator seeded by the key, equal in every process and Python version."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     generator = torch.Generator()
     generator.manual_seed(int.from_bytes(digest, "little") >> 1)
@@ -19,7 +19,15 @@ def keyed_generator(*key: int | str) -> torch.Generator:
 
 
 class BatchRandom:
-    """Draws for a global batch of `total` clips, handing out the rows [start, stop)."""
+    """Draws for a global batch of `total` clips, of which it returns the rows [start, stop).
+
+    Args:
+        key: Purpose of the draws, such as seed, epoch, step and a name.
+        total: Clips in the global batch.
+        start: First row of this process.
+        stop: Row after its last. None: the end of the batch.
+        device: Device of the numbers.
+    """
 
     def __init__(
         self,
@@ -36,12 +44,12 @@ class BatchRandom:
         self._generator = keyed_generator(*key)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """U[low, high) of shape (rows, *shape)."""
+        """Return draws from U[low, high), of shape (rows, *shape)."""
         drawn = torch.rand(self.total, *shape, generator=self._generator)
         return self._mine(drawn * (high - low) + low)
 
     def normal(self, *shape: int) -> Tensor:
-        """N(0, 1) of shape (rows, *shape)."""
+        """Return draws from N(0, 1), of shape (rows, *shape)."""
         return self._mine(torch.randn(self.total, *shape, generator=self._generator))
 
     def _mine(self, drawn: Tensor) -> Tensor:

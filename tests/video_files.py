@@ -11,7 +11,7 @@ from PIL import Image
 
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources.video_crops import even_positions
+from hhmnet_core.sources.video_timing import even_positions
 from hhmnet_core.store.building import StorePlan, build_shard, finish_store
 from hhmnet_core.store.clips import Clip, Video
 from hhmnet_core.store.manifest import Protocol, Visual
@@ -20,17 +20,17 @@ from hhmnet_core.store.writing import StoreDescription
 STEP = 8  # of grey, from one image to the next: more than the codec loses
 
 
-def numbered(frames: int, width: int = 64, height: int = 48) -> list[NDArray[np.uint8]]:
+def numbered_images(frames: int, width: int = 64, height: int = 48) -> list[NDArray[np.uint8]]:
     """Images of one grey each: image i is STEP * (i + 1) throughout."""
     return [np.full((height, width, 3), STEP * (i + 1), np.uint8) for i in range(frames)]
 
 
-def number_of(image: NDArray[np.uint8]) -> int:
-    """Which of `numbered` an image is, after any loss."""
+def image_number(image: NDArray[np.uint8]) -> int:
+    """Which of `numbered_images` an image is, after any loss."""
     return round(float(image.mean()) / STEP) - 1
 
 
-def video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "avi") -> bytes:
+def encode_video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "avi") -> bytes:
     """MPEG-4 in an AVI, as most data sets have."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as out:
@@ -43,18 +43,18 @@ def video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "avi") ->
     return file.getvalue()
 
 
-def decoded(jpeg: bytes) -> NDArray[np.uint8]:
+def decode_jpeg(jpeg: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(jpeg)))
 
 
-def own_files(folder: Path) -> str:
+def write_own_data(folder: Path) -> str:
     """A table of clips: one with video and pixels, others that lack something."""
     random = np.random.default_rng(2)
     joints = random.normal(size=(2, 8, 20, 3)).astype(np.float32)
     pixels = random.uniform(10, 40, size=(2, 8, 20, 2))
     np.savez(folder / "a.npz", joints=joints, pixels=pixels)
     np.save(folder / "b.npy", joints[0])
-    (folder / "a.avi").write_bytes(video(numbered(16)))
+    (folder / "a.avi").write_bytes(encode_video(numbered_images(16)))
     rows = (
         "a,wave,1,a.npz,a.avi",
         "b,wave,2,b.npy,a.avi",
@@ -69,7 +69,7 @@ def own_files(folder: Path) -> str:
     return str(folder / "clips.csv")
 
 
-class Films:
+class VideoClips:
     """54 clips of three classes that skeletons tell apart little, and images by their colour.
 
     Every ninth clip has no video.
@@ -102,8 +102,8 @@ class Films:
         return replace(clip, video=Video(tuple(files), positions, places))
 
 
-def film_store(folder_: Path) -> Path:
-    """A store of `Films`: 36 clips of camera 1 to train on, 18 of camera 2 to test on."""
+def write_video_store(folder_: Path) -> Path:
+    """A store of `VideoClips`: 36 clips of camera 1 to train on, 18 of camera 2 to test on."""
     about = StoreDescription(
         "films",
         get_layout("kinect_v1_20"),
@@ -112,7 +112,7 @@ def film_store(folder_: Path) -> Path:
         {"made": "by the tests"},
         Visual("rgb", 4, 32),
     )
-    place, plan = folder(folder_), StorePlan(about, Films.names, 20)
-    parts = [build_shard(place, plan, Films(), number, "fail") for number in range(plan.num_parts)]
+    place, plan = folder(folder_), StorePlan(about, VideoClips.names, 20)
+    parts = [build_shard(place, plan, VideoClips(), number, "fail") for number in range(plan.num_shards)]
     finish_store(place, plan, parts, {})
     return folder_

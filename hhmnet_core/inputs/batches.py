@@ -1,8 +1,8 @@
-"""Batches cut from clips without a loop over samples, on the device that trains.
+"""Batches of skeletons, cut without a loop over samples, on the device that trains.
 
 All bodies of all clips lie end to end in one tensor; a batch is one gather at fractional frame
-positions, so clips of any length and number of bodies cost what they hold, not what the longest
-holds.
+positions, so the cost of a clip follows from its own length and number of bodies, not from the
+longest clip's.
 """
 
 import os
@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.inputs.normalise import chunks, fill_axes, measure
+from hhmnet_core.inputs.normalise import iterate_chunks, measure_normalisation, scale_axes
 from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.reading import ClipSet
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Model input.
+    """A batch of skeletons.
 
     Attributes:
-        joints_nctvm: (N, C, T, V, M); bodies that are absent are zero.
-        body_rows: (R,) which of the N * M bodies are present, ordered by clip.
-        labels_n: (N,) long.
+        joints_nctvm: (N, C, T, V, M) joints. Absent bodies are zero.
+        body_rows: (R,) indices of the present bodies among the N * M, ordered by clip.
+        labels_n: (N,) classes, long.
     """
 
     joints_nctvm: Tensor
@@ -35,17 +35,17 @@ class Batch:
 
 
 class BatchReader:
-    """Cuts batches of model input from a clip set, centred and, as configured, aligned and scaled.
+    """Cuts batches from a clip set, centred and, as configured, aligned and scaled.
 
-    The clips live on the device where they fit there; else each batch is read from their file.
-    Either way gives the same batches.
+    The clips stay on the device if they fit, else each batch is read from their file. Both give
+    the same batches.
 
     Args:
-        clips: The set.
-        config: How clips become model input.
-        device: Where batches are wanted.
-        resident: Whether the clips live on the device; None: where they fit (`fits`).
-        sharers: Processes that share the device's memory.
+        clips: The clips.
+        config: How clips become model inputs.
+        device: Device of the batches.
+        resident: Keep the clips on the device. None: if they fit (`fits_in_memory`).
+        sharers: Number of processes that share the device's memory.
 
     Raises InputError where the clips do not fit their layout or the config.
     """
@@ -62,19 +62,21 @@ class BatchReader:
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
         self.frames, self._fills_axes = config.frames, config.normalise_axes
-        # Lengths and bodies stay on the host too: shapes must be known without asking the device.
+        # On the host: shapes must be known without waiting for the device.
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
         self._first_frame = torch.from_numpy(clips.first_frame.copy())
         self._labels = torch.from_numpy(clips.labels.copy()).to(device)
-        self._normalisation = measure(clips, self.layout, config.align, config.normalise_size)
+        self._normalisation = measure_normalisation(
+            clips, self.layout, config.align, config.normalise_size
+        )
         if resident is None:
-            resident = fits(clips.frames.nbytes, device, sharers)
+            resident = fits_in_memory(clips.frames.nbytes, device, sharers)
         self._mapped, self._frames_fvc = clips.frames, None
         if resident:
             self._frames_fvc = torch.empty(clips.frames.shape, device=device)
             start = 0
-            for _, frames_fvc, clip_f in chunks(clips):
+            for _, frames_fvc, clip_f in iterate_chunks(clips):
                 stop = start + len(frames_fvc)
                 self._frames_fvc[start:stop] = self._normalisation.apply(frames_fvc, clip_f)
                 start = stop
@@ -82,26 +84,28 @@ class BatchReader:
 
     @property
     def resident(self) -> bool:
-        """Whether the clips live on the device."""
+        """Whether the clips stay on the device."""
         return self._frames_fvc is not None
 
     @property
     def most_bodies(self) -> int:
-        """Of any clip."""
+        """The largest number of bodies of a clip."""
         return int(self._num_bodies.max())
 
     def num_frames(self, clips_n: Tensor) -> Tensor:
-        """True lengths of these clips, (N,) on the device."""
+        """Return the lengths of clips in frames, (N,) on the device."""
         return self._num_frames[clips_n].to(self.device, non_blocking=True)
 
     def labels(self, clips_n: Tensor) -> Tensor:
-        """Labels of these clips, (N,) on the device."""
+        """Return the classes of clips, (N,) on the device."""
         return self._labels[clips_n.to(self.device, non_blocking=True)]
 
     def batch(self, clips_n: Tensor, positions_nt: Tensor) -> Batch:
-        """The clips of these indices (N,) on the host, read at frame positions (N, T).
+        """Return clips at fractional frame positions, interpolated linearly between frames.
 
-        Values between frames are interpolated linearly.
+        Args:
+            clips_n: (N,) indices of the clips, on the host.
+            positions_nt: (N, T) frame positions.
         """
         bodies_n = self._num_bodies[clips_n]
         clip_of_body = torch.repeat_interleave(torch.arange(len(clips_n)), bodies_n)
@@ -117,13 +121,13 @@ class BatchReader:
         last_r1 = (length_r - 1).to(to)[:, None]
         before_rt = positions_rt.floor().long().clamp(max=last_r1)
         after_rt = (before_rt + 1).clamp(max=last_r1)
-        part_rt11 = (positions_rt - before_rt)[:, :, None, None]
+        fraction_rt11 = (positions_rt - before_rt)[:, :, None, None]
         start_r1 = start_r.to(to)[:, None]
         clip_r = clips_n[clip_of_body].to(to)
         x_rtvc = torch.lerp(
             self._read(start_r1 + before_rt, clip_r),
             self._read(start_r1 + after_rt, clip_r),
-            part_rt11,
+            fraction_rt11,
         )
         body_rows = body_rows.to(to)
         if most == 1:
@@ -134,16 +138,16 @@ class BatchReader:
         return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), body_rows, self.labels(clips_n))
 
     def whole(self, clips_n: Tensor) -> Batch:
-        """Clips from their first to their last frame, as they are scored."""
+        """Return clips from their first to their last frame, as they are scored."""
         batch = self.batch(clips_n, frame_positions(self.num_frames(clips_n), self.frames))
         return replace(batch, joints_nctvm=self.finished(batch.joints_nctvm, batch.body_rows))
 
     def finished(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
-        """The joints of a batch, augmented or not, as modalities are derived from them."""
-        return fill_axes(joints_nctvm, body_rows) if self._fills_axes else joints_nctvm
+        """Return the joints of a batch, augmented or not, as modalities are derived from them."""
+        return scale_axes(joints_nctvm, body_rows) if self._fills_axes else joints_nctvm
 
     def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
-        """Normalised frames (R, T, V, C), of the clips (R,)."""
+        """Return normalised frames (R, T, V, C) of the clips (R,)."""
         if self._frames_fvc is not None:
             return self._frames_fvc[rows_rt]
         read_fvc = torch.from_numpy(self._mapped[rows_rt.flatten().cpu().numpy()]).to(self.device)
@@ -152,16 +156,16 @@ class BatchReader:
         return frames_fvc.view(*rows_rt.shape, *frames_fvc.shape[1:])
 
 
-def fits(size: int, device: torch.device, sharers: int) -> bool:
-    """Whether each of the processes that share a device may keep `size` bytes on it for good.
+def fits_in_memory(size: int, device: torch.device, sharers: int) -> bool:
+    """Return whether each process that shares a device may keep `size` bytes on it.
 
-    Together they take at most a quarter of what is free.
+    Together they take at most a quarter of the free memory.
     """
     return size * sharers <= free_memory(device) // 4
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; of the host, those that it can give without swapping."""
+    """Return the free bytes of a device; of the host, those available without swapping."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     with suppress(OSError, StopIteration, ValueError), open("/proc/meminfo") as facts:
@@ -169,4 +173,4 @@ def free_memory(device: torch.device) -> int:
         return int(line.split()[1]) * 1024
     with suppress(OSError, ValueError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return sys.maxsize  # where the system does not tell
+    return sys.maxsize  # unknown

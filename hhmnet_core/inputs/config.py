@@ -1,23 +1,24 @@
-"""Config of the training data and of how clips become model inputs."""
+"""Config of the training data, and of how clips become model inputs."""
 
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.store.protocols import VAL, check_selection
+from hhmnet_core.store.protocols import LAST_EPOCH, LITERATURE, VAL, check_selection
 
-MOST_FRAMES = 2048
+MAX_FRAMES = 2048
 
 
 @dataclass
 class StoreConfig:
-    """What is trained on.
+    """The training data.
 
     Attributes:
-        store: URI of the clip store (any fsspec URI).
-        protocol: One of the store's protocols; empty: its first.
-        selection: "val": whole subjects are carved from train and choose the epoch;
-            "literature": train on everything, the last epoch counts; "fold-2-of-5": the second
-            of five folds of the training subjects is held out and scored, the last epoch counts.
+        store: URI of the clip store, a folder or any fsspec URI.
+        protocol: Name of a protocol of the store. Default: its first.
+        selection: Choice of the epoch that is scored. "val": whole subjects of the training split
+            are held out and choose it. "last_epoch" (also "literature"): train on all training
+            clips, score the last epoch. "fold-2-of-5": hold out the second of five folds of the
+            training subjects, score the last epoch on it.
     """
 
     store: str = ""
@@ -25,21 +26,23 @@ class StoreConfig:
     selection: str = VAL
 
     def __post_init__(self) -> None:
+        if self.selection == LAST_EPOCH:
+            self.selection = LITERATURE  # runs have been named by the old spelling
         check_selection(self.selection)
 
 
 @dataclass
 class DataConfig(StoreConfig):
-    """What is trained on, and how clips become model input.
+    """The training data, and how clips become model inputs.
 
     Attributes:
-        frames: T, the frames that a clip is resampled to.
-        align: Turn each clip about the vertical so that the shoulders of its first body lie
-            along x on average: removes the camera's view (3D layouts only).
-        normalise_size: Divide each clip by the mean bone length of its first body.
-        normalise_axes: Scale each axis of each clip to [-1, 1], after augmentation: neither a
-            person's size nor how far they walk is left. As CTR-GCN's reader of NW-UCLA does, but
-            by the T frames that are read, not by all.
+        frames: Number of frames that each clip is resampled to (T).
+        align: Rotation of each clip about the vertical, so that the shoulders of its first body
+            lie along x on average. It removes the camera's view (3D layouts only).
+        normalise_size: Division of each clip by the mean bone length of its first body.
+        normalise_axes: Scaling of each axis of each clip to [-1, 1], after augmentation. It removes
+            a person's size and the distance they walk. CTR-GCN's reader of NW-UCLA does the same by
+            all frames, this one by the T frames that are read.
     """
 
     frames: int = 48
@@ -49,5 +52,5 @@ class DataConfig(StoreConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.frames <= MOST_FRAMES:
-            raise InputError(f"data.frames must be 2 to {MOST_FRAMES}, but is {self.frames}.")
+        if not 2 <= self.frames <= MAX_FRAMES:
+            raise InputError(f"data.frames must be 2 to {MAX_FRAMES}, but is {self.frames}.")

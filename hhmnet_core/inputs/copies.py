@@ -1,7 +1,7 @@
-"""Test clips that training has seen already, under another name.
+"""Test clips that are copies of training clips, under another sample id.
 
-Data sets are passed on with such: in a copy of NW-UCLA's `all_sqe`, two of the ten actions have in
-view 3 the very joints of view 2, so that of protocol 12-3's test a fifth has been trained on.
+Some distributed data sets have them: in a copy of NW-UCLA's `all_sqe`, two of the ten actions have
+the same joints in view 3 as in view 2, so training has a fifth of the test clips of protocol 12-3.
 """
 
 import numpy as np
@@ -10,21 +10,23 @@ from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import Split
 
 
-def copies_of_training(clips: ClipSet, parts: Split) -> Int64Array:
-    """Which test clips have, to the bit, the joints of a clip of train or val; sorted indices."""
+def copies_of_training(clips: ClipSet, split: Split) -> Int64Array:
+    """Return sorted indices of test clips whose joints equal those of a clip of train or val."""
     known: dict[tuple[int, int, bytes], list[int]] = {}
-    # Most clips differ from all others in their first frame: no more than that is read of them.
-    for index in [*parts.train.tolist(), *parts.val.tolist()]:
-        known.setdefault(_opening(clips, index), []).append(index)
-    found = [
+    # Most clips differ from all others in their first frame, and no more of them is read.
+    for index in [*split.train.tolist(), *split.val.tolist()]:
+        known.setdefault(_fingerprint(clips, index), []).append(index)
+    copies = [
         index
-        for index in parts.test.tolist()
-        if any(_same_joints(clips, index, each) for each in known.get(_opening(clips, index), ()))
+        for index in split.test.tolist()
+        if any(
+            _same_joints(clips, index, each) for each in known.get(_fingerprint(clips, index), ())
+        )
     ]
-    return np.array(found, dtype=np.int64)
+    return np.array(copies, dtype=np.int64)
 
 
-def _opening(clips: ClipSet, index: int) -> tuple[int, int, bytes]:
+def _fingerprint(clips: ClipSet, index: int) -> tuple[int, int, bytes]:
     first = int(clips.first_frame[index])
     return (
         int(clips.num_bodies[index]),

@@ -1,4 +1,4 @@
-"""The videos of a clip store, for training: mapped from one file a node, decoded batch by batch.
+"""Videos of a clip store for training: mapped from one file per node, decoded batch by batch.
 
 Axes: N clips, n clips of a batch, M bodies, F images of S x S pixels in C channels, V joints.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.inputs.batches import fits
+from hhmnet_core.inputs.batches import fits_in_memory
 from hhmnet_core.store.clips import Clip, Int64Array, Video
 from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.node_cache import NodeCache
@@ -41,25 +41,25 @@ class Footage:
     """The videos of all clips of a store, in the order of `load_clips`.
 
     Attributes:
-        visual: What they are.
-        there_n: (N,) which clips have a video.
-        positions_nf: (N, F) the frames that the images show; 0 without a video.
-        joints_nmfv2: (N, M, F, V, 2) float32, in shares of the image; NaN for unknown joints,
-            absent bodies and clips without a video.
-        files: (N,) the JPEG files of each clip, a list mapped from the node's file.
+        visual: Stream, number and size of the images.
+        has_video_n: (N,) which clips have a video.
+        positions_nf: (N, F) frames that the images show. 0 for clips without video.
+        joints_nmfv2: (N, M, F, V, 2) float32 joints, in shares of the image. NaN for unknown
+            joints, absent bodies and clips without video.
+        files: (N,) lists of the clips' JPEG files, mapped from the node's file.
     """
 
     visual: Visual
-    there_n: NDArray[np.bool_]
+    has_video_n: NDArray[np.bool_]
     positions_nf: Int64Array
     joints_nmfv2: NDArray[np.float32]
     files: pa.ChunkedArray
 
     def __len__(self) -> int:
-        return len(self.there_n)
+        return len(self.has_video_n)
 
     def decode(self, index: int) -> NDArray[np.uint8]:
-        """(F, S, S, 3) the images of a clip; grey ones alike in all channels."""
+        """Return the images of a clip, (F, S, S, 3). Grey ones are equal in all channels."""
         from PIL import Image
 
         images = self.files[index].values
@@ -72,17 +72,17 @@ class Footage:
 
 
 def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
-    """The videos of a store, mapped from `<cache>/<digest>.video.v1.arrow`.
+    """Return the videos of a store, mapped from `<cache>/<digest>.video.v1.arrow`.
 
-    That file is written from verified shards; where it is there, the store is not read again.
+    That file is written from verified shards, once; then the store is not read again.
 
     Args:
-        uri: The store's folder.
-        cache: A local folder; by default `$HHMNET_CACHE`, or `~/.cache/hhmnet`.
+        uri: Folder of the store.
+        cache: A local folder. Default: $HHMNET_CACHE, or `~/.cache/hhmnet`.
 
     Raises:
         InputError: No store, none with video, a missing or damaged shard, a clip with another
-            number of images than the manifest says, or a cache that cannot be written.
+            number of images than in the manifest, or a cache that cannot be written.
     """
     manifest = read_manifest(uri)
     visual = check_video(manifest, uri)
@@ -99,7 +99,7 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
 
 
 def check_video(manifest: Manifest, uri: Uri) -> Visual:
-    """What its videos are. Raises InputError for a store without video."""
+    """Return what a store holds of videos. Raises InputError for a store without video."""
     if manifest.visual is None or not manifest.visual.clips:
         raise InputError(
             f"The store {uri} has no video: prepare the data set again with video (see "
@@ -108,27 +108,28 @@ def check_video(manifest: Manifest, uri: Uri) -> Visual:
     return manifest.visual
 
 
-def with_video(divided: Split, footage: Footage) -> Split:
-    """Those of the clips that have a video."""
-    there_n = footage.there_n
-    train, val, test = (part[there_n[part]] for part in (divided.train, divided.val, divided.test))
+def keep_filmed(split: Split, footage: Footage) -> Split:
+    """Return the clips of a split that have a video."""
+    train, val, test = (
+        clips_n[footage.has_video_n[clips_n]] for clips_n in (split.train, split.val, split.test)
+    )
     return Split(train, val, test)
 
 
-def check_filmed(filmed: Split, selection: str) -> None:
-    """Raises InputError where a part that is needed, val for all but literature, has no video."""
+def check_enough_filmed(filmed: Split, selection: str) -> None:
+    """Raise InputError where a needed split (val for all but literature) has no video."""
     needed = ("train", "test") if selection == LITERATURE else ("train", "val", "test")
-    counts = {part: len(getattr(filmed, part)) for part in needed}
+    counts = {name: len(getattr(filmed, name)) for name in needed}
     if not all(counts.values()):
-        said = ", ".join(f"{count} of {part}" for part, count in counts.items())
+        listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
         raise InputError(
-            f"Too few clips have a video ({said}): prepare the store with the videos of each, or "
+            f"Too few clips have a video ({listed}): prepare the store with the videos of each, or "
             "choose another data.protocol or data.selection."
         )
 
 
 def _map(file: Path) -> pa.Table | None:
-    """The table mapped from its file; None where there is no whole file."""
+    """Return the table mapped from its file. None where there is no complete file."""
     try:
         return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     except (OSError, pa.ArrowException):
@@ -136,7 +137,7 @@ def _map(file: Path) -> pa.Table | None:
 
 
 def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
-    """The file appears under its name only when whole."""
+    """Write the file, which gets its name when it is complete."""
     assert manifest.visual
     place = folder(uri)
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
@@ -149,7 +150,7 @@ def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
                     if clip.video and len(clip.video.images) != manifest.visual.frames:
                         raise InputError(
                             f"Clip {clip.sample_id} has {len(clip.video.images)} images, but the "
-                            f"manifest of {uri} says {manifest.visual.frames}: prepare it again."
+                            f"manifest of {uri} has {manifest.visual.frames}: prepare it again."
                         )
                 writer.write_batch(_rows(clips))
         os.replace(new, file)
@@ -189,14 +190,14 @@ def _footage(table: pa.Table, visual: Visual, num_joints: int) -> Footage:
 class FootageReader:
     """Images of batches of clips, on the device that trains.
 
-    They live there decoded where they fit; else each batch is decoded, on threads. Either way gives
-    the same.
+    They stay there, decoded, if they fit; else each batch is decoded on threads. Both give the same
+    images.
 
     Args:
         footage: The videos.
-        device: Where images are wanted.
-        resident: Whether images live on the device; None: where they fit (`fits`).
-        sharers: Processes that share the device's memory.
+        device: Device of the images.
+        resident: Keep the images on the device. None: if they fit (`fits_in_memory`).
+        sharers: Number of processes that share the device's memory.
     """
 
     def __init__(
@@ -209,22 +210,22 @@ class FootageReader:
         self.footage, self.device = footage, device
         self._pool = ThreadPoolExecutor(torch.get_num_threads())
         visual = footage.visual
-        size = int(footage.there_n.sum()) * visual.frames * visual.size**2 * 3
-        self.resident = fits(size, device, sharers) if resident is None else resident
+        size = int(footage.has_video_n.sum()) * visual.frames * visual.size**2 * 3
+        self.resident = fits_in_memory(size, device, sharers) if resident is None else resident
         if self.resident:
-            (with_video,) = np.nonzero(footage.there_n)
-            self._place_n = torch.zeros(len(footage), dtype=torch.long)
-            self._place_n[with_video] = torch.arange(len(with_video))
-            self._images = self._decoded(torch.from_numpy(with_video))
+            (keep_filmed,) = np.nonzero(footage.has_video_n)
+            self._index_n = torch.zeros(len(footage), dtype=torch.long)
+            self._index_n[keep_filmed] = torch.arange(len(keep_filmed))
+            self._images = self._decode(torch.from_numpy(keep_filmed))
             self._pool.shutdown()
 
     def images(self, clips_n: Tensor) -> Tensor:
-        """(n, F, 3, S, S) uint8 of clips (n,) that have a video."""
+        """Return images (n, F, 3, S, S) uint8 of clips (n,) that have a video."""
         if self.resident:
-            return self._images[self._place_n[clips_n].to(self.device)]
-        return self._decoded(clips_n)
+            return self._images[self._index_n[clips_n].to(self.device)]
+        return self._decode(clips_n)
 
-    def _decoded(self, clips_n: Tensor) -> Tensor:
+    def _decode(self, clips_n: Tensor) -> Tensor:
         visual = self.footage.visual
         images = torch.empty(
             len(clips_n), visual.frames, 3, visual.size, visual.size, dtype=torch.uint8,

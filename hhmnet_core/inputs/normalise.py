@@ -1,4 +1,4 @@
-"""Where and how large a clip lies: moved to its centre and, as configured, turned and scaled."""
+"""Normalisation of clips: moved to their centre and, as configured, rotated and scaled."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +16,14 @@ CHUNK_FRAMES = 1 << 16
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What each clip of a set is moved, turned and divided by.
+    """Centre, rotation and size of each clip of a set.
 
-    Only a clip's first body decides, so that its bodies keep their places relative to each other.
+    They are those of a clip's first body, so that its bodies keep their relative places.
 
     Attributes:
-        centre_nc: (N, C) its centre joint in the first frame that shows its first body.
-        turn_ncc: (N, C, C) turns the shoulders of its first body to lie along x on average; None:
-            clips are not turned.
-        size_n: (N,) the mean bone length of its first body, where seen; None: clips are not scaled.
+        centre_nc: (N, C) centre joint in the first frame that shows the first body.
+        turn_ncc: (N, C, C) rotation that aligns the shoulders with x on average. None: no rotation.
+        size_n: (N,) mean bone length over the frames that show the body. None: no scaling.
     """
 
     centre_nc: Tensor
@@ -40,10 +39,10 @@ class Normalisation:
         )
 
     def apply(self, frames_fvc: Tensor, clip_f: Tensor) -> Tensor:
-        """Frames (F, V, C) of the clips (F,) normalised, each value alike in any selection."""
+        """Return normalised frames (F, V, C) of clips (F,), equal to the bit in any selection."""
         frames_fvc = frames_fvc - self.centre_nc[clip_f][:, None]
         if self.turn_ncc is not None:
-            # Spelt out: a matrix product's rounding depends on how many frames there are.
+            # Written out: a matrix product's rounding depends on the number of frames.
             turn_f1cc = self.turn_ncc[clip_f][:, None]
             products = [
                 turn_f1cc[..., c] * frames_fvc[..., c, None] for c in range(frames_fvc.shape[2])
@@ -54,8 +53,8 @@ class Normalisation:
         return frames_fvc
 
 
-def chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Whole clips at a time: their numbers (n,), their frames (f, V, C), the clip of each (f,)."""
+def iterate_chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield whole clips: indices (n,), frames (f, V, C), and the clip of each frame (f,)."""
     rows = clips.num_frames * clips.num_bodies
     start = 0
     while start < len(clips):
@@ -73,26 +72,28 @@ def chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         start = stop
 
 
-def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -> Normalisation:
-    """The normalisation of a clip set, a chunk of it in memory at a time.
+def measure_normalisation(
+    clips: ClipSet, layout: Layout, align: bool, normalise_size: bool
+) -> Normalisation:
+    """Measure the normalisation of a clip set, with one chunk of it in memory at a time.
 
     Raises InputError where clips of the layout cannot be aligned.
     """
     if align and layout.channels != 3:
         raise InputError(
-            f"data.align turns clips about the vertical, which layout {layout.name} with "
+            f"data.align rotates clips about the vertical, which layout {layout.name} with "
             f"{layout.channels} channels does not have: set data.align to false."
         )
     centres = [torch.empty(0, layout.channels)]
     turns: list[Tensor] = []
     sizes: list[Tensor] = []
-    for numbers, frames_fvc, clip_f in chunks(clips):
+    for numbers, frames_fvc, clip_f in iterate_chunks(clips):
         counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
         first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
         first_n = first_n - first_n[0]
         own_f = clip_f - numbers[0]
         in_first_body = torch.arange(len(own_f)) - first_n[own_f] < counts_n[own_f]
-        # Frames without the body are zeros: they say nothing of where and how large it is.
+        # Frames without the body are zeros.
         seen_f = in_first_body & (frames_fvc != 0).flatten(1).any(1)
         body_fvc, own_f = frames_fvc[seen_f], own_f[seen_f]
         counts_n = torch.bincount(own_f, minlength=len(numbers)).clamp_min(1)
@@ -126,11 +127,14 @@ def measure(clips: ClipSet, layout: Layout, align: bool, normalise_size: bool) -
     )
 
 
-def fill_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
-    """Each axis of each clip scaled to [-1, 1]; same shape (N, C, T, V, M).
+def scale_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+    """Scale each axis of each clip to [-1, 1], over all frames and joints of present bodies.
 
-    Over all frames and joints of the bodies that are present, of which `body_rows` are (R,) of the
-    N * M; absent ones stay zero. An axis along which nothing differs becomes zero.
+    An axis along which nothing differs becomes zero; absent bodies stay zero.
+
+    Args:
+        joints_nctvm: (N, C, T, V, M) joints.
+        body_rows: (R,) indices of the present bodies among the N * M.
     """
     clips, bodies = joints_nctvm.shape[0], joints_nctvm.shape[-1]
     present_nm = torch.zeros(clips * bodies, dtype=torch.bool, device=joints_nctvm.device)

@@ -17,14 +17,14 @@ from hhmnet_core.skeleton.layouts import Layout
 
 @dataclass
 class VideoAugmentConfig:
-    """Strength of the training augmentation of video; zeros switch it off.
+    """Strength of the training augmentation of video. Zeros switch it off.
 
     Attributes:
         zoom: Largest relative change of size.
-        move: Largest move, as a share of the image.
-        turn: Largest turn in the image, degrees.
-        brightness: Largest relative change of brightness, the same for all images of a clip.
-        mirror: Probability of mirroring, which swaps left and right parts; wrong where classes
+        move: Largest shift, as a share of the image.
+        turn: Largest rotation in the image plane, degrees.
+        brightness: Largest relative change of brightness, equal for all images of a clip.
+        mirror: Probability of mirroring, which swaps left and right joints. Not for classes that
             differ by side.
     """
 
@@ -44,12 +44,12 @@ class VideoAugmentConfig:
 
 
 @dataclass(frozen=True)
-class Augmented:
-    """A batch of videos.
+class AugmentedVideo:
+    """A batch of augmented videos.
 
     Attributes:
         images_nfchw: (N, F, 3, H, W) in [0, 1].
-        joints_nmfv2: (N, M, F, V, 2) in shares of the image, as given.
+        joints_nmfv2: (N, M, F, V, 2) joints in shares of the image.
         mirrored_n: (N,) bool, which clips were mirrored.
     """
 
@@ -64,15 +64,15 @@ def augment_video(
     config: VideoAugmentConfig,
     layout: Layout,
     random: BatchRandom,
-) -> Augmented:
-    """Zooms, moves, turns, brightens and mirrors each clip, all of its images alike.
+) -> AugmentedVideo:
+    """Zoom, shift, rotate, brighten and mirror each clip, all of its images alike.
 
     Args:
         images_nfchw: (N, F, 3, H, W) uint8.
-        joints_nmfv2: (N, M, F, V, 2) in shares of the image; NaN stays.
-        config: Its strength.
-        layout: Gives which joints change places in a mirror.
-        random: Draws.
+        joints_nmfv2: (N, M, F, V, 2) joints in shares of the image. NaN stays.
+        config: Strength of each change.
+        layout: Layout of the joints, with those that a mirror swaps.
+        random: Source of the random draws.
     """
     images = images_nfchw.float() / 255
     clips, frames = images.shape[:2]
@@ -81,7 +81,7 @@ def augment_video(
     move_n2 = 2 * config.move * random.uniform(2, low=-1.0, high=1.0)
     mirrored_n = random.uniform() < config.mirror
     sign_n = 1 - 2 * mirrored_n.float()
-    # Where a place of the new image, in [-1, 1], is read in the old one.
+    # Maps positions in the new image, in [-1, 1], to the old one.
     cos, sin = turn_n.cos() / zoom_n, turn_n.sin() / zoom_n
     read_n22 = torch.stack([cos * sign_n, -sin, sin * sign_n, cos], 1).view(-1, 2, 2)
     theta_n23 = torch.cat([read_n22, move_n2[..., None]], 2)
@@ -99,4 +99,4 @@ def augment_video(
     joints = (placed + 1) / 2
     swapped = joints[:, :, :, list(layout.mirror)]
     joints = torch.where(mirrored_n.view(-1, 1, 1, 1, 1), swapped, joints)
-    return Augmented(images, joints, mirrored_n)
+    return AugmentedVideo(images, joints, mirrored_n)

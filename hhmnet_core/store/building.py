@@ -1,7 +1,7 @@
-"""A clip store made of recordings, in parallel, and interrupted.
+"""Building a clip store from recordings, in parallel, resumable after an interruption.
 
-It is made of parts, each a shard and a note beside it. Parts may be made in any order by any
-process; a part whose note and shard are whole is not made again.
+Each shard is written with a note beside it. Shards may be built in any order by any process; one
+whose note and file are complete is not built again.
 """
 
 import csv
@@ -22,7 +22,7 @@ from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import SCHEMA_VERSION, Manifest, Shard
 from hhmnet_core.store.writing import (
     StoreDescription,
-    groups_of,
+    rule_fields,
     shard_name,
     write_manifest,
     write_shard,
@@ -30,30 +30,30 @@ from hhmnet_core.store.writing import (
 
 SHARD_CLIPS = 2048
 LEFT_OUT = "left_out.csv"
-UNREADABLE = "clips in quarantine"
-NO_VIDEO = "clips without video"
+IN_QUARANTINE = "clips in quarantine"
+WITHOUT_VIDEO = "clips without video"
 OnError = Literal["fail", "quarantine"]
 
 
 class Source(Protocol):
-    """Recordings that become clips, each on its own."""
+    """Recordings that become clips, each by itself."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The recordings, in the store's order."""
+        """The names of the recordings, in the store's order."""
 
     def clip(self, name: str) -> Clip:
-        """The clip of a recording. Raises InputError, naming it, where there is none in it."""
+        """Return the clip of a recording. Raises InputError, naming it, where it holds none."""
 
 
 @dataclass(frozen=True)
 class StorePlan:
-    """The parts that a store is made of.
+    """The shards of a store that is to be built.
 
     Attributes:
-        about: The store.
-        names: All recordings, in order.
-        shard_clips: Recordings of a part.
+        about: Description of the store.
+        names: Names of all recordings, in order.
+        shard_clips: Number of recordings in a shard.
     """
 
     about: StoreDescription
@@ -61,33 +61,35 @@ class StorePlan:
     shard_clips: int = SHARD_CLIPS
 
     @property
-    def num_parts(self) -> int:
+    def num_shards(self) -> int:
         return -(-len(self.names) // self.shard_clips)
 
-    def names_of(self, part: int) -> tuple[str, ...]:
-        return self.names[part * self.shard_clips :][: self.shard_clips]
+    def names_of(self, number: int) -> tuple[str, ...]:
+        """Return the recordings of a shard."""
+        return self.names[number * self.shard_clips :][: self.shard_clips]
 
     @cached_property
     def key(self) -> str:
-        """Differs where a part made for another plan must not be taken for one of this."""
+        """The digest by which shards of this plan are told from those of another one."""
         decisive = [SCHEMA_VERSION, asdict(self.about), self.names, self.shard_clips]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class BuiltShard:
-    """A part that is made.
+    """A shard that has been built, as its note describes it.
 
     Attributes:
-        key: Of its plan.
-        shard: Its file; None where none of its recordings could be read.
-        sample_ids: Of its clips; likewise `groups`, by field of a protocol's rules.
+        key: Key of its plan.
+        shard: Its file. None where none of its recordings could be read.
+        sample_ids: Ids of its clips.
+        groups: Subject, camera and setup of its clips.
         left_out: What the source left out of the recordings, and how often.
-        quarantined: The recordings that could not be read, and why.
-        no_video: Its clips without video, where the data set has video, and why.
-        videos: Clips with video.
-        video_joints: Joints of their images whose places are known.
-        video_joints_inside: Those of them that lie in their image.
+        quarantined: Recordings that could not be read, and the reasons.
+        no_video: Clips without video of a data set with video, and the reasons.
+        videos: Number of clips with video.
+        video_joints: Number of known joints in their images.
+        video_joints_inside: Number of those joints that lie inside their image.
     """
 
     key: str
@@ -103,13 +105,13 @@ class BuiltShard:
 
 
 def build_shard(
-    place: Folder, plan: StorePlan, source: Source, number: int, on_error: OnError
+    folder: Folder, plan: StorePlan, source: Source, number: int, on_error: OnError
 ) -> BuiltShard:
-    """Makes a part: reads its recordings, writes its shard and its note.
+    """Build a shard: read its recordings, write its file and its note.
 
     Raises:
         InputError: A recording that cannot be read or trained on, unless `on_error` is
-            "quarantine"; a place that cannot be written.
+            "quarantine"; a folder that cannot be written.
     """
     clips: list[Clip] = []
     left_out: Counter[str] = Counter()
@@ -127,11 +129,11 @@ def build_shard(
         left_out.update(clip.dropped)
     image_joints = [clip.video.joints.reshape(-1, 2) for clip in clips if clip.video]
     known = [joints[np.isfinite(joints).all(1)] for joints in image_joints]
-    part = BuiltShard(
+    built = BuiltShard(
         key=plan.key,
-        shard=write_shard(place, shard_name(number), clips) if clips else None,
+        shard=write_shard(folder, shard_name(number), clips) if clips else None,
         sample_ids=[clip.sample_id for clip in clips],
-        groups=groups_of(clips),
+        groups=rule_fields(clips),
         left_out=dict(left_out),
         quarantined=quarantined,
         no_video={clip.sample_id: clip.no_video for clip in clips if clip.no_video},
@@ -139,66 +141,66 @@ def build_shard(
         video_joints=sum(map(len, known)),
         video_joints_inside=sum(int(((j >= 0) & (j <= 1)).all(1).sum()) for j in known),
     )
-    place.write(_note_name(number), json.dumps(asdict(part)).encode())
-    return part
+    folder.write(_note_name(number), json.dumps(asdict(built)).encode())
+    return built
 
 
-def finished_shards(place: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
-    """The parts that an interrupted run has left whole; those with a quarantine are made again."""
-    there = set(place.names())
-    parts = {}
-    for number in range(plan.num_parts):
+def finished_shards(folder: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
+    """Return complete shards of an interrupted run, but for those with quarantined recordings."""
+    there = set(folder.names())
+    shards = {}
+    for number in range(plan.num_shards):
         if {_note_name(number), shard_name(number)} <= there:
-            part = _noted(place.read(_note_name(number)))
-            if part and part.key == plan.key and part.shard and not part.quarantined:
-                content = place.read(part.shard.name)
-                if hashlib.sha256(content).hexdigest() == part.shard.sha256:
-                    parts[number] = part
-    return parts
+            built = _noted(folder.read(_note_name(number)))
+            if built and built.key == plan.key and built.shard and not built.quarantined:
+                content = folder.read(built.shard.name)
+                if hashlib.sha256(content).hexdigest() == built.shard.sha256:
+                    shards[number] = built
+    return shards
 
 
 def finish_store(
-    place: Folder, plan: StorePlan, parts: Sequence[BuiltShard], absent: Mapping[str, str]
+    folder: Folder, plan: StorePlan, shards: Sequence[BuiltShard], absent: Mapping[str, str]
 ) -> Manifest:
-    """Ties parts to a store: the table of what was left out, the manifest, no notes.
+    """Make a store of shards: write the table of what was left out and the manifest, remove notes.
 
     Args:
-        place: Where the parts are.
-        plan: Theirs.
-        parts: All of the plan, in order.
-        absent: Clips that the source has no recording of, and why.
+        folder: Folder of the store.
+        plan: Plan of the shards.
+        shards: All shards of the plan, in order.
+        absent: Clips without a recording in the source, and the reasons.
 
     Raises:
         InputError: No clips at all, none with a video where videos are kept, a sample_id twice, or
-            a place that cannot be written.
+            a folder that cannot be written.
     """
-    quarantined = {name: why for part in parts for name, why in part.quarantined.items()}
+    quarantined = {name: why for built in shards for name, why in built.quarantined.items()}
     left_out: Counter[str] = Counter()
-    for part in parts:
-        left_out.update(part.left_out)
+    for built in shards:
+        left_out.update(built.left_out)
     left_out.update(f"clips {why}" for why in absent.values())
-    left_out[UNREADABLE] += len(quarantined)
-    no_video = {name: why for part in parts for name, why in part.no_video.items()}
-    left_out[NO_VIDEO] += len(no_video)
+    left_out[IN_QUARANTINE] += len(quarantined)
+    no_video = {name: why for built in shards for name, why in built.no_video.items()}
+    left_out[WITHOUT_VIDEO] += len(no_video)
     rows = [
         *quarantined.items(),
         *absent.items(),
         *((f"{name} (video)", why) for name, why in no_video.items()),
     ]
     if rows:
-        place.write(LEFT_OUT, _table(rows))
-    elif LEFT_OUT in place.names():
-        place.remove(LEFT_OUT)
-    if quarantined and not any(part.shard for part in parts):
+        folder.write(LEFT_OUT, _table(rows))
+    elif LEFT_OUT in folder.names():
+        folder.remove(LEFT_OUT)
+    if quarantined and not any(built.shard for built in shards):
         raise InputError(
             f"None of the {len(quarantined)} recordings can be read; the first: "
-            f"{next(iter(quarantined.values()))} {LEFT_OUT} in {place.uri} says why of each."
+            f"{next(iter(quarantined.values()))} {LEFT_OUT} in {folder.uri} has all reasons."
         )
     about = plan.about
     if about.visual:
-        joints = sum(part.video_joints for part in parts)
-        inside = sum(part.video_joints_inside for part in parts) / max(joints, 1)
-        videos = sum(part.videos for part in parts)
+        joints = sum(built.video_joints for built in shards)
+        inside = sum(built.video_joints_inside for built in shards) / max(joints, 1)
+        videos = sum(built.videos for built in shards)
         if not videos and no_video:
             name, why = next(iter(no_video.items()))
             raise InputError(
@@ -207,11 +209,11 @@ def finish_store(
             )
         about = replace(about, visual=replace(about.visual, clips=videos, joints_inside=inside))
     return write_manifest(
-        place,
+        folder,
         about,
-        tuple(part.shard for part in parts if part.shard),
-        [sample_id for part in parts for sample_id in part.sample_ids],
-        {name: [v for part in parts for v in part.groups[name]] for name in groups_of([])},
+        tuple(built.shard for built in shards if built.shard),
+        [sample_id for built in shards for sample_id in built.sample_ids],
+        {name: [v for built in shards for v in built.groups[name]] for name in rule_fields([])},
         {what: count for what, count in sorted(left_out.items()) if count},
     )
 
@@ -226,7 +228,7 @@ def _noted(content: bytes) -> BuiltShard | None:
         shard = fields.pop("shard")
         return BuiltShard(shard=Shard(**shard) if shard else None, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # not whole: the part is made again
+        return None  # incomplete: the shard is built again
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> bytes:

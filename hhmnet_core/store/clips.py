@@ -1,4 +1,4 @@
-"""The clip, one recorded action, and a set of clips held end to end in memory.
+"""Clips, each one recorded action, and sets of clips held end to end in memory.
 
 Axes: N clips, M bodies, T frames of one body, F frames of all bodies of all clips, V joints,
 C coordinates of a joint.
@@ -24,9 +24,9 @@ class Video:
 
     Attributes:
         images: F JPEG files, all square and of one size.
-        positions: (F,) the frames of `Clip.joints` that they show, rising.
-        joints: (M, F, V, 2) float32, where each joint is in the image, as shares of its width and
-            height (x to the right, y down): from 0 to 1 inside; NaN where nobody knows.
+        positions: (F,) frames of `Clip.joints` that they show, rising.
+        joints: (M, F, V, 2) float32 joints in the image, as shares of its width and height (x to
+            the right, y down), 0 to 1 inside. NaN for unknown ones.
     """
 
     images: tuple[bytes, ...]
@@ -39,17 +39,17 @@ class Clip:
     """One recorded action.
 
     Attributes:
-        sample_id: Unique in its data set; score tables are joined by it.
-        label: The class, from 0.
-        subject: Who acts, as the data set numbers them.
-        camera: The viewpoint, as the data set numbers them.
-        setup: The recording's set-up; 0 where a data set has none.
-        joints: (M, T, V, C) float32: the bodies that are present, M >= 1, T >= 1.
-        pixels: (M, T, V, 2) float32, where each joint is in the colour image (x to the right, y
-            down, in pixels); NaN where the sensor does not know. None: not recorded.
-        video: What is seen of it; None: nothing.
-        no_video: Why nothing is seen, where the data set has video. A store lists it, but does not
-            keep it with the clip.
+        sample_id: Id, unique in its data set, by which score tables are joined.
+        label: Class, from 0.
+        subject: Number of the acting person, as in the data set.
+        camera: Number of the viewpoint, as in the data set.
+        setup: Number of the recording's set-up. 0 where a data set has none.
+        joints: (M, T, V, C) float32 joints of the bodies that are present, M >= 1, T >= 1.
+        pixels: (M, T, V, 2) float32 joints in the colour image (x to the right, y down, in
+            pixels). NaN for unknown ones. None: not recorded.
+        video: Images of the clip. None: no video.
+        no_video: Reason why a clip of a data set with video has none. A store lists it, but does
+            not keep it with the clip.
         dropped: What the source left out of the recording, and how often. A store counts it, but
             does not keep it with the clip.
     """
@@ -72,15 +72,18 @@ class ClipSet:
     `frames[first_frame[i] + m * num_frames[i] :][: num_frames[i]]`.
 
     Attributes:
-        manifest: Of the store that they come from.
-        skeletons: The sha256 (hex) of all that decides a result but for images: with and without
-            video, and however it is cut into shards, a store has the same.
-        sample_ids: (N,) str.
-        labels: (N,) from 0; likewise `subjects`, `cameras`, `setups`.
+        manifest: Manifest of their store.
+        skeletons: sha256 (hex) of all that decides a result but for images. It is the same with
+            and without video, and for any number of shards.
+        sample_ids: (N,) ids.
+        labels: (N,) classes, from 0.
+        subjects: (N,) numbers of the acting persons.
+        cameras: (N,) numbers of the viewpoints.
+        setups: (N,) numbers of the set-ups.
         num_frames: (N,) frames of each body.
         num_bodies: (N,) bodies present.
-        first_frame: (N,) where the clip begins in `frames`.
-        frames: (F, V, C) float32, read-only, mapped from a file.
+        first_frame: (N,) first row of the clip in `frames`.
+        frames: (F, V, C) float32 joints, read-only, mapped from a file.
     """
 
     manifest: Manifest
@@ -99,7 +102,7 @@ class ClipSet:
         return len(self.labels)
 
     def clip(self, index: int) -> Clip:
-        """The clip at `index`; its joints are a view of `frames`."""
+        """Return the clip at `index`. Its joints are a view of `frames`."""
         first, bodies = int(self.first_frame[index]), int(self.num_bodies[index])
         frames = int(self.num_frames[index])
         joints_fvc = self.frames[first : first + bodies * frames]
@@ -114,7 +117,7 @@ class ClipSet:
 
 
 def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
-    """Raises InputError, naming the clip, unless it can be trained on.
+    """Raise InputError, naming the clip, unless it can be trained on.
 
     Refused are joints that are not (M, T, V, C) float32 of the layout, an empty clip, NaN or
     infinite joints, pixels or a video that do not fit the joints, infinite pixels, and a label
@@ -140,7 +143,7 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
             f"expected {(bodies, frames, joints, 2)} of float32, as its joints."
         )
     if clip.pixels is not None and np.isinf(clip.pixels).any():
-        raise InputError(f"{what} has infinite pixels: expected NaN where a joint's are unknown.")
+        raise InputError(f"{what} has infinite pixels: expected NaN for unknown joints.")
     if clip.video is not None:
         _check_video(clip.video, (bodies, frames, joints), what)
     if not np.isfinite(clip.joints).all():

@@ -1,12 +1,12 @@
-"""What a clip store says of itself: the manifest, and the digest that names its content."""
+"""The manifest of a clip store, and the digest that names its content."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 
@@ -16,25 +16,25 @@ FIELDS = ("subject", "camera", "setup")
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which clips train and which test, by rules on `subject`, `camera` and `setup`.
+    """Rules on `subject`, `camera` and `setup` for the clips of train and of test.
 
-    A rule `{"camera": [1, 2]}` takes the clips whose camera is 1 or 2; with several fields a clip
-    has to match each. A rule without fields takes all.
+    A rule `{"camera": [1, 2]}` takes the clips of camera 1 or 2; of several fields a clip has to
+    match each. A rule without fields takes all clips.
     """
 
     train: Mapping[str, Sequence[int]]
     test: Mapping[str, Sequence[int]]
 
     def __post_init__(self) -> None:
-        for part in ("train", "test"):
-            rule = getattr(self, part)
+        for split in ("train", "test"):
+            rule = getattr(self, split)
             if unknown := sorted(set(rule) - set(FIELDS)):
                 raise InputError(
-                    f"A protocol's {part} rule names {', '.join(unknown)}; "
+                    f"A protocol's {split} rule names {', '.join(unknown)}; "
                     f"expected fields of {', '.join(FIELDS)}."
                 )
             plain = {field: [int(value) for value in rule[field]] for field in rule}
-            object.__setattr__(self, part, plain)
+            object.__setattr__(self, split, plain)
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Visual:
-    """What a store holds of videos.
+    """The videos in a store.
 
     Attributes:
         stream: "rgb" or "depth".
-        frames: Images of a clip.
+        frames: Number of images of a clip.
         size: Width and height of an image, pixels.
-        clips: How many clips have a video.
-        joints_inside: The share of their joints, where known, that lie in their image.
+        clips: Number of clips with a video.
+        joints_inside: Share of their known joints that lie inside their image.
     """
 
     stream: str
@@ -68,21 +68,22 @@ class Visual:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a store says of itself.
+    """The manifest of a store.
 
     Attributes:
-        schema_version: Of the store's format.
-        dataset: The data set's name.
-        layout: The skeleton layout's name.
-        class_names: One for each label, in order.
-        protocols: By name; the first is the default.
-        counts: For each protocol its clips in train, val and test under selection "val".
-        shards: In order.
+        schema_version: Version of the store's format.
+        dataset: Name of the data set.
+        layout: Name of the skeleton layout.
+        class_names: Names of the classes, by label.
+        protocols: Protocols by name. The first is the default.
+        counts: Number of clips in train, val and test under selection "val", by protocol.
+        shards: Shards in order.
         digest: sha256 (hex) of all that decides a result: shards, layout, classes, protocols.
-        source: What the store was made from.
-        left_out: What of the source is not in the store, and how often; no part of the digest.
-        visual: What it holds of videos; None: nothing. No part of the digest either.
-        own_layout: The layout in full, where it is not built in: what `parse_layout` takes.
+        source: Source that the store was made from, by kind.
+        left_out: Number of things of the source that are not in the store, by kind. Not in the
+            digest.
+        visual: Videos in the store. None: no videos. Not in the digest.
+        own_layout: Fields of a layout that is not built in, as `parse_layout` takes them.
     """
 
     schema_version: int
@@ -96,11 +97,11 @@ class Manifest:
     source: dict[str, str]
     left_out: dict[str, int] = field(default_factory=dict)
     visual: Visual | None = None
-    own_layout: dict[str, Any] | None = None
+    own_layout: JsonObject | None = None
 
     @property
     def skeleton(self) -> Layout:
-        """The layout. Raises InputError where it is unknown or spoilt."""
+        """The skeleton layout. Raises InputError where it is unknown or malformed."""
         if self.own_layout is None:
             return get_layout(self.layout)
         return parse_layout(self.own_layout, f"The layout {self.layout}")
@@ -114,13 +115,13 @@ class Manifest:
         return sum(shard.bytes for shard in self.shards)
 
     def expected_digest(self) -> str:
-        """The digest that follows from the other fields."""
+        """Return the digest that follows from the other fields."""
         decisive = self.rules() | {"shards": [shard.sha256 for shard in self.shards]}
         return hashlib.sha256(canonical(decisive)).hexdigest()
 
-    def rules(self) -> dict[str, Any]:
-        """What decides a result beside the clips themselves."""
-        rules: dict[str, Any] = {
+    def rules(self) -> JsonObject:
+        """Return all that decides a result beside the clips themselves."""
+        rules: JsonObject = {
             "schema_version": self.schema_version,
             "layout": self.layout,
             "class_names": list(self.class_names),
@@ -135,29 +136,29 @@ class Manifest:
 
 
 def canonical(value: object) -> bytes:
-    """JSON with sorted keys and no white space: equal values, equal bytes."""
+    """Return JSON with sorted keys and no white space: equal values have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
-    """Reads a manifest's JSON.
+    """Read a manifest's JSON.
 
     Args:
-        text: The file's content.
-        where: The store's URI, for messages.
+        text: Content of the file.
+        where: URI of the store, for messages.
 
     Raises:
         InputError: Not JSON, not a manifest, of a newer schema, or edited by hand.
     """
-    spoilt = f"manifest.json of the store {where}"
+    file = f"manifest.json of the store {where}"
     again = "prepare the store again"
     try:
         fields = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{spoilt} is not JSON ({error}): {again}.") from error
+        raise InputError(f"{file} is not JSON ({error}): {again}.") from error
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if not isinstance(version, int):
-        raise InputError(f"{spoilt} has no schema_version: it is no clip store; {again}.")
+        raise InputError(f"{file} has no schema_version: it is no clip store; {again}.")
     if version > SCHEMA_VERSION:
         raise InputError(
             f"The store {where} has schema version {version}, newer than the {SCHEMA_VERSION} that "
@@ -166,13 +167,15 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     try:
         manifest = _from_fields(fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{spoilt} lacks or spoils a field ({error!r}): {again}.") from error
+        raise InputError(
+            f"{file} has a missing or malformed field ({error!r}): {again}."
+        ) from error
     if manifest.digest != manifest.expected_digest():
-        raise InputError(f"{spoilt} does not match its own digest, so it was edited: {again}.")
+        raise InputError(f"{file} does not match its own digest, so it was edited: {again}.")
     return manifest
 
 
-def _from_fields(fields: dict[str, Any]) -> Manifest:
+def _from_fields(fields: JsonObject) -> Manifest:
     return Manifest(
         schema_version=int(fields["schema_version"]),
         dataset=str(fields["dataset"]),
@@ -183,8 +186,8 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
             for name, rule in fields["protocols"].items()
         },
         counts={
-            str(name): {str(part): int(count) for part, count in parts.items()}
-            for name, parts in fields["counts"].items()
+            str(name): {str(split): int(count) for split, count in splits.items()}
+            for name, splits in fields["counts"].items()
         },
         shards=tuple(
             Shard(str(s["name"]), str(s["sha256"]), int(s["bytes"]), int(s["num_clips"]))

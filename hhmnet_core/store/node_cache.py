@@ -1,6 +1,6 @@
-"""One memory-mapped Arrow file a node and store, shared by all its processes.
+"""One memory-mapped Arrow file per node and store, shared by all processes of the node.
 
-A file is named by the store's digest, so it never goes stale. It holds one record batch of one
+The file is named by the store's digest, so it never goes stale. It holds one record batch of one
 row: each column is a list of a clip set's values, end to end.
 """
 
@@ -34,13 +34,17 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class NodeCache:
-    """The node's folder of materialised stores."""
+    """The folder of a node's cached stores.
+
+    Attributes:
+        root: Path of the folder.
+    """
 
     root: Path
 
     @staticmethod
     def at(folder: str | os.PathLike[str] | None) -> "NodeCache":
-        """The cache in `folder`, by default `$HHMNET_CACHE` or `~/.cache/hhmnet`."""
+        """Return the cache in `folder`, by default $HHMNET_CACHE or `~/.cache/hhmnet`."""
         default = os.environ.get("HHMNET_CACHE") or Path("~/.cache/hhmnet")
         cache = NodeCache(Path(default if folder is None else folder).expanduser())
         with cache.usable():
@@ -49,12 +53,12 @@ class NodeCache:
 
     @contextmanager
     def lock(self, digest: str) -> Iterator[None]:
-        """Holds the other processes of the node off this store's file."""
+        """Keep other processes of the node off the file of a store."""
         with self.usable():
             file = open(self.root / f"{digest}.lock", "a")
         with file:
-            # Where the folder cannot be locked (some network file systems) each process writes
-            # its own file and the last one to rename it wins: wasteful, never wrong.
+            # Without locks (on some network file systems) each process writes a file of its own,
+            # and the last one to rename it wins: wasteful, but never wrong.
             with suppress(OSError, ImportError):
                 import fcntl
 
@@ -62,11 +66,11 @@ class NodeCache:
             yield
 
     def holds(self, digest: str) -> bool:
-        """Whether it has a file of this store, whole or not."""
+        """Return whether there is a file of a store, complete or not."""
         return self._file(digest).exists()
 
     def map(self, manifest: Manifest) -> ClipSet | None:
-        """The clip set mapped from its file; None where there is no whole file."""
+        """Return the clip set mapped from its file. None where there is no complete file."""
         try:
             with pa.memory_map(str(self._file(manifest.digest))) as source:
                 row = pa.ipc.open_file(source).get_batch(0)
@@ -90,10 +94,10 @@ class NodeCache:
         )
 
     def fill(self, manifest: Manifest, clips: Iterable[Clip]) -> None:
-        """Writes a store's file; what it takes from `clips` it does not keep in memory."""
+        """Write the file of a store, with one clip in memory at a time."""
         target = self._file(manifest.digest)
         raw, done = (
-            self.root / f".{target.name}.{uuid.uuid4().hex}.{part}" for part in ("raw", "new")
+            self.root / f".{target.name}.{uuid.uuid4().hex}.{stage}" for stage in ("raw", "new")
         )
         try:
             with self.usable():
@@ -132,28 +136,29 @@ class NodeCache:
         schema = _SCHEMA.with_metadata({_SKELETONS: skeletons.hexdigest()})
         return pa.RecordBatch.from_arrays(rows, schema=schema)
 
-    def verified(self, digest: str, place: Folder) -> dict[str, str]:
-        """The versions of the shards at `place` when they were last verified on this node."""
+    def verified_versions(self, digest: str, store: Folder) -> dict[str, str]:
+        """Return the versions of a store's shards when they were last verified on this node."""
         try:
-            known = json.loads(self._note(digest, place).read_text())
+            known = json.loads(self._versions_file(digest, store).read_text())
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}
 
-    def note_verified(self, digest: str, place: Folder, versions: dict[str, str]) -> None:
+    def record_versions(self, digest: str, store: Folder, versions: dict[str, str]) -> None:
+        """Record the versions of a store's shards that have been verified."""
         with self.usable():
-            write_local(self._note(digest, place), json.dumps(versions).encode())
+            write_local(self._versions_file(digest, store), json.dumps(versions).encode())
 
     def _file(self, digest: str) -> Path:
         return self.root / f"{digest}.v2.arrow"
 
-    def _note(self, digest: str, place: Folder) -> Path:
-        address = hashlib.sha256(f"{place.fs.protocol}:{place.path}".encode()).hexdigest()
+    def _versions_file(self, digest: str, store: Folder) -> Path:
+        address = hashlib.sha256(f"{store.fs.protocol}:{store.path}".encode()).hexdigest()
         return self.root / f"{digest}.{address[:16]}.json"
 
     @contextmanager
     def usable(self) -> Iterator[None]:
-        """Turns what the system says of the folder into an InputError."""
+        """Turn errors of the system about the folder into InputError."""
         try:
             yield
         except OSError as error:

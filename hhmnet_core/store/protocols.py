@@ -1,4 +1,4 @@
-"""Which clips train, in which order, which choose, which test."""
+"""Protocols and selections: the clips of train, val and test."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from hhmnet_core.store.manifest import Protocol
 __all__ = [
     "Protocol",
     "Split",
+    "apply_protocol",
     "check_selection",
-    "divide",
     "fold_of",
     "fold_selection",
     "protocol_name",
@@ -23,11 +23,12 @@ __all__ = [
 ]
 
 VAL, LITERATURE = "val", "literature"
+LAST_EPOCH = "last_epoch"  # another spelling of literature
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted clip indices; no clip is in two of them."""
+    """Sorted indices of the clips of each split. No clip is in two of them."""
 
     train: Int64Array
     val: Int64Array
@@ -35,7 +36,7 @@ class Split:
 
 
 def protocol_name(known: dict[str, Protocol], name: str) -> str:
-    """`name`, or the first known one where it is "". Raises InputError for an unknown one."""
+    """Return `name`, or the first known one for "". Raises InputError for an unknown one."""
     if not name and known:
         return next(iter(known))
     if name not in known:
@@ -44,12 +45,12 @@ def protocol_name(known: dict[str, Protocol], name: str) -> str:
 
 
 def fold_selection(fold: int, folds: int) -> str:
-    """The selection that holds out one of several folds, counted from 1."""
+    """Return the selection that holds out one of several folds, counted from 1."""
     return f"fold-{fold}-of-{folds}"
 
 
 def fold_of(selection: str) -> tuple[int, int] | None:
-    """The fold that a selection holds out, and of how many; None for another selection."""
+    """Return the fold that a selection holds out, and the number of folds. None for no fold."""
     match = re.fullmatch(r"fold-(\d+)-of-(\d+)", selection)
     if match is None:
         return None
@@ -58,58 +59,58 @@ def fold_of(selection: str) -> tuple[int, int] | None:
 
 
 def check_selection(selection: str) -> None:
-    """Raises InputError for one that there is not."""
+    """Raise InputError for an unknown selection."""
     if selection not in (VAL, LITERATURE) and fold_of(selection) is None:
         raise InputError(
-            f"Unknown selection {selection!r}; expected {VAL}, {LITERATURE}, or a fold such as "
+            f"Unknown selection {selection!r}; expected {VAL}, {LAST_EPOCH}, or a fold such as "
             f"{fold_selection(2, 5)}."
         )
 
 
 def split(clips: ClipSet, protocol: str, selection: str) -> Split:
-    """Divides clips by a protocol of their store.
+    """Split clips by a protocol of their store.
 
     Args:
         clips: The clips.
-        protocol: Its name in the manifest; "" is the store's first.
-        selection: "val" carves whole subjects out of the training clips, to choose on: every
-            fifth of the sorted training subjects, the last one where there are fewer than five.
-            "literature" carves nothing: val is empty and the last epoch counts. "fold-2-of-5"
-            carves the second of five folds of subjects, to be scored and not chosen by.
+        protocol: Name of the protocol. "" is the store's first.
+        selection: "val" holds whole subjects of the training clips out for validation: every
+            fifth of the sorted training subjects, or the last one of fewer than five.
+            "literature" holds nothing out: val is empty, and the last epoch is scored.
+            "fold-2-of-5" holds out the second of five folds of subjects, which is scored only.
 
     Raises:
         InputError: An unknown protocol or selection, no clips to train or to test on, clips that
-            would both train and test, or too few training subjects to set some aside.
+            would both train and test, or too few training subjects to hold some out.
     """
     name = protocol_name(clips.manifest.protocols, protocol)
     check_selection(selection)
     groups = {"subject": clips.subjects, "camera": clips.cameras, "setup": clips.setups}
-    parts = divide(groups, clips.manifest.protocols[name], selection)
-    for part in ("train", "test"):
-        if not len(getattr(parts, part)):
+    found = apply_protocol(groups, clips.manifest.protocols[name], selection)
+    for kind in ("train", "test"):
+        if not len(getattr(found, kind)):
             raise InputError(
-                f"Protocol {name} finds no {part} clips in this store: choose another protocol or "
+                f"Protocol {name} finds no {kind} clips in this store: choose another protocol or "
                 "prepare the store from all the data."
             )
-    if selection == VAL and not len(parts.val):
+    if selection == VAL and not len(found.val):
         raise InputError(
-            f"Protocol {name} trains on a single subject, so none can be set aside for val: use "
-            "selection literature."
+            f"Protocol {name} trains on a single subject, so none can be held out for val: use "
+            "selection last_epoch."
         )
-    if selection != LITERATURE and not len(parts.val):
+    if selection != LITERATURE and not len(found.val):
         raise InputError(
             f"Protocol {name} trains on fewer subjects than {selection} needs: give fewer folds."
         )
-    return parts
+    return found
 
 
-def divide(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
-    """Applies a protocol's rules.
+def apply_protocol(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
+    """Apply the rules of a protocol.
 
     Args:
         groups: (N,) `subject`, `camera` and `setup` of each clip.
         protocol: The rules.
-        selection: What val is carved by, as in `split`; it stays empty where that leaves none.
+        selection: Selection as in `split`. Here val may stay empty.
 
     Raises:
         InputError: A clip matches both rules.
@@ -126,7 +127,7 @@ def divide(groups: dict[str, Int64Array], protocol: Protocol, selection: str) ->
 
 
 def _held_out(subjects: Int64Array, selection: str) -> Int64Array:
-    """Of the sorted training subjects those of val."""
+    """Return the subjects of val among the sorted training subjects."""
     if fold := fold_of(selection):
         number, folds = fold
         return subjects[number - 1 :: folds] if len(subjects) >= folds else subjects[:0]

@@ -33,76 +33,75 @@ Uri = str | os.PathLike[str]
 
 
 def read_manifest(uri: Uri) -> Manifest:
-    """The manifest of the store at a URI. Raises InputError: no store there, or a spoilt one."""
-    place = folder(uri)
+    """Return the manifest of a store. Raises InputError for no store, or a malformed one."""
+    store = folder(uri)
     try:
-        text = place.read(MANIFEST)
+        text = store.read(MANIFEST)
     except FileNotFoundError as error:
         raise InputError(
             f"There is no clip store at {uri} (no {MANIFEST}): check the address, or make one with "
             "experiments/prepare.py."
         ) from error
     manifest = parse_manifest(text, str(uri))
-    _ = manifest.skeleton  # raises where it is unknown
+    _ = manifest.skeleton  # raises for an unknown layout
     return manifest
 
 
 def verify_store(uri: Uri) -> Manifest:
-    """Reads every shard. Raises InputError that names a missing or damaged one."""
+    """Read every shard. Raises InputError that names a missing or damaged one."""
     manifest = read_manifest(uri)
-    place = folder(uri)
+    store = folder(uri)
     for shard in manifest.shards:
-        read_shard(place, shard)
+        read_shard(store, shard)
     return manifest
 
 
 def store_facts(uri: Uri) -> dict[str, Int64Array]:
-    """Every clip's `label`, `subject`, `camera`, `setup`, `num_frames` and `num_bodies`, (N,).
+    """Return `label`, `subject`, `camera`, `setup`, `num_frames`, `num_bodies` of all clips, (N,).
 
-    Reads those columns alone, never the joints. Raises InputError: no store, or a shard that is
-    missing or cannot be read.
+    Reads no joints. Raises InputError for no store, or a shard that is missing or unreadable.
     """
     manifest = read_manifest(uri)
-    place = folder(uri)
-    tables = [shard_facts(place, shard) for shard in manifest.shards]
+    store = folder(uri)
+    tables = [shard_facts(store, shard) for shard in manifest.shards]
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def load_clips(uri: Uri, cache: Uri | None = None) -> ClipSet:
-    """The clips of a store, verified and mapped from one file a node.
+    """Return the clips of a store, verified and mapped from one file per node.
 
-    The first process of a node to ask reads the store and writes `<cache>/<digest>.v2.arrow`; the
-    others wait for it and map the same file. Shards that changed since then are verified again,
-    so that damage to the store is told even where a good copy is at hand.
+    The first process of a node reads the store and writes `<cache>/<digest>.v2.arrow`; the others
+    wait for it and map the same file. Shards that changed since then are verified again, so that
+    damage to the store is reported even where the cached file is sound.
 
     Args:
-        uri: The store's folder.
-        cache: A local folder; by default `$HHMNET_CACHE`, or `~/.cache/hhmnet`.
+        uri: Folder of the store.
+        cache: A local folder. Default: $HHMNET_CACHE, or `~/.cache/hhmnet`.
 
     Raises:
-        InputError: No store, a spoilt manifest, a missing or damaged shard, a clip that cannot be
-            trained on, or a cache that cannot be written.
+        InputError: No store, a malformed manifest, a missing or damaged shard, a clip that cannot
+            be trained on, or a cache that cannot be written.
     """
     manifest = read_manifest(uri)
-    place = folder(uri)
+    store = folder(uri)
     node = NodeCache.at(cache)
     with node.lock(manifest.digest):
-        versions = {shard.name: shard_version(place, shard) for shard in manifest.shards}
-        known = node.verified(manifest.digest, place)
+        versions = {shard.name: shard_version(store, shard) for shard in manifest.shards}
+        known = node.verified_versions(manifest.digest, store)
         clips = node.map(manifest)
         if clips is None:
-            node.fill(manifest, _verified_clips(place, manifest))
+            node.fill(manifest, _verified_clips(store, manifest))
             clips = node.map(manifest)
             assert clips is not None
         else:
             for shard in manifest.shards:
                 if known.get(shard.name) != versions[shard.name]:
-                    read_shard(place, shard)
+                    read_shard(store, shard)
         if known != versions:
-            node.note_verified(manifest.digest, place, versions)
+            node.record_versions(manifest.digest, store, versions)
         return clips
 
 
-def _verified_clips(place: Folder, manifest: Manifest) -> Iterator[Clip]:
+def _verified_clips(store: Folder, manifest: Manifest) -> Iterator[Clip]:
     for shard in manifest.shards:
-        yield from decode_shard(read_shard(place, shard), shard, manifest, place.uri)
+        yield from decode_shard(read_shard(store, shard), shard, manifest, store.uri)

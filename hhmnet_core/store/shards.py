@@ -1,4 +1,4 @@
-"""The parquet files of a store: one row a clip, the same bytes for the same clips."""
+"""Shards, the parquet files of a store: one row per clip, equal bytes for equal clips."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, Video, check_clip
 from hhmnet_core.store.manifest import Manifest, Shard
@@ -29,24 +30,24 @@ SCHEMA = pa.schema(
     ]
 )
 
-# Of data sets whose sensor says where its joints are in the colour image; else there is no column.
+# A column of data sets whose sensor locates its joints in the colour image.
 PIXELS = pa.field("pixels", pa.large_list(pa.float32()), nullable=False)
 
-# Of data sets with video; empty lists where a clip has none.
+# Columns of data sets with video. Lists are empty for a clip without.
 VIDEO = (
     pa.field("images", pa.large_list(pa.large_binary()), nullable=False),
     pa.field("image_positions", pa.large_list(pa.int64()), nullable=False),
     pa.field("image_joints", pa.large_list(pa.float32()), nullable=False),
 )
 
-_NOTHING = Video((), np.zeros(0, np.int64), np.zeros((0, 0, 0, 2), np.float32))
-_REMEDY = "copy the shard again from where the store is whole, or prepare the store again"
+_NO_IMAGES = Video((), np.zeros(0, np.int64), np.zeros((0, 0, 0, 2), np.float32))
+_REMEDY = "copy the shard again from an undamaged copy of the store, or prepare the store again"
 
 
 def encode_shard(clips: Sequence[Clip]) -> bytes:
-    """The parquet file of these clips: zstd, one row group, no dictionaries, no time stamp.
+    """Return the parquet file of clips: zstd, one row group, no dictionaries, no time stamp.
 
-    Raises InputError where some clips have pixels and others have not.
+    Raises InputError where some clips have pixels and others do not.
     """
     schema = SCHEMA
     columns = [
@@ -63,11 +64,11 @@ def encode_shard(clips: Sequence[Clip]) -> bytes:
     if pixels:
         if len(pixels) != len(clips):
             without = next(clip.sample_id for clip in clips if clip.pixels is None)
-            raise InputError(f"Clip {without} has no pixels, but others have: give all or none.")
+            raise InputError(f"Clip {without} has no pixels, but others do: give all or none.")
         schema, columns = schema.append(PIXELS), [*columns, _lists(pixels)]
     if any(clip.video for clip in clips):
         schema = pa.schema([*schema, *VIDEO])
-        videos = [clip.video or _NOTHING for clip in clips]
+        videos = [clip.video or _NO_IMAGES for clip in clips]
         columns += [
             pa.array([list(video.images) for video in videos], VIDEO[0].type),
             pa.array([video.positions for video in videos], VIDEO[1].type),
@@ -93,51 +94,51 @@ def _lists(arrays: Sequence[Float32Array]) -> pa.Array:
     return pa.LargeListArray.from_arrays(np.cumsum(sizes), pa.array(flat, pa.float32()))
 
 
-def read_shard(place: Folder, shard: Shard) -> bytes:
-    """A shard's bytes, verified. Raises InputError for a missing or damaged one."""
+def read_shard(store: Folder, shard: Shard) -> bytes:
+    """Return the verified content of a shard. Raises InputError for a missing or damaged one."""
     try:
-        content = place.read(shard.name)
+        content = store.read(shard.name)
     except FileNotFoundError as error:
-        raise _missing(place, shard) from error
+        raise _missing(store, shard) from error
     if len(content) != shard.bytes:
         raise InputError(
-            f"Shard {shard.name} of the store {place.uri} is damaged ({len(content)} bytes, "
+            f"Shard {shard.name} of the store {store.uri} is damaged ({len(content)} bytes, "
             f"expected {shard.bytes}): {_REMEDY}."
         )
     if hashlib.sha256(content).hexdigest() != shard.sha256:
         raise InputError(
-            f"Shard {shard.name} of the store {place.uri} is damaged (its sha256 differs from the "
+            f"Shard {shard.name} of the store {store.uri} is damaged (its sha256 differs from the "
             f"manifest's): {_REMEDY}."
         )
     return content
 
 
-def shard_facts(place: Folder, shard: Shard) -> dict[str, Int64Array]:
-    """The integer columns of a shard, (N,) each. Raises InputError where it cannot be read."""
+def shard_facts(store: Folder, shard: Shard) -> dict[str, Int64Array]:
+    """Return the integer columns of a shard, (N,) each. Raises InputError if unreadable."""
     names = [field.name for field in SCHEMA if field.type == pa.int64()]
     try:
-        with place.open(shard.name) as file:
+        with store.open(shard.name) as file:
             # On threads, Arrow may still hold the file when Python ends, and abort the process.
             table = pq.read_table(file, columns=names, use_threads=False)
         return {name: table.column(name).to_numpy().astype(np.int64) for name in names}
     except FileNotFoundError as error:
-        raise _missing(place, shard) from error
+        raise _missing(store, shard) from error
     except (pa.ArrowException, KeyError) as error:
         raise InputError(
-            f"Shard {shard.name} of the store {place.uri} is damaged ({error}): {_REMEDY}."
+            f"Shard {shard.name} of the store {store.uri} is damaged ({error}): {_REMEDY}."
         ) from error
 
 
-def shard_version(place: Folder, shard: Shard) -> str:
-    """Changes when the shard may have. Raises InputError where it is missing."""
+def shard_version(store: Folder, shard: Shard) -> str:
+    """Return a token that changes with the shard. Raises InputError where it is missing."""
     try:
-        return place.version(shard.name)
+        return store.version(shard.name)
     except FileNotFoundError as error:
-        raise _missing(place, shard) from error
+        raise _missing(store, shard) from error
 
 
-def _missing(place: Folder, shard: Shard) -> InputError:
-    return InputError(f"Shard {shard.name} of the store {place.uri} is missing: {_REMEDY}.")
+def _missing(store: Folder, shard: Shard) -> InputError:
+    return InputError(f"Shard {shard.name} of the store {store.uri} is missing: {_REMEDY}.")
 
 
 def decode_shard(
@@ -148,29 +149,29 @@ def decode_shard(
     pixels: bool = False,
     video: bool = False,
 ) -> Iterator[Clip]:
-    """The clips of a shard, each checked against the manifest.
+    """Yield the clips of a shard, each checked against the manifest.
 
     Args:
-        content: The shard.
-        shard: What the manifest says of it.
-        manifest: Of its store.
-        uri: The store's, for messages.
-        pixels: Whether to read the joints' pixels too, where the shard has them.
-        video: Likewise the clips' videos.
+        content: Content of the shard.
+        shard: Its entry in the manifest.
+        manifest: Manifest of the store.
+        uri: URI of the store, for messages.
+        pixels: Read the joints' pixels too, if the shard has them.
+        video: Read the videos too, if the shard has them.
 
     Raises:
-        InputError: Not a parquet file of the schema, or a clip that cannot be trained on: whoever
-            wrote the store, its clips are held to the same rules.
+        InputError: Not a parquet file of the schema, or a clip that cannot be trained on, whoever
+            wrote the store.
     """
     where = f"Shard {shard.name} of the store {uri}"
     layout = manifest.skeleton
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
-        there = set(file.schema_arrow.names)
+        names = set(file.schema_arrow.names)
         schema = SCHEMA
-        if pixels and PIXELS.name in there:
+        if pixels and PIXELS.name in names:
             schema = schema.append(PIXELS)
-        if video and {field.name for field in VIDEO} <= there:
+        if video and {field.name for field in VIDEO} <= names:
             schema = pa.schema([*schema, *VIDEO])
         table = file.read(columns=schema.names).select(schema.names).cast(schema)
         lists = {
@@ -190,7 +191,7 @@ def decode_shard(
 
 
 def _lists_of(column: pa.LargeListArray) -> list[Any]:
-    """The lists of a column: numbers as views of its values, files as they are."""
+    """Return the lists of a column: numbers as views of its values, files as tuples."""
     if pa.types.is_large_binary(column.values.type):
         return [tuple(files) for files in column.to_pylist()]
     ends: Int64Array = column.offsets.to_numpy()
@@ -198,7 +199,7 @@ def _lists_of(column: pa.LargeListArray) -> list[Any]:
     return [flat[start:end] for start, end in pairwise(ends)]
 
 
-def _clip(fields: dict[str, Any], lists: dict[str, Any], layout: Layout) -> Clip:
+def _clip(fields: JsonObject, lists: JsonObject, layout: Layout) -> Clip:
     shape = (fields["num_bodies"], fields["num_frames"], layout.num_joints)
 
     def shaped(name: str, *expected: int) -> Float32Array:

@@ -15,7 +15,7 @@ from hhmnet_core.skeleton.own_layout import layout_fields
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.store.manifest import Protocol as SplitRule
-from hhmnet_core.store.protocols import VAL, divide
+from hhmnet_core.store.protocols import VAL, apply_protocol
 from hhmnet_core.store.reading import MANIFEST, Uri
 from hhmnet_core.store.shards import encode_shard
 
@@ -25,7 +25,7 @@ _OURS = re.compile(r"clips-\d{5,}\.(parquet|json)")
 
 @dataclass(frozen=True)
 class StoreDescription:
-    """What a store says of itself beside its clips: see the fields of `Manifest`."""
+    """The description of a store beside its clips: see the fields of `Manifest`."""
 
     dataset: str
     layout: Layout
@@ -36,7 +36,7 @@ class StoreDescription:
 
 
 def remove_manifest(place: Folder) -> None:
-    """Takes the manifest away: until the new one is written, the folder is no store."""
+    """Remove the manifest: until the new one is written, the folder is no store."""
     if MANIFEST in place.names():
         place.remove(MANIFEST)
 
@@ -52,23 +52,23 @@ def write_store(
     source: Mapping[str, str],
     shard_bytes: int = SHARD_BYTES,
 ) -> Manifest:
-    """Writes a store of clips that are at hand, one shard in memory at a time.
+    """Write a store of given clips, with one shard in memory at a time.
 
-    What is there of an older or half-written store is replaced.
+    An older or incomplete store is replaced.
 
     Args:
-        uri: The folder.
-        clips: The clips, each checked; their order is the store's.
-        dataset: The data set's name.
-        layout: The skeleton layout's name.
-        class_names: One for each label.
-        protocols: By name; the first is the default.
-        source: What the store is made from; equal to an older one's, nothing need be written.
-        shard_bytes: Joints in a shard, before compression.
+        uri: Folder of the store.
+        clips: Clips in the store's order. Each is checked.
+        dataset: Name of the data set.
+        layout: Name of the skeleton layout.
+        class_names: Names of the classes, by label.
+        protocols: Protocols by name. The first is the default.
+        source: Source that the store is made from, by kind.
+        shard_bytes: Bytes of joints in a shard, before compression.
 
     Raises:
         InputError: A clip that cannot be trained on, a sample_id twice, no clips at all, or a
-            place that cannot be written.
+            folder that cannot be written.
     """
     place = folder(uri)
     remove_manifest(place)
@@ -76,7 +76,7 @@ def write_store(
         dataset, get_layout(layout), tuple(class_names), dict(protocols), dict(source)
     )
     sample_ids: list[str] = []
-    groups = groups_of([])
+    groups = rule_fields([])
 
     def checked() -> Iterator[Clip]:
         for clip in clips:
@@ -101,12 +101,24 @@ def write_manifest(
     groups: Mapping[str, Sequence[int]],
     left_out: Mapping[str, int],
 ) -> Manifest:
+    """Write the manifest of complete shards, and remove files of older stores and notes.
+
+    Args:
+        place: Folder of the store.
+        about: Description of the store.
+        shards: Its shards, in order.
+        sample_ids: Ids of all clips, in order.
+        groups: Subject, camera and setup of all clips.
+        left_out: Number of things of the source that are not in the store, by kind.
+
+    Raises InputError where there are no clips, or a sample id occurs twice.
+    """
     if not shards:
         raise InputError(f"There are no clips to write to {place.uri}: check the source.")
     if twice := [sample_id for sample_id, count in Counter(sample_ids).items() if count > 1]:
         raise InputError(f"Clip {twice[0]} occurs twice: sample ids must be unique.")
     facts = {name: np.array(values, dtype=np.int64) for name, values in groups.items()}
-    parts = {name: divide(facts, rule, VAL) for name, rule in about.protocols.items()}
+    splits = {name: apply_protocol(facts, rule, VAL) for name, rule in about.protocols.items()}
     draft = Manifest(
         schema_version=SCHEMA_VERSION,
         dataset=about.dataset,
@@ -114,8 +126,8 @@ def write_manifest(
         class_names=about.class_names,
         protocols=dict(about.protocols),
         counts={
-            name: {part: len(getattr(split, part)) for part in ("train", "val", "test")}
-            for name, split in parts.items()
+            name: {kind: len(getattr(split, kind)) for kind in ("train", "val", "test")}
+            for name, split in splits.items()
         },
         shards=shards,
         digest="",
@@ -128,20 +140,23 @@ def write_manifest(
     place.write(MANIFEST, manifest.to_json().encode())
     kept = {shard.name for shard in shards}
     for name in place.names():
-        if _OURS.fullmatch(name) and name not in kept:  # of an older store, and the notes
+        if _OURS.fullmatch(name) and name not in kept:  # of an older store, or a note
             place.remove(name)
     return manifest
 
 
 def shard_name(number: int) -> str:
+    """Return the name of a shard's file."""
     return f"clips-{number:05d}.parquet"
 
 
-def groups_of(clips: Sequence[Clip]) -> dict[str, list[int]]:
+def rule_fields(clips: Sequence[Clip]) -> dict[str, list[int]]:
+    """Return the values of clips for the fields of protocols' rules."""
     return {name: [getattr(c, name) for c in clips] for name in ("subject", "camera", "setup")}
 
 
 def write_shard(place: Folder, name: str, clips: Sequence[Clip]) -> Shard:
+    """Write the file of a shard, and return its entry for the manifest."""
     content = encode_shard(clips)
     place.write(name, content)
     return Shard(name, hashlib.sha256(content).hexdigest(), len(content), len(clips))

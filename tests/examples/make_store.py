@@ -14,9 +14,10 @@ from hhmnet_core.data.manifest import Protocol, Visual
 from hhmnet_core.data.parts import Plan, finish, make_part
 from hhmnet_core.data.video import even_positions
 from hhmnet_core.data.writing import About
+from PIL import Image
+
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
-from PIL import Image
 
 IMAGES, SIZE = 2, 16
 

@@ -42,7 +42,7 @@ class GuidanceInputs:
         self.config, self.device, self.layout = config, device, clips.manifest.skeleton
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._positions = torch.from_numpy(footage.positions_nf.copy())
-        (filmed,) = np.nonzero(footage.there_n)
+        (filmed,) = np.nonzero(footage.has_video_n)
         self._plain = self._guidance_of_all(guide, len(clips), filmed, mirrored=False)
         self._mirrored = (
             self._guidance_of_all(guide, len(clips), filmed, mirrored=True)

@@ -13,7 +13,7 @@ from hhmnet_core.sources import nw_ucla, own, utd_mhad
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.synthetic import recordings as synthetic
 from hhmnet_core.sources.video_crops import VideoConfig
-from hhmnet_core.sources.video_files import fingerprint
+from hhmnet_core.sources.video_files import config_fingerprint
 from hhmnet_core.store.building import SHARD_CLIPS, OnError
 from hhmnet_core.store.manifest import Visual
 from hhmnet_core.store.writing import StoreDescription
@@ -230,7 +230,7 @@ def prepare_synthetic(
                 "reader": "synthetic/2",
                 "seed": str(seed),
                 "clips_per_class": str(clips_per_class),
-                **(fingerprint(video) if filmed else {}),
+                **(config_fingerprint(video) if filmed else {}),
             },
             _visual("rgb", video) if filmed else None,
         ),

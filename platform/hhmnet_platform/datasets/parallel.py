@@ -37,7 +37,7 @@ def build_shards(
     Raises:
         InputError: As for `build_shard`.
     """
-    todo = [number for number in range(plan.num_parts) if number not in parts]
+    todo = [number for number in range(plan.num_shards) if number not in parts]
     if not todo:
         return
     made = (

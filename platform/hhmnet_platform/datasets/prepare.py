@@ -85,7 +85,7 @@ def prepare(
         remove_manifest(place)
         parts = finished_shards(place, plan)
         build_shards(place, plan, recipe.recordings, on_error, workers, parts)
-        in_order = [parts[number] for number in range(plan.num_parts)]
+        in_order = [parts[number] for number in range(plan.num_shards)]
         manifest = finish_store(place, plan, in_order, recipe.absent)
     return Prepared(store, manifest, recipe, time.perf_counter() - began, written)
 

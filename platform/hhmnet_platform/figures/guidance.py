@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from hhmnet_core.inputs.footage import Footage
-from hhmnet_core.models.heat_maps import importance_at_images, joint_gaussians, heat_map
+from hhmnet_core.models.heat_maps import heat_map, importance_at_images, joint_gaussians
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 
@@ -33,7 +33,7 @@ def guidance_figure(
         candidates: Clips that may be shown; those with a video are.
     """
     guide = FrozenEncoder(checkpoint, modality, clips, torch.device("cpu"))
-    chosen = _different(clips, [index for index in candidates if footage.there_n[index]])
+    chosen = _different(clips, [index for index in candidates if footage.has_video_n[index]])
     shown_n = torch.tensor(chosen)
     joints = torch.from_numpy(footage.joints_nmfv2[chosen])
     frames = joints.shape[2]

@@ -10,7 +10,7 @@ import torch
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.fusion.scores import write_scores
-from hhmnet_core.inputs.footage import check_filmed, load_footage, with_video
+from hhmnet_core.inputs.footage import check_enough_filmed, keep_filmed, load_footage
 from hhmnet_core.inputs.order import smallest_batch
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
@@ -75,8 +75,8 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
         return clips.manifest.digest
 
     def usable_split(self, config: Phase2Config, split: Split) -> Split:
-        filmed = with_video(split, load_footage(config.data.store))
-        check_filmed(filmed, config.data.selection)
+        filmed = keep_filmed(split, load_footage(config.data.store))
+        check_enough_filmed(filmed, config.data.selection)
         return filmed
 
     def notes(self, split: Split, usable: Split) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from video_files import Films, decoded, film_store
+from video_files import VideoClips, decode_jpeg, write_video_store
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.inputs.footage import FootageReader, check_filmed, load_footage
+from hhmnet_core.inputs.footage import FootageReader, check_enough_filmed, load_footage
 from hhmnet_core.store.protocols import LITERATURE, VAL, Split
 from hhmnet_core.store.reading import read_manifest
 
@@ -18,16 +18,16 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film_store(tmp_path_factory.mktemp("films"))
+    return write_video_store(tmp_path_factory.mktemp("films"))
 
 
 def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
     footage = load_footage(store, tmp_path)
     again = load_footage(store, tmp_path)  # from the node's file
     assert len(footage) == 54 and footage.joints_nmfv2.shape == (54, 2, 4, 20, 2)
-    for number, name in enumerate(Films.names):
-        clip = Films().clip(name)
-        assert footage.there_n[number] == (clip.video is not None)
+    for number, name in enumerate(VideoClips.names):
+        clip = VideoClips().clip(name)
+        assert footage.has_video_n[number] == (clip.video is not None)
         if clip.video is None:
             assert np.isnan(footage.joints_nmfv2[number]).all()
             continue
@@ -36,7 +36,7 @@ def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(footage.joints_nmfv2[number, :bodies], clip.video.joints)
         assert np.isnan(footage.joints_nmfv2[number, bodies:]).all()
         for each in (footage, again):
-            expected = np.stack([decoded(file) for file in clip.video.images])
+            expected = np.stack([decode_jpeg(file) for file in clip.video.images])
             np.testing.assert_array_equal(each.decode(number), expected)
 
 
@@ -65,23 +65,23 @@ def test_damaged_cache_is_made_again(store: Path, tmp_path: Path) -> None:
 
 
 def test_clip_with_other_images_than_the_manifest_says_is_named(tmp_path: Path) -> None:
-    store = film_store(tmp_path / "store")
+    store = write_video_store(tmp_path / "store")
     manifest = read_manifest(store)
     assert manifest.visual
     wrong = replace(manifest, visual=replace(manifest.visual, frames=5))
     (store / "manifest.json").write_text(wrong.to_json())
-    with pytest.raises(InputError, match=r"Clip clip00 has 4 images, but the manifest .* says 5"):
+    with pytest.raises(InputError, match=r"Clip clip00 has 4 images, but the manifest .* has 5"):
         load_footage(store, tmp_path / "cache")
 
 
 def test_parts_that_are_needed_must_be_filmed() -> None:
     some, none = np.arange(2), np.arange(0)
-    check_filmed(Split(some, none, some), LITERATURE)
-    check_filmed(Split(some, some, some), VAL)
+    check_enough_filmed(Split(some, none, some), LITERATURE)
+    check_enough_filmed(Split(some, some, some), VAL)
     for parts, selection, said in (
         (Split(none, none, some), LITERATURE, "0 of train, 2 of test"),
         (Split(some, none, some), VAL, "2 of train, 0 of val, 2 of test"),
         (Split(some, none, some), "fold-1-of-2", "0 of val"),
     ):
         with pytest.raises(InputError, match=f"Too few clips have a video .*{said}"):
-            check_filmed(parts, selection)
+            check_enough_filmed(parts, selection)

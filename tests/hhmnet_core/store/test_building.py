@@ -21,10 +21,9 @@ from hhmnet_core.store.building import (
     finish_store,
     finished_shards,
 )
-from hhmnet_core.store.clips import Clip, Video, check_clip
+from hhmnet_core.store.clips import Clip, Video
 from hhmnet_core.store.manifest import Manifest, Protocol, Visual
 from hhmnet_core.store.reading import load_clips, read_manifest, verify_store
-from hhmnet_core.store.shards import decode_shard, read_shard
 from hhmnet_core.store.writing import StoreDescription, remove_manifest, write_store
 
 ABOUT = StoreDescription(
@@ -75,7 +74,7 @@ def build(
     for number in order:
         if number not in parts:
             parts[number] = build_shard(place, todo, recordings, number, on_error)
-    return finish_store(place, todo, [parts[n] for n in range(todo.num_parts)], absent or {})
+    return finish_store(place, todo, [parts[n] for n in range(todo.num_shards)], absent or {})
 
 
 def test_parts_of_any_order_are_the_same_store(tmp_path: Path) -> None:
@@ -183,52 +182,6 @@ def test_clip_twice_or_none_at_all_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "n" / LEFT_OUT).read_text().count("is spoilt") == 10
 
 
-def test_pixels_come_back_where_they_are_asked_for(tmp_path: Path) -> None:
-    recordings = Recordings(pixels=True)
-    manifest = build(folder(tmp_path), recordings)
-    content = read_shard(folder(tmp_path), manifest.shards[1])
-    for asked in (True, False):
-        clips = list(decode_shard(content, manifest.shards[1], manifest, "store", pixels=asked))
-        for clip, name in zip(clips, recordings.names[4:8], strict=True):
-            expected = recordings.clip(name)
-            np.testing.assert_array_equal(clip.joints, expected.joints)
-            if asked:
-                assert clip.pixels is not None and expected.pixels is not None
-                np.testing.assert_array_equal(clip.pixels, expected.pixels)
-            else:
-                assert clip.pixels is None
-    assert len(load_clips(tmp_path, tmp_path / "cache")) == 10
-
-
-def test_pixels_are_checked(tmp_path: Path) -> None:
-    class Halves(Recordings):
-        def clip(self, name: str) -> Clip:
-            clip = super().clip(name)
-            return replace(clip, pixels=None) if name == "file2" else clip
-
-    with pytest.raises(InputError, match="clip2 has no pixels, but others have"):
-        build(folder(tmp_path), Halves(pixels=True))
-
-    class Wrong(Recordings):
-        def clip(self, name: str) -> Clip:
-            clip = super().clip(name)
-            assert clip.pixels is not None
-            return replace(clip, pixels=clip.pixels[:, :, :19])
-
-    with pytest.raises(InputError, match=r"clip0 has pixels of shape .*19, 2.*as its joints"):
-        build(folder(tmp_path), Wrong(pixels=True))
-
-    class Infinite(Recordings):
-        def clip(self, name: str) -> Clip:
-            clip = super().clip(name)
-            assert clip.pixels is not None
-            clip.pixels[0, 1, 2] = np.inf
-            return clip
-
-    with pytest.raises(InputError, match="clip0 has infinite pixels: expected NaN"):
-        build(folder(tmp_path), Infinite(pixels=True))
-
-
 def test_full_disk_ends_clearly_and_the_rerun_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,31 +246,8 @@ class Films:
 
 def make_films(place: Folder, source: Films) -> Manifest:
     plan = StorePlan(replace(ABOUT, visual=Visual("rgb", 3, 32)), tuple(source.names), 3)
-    parts = [build_shard(place, plan, source, n, "fail") for n in range(plan.num_parts)]
+    parts = [build_shard(place, plan, source, n, "fail") for n in range(plan.num_shards)]
     return finish_store(place, plan, parts, {})
-
-
-def test_videos_come_back_as_they_were_and_only_when_asked_for(tmp_path: Path) -> None:
-    place = folder(tmp_path)
-    manifest = make_films(place, Films(without=[1, 6]))  # the last shard has none at all
-    for wanted in (True, False):
-        clips = [
-            clip
-            for shard in manifest.shards
-            for clip in decode_shard(
-                read_shard(place, shard), shard, manifest, place.uri, video=wanted
-            )
-        ]
-        assert [clip.sample_id for clip in clips] == [f"c{n}" for n in range(7)]
-        for number, clip in enumerate(clips):
-            if not wanted or number in (1, 6):
-                assert clip.video is None
-                continue
-            expected = filmed(number).video
-            assert clip.video and expected and clip.video.images == expected.images
-            np.testing.assert_array_equal(clip.video.positions, expected.positions)
-            np.testing.assert_array_equal(clip.video.joints, expected.joints)
-    assert len(load_clips(tmp_path, tmp_path / "cache")) == 7
 
 
 def test_manifest_counts_videos_and_table_names_those_without(tmp_path: Path) -> None:
@@ -343,19 +273,3 @@ def test_videos_are_part_of_the_digest(tmp_path: Path) -> None:
         for name, without in (("one", [1]), ("two", [2]))
     )
     assert one != two
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        ({"images": ()}, "has 0 images"),
-        ({"positions": np.array([0, 2, 1])}, "expected rising numbers from 0"),
-        ({"positions": np.array([0, 1, 99])}, "images at frames"),
-        ({"joints": np.zeros((1, 3, 19, 2), np.float32)}, "image joints of shape"),
-    ],
-)
-def test_video_that_does_not_fit_its_clip_is_refused(spoil: dict[str, object], said: str) -> None:
-    clip = filmed(1)
-    assert clip.video
-    with pytest.raises(InputError, match=said):
-        check_clip(replace(clip, video=replace(clip.video, **spoil)), ABOUT.layout, 2)

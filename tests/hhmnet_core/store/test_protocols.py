@@ -9,7 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.store.clips import Clip, ClipSet
 from hhmnet_core.store.protocols import (
     Protocol,
-    divide,
+    apply_protocol,
     fold_selection,
     protocol_name,
     split,
@@ -88,7 +88,7 @@ def test_empty_name_is_the_first_protocol(clips: ClipSet) -> None:
 
 
 def test_fewer_than_five_subjects_set_the_last_aside() -> None:
-    parts = divide(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
+    parts = apply_protocol(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
     assert [parts.train.tolist(), parts.val.tolist(), parts.test.tolist()] == [[1, 2], [0], [3]]
 
 
@@ -96,7 +96,7 @@ def test_fewer_than_five_subjects_set_the_last_aside() -> None:
     ("protocol", "selection", "said"),
     [
         ("nope", "val", "Unknown protocol 'nope'; the store has view, subject, one"),
-        ("view", "best", "Unknown selection 'best'; expected val, literature, or a fold"),
+        ("view", "best", "Unknown selection 'best'; expected val, last_epoch, or a fold"),
         ("view", "fold-6-of-5", "Unknown selection 'fold-6-of-5'"),
         ("view", "fold-1-of-1", "Unknown selection 'fold-1-of-1'"),
         ("view", "fold-1-of-12", "view trains on fewer subjects than fold-1-of-12 needs"),
@@ -120,7 +120,7 @@ def test_unknown_field_and_overlap_are_refused() -> None:
     with pytest.raises(InputError, match="names view; expected fields of subject"):
         Protocol({"view": [1]}, {"camera": [2]})
     with pytest.raises(InputError, match="1 clips would both train and test"):
-        divide(groups_of([1, 2], [1, 3]), Protocol({}, {"camera": [3]}), "val")
+        apply_protocol(groups_of([1, 2], [1, 3]), Protocol({}, {"camera": [3]}), "val")
 
 
 @given(facts=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=60))
@@ -128,7 +128,7 @@ def test_parts_never_share_a_clip_nor_train_and_val_a_subject(
     facts: list[tuple[int, int]],
 ) -> None:
     groups = groups_of([subject for subject, _ in facts], [camera for _, camera in facts])
-    parts = divide(groups, VIEW, "val")
+    parts = apply_protocol(groups, VIEW, "val")
     everyone = np.concatenate([parts.train, parts.val, parts.test])
     assert sorted(everyone) == list(range(len(facts)))
     for part in (parts.train, parts.val, parts.test):
