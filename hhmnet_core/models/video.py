@@ -169,6 +169,7 @@ class GuidedVideo(nn.Module):
         masks_npthw: Tensor | None = None,
         draws_nd: Tensor | None = None,
     ) -> VideoEncoded:
+        """Encode clips with the video network; the arguments are those of its `forward`."""
         encoded: VideoEncoded = self.network(images_nfchw, heat_nthw, masks_npthw, draws_nd)
         return encoded
 
