@@ -1,4 +1,4 @@
-"""Fusions that nothing chose, against sums of logits."""
+"""Fusions with fixed weights, against sums of logits."""
 
 from dataclasses import replace
 from io import StringIO
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from finished_runs import write_finished_run
 from rich.console import Console
 
 from hhmnet_core.errors import InputError
@@ -13,7 +14,6 @@ from hhmnet_core.fusion.align import keep_shared_clips
 from hhmnet_core.fusion.scores import ScoreTable, write_scores
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.fixed_weights import FixedFusion, fixed_table, run_fixed_fusion
-from hhmnet_platform.storage.workspace import Workspace
 
 IDS = tuple(f"clip{number}" for number in range(60))
 
@@ -34,7 +34,7 @@ def printed(networks: dict[tuple[str, str], ScoreTable]) -> str:
 
 
 def rows(networks: dict[tuple[str, str], ScoreTable]) -> dict[str, list[str]]:
-    """What each line of the table says."""
+    """Return the cells of each line, by its name."""
     lines = [
         line.strip("│ \n").split("│") for line in printed(networks).splitlines() if "│" in line
     ]
@@ -65,7 +65,7 @@ def test_fusions_are_sums_of_logits() -> None:
     assert len(found) == 8 + 5
 
 
-def test_video_is_fused_on_the_clips_that_it_has_alone() -> None:
+def test_video_is_fused_on_its_clips_only() -> None:
     names = [("skeleton", member) for member in MODALITIES]
     networks = dict(zip(names, (network(seed) for seed in range(4)), strict=True))
     film = network(9, clips=40)
@@ -81,18 +81,17 @@ def test_video_is_fused_on_the_clips_that_it_has_alone() -> None:
         fixed_table(networks | {("skeleton", "joint"): network(0, clips=50)})
 
 
-def test_runs_that_held_nothing_out_are_fused(
+def test_runs_without_a_validation_split_are_fused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Workspace(str(tmp_path)).run("whole")
-    run.write_json(
-        "result.json", {"phase": "phase1", "protocol": "xsub", "selection": "literature"}
-    )
+    run = write_finished_run(tmp_path, "whole", selection="literature")
     for seed, member in enumerate(MODALITIES):
         table = replace(network(seed), modality=member)
         write_scores(table, f"{run.uri}/scores/{member}-test.parquet")
     run_fixed_fusion(FixedFusion(["whole"], str(tmp_path)))
-    said = capsys.readouterr().out
-    assert "60 clips of test" in said and "whole/bone_motion" in said and "2 : 2 : 1 : 1" in said
+    output = capsys.readouterr().out
+    assert (
+        "60 clips of test" in output and "whole/bone_motion" in output and "2 : 2 : 1 : 1" in output
+    )
     with pytest.raises(InputError, match=r"none is not there\. Give finished runs .*has whole\."):
         run_fixed_fusion(FixedFusion(["none"], str(tmp_path)))
