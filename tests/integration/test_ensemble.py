@@ -171,7 +171,7 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         (
             "ensemble.py",
             (f"--experiment={EXPERIMENT}", "--filter=params.seed = '99'"),
-            "that --filter \"params.seed = '99'\" lets through to choose from (no run at all)",
+            "that --filter \"params.seed = '99'\" lets through to select from (no run at all)",
         ),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot answer"),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--selection.steps=0"), "steps"),
