@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from video_files import film_store
+from video_files import write_video_store
 
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.metrics import top1
@@ -35,7 +35,8 @@ def weights(workspace: Path) -> bytes:
 def workspace(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a finished phase-1 run."""
     folder = tmp_path_factory.mktemp("phase2")
-    process = phase1(folder, f"--data.store={film_store(folder / 'store')}", "--optim.epochs=2")
+    store = write_video_store(folder / "store")
+    process = phase1(folder, f"--data.store={store}", "--optim.epochs=2")
     assert process.finish() == 0, process.output
     return folder
 

@@ -76,12 +76,12 @@ def tune_trials(
                     reduction_factor=job.reduction,
                 ),
                 num_samples=trials,
-                max_concurrent_trials=_max_concurrent(plan, resources),
+                max_concurrent_trials=max_concurrent_trials(plan, resources),
             ),
             run_config=tune.RunConfig(
                 name=f"tune-{int(time.time())}",
                 storage_path=absolute_uri(f"{job.workspace}/searches/{job.study}"),
-                callbacks=[_display_callback(display)],
+                callbacks=[display_callback(display)],
                 verbose=0,
             ),
         )
@@ -109,13 +109,13 @@ def _searcher_type() -> Any:
     return Searcher
 
 
-def _max_concurrent(plan: MeshPlan, resources: Resources) -> int:
+def max_concurrent_trials(plan: MeshPlan, resources: Resources) -> int:
     """Return the number of trials whose workers fit at once, so that none waits for another."""
     room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     return max(1, room // plan.workers)
 
 
-def _display_callback(display: SearchDisplay) -> Any:
+def display_callback(display: SearchDisplay) -> Any:
     """Return a callback that shows trials on a display."""
     from ray import tune
 

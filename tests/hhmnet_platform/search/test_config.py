@@ -1,4 +1,4 @@
-"""What a search asks for: trials as runs of the phase, and the best as a config of its script."""
+"""Search jobs: trials as runs of the phase, and the best as a config of its script."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +11,16 @@ from hhmnet_core.training.optim import OptimConfig
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
-from hhmnet_platform.runs.run import prepare_run
+from hhmnet_platform.runs.phases import phase_of
+from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.search.config import (
     Phase1Search,
     Phase2Search,
     SearchConfig,
-    about,
     best_config,
     best_job,
-    objective_of,
+    complete_epochs,
+    study_identity,
     study_name,
     trial_job,
 )
@@ -31,25 +32,26 @@ SEARCH = Phase1Search(
 )
 
 
-def test_a_trial_is_a_short_run_and_the_best_a_whole_one(tmp_path: Path) -> None:
+def test_trial_is_a_short_run_and_the_best_a_complete_one(tmp_path: Path) -> None:
     trial = trial_job(SEARCH, {"contrast.temperature": 0.3})
     assert type(trial) is Phase1Job
     assert (trial.optim.epochs, trial.contrast.temperature) == (5, 0.3)
     assert best_job(SEARCH, {"contrast.temperature": 0.3}).optim.epochs == 100
     assert trial_job(replace(SEARCH, epochs=None), {}).optim.epochs == 100
+    assert (complete_epochs(SEARCH), complete_epochs(replace(SEARCH, epochs=None))) == (5, 100)
     file = tmp_path / "best.yaml"
     file.write_bytes(best_config(SEARCH, {"contrast.temperature": 0.3}, "The best."))
     assert file.read_text().startswith("# The best.\n")
-    read = parse_config("phase1.py", None, Phase1Job, ["--config", str(file)])
-    assert read == best_job(SEARCH, {"contrast.temperature": 0.3})
+    parsed = parse_config("phase1.py", None, Phase1Job, ["--config", str(file)])
+    assert parsed == best_job(SEARCH, {"contrast.temperature": 0.3})
 
 
-def test_phase_2_is_searched_by_its_video_under_its_guide(tmp_path: Path) -> None:
+def test_phase2_is_searched_by_its_video_under_its_guide(tmp_path: Path) -> None:
     search = Phase2Search(phase1="guide", space={"guidance.mode": Dimension(choices=["off"])})
     trial = trial_job(search, {"guidance.mode": "off"})
     assert isinstance(trial, Phase2Job)
     assert (trial.phase1, trial.guidance.mode) == ("guide", "off")
-    assert (objective_of(search), objective_of(SEARCH)) == ("video", "fusion")
+    assert (phase_of(search).objective, phase_of(SEARCH).objective) == ("video", "fusion")
     config = yaml.safe_load(best_config(search, {"guidance.mode": "off"}, "The best."))
     assert config["guidance"]["mode"] == "off" and "phase1" not in config
 
@@ -59,8 +61,8 @@ def test_equal_searches_share_a_study_and_others_do_not(tmp_path: Path) -> None:
     prepare_synthetic(store, clips_per_class=10, stream="none")
 
     def name(search: Phase1Search) -> str:
-        first = prepare_run(trial_job(search, {}), Workspace(str(tmp_path)), store)
-        assert about(search, first)["config"]["optim.epochs"] == search.epochs
+        first = resolve_run(trial_job(search, {}), Workspace(str(tmp_path)), store)
+        assert study_identity(search, first).config["optim.epochs"] == search.epochs
         return study_name(search, first)
 
     ours = name(SEARCH)
@@ -78,7 +80,7 @@ def test_equal_searches_share_a_study_and_others_do_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"trials": 0}, "trials must be at least 1"),
         ({"epochs": 0}, "epochs must be at least 1"),
@@ -86,9 +88,9 @@ def test_equal_searches_share_a_study_and_others_do_not(tmp_path: Path) -> None:
         ({"reduction": 1}, "reduction must be at least 2"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(changes: dict[str, int], said: str) -> None:
+def test_numbers_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:
     for kind in (SearchConfig, Phase1Search, Phase2Search):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             kind(**changes)
     with pytest.raises(InputError, match="seed must be"):
         Phase1Search(seed=-1)  # the phase's own checks count too

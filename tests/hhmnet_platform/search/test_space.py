@@ -1,4 +1,4 @@
-"""What a search may change: the config's own fields, with values that the config takes."""
+"""The space of a search: the config's own fields, with values that the config accepts."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_platform.cli import parse_config
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase2Search
-from hhmnet_platform.search.space import Dimension, dimension, distributions
+from hhmnet_platform.search.space import Dimension, distributions, parse_dimension
 
 
 def test_distributions_follow_the_fields() -> None:
@@ -43,18 +43,21 @@ def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "message"),
     [
-        ({}, "space is missing"),
+        ({}, r"space is missing: give fields to search, such as contrast\.temperature"),
         ({"contrast.temprature": Dimension(0.1, 0.5)}, "is no field .*contrast has weight"),
         ({"contrast": Dimension(0.1, 0.5)}, "space.contrast is no field that can be searched"),
-        ({"nothing.there": Dimension(0.1, 0.5)}, "PART.FIELD of data, model, augment, contrast"),
+        ({"nothing.there": Dimension(0.1, 0.5)}, "GROUP.FIELD of data, model, augment, contrast"),
         ({1: Dimension(0.1, 0.5)}, "space.1 is no field"),
         ({"workers": Dimension(1, 2)}, "space.workers is no field that can be searched"),
         ({"seed": Dimension(1, 2)}, "space.seed is no field that can be searched"),
-        ({"data.selection": Dimension(choices=["literature"])}, "a search chooses by val"),
-        ({"data.store": Dimension(choices=["a", "b"])}, "on other data cannot be compared"),
-        ({"optim.epochs": Dimension(2, 5)}, "--epochs says how long a trial is"),
+        (
+            {"data.selection": Dimension(choices=["literature"])},
+            "selects on the validation split",
+        ),
+        ({"data.store": Dimension(choices=["a", "b"])}, "on different data cannot be compared"),
+        ({"optim.epochs": Dimension(2, 5)}, "--epochs sets the length of a trial"),
         ({"model.widths": Dimension(choices=[16])}, "neither a number nor a word"),
         ({"contrast.temperature": Dimension(choices=["a"])}, "finite numbers, but has 'a'"),
         ({"contrast.temperature": Dimension(choices=[None, 0.1])}, "finite numbers, but has None"),
@@ -73,13 +76,13 @@ def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
         ({"optim.name": Dimension(choices=["adamw", "lion"])}, "lion"),
     ],
 )
-def test_bad_spaces_are_named(space: dict[Any, Dimension], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_malformed_spaces_are_named(space: dict[Any, Dimension], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         distributions(Phase1Job(), space)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ([0.1, 0.5], "is \\[0.1, 0.5\\], but expected {low: ..., high: ...}"),
         (None, "is None, but expected"),
@@ -88,6 +91,6 @@ def test_bad_spaces_are_named(space: dict[Any, Dimension], said: str) -> None:
         ({"low": 0.1, "high": 0.5, "log": "yes"}, "log must be true or false"),
     ],
 )
-def test_dimensions_that_cannot_be_read_are_named(given: Any, said: str) -> None:
-    with pytest.raises(InputError, match=f"space.optim.lr.*{said}"):
-        dimension("optim.lr", given)
+def test_dimensions_that_cannot_be_read_are_named(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"space.optim.lr.*{message}"):
+        parse_dimension("optim.lr", given)
