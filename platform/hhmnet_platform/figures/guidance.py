@@ -1,4 +1,4 @@
-"""Where the skeleton makes the video network look, drawn onto the images."""
+"""Heat maps of the guidance, drawn onto the images of a few clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from hhmnet_core.models.heat_maps import heat_map, importance_at_images, joint_g
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 
-CELLS = 28  # of the drawn heat map; finer than the network's grid, so that one sees the joints
-CLIPS = 6
+HEAT_MAP_SIZE = 28  # rows and columns; finer than the network's grid, to show single joints
+NUM_CLIPS = 6
 
 
 def guidance_figure(
@@ -23,17 +23,18 @@ def guidance_figure(
     footage: Footage,
     candidates: Sequence[int],
 ) -> Figure:
-    """A row a clip, of different classes: its images, the heat map, the skeleton.
+    """Draw images, heat map and skeleton of up to six clips of different classes, a row per clip.
 
     Args:
-        checkpoint: Of the phase-1 run that guides.
-        modality: Of its encoder that guides.
-        clips: The data.
-        footage: Its videos.
-        candidates: Clips that may be shown; those with a video are.
+        checkpoint: Folder of the checkpoint of the phase-1 run that guides.
+        modality: Modality of the encoder that guides.
+        clips: Clips of the store.
+        footage: Videos of the clips.
+        candidates: Indices of clips to choose from. Clips without video are left out.
     """
     guide = FrozenEncoder(checkpoint, modality, clips, torch.device("cpu"))
-    chosen = _different(clips, [index for index in candidates if footage.has_video_n[index]])
+    filmed = [index for index in candidates if footage.has_video_n[index]]
+    chosen = _one_per_class(clips, filmed)
     shown_n = torch.tensor(chosen)
     joints = torch.from_numpy(footage.joints_nmfv2[chosen])
     frames = joints.shape[2]
@@ -42,21 +43,23 @@ def guidance_figure(
         torch.from_numpy(footage.positions_nf[chosen]),
         torch.from_numpy(clips.num_frames[chosen]),
     )
-    heat = heat_map(importance, joint_gaussians(joints, (frames, CELLS, CELLS))).numpy()
+    gaussians = joint_gaussians(joints, (frames, HEAT_MAP_SIZE, HEAT_MAP_SIZE))
+    heat = heat_map(importance, gaussians).numpy()
     layout = clips.manifest.skeleton
     figure = Figure(figsize=(1.6 * frames, 1.8 * len(chosen)), layout="constrained")
     figure.suptitle(
-        f"where the {modality} encoder's decision hangs on the skeleton: bright is most"
+        f"Importance of joints for the decision of the {modality} encoder: bright is high"
     )
     rows = figure.subplots(len(chosen), frames, squeeze=False)
     for row, clip, heat_fhw, joints_mfv2 in zip(rows, chosen, heat, joints.numpy(), strict=True):
-        for at, axis in enumerate(row):
-            axis.imshow(footage.decode(clip)[at], extent=(0, 1, 1, 0))
+        images = footage.decode(clip)
+        for frame, axis in enumerate(row):
+            axis.imshow(images[frame], extent=(0, 1, 1, 0))
             axis.imshow(
-                heat_fhw[at], extent=(0, 1, 1, 0), cmap="inferno", alpha=0.55, vmin=0,
+                heat_fhw[frame], extent=(0, 1, 1, 0), cmap="inferno", alpha=0.55, vmin=0,
                 vmax=float(heat_fhw.max()), interpolation="bilinear",
             )  # fmt: skip
-            for body in joints_mfv2[:, at]:
+            for body in joints_mfv2[:, frame]:
                 for child, parent in layout.bones:
                     axis.plot(*body[[child, parent]].T, color="white", linewidth=0.6)
             axis.set(xlim=(0, 1), ylim=(1, 0))
@@ -66,11 +69,11 @@ def guidance_figure(
     return figure
 
 
-def _different(clips: ClipSet, candidates: Sequence[int]) -> list[int]:
-    """Of as many classes as there are rows, spread evenly over them."""
+def _one_per_class(clips: ClipSet, candidates: Sequence[int]) -> list[int]:
+    """Return the first clip of each of up to six classes, which are spread evenly over all."""
     first: dict[int, int] = {}
     for index in candidates:
         first.setdefault(int(clips.labels[index]), index)
     labels = sorted(first)
-    taken = np.linspace(0, len(labels) - 1, min(CLIPS, len(labels))).round().astype(int)
-    return [first[labels[at]] for at in taken]
+    chosen = np.linspace(0, len(labels) - 1, min(NUM_CLIPS, len(labels))).round().astype(int)
+    return [first[labels[index]] for index in chosen]

@@ -1,4 +1,4 @@
-"""Skeleton, video and their fusion beside each other, in figures."""
+"""Figures that compare skeleton, video and their fusion."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ _COLOURS = {SKELETON: COLOURS["joint"], VIDEO: COLOURS[VIDEO], FUSION: COLOURS[F
 
 
 def side_by_side(tables: Mapping[str, ScoreTable]) -> Figure:
-    """The confusions of each, in per cent of the true class, all on one scale.
+    """Draw confusion matrices beside each other, in per cent of each true class, on one scale.
 
     Args:
-        tables: Of the same split, by what they are called.
+        tables: Score tables of one split, by the name to show.
     """
     first = next(iter(tables.values()))
     num_classes = len(first.class_names)
@@ -41,14 +41,17 @@ def side_by_side(tables: Mapping[str, ScoreTable]) -> Figure:
 
 
 def class_gains(skeleton: ScoreTable, video: ScoreTable, fused: ScoreTable) -> Figure:
-    """Accuracy of each class by skeleton, by video and by both; what fusion gains most on top."""
+    """Draw the accuracy of each class by skeleton, video and fusion.
+
+    The class that gains most by the fusion, against the skeleton, is on top.
+    """
     by_name = {
         name: per_class_accuracy(table)
         for name, table in ((SKELETON, skeleton), (VIDEO, video), (FUSION, fused))
     }
     gains = np.nan_to_num(by_name[FUSION] - by_name[SKELETON], nan=-2.0)
     order = np.argsort(-gains, kind="stable")
-    names = [fused.class_names[at] for at in order]
+    names = [fused.class_names[label] for label in order]
     figure = Figure(figsize=(8, max(3.0, 0.2 * len(names) + 1.4)), layout="constrained")
     axis: Axes = figure.subplots()
     rows = np.arange(len(names))
@@ -61,35 +64,39 @@ def class_gains(skeleton: ScoreTable, video: ScoreTable, fused: ScoreTable) -> F
     axis.set_yticks(rows, names, fontsize=9 if len(names) <= 30 else 7)
     axis.invert_yaxis()
     axis.set(xlim=(-0.02, 1.02), xlabel=f"accuracy on {fused.split}")
-    axis.set_title("what fusion gains over the skeleton, by class")
+    axis.set_title("Gain of the fusion over the skeleton, by class")
     axis.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
 def part_similarity(metrics: Mapping[str, float]) -> Figure | None:
-    """How alike parts in the video and of the skeleton are; None where that was not measured.
+    """Draw the similarity of body parts in the video to those of the skeleton.
 
     Args:
-        metrics: Of the video network, with `similarity/<in the video>/<of the skeleton>`.
+        metrics: Metrics of the video network. `similarity/<part in video>/<part of skeleton>` are
+            mean cosines.
+
+    Returns:
+        The figure, or None without such metrics.
     """
-    alike = np.array(
-        [[metrics.get(f"similarity/{seen}/{known}", np.nan) for known in PARTS] for seen in PARTS]
+    similarity = np.array(
+        [[metrics.get(f"similarity/{row}/{column}", np.nan) for column in PARTS] for row in PARTS]
     )
-    if np.isnan(alike).all():
+    if np.isnan(similarity).all():
         return None
     figure = Figure(figsize=(6.5, 5.5), layout="constrained")
     axis: Axes = figure.subplots()
-    image = axis.imshow(alike, cmap="RdBu_r", vmin=-1, vmax=1)
-    for row, column in np.ndindex(alike.shape):
-        value = alike[row, column]
+    image = axis.imshow(similarity, cmap="RdBu_r", vmin=-1, vmax=1)
+    for row, column in np.ndindex(similarity.shape):
+        value = similarity[row, column]
         if not np.isnan(value):
             colour = "white" if abs(value) > 0.6 else "black"
             axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
     names = [part.replace("_", " ") for part in PARTS]
     axis.set_xticks(range(len(PARTS)), names, rotation=45, ha="right")
     axis.set_yticks(range(len(PARTS)), names)
-    axis.set(xlabel="of the skeleton", ylabel="in the video")
-    axis.set_title("parts of the same test clips: mean cosine")
+    axis.set(xlabel="part of the skeleton", ylabel="part in the video")
+    axis.set_title("Similarity of body parts in the same test clips: mean cosine")
     figure.colorbar(image, shrink=0.7)
     return figure

@@ -1,4 +1,4 @@
-"""Figures of skeleton and video beside each other."""
+"""Figures that compare skeleton, video and their fusion."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def table(modality: str, seed: int) -> ScoreTable:
     return ScoreTable(ids, labels, logits, "run", modality, "test", "0" * 64, NAMES)
 
 
-def test_confusions_stand_side_by_side() -> None:
+def test_confusions_are_drawn_side_by_side() -> None:
     tables = {"skeleton": table("joint", 1), "video": table("video", 2)}
     axes = [axis for axis in side_by_side(tables).axes if axis.images]
     assert [axis.get_title().split(",")[0] for axis in axes] == ["skeleton", "video"]
@@ -31,7 +31,7 @@ def test_confusions_stand_side_by_side() -> None:
         np.testing.assert_allclose(shares.sum(1), [100, 100, 100, 0])
 
 
-def test_gains_are_sorted_and_those_of_the_tables() -> None:
+def test_gains_are_sorted_and_agree_with_the_tables() -> None:
     skeleton, video = table("joint", 1), table("video", 2)
     fused = fuse([skeleton, video])
     (axis,) = class_gains(skeleton, video, fused).axes
@@ -39,19 +39,19 @@ def test_gains_are_sorted_and_those_of_the_tables() -> None:
     names = [label.get_text() for label in axis.get_yticklabels()]
     gains = (drawn["fusion"] - drawn["skeleton"])[:3]
     assert (np.diff(gains) <= 0).all() and names[3] == "class 3"
-    at = names.index("class 1")
-    right = video.logits[10:20].argmax(1) == 1
-    assert drawn["video"][at] == pytest.approx(right.mean())
+    row = names.index("class 1")
+    correct = video.logits[10:20].argmax(1) == 1
+    assert drawn["video"][row] == pytest.approx(correct.mean())
     unchanged = class_gains(skeleton, video, replace(skeleton, modality="fusion")).axes[0]
     assert len(unchanged.get_yticklabels()) == 4
 
 
 def test_part_similarity_shows_what_was_measured() -> None:
-    metrics = {f"similarity/{seen}/{known}": 0.5 for seen in PARTS for known in PARTS}
+    metrics = {f"similarity/{row}/{column}": 0.5 for row in PARTS for column in PARTS}
     metrics["similarity/head/left_leg"] = -0.25
     del metrics["similarity/torso/torso"]
     figure = part_similarity(metrics)
     assert figure is not None
-    alike = np.asarray(figure.axes[0].images[0].get_array())
-    assert alike[0, PARTS.index("left_leg")] == -0.25 and np.isnan(alike[1, 1])
+    similarity = np.asarray(figure.axes[0].images[0].get_array())
+    assert similarity[0, PARTS.index("left_leg")] == -0.25 and np.isnan(similarity[1, 1])
     assert part_similarity({"train/loss": 1.0}) is None
