@@ -1,6 +1,7 @@
-"""Ablates phase 1: trains it whole and without each of its parts, over several seeds.
+"""Ablate phase 1: train it whole and without each of its components, over several seeds.
 
-Runs side by side on one machine's cores, without Ray; killed and started again it goes on.
+Runs are trained side by side on the cores of one machine, without Ray. A run of this script that
+was interrupted continues where it stopped.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +15,13 @@ from hhmnet_platform.cli import parse_config, run_script
 
 @dataclass
 class Ablation(Phase1Config):
-    """Phase 1, and how it is ablated.
+    """An ablation of phase 1.
 
     Attributes:
-        variants: What is trained.
-        seeds: Each variant is trained with each; they replace `seed`.
-        processes: Runs side by side; null: one a CPU core.
-        out: File that finished runs are appended to, a line each.
+        variants: Names of the variants to train.
+        seeds: Random seeds, each for every variant, in place of `seed`.
+        processes: Number of runs side by side. Default: one per CPU core.
+        out: File that finished runs are appended to, one line per run.
     """
 
     variants: list[str] = field(default_factory=lambda: list(PHASE1))

@@ -1,6 +1,7 @@
-"""Ablates phase 2: guidance and part contrast on, off and exchanged, over several seeds.
+"""Ablate phase 2: guidance and part contrast on, off and exchanged, over several seeds.
 
-Runs side by side on one machine's cores, without Ray; killed and started again it goes on.
+Runs are trained side by side on the cores of one machine, without Ray. A run of this script that
+was interrupted continues where it stopped.
 """
 
 from dataclasses import dataclass, field, fields
@@ -14,14 +15,14 @@ from hhmnet_platform.cli import parse_config, run_script
 
 @dataclass
 class Ablation(Phase2Config):
-    """Phase 2, and how it is ablated.
+    """An ablation of phase 2.
 
     Attributes:
-        phase1: Folder of the finished phase-1 run that guides, or of its last checkpoint.
-        variants: What is trained.
-        seeds: Each variant is trained with each; they replace `seed`.
-        processes: Runs side by side; null: one a CPU core.
-        out: File that finished runs are appended to, a line each.
+        phase1: Folder of the guiding phase-1 run, or of its last checkpoint.
+        variants: Names of the variants to train.
+        seeds: Random seeds, each for every variant, in place of `seed`.
+        processes: Number of runs side by side. Default: one per CPU core.
+        out: File that finished runs are appended to, one line per run.
     """
 
     phase1: str = ""

@@ -54,8 +54,7 @@ def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
     A field that the record lacks counts as having its default.
 
     Args:
-        recorded: What `identity` or `flat_identity` returned when the record was made, by this or
-            an earlier version.
+        recorded: Identity, nested or flat, as this or an earlier version recorded it.
         config: The dataclass to compare with. Its class can be created without arguments.
     """
     then, now = flattened(recorded), flattened(json.loads(json.dumps(asdict(config))))

@@ -42,7 +42,7 @@ class BatchReader:
 
     Args:
         clips: The clips.
-        config: How clips become model inputs.
+        config: Conversion of clips to model inputs.
         device: Device of the batches.
         resident: Keep the clips on the device. None: if they fit (`fits_in_memory`).
         sharers: Number of processes that share the device's memory.

@@ -84,7 +84,7 @@ class BuiltShard:
         shard: Its file. None where none of its recordings could be read.
         sample_ids: Ids of its clips.
         groups: Subject, camera and setup of its clips.
-        left_out: What the source left out of the recordings, and how often.
+        left_out: Number of things that the source left out of the recordings, by kind.
         quarantined: Recordings that could not be read, and the reasons.
         no_video: Clips without video of a data set with video, and the reasons.
         videos: Number of clips with video.

@@ -50,8 +50,8 @@ class Clip:
         video: Images of the clip. None: no video.
         no_video: Reason why a clip of a data set with video has none. A store lists it, but does
             not keep it with the clip.
-        dropped: What the source left out of the recording, and how often. A store counts it, but
-            does not keep it with the clip.
+        dropped: Number of things that the source left out of the recording, by kind. A store counts
+            them, but does not keep them with the clip.
     """
 
     sample_id: str

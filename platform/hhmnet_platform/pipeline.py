@@ -1,4 +1,4 @@
-"""Search, both phases, fusion and ensemble in one go; what is done already is not done again."""
+"""Search, both phases, fusion and ensemble in one command. Finished steps are not repeated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -26,14 +26,14 @@ from hhmnet_platform.tracking.experiments import experiment_name
 
 @dataclass
 class Pipeline(Placement):
-    """Both phases: what is trained, where, and on how much of the cluster.
+    """Both phases: data, configs, workspace and workers.
 
     Attributes:
-        data: What both are trained on; without a store, the demo's, which is made.
-        phase1: The four skeletal modalities; what `data` and `seed` say counts for both phases.
-        phase2: The video network; likewise.
-        seed: Of everything random, in both.
-        search: Of what phase 1 is trained with, before it is; no space: no search.
+        data: Training data of both phases. Default: the demo's store, which is made.
+        phase1: Config of phase 1, without data and seed.
+        phase2: Config of phase 2, without data and seed.
+        seed: Random seed of both phases, for initialisation, sampling and augmentation.
+        search: Search over phase 1 before it is trained. Default: no search.
     """
 
     data: StoreConfig = field(default_factory=StoreConfig)
@@ -63,13 +63,13 @@ class Pipeline(Placement):
         return Phase1Job(**self._job("phase1"))
 
     def search_job(self) -> Phase1Search:
-        """Over phase 1; named after the pipeline where that has a name."""
+        """Return the search over phase 1, named after the pipeline if that has a name."""
         study = self.search.study or (self.name and f"{self.name}-search")
         search = {name.name: getattr(self.search, name.name) for name in fields(SearchConfig)}
         return Phase1Search(**self._job("phase1") | {"name": ""} | search | {"study": study})
 
     def phase2_job(self, phase1: str) -> Phase2Job:
-        """Under the guidance of that run."""
+        """Return phase 2 under the guidance of a run."""
         return Phase2Job(**self._job("phase2"), phase1=phase1)
 
     def _job(self, phase: str) -> JsonObject:
@@ -82,11 +82,11 @@ class Pipeline(Placement):
 
 
 def run_pipeline(job: Pipeline, began: float | None = None) -> None:
-    """Searches, trains, resumes or finds both phases, fuses, and selects the ensemble of all.
+    """Search, train both phases, search their fusion weights and select an ensemble.
 
     Args:
-        job: What the user asks for.
-        began: When the command was given, as `time.time()` says it; None for now.
+        job: The pipeline.
+        began: Time at which the command was given, as `time.time()` has it. None for now.
 
     Raises InputError for anything the user can cause.
     """
@@ -120,7 +120,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
 
 
 def run_phase2(job: Phase2Job, began: float | None = None) -> None:
-    """Phase 2; of a job that names neither a phase-1 run nor a store, with the demo's phase 1.
+    """Train phase 2, after the demo's phase 1 where a job names neither a guiding run nor a store.
 
     Args and errors as for `run_pipeline`.
     """
@@ -135,7 +135,7 @@ def run_phase2(job: Phase2Job, began: float | None = None) -> None:
 def _run_both(
     first: Phase1Job, second: Callable[[str], Phase2Job], began: float | None
 ) -> str | None:
-    """The phase-2 run's name; None where nothing was to be trained."""
+    """Train both phases. Return the name of the phase-2 run, None for a dry run."""
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
     print("\nphase 2: video under their guidance, and the fusion of all", flush=True)

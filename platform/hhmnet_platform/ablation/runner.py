@@ -53,7 +53,7 @@ class Subject(Generic[Config]):
     """A phase to ablate.
 
     Attributes:
-        variants: By name, the fields of the config that differ, by group. "all" has none.
+        variants: Fields of the config that differ, by variant and group. "all" has none.
         compared: Column whose difference to "all" is shown.
         identity: Returns all that decides the result of a run, as JSON values.
         train: Trains a run of a variant in this process. It is pickled.

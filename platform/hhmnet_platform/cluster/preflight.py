@@ -59,7 +59,7 @@ def check_installations(driver: str, installations: Mapping[str, Installation]) 
 
     Args:
         driver: Name of the driver's node.
-        installations: What is installed on each node, by its name.
+        installations: Installation of each node, by its name.
     """
     for name, installation in installations.items():
         if installation.missing:

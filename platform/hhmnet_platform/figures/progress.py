@@ -16,7 +16,7 @@ class Display:
 
     Args:
         epochs: Number of epochs of the run.
-        console: Where to print. Default: stdout.
+        console: Console to print on. Default: stdout.
     """
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:

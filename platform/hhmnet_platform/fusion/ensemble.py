@@ -56,7 +56,7 @@ class Ensemble:
 
     Attributes:
         candidates: Networks that it was selected from.
-        left_out: What could not be a candidate.
+        left_out: Networks and clips that are not among the candidates.
         temperatures: (S,) temperatures of the candidates, fitted on validation.
         weights: (S,) weights of the logarithms of their probabilities, of sum 1.
         temperature: Temperature of their mixture, fitted on validation too: where members agree,

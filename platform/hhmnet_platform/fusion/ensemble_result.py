@@ -51,7 +51,7 @@ class EnsembleResult:
     Attributes:
         experiment: MLflow experiment that it was selected from.
         filter: MLflow search filter. "" for all runs.
-        selection: How it was selected.
+        selection: Settings of the selection.
         digest: Digest of the data, sha256 in hex.
         class_names: Names of the classes.
         clips: Number of clips by split.
@@ -61,7 +61,7 @@ class EnsembleResult:
         members: Networks, the heaviest first.
         leaderboard: The ensemble, what it is compared with, and every candidate.
         against_best_single: Comparison with the best single network on test.
-        rejected: What could not be a candidate.
+        rejected: Networks and clips that are not among the candidates.
     """
 
     experiment: str
@@ -103,7 +103,7 @@ def summarise_ensemble(
         ensemble: The ensemble.
         experiment: MLflow experiment that it was selected from.
         filter_string: MLflow search filter. "" for all runs.
-        selection: How it was selected.
+        selection: Settings of the selection.
     """
     first = ensemble.candidates[0]
     return EnsembleResult(

@@ -37,7 +37,7 @@ class EnsembleJob:
     Attributes:
         experiment: MLflow experiment to select from, such as nw_ucla/12-3.
         filter: MLflow search filter, such as "params.seed = '1'". Default: all runs.
-        selection: How the ensemble is selected.
+        selection: Settings of the selection.
         workspace: Folder or URI for the report. Default: $HHMNET_WORKSPACE, else `workspace`.
         tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
             the workspace.

@@ -16,7 +16,7 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
 
     Args:
         name: Its name in the workspace, its folder, or the id of one of its runs in MLflow.
-        workspace: Where it is looked for.
+        workspace: Workspace to look in.
         tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
     Raises InputError where the name is missing, or the run is not there or unfinished.

@@ -71,8 +71,8 @@ class Phase(ABC, Generic[JobT, ConfigT]):
 
     Attributes:
         name: Name in run names, tags and results.
-        job_type: What the user asks for.
-        config_type: What decides the result.
+        job_type: Type of its jobs.
+        config_type: Type of its configs.
         objective: Member whose validation top-1 a search maximises.
         search_example: Field that an error message suggests to search.
     """

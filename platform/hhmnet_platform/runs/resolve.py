@@ -33,7 +33,7 @@ def resolve_store(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str
 
     Args:
         job: The job.
-        workspace: Where the demo's store is, or is made.
+        workspace: Workspace of the demo's store.
         keep: False makes a demo's store that is not there yet in a temporary folder, without
             video, which to phase 1 is the same.
     """

@@ -25,7 +25,7 @@ def open_study(
     Args:
         name: Name of the study.
         path: Folder of its file.
-        identity: What decides a trial's result beside its values.
+        identity: Values that decide a trial's result beside the searched ones.
         first: Identity of the run without searched fields.
 
     Raises InputError where the study has searched another space or another config.

@@ -78,8 +78,8 @@ class RunResult:
         copies: Sample ids of the test clips that copy a clip of training or validation.
         not_filmed: Number of test clips without video, which are in no figure.
         mesh: Description of the workers.
-        mesh_history: Of an elastic run, each mesh as (epoch, step, data, modality): the progress
-            at which it started, and its shape.
+        mesh_history: Meshes of an elastic run as (epoch, step, data, modality): the progress at
+            which each started, and its shape.
         seconds: Training time, summed over epochs.
         checkpoint: Folder of the last checkpoint, in the run's.
         identity: All values that decide the result, by dotted name.

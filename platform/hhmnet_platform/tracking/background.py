@@ -46,7 +46,7 @@ class BackgroundTracker:
         """Write what is left and end the MLflow runs.
 
         Args:
-            ending: What is written last.
+            ending: Files, tags and status to write last.
             timeout: Seconds to wait for MLflow.
 
         Returns:

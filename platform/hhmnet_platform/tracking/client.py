@@ -77,7 +77,7 @@ def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[N
 
     Args:
         uri: MLflow tracking URI, for the message.
-        failure: What MLflow fails at, for the message.
+        failure: Description of the failure, for the message.
     """
     _set_quiet_defaults()
     from mlflow.exceptions import MlflowException

@@ -26,7 +26,7 @@ class DerivedRun:
         experiment: Name of the experiment, that of the runs it is made from.
         name: Name, unique within the experiment: a run of the same name is written anew.
         tags: Tags beside its name.
-        params: What it was made with.
+        params: Settings that it was made with.
         metrics: Its results.
         note: Markdown at the top of its page.
         files: Contents by artifact path.

@@ -27,7 +27,7 @@ class MemberRun:
         member: Modality, or "video".
         phase: "phase1" or "phase2".
         dataset: Name of the data set.
-        selection: How the training was to be judged: "val", "literature" or a fold.
+        selection: "val", "literature" or a fold.
         guide: Name of the phase-1 run that guided it. "" for none.
     """
 

@@ -13,8 +13,8 @@ class TrackedRun:
         experiment: Name of the experiment.
         artifacts: Folder or URI for the artifacts of a new experiment. "" leaves it to MLflow.
         name: Name of the run.
-        members: What the run reports on, the fusion last: it is the parent run, the others are
-            its children.
+        members: Members of the run, the fusion last. It is the parent run, the others are its
+            children.
         params: Flat config.
         tags: Tags of the parent and of every child.
         dataset: Name of the data set.
