@@ -1,4 +1,4 @@
-"""Selects an ensemble from the finished runs of an MLflow experiment, on val; reports on test."""
+"""Select an ensemble from the finished runs of an MLflow experiment, on val; report it on test."""
 
 from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble

@@ -1,4 +1,4 @@
-"""Fuses finished runs by equal weights and by the field's, which nothing chose: needs no val."""
+"""Fuse finished runs with equal weights and with the field's. No validation split is needed."""
 
 from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion

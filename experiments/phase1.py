@@ -1,4 +1,4 @@
-"""Trains phase 1: the four skeletal modalities, tied by contrast. Without arguments: a demo."""
+"""Train phase 1: encoders of four skeletal modalities, tied by contrast. By default: a demo."""
 
 from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.runs.config import Phase1Job

@@ -1,6 +1,6 @@
-"""Trains phase 2: a video network guided by a finished phase-1 run, and fuses the two.
+"""Train phase 2: a video network guided by a finished phase-1 run, and fuse the two.
 
-Without arguments: a demo, which trains its phase 1 first where that is not there yet.
+By default: a demo, which trains its phase 1 first if it does not exist.
 """
 
 from hhmnet_platform.cli import parse_config, run_script

@@ -1,6 +1,6 @@
-"""Makes a clip store of a data set, verifies one, or shows what one holds.
+"""Make a clip store of a data set, verify a store, or describe its content.
 
-The same command again does nothing, and says so; an interrupted one goes on where it stopped.
+The same command again does nothing, and says so. An interrupted one continues where it stopped.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Searches what phase 1 is trained with, by val: Optuna's TPE and ASHA under Ray Tune.
+"""Search the hyper-parameters of phase 1 on validation, with Optuna's TPE and ASHA under Ray Tune.
 
-`search.py phase2` does so for phase 2; `search.py fusion` searches the weights that fuse finished
-runs.
+`search.py phase2` searches those of phase 2; `search.py fusion` searches the weights that fuse
+finished runs.
 """
 
 import sys
@@ -15,10 +15,10 @@ from hhmnet_platform.search.run import run_search
 def main() -> None:
     match sys.argv[1:2]:
         case ["fusion"]:
-            about = "Weights that fuse finished runs, by Optuna on val."
+            about = "Search the weights that fuse finished runs, with Optuna on validation."
             run_fusion_search(parse_config("search.py fusion", about, FusionSearch, sys.argv[2:]))
         case ["phase2"]:
-            about = "What phase 2 is trained with, under one guide, by val top-1 of the video."
+            about = "Search the hyper-parameters of phase 2 by the video's top-1 on validation."
             run_search(parse_config("search.py phase2", about, Phase2Search, sys.argv[2:]))
         case _:
             run_search(parse_config("search.py", __doc__, Phase1Search))
