@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from video_files import film_store
+from video_files import write_video_store
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.footage import load_footage
@@ -91,7 +91,7 @@ def test_first_losses_of_phase1(tiny_clips: ClipSet) -> None:
 
 
 def test_first_losses_of_phase2(tmp_path: Path) -> None:
-    store = film_store(tmp_path / "store")
+    store = write_video_store(tmp_path / "store")
     clips, footage = (load(store, tmp_path / "cache") for load in (load_clips, load_footage))
     # A third of the clips stand still: the importance of their joints would be rounding alone.
     sway = np.random.default_rng(1).normal(scale=0.1, size=clips.frames.shape)

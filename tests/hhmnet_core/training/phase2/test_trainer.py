@@ -1,0 +1,167 @@
+"""The video network's loss, scores and part similarity on one process."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from copied_clips import showing
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.inputs.footage import Footage, keep_filmed
+from hhmnet_core.inputs.video_augment import VideoAugmentConfig
+from hhmnet_core.skeleton.layouts import PARTS
+from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.protocols import split
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.phase2.config import PartsConfig, Phase2Config
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
+from hhmnet_core.training.phase2.trainer import Phase2Trainer
+from hhmnet_core.training.trainer import BatchShare
+
+CPU = torch.device("cpu")
+MakeTrainer = Callable[..., Phase2Trainer]
+
+
+@pytest.fixture
+def make_trainer(
+    clips: ClipSet, footage: Footage, guide: FrozenEncoder, small: Phase2Config
+) -> MakeTrainer:
+    def make(config: Phase2Config = small, clips: ClipSet = clips) -> Phase2Trainer:
+        return Phase2Trainer(config, clips, footage, guide, Mesh(), CPU)
+
+    return make
+
+
+def test_tables_mark_copies_of_training_clips_filmed_or_not(
+    clips: ClipSet, footage: Footage, make_trainer: MakeTrainer
+) -> None:
+    everyone = split(clips, "", "val")
+    filmed = keep_filmed(everyone, footage)
+    copy_of_filmed, copy_of_unfilmed, *_ = map(int, filmed.test)
+    known = {*everyone.train.tolist(), *everyone.val.tolist()}
+    unfilmed = min(known - {*filmed.train.tolist(), *filmed.val.tolist()})
+    copied = showing(
+        showing(clips, copy_of_filmed, int(filmed.train[0])), copy_of_unfilmed, unfilmed
+    )
+    # Phase 1, with whose scores these are fused, was trained on both.
+    both = {str(clips.sample_ids[each]) for each in (copy_of_filmed, copy_of_unfilmed)}
+    for table in make_trainer(clips=copied).final_scores():
+        assert table.copies == (both if table.split == "test" else set())
+
+
+def test_clips_without_video_are_neither_trained_on_nor_scored(
+    clips: ClipSet, footage: Footage, make_trainer: MakeTrainer
+) -> None:
+    trainer, everyone = make_trainer(), split(clips, "", "val")
+    for name in ("train", "val", "test"):
+        kept, all_of_it = (set(getattr(s, name).tolist()) for s in (trainer.split, everyone))
+        assert kept == {i for i in all_of_it if footage.has_video_n[i]}
+
+
+def test_batches_too_small_for_the_mesh_are_refused(
+    clips: ClipSet, footage: Footage, guide: FrozenEncoder, small: Phase2Config
+) -> None:
+    mesh = Mesh()
+    mesh.data = 9
+    with pytest.raises(InputError, match="cannot be split over 9 data-parallel workers"):
+        Phase2Trainer(small, clips, footage, guide, mesh, CPU)
+
+
+def test_a_step_differentiates_cross_entropy_and_part_contrast(
+    clips: ClipSet, make_trainer: MakeTrainer, small: Phase2Config
+) -> None:
+    """Against InfoNCE written out, part by part, over the clips that show the part."""
+    config = replace(
+        small,
+        video=replace(small.video, dropout=0),
+        augment=VideoAugmentConfig(zoom=0, move=0, turn=0, brightness=0, mirror=0),
+        parts=PartsConfig(weight=0.7, temperature=0.3),
+        optim=replace(small.optim, precision="float64", label_smoothing=0),
+    )
+    trainer = make_trainer(config)
+    batch_n = trainer.epoch_order(1)[0]
+    heat, gaussians = trainer.guidance.heat(batch_n, trainer.joints[batch_n], trainer.grid)
+    masks, tokens = trainer.guidance.masks(gaussians), trainer.guidance.tokens(batch_n)
+    assert heat is not None and masks is not None
+    model = trainer.stream.model
+    images = trainer.reader.images(batch_n).double() / 255
+    encoded = model(images, heat.double(), masks.double(), None)
+    log_nk = encoded.logits_nk.log_softmax(1)
+    labels_n = torch.tensor(clips.labels)[batch_n]
+    cross_entropy = -log_nk.gather(1, labels_n[:, None]).sum()
+    skeleton_npe = model.project_parts(tokens)
+    visible_np = (masks.sum((2, 3, 4)) > 1e-3) & tokens.any(-1)
+    contrasts = []
+    for part in range(len(PARTS)):
+        shown = visible_np[:, part]
+        if shown.any():
+            video_ne, known_ne = encoded.parts_npe[shown, part], skeleton_npe[shown, part]
+            logits_nn = video_ne @ known_ne.T / 0.3
+            diagonal = torch.arange(len(logits_nn))
+            both = [F.cross_entropy(each, diagonal) for each in (logits_nn, logits_nn.T)]
+            contrasts.append(sum(both) / 2)
+    contrast = torch.stack(contrasts).mean()
+    parameters = list(model.parameters())
+    expected = torch.autograd.grad(
+        cross_entropy / len(batch_n) + 0.7 * contrast, parameters, allow_unused=True
+    )
+
+    sums_m3 = trainer.backward(BatchShare(batch_n, slice(0, len(batch_n)), (1, 1, 0), CPU))
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        if gradient is None:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+    correct = (log_nk.argmax(1) == labels_n).sum()
+    sums = [cross_entropy.item(), correct.item(), contrast.item() * len(batch_n)]
+    assert sums_m3.tolist() == [pytest.approx(sums, rel=1e-4)]
+
+
+def test_part_similarity_is_the_mean_cosine_of_visible_parts(
+    make_trainer: MakeTrainer, small: Phase2Config
+) -> None:
+    trainer = make_trainer()
+    for step, batch_n in enumerate(trainer.epoch_order(1)):
+        trainer.train_step(1, step, batch_n)
+    similarity = trainer.final_metrics()["video"]
+    model = copy.deepcopy(trainer.stream.model).eval()
+    model.load_state_dict(trainer.stream.evaluated)
+    cosines: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for clip in trainer.split.test.tolist():
+        one = torch.tensor([clip])
+        heat, gaussians = trainer.guidance.heat(one, trainer.joints[one], trainer.grid)
+        masks, tokens = trainer.guidance.masks(gaussians), trainer.guidance.tokens(one)
+        assert masks is not None
+        with torch.no_grad():
+            parts = model(trainer.reader.images(one) / 255, heat, masks).parts_npe[0].numpy()
+            known = model.project_parts(tokens)[0].numpy()
+        seen = masks[0].sum((1, 2, 3)).numpy() > 1e-3
+        for i, j in np.argwhere(np.outer(seen, tokens[0].any(-1).numpy() & seen)).tolist():
+            cosines[i, j].append(float(parts[i] @ known[j]))
+    expected = {
+        f"similarity/{PARTS[i]}/{PARTS[j]}": np.mean(values) for (i, j), values in cosines.items()
+    }
+    assert similarity == pytest.approx(expected, abs=1e-5) and len(similarity) == 36
+    trainer.mesh.rows = lambda total: slice(total, total)  # type: ignore[method-assign]
+    assert trainer.final_metrics() == {"video": {}}  # more processes than clips: no share of test
+
+
+def test_there_is_no_part_similarity_where_the_body_is_contrasted_as_one(
+    make_trainer: MakeTrainer, small: Phase2Config
+) -> None:
+    assert make_trainer(replace(small, parts=PartsConfig(mode="body"))).final_metrics() == {}
+
+
+def test_training_metrics_include_the_strength_of_the_guidance(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer()
+    sums_m3 = torch.tensor([[12.0, 6.0, 3.0]], dtype=torch.float64)
+    values = trainer.train_metrics(1, sums_m3)["video"]
+    assert list(values) == [
+        "train/loss", "train/contrast", "train/top1", "train/lr", "train/guidance",
+    ]  # fmt: skip
+    assert values["train/guidance"] == 0.5  # halfway, before the first step
