@@ -7,7 +7,7 @@ import torch
 
 from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.models.registry import ModelConfig
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
