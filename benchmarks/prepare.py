@@ -31,12 +31,13 @@ from common import at_least_one, machine, peak_resident_mib, run, spread, table
 from hhmnet_core.files import folder
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.ntu import recordings as ntu
+from hhmnet_core.sources.ntu.editions import get_edition
 from hhmnet_core.sources.ntu.skeleton_file import parse_skeleton
 from hhmnet_core.store.building import StorePlan, build_shard
 from hhmnet_core.store.writing import StoreDescription
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from ntu_files import SkeletonFile, Track, read_plainly, standing_body
+from ntu_files import SkeletonFile, Track, parse_plainly, standing_body
 
 KINDS = 30
 PART_CLIPS = 256
@@ -57,7 +58,7 @@ def texts() -> list[str]:
 
 def write_files(place: Path, clips: int) -> None:
     written = texts()
-    ids = sorted(ntu.edition(60).recorded - ntu.edition(60).missing)
+    ids = sorted(get_edition(60).recorded - get_edition(60).missing)
     for number, sample_id in enumerate(ids[:: max(1, len(ids) // clips)][:clips]):
         (place / f"{sample_id}.skeleton").write_text(written[number % KINDS])
 
@@ -83,7 +84,7 @@ def read_by_numpy(text: str) -> list[tuple[np.ndarray, np.ndarray]]:
 def arrays_of(text: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """What `parse_skeleton` gives: each body's frames, joints and pixels."""
     bodies = []
-    for rows in read_plainly(text).values():
+    for rows in parse_plainly(text).values():
         values = np.array([numbers for _, numbers in rows], dtype=np.float32)
         bodies.append((np.array([frame for frame, _ in rows]), values[..., :3], values[..., 3:]))
     return bodies
@@ -104,9 +105,12 @@ def measure_parse(options: argparse.Namespace) -> None:
     ours = "this parser"
     readers: dict[str, tuple[Callable[[bytes], object], bool]] = {
         ours: (lambda content: parse_skeleton(content, "file"), False),
-        "a line in Python": (lambda content: read_plainly(content.decode()), False),
+        "a line in Python": (lambda content: parse_plainly(content.decode()), False),
         "the same, into arrays": (lambda content: arrays_of(content.decode()), False),
-        "the same lists, of all files kept": (lambda content: read_plainly(content.decode()), True),
+        "the same lists, of all files kept": (
+            lambda content: parse_plainly(content.decode()),
+            True,
+        ),
         "NumPy a line": (lambda content: read_by_numpy(content.decode()), False),
     }
     seconds: dict[str, list[float]] = {reader: [] for reader in readers}

@@ -1,4 +1,4 @@
-"""Writes small videos; their images say by their grey which they are."""
+"""Small videos whose images are recognised by their grey level, and data sets with videos."""
 
 import io
 from dataclasses import replace
@@ -17,21 +17,21 @@ from hhmnet_core.store.clips import Clip, Video
 from hhmnet_core.store.manifest import Protocol, Visual
 from hhmnet_core.store.writing import StoreDescription
 
-STEP = 8  # of grey, from one image to the next: more than the codec loses
+STEP = 8  # grey levels from one image to the next; more than the codec loses
 
 
 def numbered_images(frames: int, width: int = 64, height: int = 48) -> list[NDArray[np.uint8]]:
-    """Images of one grey each: image i is STEP * (i + 1) throughout."""
+    """Return plain grey images; image i has level STEP * (i + 1)."""
     return [np.full((height, width, 3), STEP * (i + 1), np.uint8) for i in range(frames)]
 
 
 def image_number(image: NDArray[np.uint8]) -> int:
-    """Which of `numbered_images` an image is, after any loss."""
+    """Return the number of one of `numbered_images`, also after lossy compression."""
     return round(float(image.mean()) / STEP) - 1
 
 
 def encode_video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "avi") -> bytes:
-    """MPEG-4 in an AVI, as most data sets have."""
+    """Return images as an MPEG-4 video, by default in an AVI, as most data sets use."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as out:
         stream = out.add_stream("mpeg4", rate=rate)
@@ -44,11 +44,15 @@ def encode_video(images: list[NDArray[np.uint8]], rate: int = 30, kind: str = "a
 
 
 def decode_jpeg(jpeg: bytes) -> NDArray[np.uint8]:
+    """Return the image of a JPEG file."""
     return np.asarray(Image.open(io.BytesIO(jpeg)))
 
 
 def write_own_data(folder: Path) -> str:
-    """A table of clips: one with video and pixels, others that lack something."""
+    """Write a table of clips and its files, and return its path.
+
+    Clip a has video and pixels; the others lack pixels, a video, or a usable path of one.
+    """
     random = np.random.default_rng(2)
     joints = random.normal(size=(2, 8, 20, 3)).astype(np.float32)
     pixels = random.uniform(10, 40, size=(2, 8, 20, 2))
@@ -70,7 +74,7 @@ def write_own_data(folder: Path) -> str:
 
 
 class VideoClips:
-    """54 clips of three classes that skeletons tell apart little, and images by their colour.
+    """54 clips of three classes, similar in their skeletons and distinct in their images' colours.
 
     Every ninth clip has no video.
     """
@@ -89,22 +93,22 @@ class VideoClips:
         )  # fmt: skip
         if number % 9 == 8:
             return replace(clip, no_video="not found")
-        places = random.uniform(0.1, 0.9, (bodies, 4, 20, 2)).astype(np.float32)
+        positions_2d = random.uniform(0.1, 0.9, (bodies, 4, 20, 2)).astype(np.float32)
         files = []
         for at in range(4):
             image = random.integers(0, 80, (32, 32, 3)).astype(np.uint8)
-            for x, y in (32 * places[:, at].reshape(-1, 2)).astype(int):
+            for x, y in (32 * positions_2d[:, at].reshape(-1, 2)).astype(int):
                 image[y - 1 : y + 2, x - 1 : x + 2, label] = 255
             file = io.BytesIO()
             Image.fromarray(image).save(file, "JPEG", quality=95)
             files.append(file.getvalue())
         positions = even_positions(frames, 4)
-        return replace(clip, video=Video(tuple(files), positions, places))
+        return replace(clip, video=Video(tuple(files), positions, positions_2d))
 
 
-def write_video_store(folder_: Path) -> Path:
-    """A store of `VideoClips`: 36 clips of camera 1 to train on, 18 of camera 2 to test on."""
-    about = StoreDescription(
+def write_video_store(path: Path) -> Path:
+    """Write a store of `VideoClips`: 36 training clips of camera 1, 18 test clips of camera 2."""
+    description = StoreDescription(
         "films",
         get_layout("kinect_v1_20"),
         ("red", "green", "blue"),
@@ -112,7 +116,9 @@ def write_video_store(folder_: Path) -> Path:
         {"made": "by the tests"},
         Visual("rgb", 4, 32),
     )
-    place, plan = folder(folder_), StorePlan(about, VideoClips.names, 20)
-    parts = [build_shard(place, plan, VideoClips(), number, "fail") for number in range(plan.num_shards)]
-    finish_store(place, plan, parts, {})
-    return folder_
+    store, plan = folder(path), StorePlan(description, VideoClips.names, 20)
+    shards = [
+        build_shard(store, plan, VideoClips(), number, "fail") for number in range(plan.num_shards)
+    ]
+    finish_store(store, plan, shards, {})
+    return path

@@ -1,1 +1,1 @@
-"""Data sets: raw files, or numbers drawn on the spot, into clips; one module each."""
+"""Data sets: readers that turn raw files or drawn motions into clips."""

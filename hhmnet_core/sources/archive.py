@@ -1,4 +1,4 @@
-"""The raw files of a data set: in a folder, in a zip, or in the zips of a folder, at any URI."""
+"""Raw files of a data set: in a folder, in a zip, or in the zips of a folder, at any URI."""
 
 import hashlib
 import re
@@ -6,44 +6,41 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder, split_uri
 
-_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+_READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class Archive:
-    """The files of one kind, by name. Travels to other processes, each of which opens its own.
+    """The files of one kind, by name. It can be pickled; each process opens its own zips.
 
     Args:
-        uri: A folder (searched at any depth, also inside the zips that lie in it) or a zip.
-        pattern: What the whole path of such a file matches.
-        expected: What belongs at `uri`, for messages, such as "the NW-UCLA zip".
-        example: The name of such a file.
+        uri: A zip, or a folder that is searched at any depth, including inside its zips.
+        pattern: Regular expression for the whole path of such a file.
+        expected: Description of the files for messages, such as "NTU skeletons".
+        example: Name of such a file, for messages.
 
     Attributes:
-        names: Their names, sorted: paths in the folder; in a zip of a folder behind its name.
-        sizes: For each name its bytes and, in a zip, its checksum: changes when the file does.
-        is_zip: Whether `uri` is a zip itself.
+        names: Sorted names: paths in the folder or zip; for a zip in a folder, behind its path.
+        sizes: Size in bytes of each file, by name; with its checksum if it is in a zip.
+        is_zip: True if `uri` is itself a zip.
 
     Raises:
-        InputError: Nothing there, a zip that is not whole, or none of the files in it.
+        InputError: Nothing at `uri`, a damaged zip, or no matching files.
     """
 
     def __init__(self, uri: str, pattern: re.Pattern[str], expected: str, example: str) -> None:
         self.uri = uri
         self._zips: dict[str, zipfile.ZipFile] = {}
-        self.is_zip, self._place, files = self._look(uri, expected)
+        self._folder, self._zip_name, sizes = _locate(uri, expected)
+        self.is_zip = bool(self._zip_name)
         self.sizes: dict[str, str] = {}
-        for path, size in files.items():
+        for path, size in sizes.items():
             if self.is_zip or path.endswith(".zip"):
-                prefix = "" if self.is_zip else f"{path}/"
-                for member in self._zip(path).infolist():
-                    if pattern.fullmatch(member.filename):
-                        name = prefix + member.filename
-                        self.sizes[name] = f"{member.file_size}:{member.CRC:08x}"
+                self.sizes |= self._member_sizes(path, pattern)
             elif pattern.fullmatch(path):
                 self.sizes[path] = str(size)
         self.names = sorted(self.sizes)
@@ -51,92 +48,101 @@ class Archive:
             raise InputError(f"{uri} holds no {expected}: expected files like {example}.")
 
     def close(self) -> None:
+        """Close the open zips; reading opens them again."""
         for opened in self._zips.values():
             opened.close()
         self._zips = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_zips": {}}
 
     def read(self, name: str) -> bytes:
-        """A file's content. Raises InputError, naming it, where it cannot be read."""
-        with self._readable(name), self._open(name) as file:
+        """Return a file's content. Raises InputError, naming the file, if it is unreadable."""
+        with self._read_errors(name), self._open(name) as file:
             return file.read()
 
     def quick_fingerprint(self) -> str:
-        """sha256 (hex) of all names, sizes and what checksums there are, without reading files."""
-        said = "".join(f"{name}\0{self.sizes[name]}\n" for name in self.names)
-        return hashlib.sha256(said.encode()).hexdigest()
+        """Return the sha256 (hex) of names, sizes and zip checksums; no file is read."""
+        lines = "".join(f"{name}\0{self.sizes[name]}\n" for name in self.names)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of the zip, or of the names and contents of all files."""
+        """Return the sha256 (hex) of the zip, or of the names and contents of all files."""
         digest = hashlib.sha256()
         if self.is_zip:
-            with self._readable(""), self._place.open(self._only) as file:
+            with self._read_errors(), self._folder.open(self._zip_name) as file:
                 digest.update(_sha256(file))
             return digest.hexdigest()
         for name in self.names:
-            with self._readable(name), self._open(name) as file:
+            with self._read_errors(name), self._open(name) as file:
                 digest.update(name.encode() + _sha256(file))
         return digest.hexdigest()
 
-    def _look(self, uri: str, expected: str) -> tuple[bool, Folder, dict[str, int]]:
-        """Whether it is a zip; the folder; the files in the folder by path, with their sizes."""
-        place = folder(uri)
-        missing = f"There is nothing at {uri}: expected {expected}."
-        try:
-            found = place.fs.find(place.path, detail=True)
-        except FileNotFoundError as error:
-            raise InputError(missing) from error
-        except Exception as error:
-            raise InputError(f"Cannot list {uri} ({error}): check the address.") from error
-        root = place.path.rstrip("/")
-        if list(found) == [root]:  # a file
-            place, self._only = split_uri(str(uri).rstrip("/"))
-            self._zip_at(place, self._only)
-            return True, place, {self._only: 0}
-        if not found and not place.fs.exists(place.path):
-            raise InputError(missing)
-        sizes = {str(path)[len(root) :].lstrip("/"): at["size"] for path, at in found.items()}
-        return False, place, sizes
+    def _member_sizes(self, path: str, pattern: re.Pattern[str]) -> dict[str, str]:
+        """Return size and checksum of the matching files in a zip."""
+        prefix = "" if self.is_zip else f"{path}/"
+        return {
+            prefix + member.filename: f"{member.file_size}:{member.CRC:08x}"
+            for member in self._zip(path).infolist()
+            if pattern.fullmatch(member.filename)
+        }
 
     def _zip(self, path: str) -> zipfile.ZipFile:
-        return self._zips.get(path) or self._zip_at(self._place, path)
-
-    def _zip_at(self, place: Folder, path: str) -> zipfile.ZipFile:
-        try:
-            opened = zipfile.ZipFile(place.fs.open(place.at(path), "rb"))
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(
-                f"{place.at(path)} is not a whole zip file ({error}): it is cut off, damaged or "
-                "something else; get it again."
-            ) from error
-        self._zips[path] = opened
-        return opened
+        """Return a zip of the folder, opened once per process."""
+        if path not in self._zips:
+            location = self._folder.at(path)
+            try:
+                self._zips[path] = zipfile.ZipFile(self._folder.fs.open(location, "rb"))
+            except (zipfile.BadZipFile, OSError) as error:
+                raise InputError(
+                    f"{location} is not a whole zip file ({error}): it is cut off, damaged or "
+                    "something else; get it again."
+                ) from error
+        return self._zips[path]
 
     @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        path, in_a_zip, member = name.partition(".zip/")
+        path, is_member, member = name.partition(".zip/")
         if self.is_zip:
-            opened = self._zip(self._only).open(name)
-        elif in_a_zip:
+            opened = self._zip(self._zip_name).open(name)
+        elif is_member:
             opened = self._zip(f"{path}.zip").open(member)
         else:
-            with self._place.open(name) as file:
+            with self._folder.open(name) as file:
                 yield file
             return
         with opened:
             yield opened
 
     @contextmanager
-    def _readable(self, name: str) -> Iterator[None]:
+    def _read_errors(self, name: str = "") -> Iterator[None]:
         try:
             yield
         except InputError:
             raise
-        except _UNREADABLE as error:
+        except _READ_ERRORS as error:
             what = f"{name} in {self.uri}" if name else self.uri
             raise InputError(f"{what} cannot be read ({error}): get it again.") from error
+
+
+def _locate(uri: str, expected: str) -> tuple[Folder, str, dict[str, int]]:
+    """Return the folder, the zip's name if `uri` is a zip (else ""), and file sizes by path."""
+    location = folder(uri)
+    missing = f"There is nothing at {uri}: expected {expected}."
+    try:
+        files = location.fs.find(location.path, detail=True)
+    except FileNotFoundError as error:
+        raise InputError(missing) from error
+    except Exception as error:
+        raise InputError(f"Cannot list {uri} ({error}): check the address.") from error
+    root = location.path.rstrip("/")
+    if list(files) == [root]:
+        parent, zip_name = split_uri(uri.rstrip("/"))
+        return parent, zip_name, {zip_name: 0}
+    if not files and not location.fs.exists(location.path):
+        raise InputError(missing)
+    sizes = {str(path)[len(root) :].lstrip("/"): info["size"] for path, info in files.items()}
+    return location, "", sizes
 
 
 def _sha256(file: IO[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""The video files that belong to a data set's recordings."""
+"""The video files of a data set, found by the clips that they show."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,30 +6,25 @@ from dataclasses import asdict, replace
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources.archive import Archive
-from hhmnet_core.sources.video_crops import (
-    Image,
-    NoVideoError,
-    Timing,
-    VideoConfig,
-    decode_video,
-    even_positions,
-    make_video,
-)
-from hhmnet_core.store.clips import Clip, Float32Array, Int64Array
+from hhmnet_core.sources.video_crops import ImageReader, JointLocator, VideoConfig, make_video
+from hhmnet_core.sources.video_decoding import Image, NoVideoError, decode_video
+from hhmnet_core.sources.video_timing import Timing, even_positions
+from hhmnet_core.store.clips import Clip, Int64Array
 
 
 class Videos:
-    """Video files, found by the clips that they show. Travels to processes.
+    """The video files of a data set. It can be pickled.
 
     Args:
         source: URI of a folder, a zip, or a folder of zips.
-        pattern: What the whole path of a video matches.
-        expected: What belongs at `source`, for messages; `example` is the name of such a file.
-        sample_id: The clip that a path shows.
-        config: What is kept of a video.
+        pattern: Regular expression for the whole path of a video.
+        expected: Description of the files for messages, such as "NTU videos".
+        example: Name of such a file, for messages.
+        sample_id: Function that returns the sample id of the clip that a path shows.
+        config: Format of the stored videos.
 
     Raises:
-        InputError: No such place, no such files in it, or two of one clip.
+        InputError: Nothing at `source`, no videos there, or two videos of one clip.
     """
 
     def __init__(
@@ -52,8 +47,8 @@ class Videos:
                 )
             self._file_of[clip] = name
 
-    def check(self, sample_ids: Sequence[str]) -> None:
-        """Raises InputError where there is no video of any of these clips."""
+    def check_matches(self, sample_ids: Sequence[str]) -> None:
+        """Raise InputError unless there is a video of at least one of these clips."""
         if not self._file_of.keys() & set(sample_ids):
             raise InputError(
                 f"{self.archive.uri} holds {len(self._file_of)} videos, but of none of the "
@@ -62,43 +57,53 @@ class Videos:
             )
 
     def fingerprint(self) -> dict[str, str]:
-        """What a store's videos are made from, and how."""
-        return fingerprint(self.config) | {"videos": self.archive.quick_fingerprint()}
+        """Return what identifies the stored videos: the files, by name and size, and the format."""
+        return config_fingerprint(self.config) | {"videos": self.archive.quick_fingerprint()}
 
-    def attach(
-        self, clip: Clip, pixels_of: Callable[[int, int], Float32Array], timing: Timing
-    ) -> Clip:
-        """The clip with its video, or with the reason why it has none; `make_video` explains."""
+    def attach(self, clip: Clip, locate: JointLocator, timing: Timing) -> Clip:
+        """Return the clip with its video, or with the reason why it has none.
+
+        Args:
+            clip: The clip.
+            locate: Function that returns the joints' positions in an image of a given size.
+            timing: The times at which the clip's frames were recorded.
+        """
         file = self._file_of.get(clip.sample_id)
         if file is None:
             return replace(clip, no_video="not found")
 
-        def images(positions: Int64Array) -> list[Image]:
-            return decode_video(
-                self.archive.read(file),
-                lambda images, rate: timing.images_at(positions, images, rate),
-            )
+        def read_images(positions: Int64Array) -> list[Image]:
+            return decode_frames(self.archive.read(file), positions, timing)
 
         try:
-            return with_video(clip, images, pixels_of, self.config)
+            return attach_video(clip, read_images, locate, self.config)
         except InputError as error:  # the file cannot be read
             return replace(clip, no_video=str(error))
 
 
-def with_video(
-    clip: Clip,
-    images: Callable[[Int64Array], Sequence[Image]],
-    pixels_of: Callable[[int, int], Float32Array],
-    config: VideoConfig,
+def decode_frames(content: bytes, positions: Int64Array, timing: Timing) -> list[Image]:
+    """Decode the images of a video that show frames (F,) of the skeleton.
+
+    Raises:
+        NoVideoError: Not a whole video, or one that does not cover the skeleton's time.
+    """
+    return decode_video(content, lambda images, rate: timing.images_at(positions, images, rate))
+
+
+def attach_video(
+    clip: Clip, read_images: ImageReader, locate: JointLocator, config: VideoConfig
 ) -> Clip:
-    """The clip with a video of `config.frames` images, or with the reason why it has none."""
+    """Return the clip with a video of `config.frames` images, or with the reason for none.
+
+    See `make_video` for the arguments.
+    """
     positions = even_positions(clip.joints.shape[1], config.frames)
     try:
-        return replace(clip, video=make_video(images, pixels_of, positions, config))
+        return replace(clip, video=make_video(read_images, locate, positions, config))
     except NoVideoError as error:
         return replace(clip, no_video=str(error))
 
 
-def fingerprint(config: VideoConfig) -> dict[str, str]:
-    """How a store's videos are made."""
+def config_fingerprint(config: VideoConfig) -> dict[str, str]:
+    """Return the format of a store's videos as strings for its fingerprint."""
     return {f"video.{name}": str(value) for name, value in asdict(config).items()}

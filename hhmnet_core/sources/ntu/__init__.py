@@ -1,1 +1,1 @@
-"""NTU RGB+D 60 and 120: their skeleton files, how they are cleaned, and their protocols."""
+"""NTU RGB+D 60 and 120: skeleton files, their cleaning, and the published protocols."""

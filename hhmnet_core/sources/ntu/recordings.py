@@ -1,193 +1,110 @@
-"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019), the skeletons.
+"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019): files to clips.
 
-Reads the published `SsssCcccPpppRrrrAaaa.skeleton` files (set-up, camera, performer, replication,
-action) and cleans them as the field does. What was recorded, which skeletons the authors list as
-missing, and the protocols are data: `editions.json`, beside this module.
+Skeletons are the published `SsssCcccPpppRrrrAaaa.skeleton` files (set-up, camera, performer,
+replication, action), cleaned as in the literature; videos are `SsssCcccPpppRrrrAaaa_rgb.avi`.
 """
 
-import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any, Literal
+from collections.abc import Sequence
 
 import numpy as np
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources.archive import Archive
-from hhmnet_core.sources.ntu.cleaning import (
-    align_view,
-    assign_actors,
-    centre_on_first_spine,
-    drop_broken_poses,
-    drop_frames_without_bodies,
-    drop_short_bodies,
-    drop_spread_bodies,
-    order_by_motion,
+from hhmnet_core.sources.ntu.cleaning import clean_recording
+from hhmnet_core.sources.ntu.editions import (
+    EditionNumber,
+    get_edition,
+    parse_sample_id,
+    smallest_edition,
 )
 from hhmnet_core.sources.ntu.skeleton_file import parse_skeleton
-from hhmnet_core.sources.video_crops import Timing, VideoConfig
+from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_files import Videos
+from hhmnet_core.sources.video_timing import Timing
 from hhmnet_core.store.clips import Clip, Float32Array
-from hhmnet_core.store.manifest import Protocol
 
 LAYOUT = "kinect_v2_25"
-_NAME = re.compile(r"(?:.*/)?(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
-_CLIP = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+FRAMES_PER_SECOND = 30.0
+WIDTH, HEIGHT = 1920, 1080  # pixels of the colour image
+
+_SKELETON = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})\.skeleton")
 _VIDEO = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?i:avi|mp4)")
-FRAMES_A_SECOND = 30.0
-WIDTH, HEIGHT = 1920, 1080
-
-
-@dataclass(frozen=True)
-class Edition:
-    """NTU RGB+D 60 or 120.
-
-    Attributes:
-        dataset: Its name in stores.
-        class_names: One for each action.
-        protocols: The papers'.
-        published: For each protocol, how many clips the literature trains and tests on.
-        recorded: The names of all clips that were recorded.
-        missing: Those of them whose skeleton the authors list as missing or incomplete.
-    """
-
-    dataset: str
-    class_names: tuple[str, ...]
-    protocols: Mapping[str, Protocol]
-    published: Mapping[str, tuple[int, int]]
-    recorded: frozenset[str]
-    missing: frozenset[str]
-
-
-@cache
-def edition(number: Literal[60, 120]) -> Edition:
-    """The facts of NTU RGB+D 60 or 120."""
-    facts = _facts()
-    own = facts["editions"][str(number)]
-    # The set-ups of the sixty recorded their actions, the later ones the other sixty.
-    actions_60, actions_120 = (facts["editions"][n]["actions"] for n in ("60", "120"))
-    recorded = frozenset(
-        f"S{setup:03}C{camera:03}P{performer:03}R{replication:03}A{action:03}"
-        for setup, performers in enumerate(
-            facts["recorded"]["performers_of_setup"].values(), start=1
-        )
-        if setup <= own["last_setup"]
-        for performer in performers
-        for camera in facts["recorded"]["cameras"]
-        for replication in facts["recorded"]["replications"]
-        for action in (
-            range(1, actions_60 + 1)
-            if setup <= _last_setup_of_60()
-            else range(actions_60 + 1, actions_120 + 1)
-        )
-    )
-    return Edition(
-        dataset=f"ntu{number}",
-        class_names=tuple(facts["class_names"][: own["actions"]]),
-        protocols={name: Protocol(**rule) for name, rule in own["protocols"].items()},
-        published={name: (train, test) for name, (train, test) in own["published"].items()},
-        recorded=recorded,
-        missing=recorded & frozenset(facts["missing_skeletons"]),
-    )
-
-
-@cache
-def _facts() -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(
-        files("hhmnet_core.sources.ntu").joinpath("editions.json").read_text("utf-8")
-    )
-    return facts
-
-
-def _last_setup_of_60() -> int:
-    last: int = _facts()["editions"]["60"]["last_setup"]
-    return last
-
-
-def fields_of(sample_id: str) -> dict[str, int]:
-    """What a clip's name says: setup, camera, subject (the performer), replication, action."""
-    found = _CLIP.fullmatch(sample_id)
-    if not found:
-        raise InputError(f"{sample_id} is no NTU clip: expected a name like S001C001P001R001A001.")
-    names = ("setup", "camera", "subject", "replication", "action")
-    return dict(zip(names, map(int, found.groups()), strict=True))
 
 
 class Recordings:
-    """The `.skeleton` files of a folder, a zip, or the zips of a folder. Travels to processes.
+    """The `.skeleton` files of a folder, a zip, or a folder of zips. It can be pickled.
 
     Args:
-        source: Their URI.
-        number: 60 or 120; None: 120 where a file is of a set-up that 60 does not have.
-        align: Whether each clip is turned upright and to the front by its first pose.
-        videos: URI of the colour videos, `SsssCcccPpppRrrrAaaa_rgb.avi`; "": none are kept.
-        video: What is kept of them.
+        source: URI of the files.
+        number: Edition, 60 or 120. None: 120 if a file belongs to a set-up that 60 lacks, else 60.
+        align: Rotate each clip upright and to the front by its first pose.
+        videos: URI of the colour videos. Empty: the clips have no video.
+        video: Format of the stored videos.
 
     Attributes:
-        edition: The facts of the edition.
-        names: The files that become clips, sorted: those of the edition, without the missing.
+        edition: Facts of the edition.
+        names: Sorted names of the files that become clips: those of the edition that are not
+            listed as missing.
 
     Raises:
-        InputError: No such place, a damaged zip, no such files, none of the edition, or two files
-            of one clip.
+        InputError: Nothing at a URI, a damaged zip, no matching files, none of the edition, or two
+            files of one clip.
     """
 
     def __init__(
         self,
         source: str,
-        number: Literal[60, 120] | None = None,
+        number: EditionNumber | None = None,
         align: bool = False,
         videos: str = "",
         video: VideoConfig | None = None,
     ) -> None:
-        self.archive = Archive(source, _NAME, "NTU skeletons", "S001C001P001R001A001.skeleton")
-        file_of: dict[str, str] = {}
-        for name in self.archive.names:
-            sample_id = self.sample_id(name)
-            if sample_id in file_of:
-                raise InputError(
-                    f"{source} holds {sample_id} twice, as {file_of[sample_id]} and as {name}: "
-                    "remove one of them."
-                )
-            file_of[sample_id] = name
-        if number is None:
-            last = max(fields_of(sample_id)["setup"] for sample_id in file_of)
-            number = 60 if last <= _last_setup_of_60() else 120
-        self.number, self.align = number, align
-        self.edition = edition(number)
+        self.archive = Archive(source, _SKELETON, "NTU skeletons", "S001C001P001R001A001.skeleton")
+        file_of = self._files_by_clip()
+        self.number = number or smallest_edition(file_of)
+        self.align, self.edition = align, get_edition(self.number)
         self._foreign = file_of.keys() - self.edition.recorded
-        wanted = sorted(file_of.keys() & (self.edition.recorded - self.edition.missing))
-        if not wanted:
+        usable = sorted(file_of.keys() & (self.edition.recorded - self.edition.missing))
+        if not usable:
             raise InputError(
-                f"{source} holds {len(file_of)} .skeleton files, but none that NTU RGB+D {number} "
-                "trains or tests on: check --edition and the source."
+                f"{source} holds {len(file_of)} .skeleton files, but none that NTU RGB+D "
+                f"{self.number} trains or tests on: check --edition and the source."
             )
-        self.names: Sequence[str] = [file_of[sample_id] for sample_id in wanted]
-        self.videos = None
+        self.names: Sequence[str] = [file_of[sample_id] for sample_id in usable]
+        self.videos: Videos | None = None
         if videos:
             self.videos = Videos(
                 videos,
                 _VIDEO,
                 "NTU videos",
                 "S001C001P001R001A001_rgb.avi",
-                _shown_in,
+                _sample_id_of_video,
                 video or VideoConfig(),
             )
-            self.videos.check(wanted)
+            self.videos.check_matches(usable)
+
+    def _files_by_clip(self) -> dict[str, str]:
+        file_of: dict[str, str] = {}
+        for name in self.archive.names:
+            sample_id = self.sample_id(name)
+            if sample_id in file_of:
+                raise InputError(
+                    f"{self.archive.uri} holds {sample_id} twice, as {file_of[sample_id]} and as "
+                    f"{name}: remove one of them."
+                )
+            file_of[sample_id] = name
+        return file_of
 
     @staticmethod
     def sample_id(name: str) -> str:
-        """The clip of a file."""
-        found = _NAME.fullmatch(name)
-        assert found
-        return found[1]
+        """Return the sample id of a skeleton file."""
+        match = _SKELETON.fullmatch(name)
+        assert match
+        return match[1]
 
     def fingerprint(self) -> dict[str, str]:
-        """What the store is made from: the files' names and sizes, in a zip their checksums."""
+        """Return what identifies the source: the files' names and sizes, in a zip checksums too."""
         return {
             "reader": "ntu/1",
             "edition": str(self.number),
@@ -197,63 +114,47 @@ class Recordings:
         }
 
     def absent(self) -> dict[str, str]:
-        """The clips that are not read, of the edition or of the files here, and why."""
-        there = {self.sample_id(name) for name in self.names}
+        """Return the clips of the edition, or of these files, that are not read, and why."""
+        read = {self.sample_id(name) for name in self.names}
         missing = self.edition.missing
         foreign = dict.fromkeys(sorted(self._foreign), f"not of NTU RGB+D {self.number}")
         return foreign | {
             sample_id: "published as missing" if sample_id in missing else "not found"
-            for sample_id in sorted(self.edition.recorded - there)
+            for sample_id in sorted(self.edition.recorded - read)
         }
 
     def clip(self, name: str) -> Clip:
-        """The clip of a file, cleaned.
+        """Read and clean the clip of a file.
 
         Raises:
-            InputError: A file that cannot be read, is damaged, or shows nobody; it is named.
+            InputError: The file is unreadable, malformed, or shows nobody; the message names it.
         """
         where = f"{name} in {self.archive.uri}"
         recording = parse_skeleton(self.archive.read(name), where)
-        dropped: Counter[str] = Counter()
-        bodies = drop_broken_poses(list(recording.bodies), dropped)
-        if not bodies:
-            broken = "body whose joints all are numbers" if recording.bodies else "body"
-            raise InputError(f"{where} shows no {broken} in any of its frames: leave it out.")
-        bodies, recorded = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
-        bodies = drop_short_bodies(bodies, dropped)
-        bodies = order_by_motion(*drop_spread_bodies(bodies, dropped))
-        joints, pixels, present = assign_actors(bodies, len(recorded), dropped)
-        shown = present.any(0)
-        dropped["frames of dropped bodies alone"] += int((~shown).sum())
-        joints, pixels, present = joints[:, shown], pixels[:, shown], present[:, shown]
-        pixels[~np.isfinite(pixels).all(-1)] = np.nan  # out of the colour camera's sight
-        joints = centre_on_first_spine(joints, present)
-        if self.align:
-            joints = align_view(joints, present)
-        actors = 2 if present[1].any() else 1
-        fields = fields_of(self.sample_id(name))
+        cleaned = clean_recording(recording, where, self.align)
+        sample_id = self.sample_id(name)
+        sample = parse_sample_id(sample_id)
         clip = Clip(
-            sample_id=self.sample_id(name),
-            label=fields["action"] - 1,
-            subject=fields["subject"],
-            camera=fields["camera"],
-            setup=fields["setup"],
-            joints=joints[:actors],
-            pixels=pixels[:actors],
-            dropped={what: count for what, count in dropped.items() if count},
+            sample_id=sample_id,
+            label=sample.action - 1,
+            subject=sample.subject,
+            camera=sample.camera,
+            setup=sample.setup,
+            joints=cleaned.joints,
+            pixels=cleaned.pixels,
+            dropped=cleaned.dropped,
         )
         if self.videos is None:
             return clip
 
-        def pixels_of(width: int, height: int) -> Float32Array:
-            return clip_pixels * np.array([width / WIDTH, height / HEIGHT], dtype=np.float32)
+        def locate(width: int, height: int) -> Float32Array:
+            return cleaned.pixels * np.array([width / WIDTH, height / HEIGHT], dtype=np.float32)
 
-        clip_pixels = pixels[:actors]
-        timing = Timing(recorded[shown], recording.num_frames, FRAMES_A_SECOND)
-        return self.videos.attach(clip, pixels_of, timing)
+        timing = Timing(cleaned.frames, recording.num_frames, FRAMES_PER_SECOND)
+        return self.videos.attach(clip, locate, timing)
 
 
-def _shown_in(path: str) -> str:
-    found = _VIDEO.fullmatch(path)
-    assert found
-    return found[1]
+def _sample_id_of_video(path: str) -> str:
+    match = _VIDEO.fullmatch(path)
+    assert match
+    return match[1]

@@ -1,10 +1,10 @@
-"""Kinect v2 `.skeleton` files, as NTU RGB+D is published in.
+"""Kinect v2 `.skeleton` files, the format in which NTU RGB+D is published.
 
-Line by line: the number of frames; for each frame the number of bodies; for each body a line
+A file holds, line by line: the number of frames; per frame the number of bodies; per body a line
 `bodyID clippedEdges handLeftConfidence handLeftState handRightConfidence handRightState
-isRestricted leanX leanY trackingState`, the number of joints (25) and for each joint
+isRestricted leanX leanY trackingState`, the number of joints (25), and per joint a line
 `x y z depthX depthY colorX colorY orientationW orientationX orientationY orientationZ
-trackingState`. x, y, z are metres from the camera (x right, y up, z away), colorX and colorY
+trackingState`. x, y, z are metres from the camera (x right, y up, z away); colorX and colorY are
 pixels of the 1920 x 1080 colour image.
 """
 
@@ -18,14 +18,11 @@ from hhmnet_core.errors import InputError
 JOINTS = 25
 BODY_FIELDS = 10
 JOINT_FIELDS = 12
-# Of a joint: x, y, z, colorX, colorY.
-WANTED = (0, 1, 2, 5, 6)
-# A body's own, the number of its joints, and theirs.
-BODY_LINES = 2 + JOINTS
-# Of a count; Python refuses to read thousands.
-_MOST_DIGITS = 9
-# How the recorder's own C library writes what is not a number, and what float() does not know.
-_WORDS = {
+KEPT_FIELDS = (0, 1, 2, 5, 6)  # of a joint: x, y, z, colorX, colorY
+BODY_LINES = 2 + JOINTS  # a body's own, the number of its joints, and theirs
+_MAX_DIGITS = 9  # of a count; Python refuses to parse thousands
+# Spellings of the recorder's C library that float() does not know.
+_SPECIAL_NUMBERS = {
     **dict.fromkeys(
         ("-nan(ind)", "nan(ind)", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"), float("nan")
     ),
@@ -36,13 +33,13 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Poses:
-    """What a file says, a row for each body of each frame.
+    """The content of a file, with R rows: one per body and frame.
 
     Attributes:
-        num_frames: Of the recording, those without a body too.
-        frames: (R,) the frame of each row, in order.
-        ids: The bodyID of each row.
-        values: (R, 25, 5) float32, the wanted fields.
+        num_frames: Number of frames of the recording, including those without a body.
+        frames: (R,) frame of each row, rising.
+        ids: bodyID of each row.
+        values: (R, 25, 5) float32, the fields `KEPT_FIELDS`.
     """
 
     num_frames: int
@@ -53,10 +50,10 @@ class Poses:
 
 @dataclass(frozen=True)
 class Body:
-    """What one track of the sensor saw; a person may have several, one after the other.
+    """One track of the sensor; a person may have several, one after the other.
 
     Attributes:
-        frames: (F,) the recording's frames that it is in, rising.
+        frames: (F,) frames of the recording in which the body appears, rising.
         joints: (F, 25, 3) float32, metres.
         pixels: (F, 25, 2) float32, pixels of the colour image.
     """
@@ -68,56 +65,55 @@ class Body:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def take(self, which: NDArray[np.bool_]) -> "Body":
-        """The frames of this body where `which` (F,) is true."""
-        return Body(self.frames[which], self.joints[which], self.pixels[which])
+    def take(self, mask: NDArray[np.bool_]) -> "Body":
+        """Return the body in the frames where `mask` (F,) is true."""
+        return Body(self.frames[mask], self.joints[mask], self.pixels[mask])
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file: how many frames it has, and the bodies in order of their first frame."""
+    """A parsed file: its number of frames, and its bodies in the order of their first frames."""
 
     num_frames: int
     bodies: tuple[Body, ...]
 
 
 def parse_skeleton(content: bytes, where: str) -> Recording:
-    """Reads a `.skeleton` file.
-
-    NaN and infinite values are returned as they are.
+    """Parse a `.skeleton` file; NaN and infinite values are kept.
 
     Args:
         content: The file.
         where: Its name, for messages.
 
     Raises:
-        InputError: Not such a file, cut off, or with other than 25 joints; names file and line.
+        InputError: Not such a file, cut off, or with other than 25 joints; the message names file
+            and line.
     """
-    poses = read_at_once(content) or read_lines(content, where)
+    poses = parse_compiled(content) or parse_lines(content, where)
     rows_of_body: dict[bytes, list[int]] = {}
     for row, body in enumerate(poses.ids):
         rows_of_body.setdefault(body, []).append(row)
     bodies = []
     for rows in rows_of_body.values():
         frames = poses.frames[rows]
-        again = np.flatnonzero(frames[1:] == frames[:-1])
-        if len(again):
-            row = rows[int(again[0]) + 1]
-            at = int(poses.frames[row]) + 2 + BODY_LINES * row
-            raise _wrong(_lines(content), at, "another bodyID than this frame's first", where)
+        repeated = np.flatnonzero(frames[1:] == frames[:-1])
+        if len(repeated):
+            row = rows[int(repeated[0]) + 1]
+            line = int(poses.frames[row]) + 2 + BODY_LINES * row
+            raise _Lines(content, where).error(line, "another bodyID than this frame's first")
         values = poses.values[rows]
         bodies.append(Body(frames, values[..., :3], values[..., 3:]))
     return Recording(poses.num_frames, tuple(bodies))
 
 
-def read_at_once(content: bytes) -> Poses | None:
-    """Reads a file as the sensor's software writes it, in one pass; None for any other."""
+def parse_compiled(content: bytes) -> Poses | None:
+    """Parse a file that is written as the sensor's software writes it; None for any other."""
     from hhmnet_core.sources.ntu.skeleton_scan import scan  # compiled; half a second to import
 
     shortest = JOINTS * JOINT_FIELDS * len("0 ")
-    most = len(content) // shortest + 1
-    frames, ids = np.empty(most, np.int64), np.empty((most, 2), np.int64)
-    values = np.empty((most, JOINTS, len(WANTED)), np.float32)
+    max_rows = len(content) // shortest + 1
+    frames, ids = np.empty(max_rows, np.int64), np.empty((max_rows, 2), np.int64)
+    values = np.empty((max_rows, JOINTS, len(KEPT_FIELDS)), np.float32)
     text = np.frombuffer(content + b"\0", np.uint8)
     num_frames, rows = scan(text, frames, ids, values)
     if num_frames <= 0:
@@ -126,78 +122,85 @@ def read_at_once(content: bytes) -> Poses | None:
     return Poses(num_frames, frames[:rows], [content[a:b] for a, b in bounds], values[:rows])
 
 
-def _lines(content: bytes) -> list[bytes]:
-    lines = content.split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines
-
-
-def read_lines(content: bytes, where: str) -> Poses:
-    """Reads a file line by line, as `parse_skeleton` does where something in it is unusual."""
-    lines = _lines(content)
-    num_frames = _count(lines, 0, "the number of frames", where)
+def parse_lines(content: bytes, where: str) -> Poses:
+    """Parse a file line by line, in any spelling; raises as `parse_skeleton` does."""
+    lines = _Lines(content, where)
+    num_frames = lines.count(0, "the number of frames")
     if not num_frames:
         raise InputError(f"{where}, line 1: the recording has 0 frames; leave it out.")
-    joints_at: list[int] = []
+    frames: list[int] = []
     ids: list[bytes] = []
-    frame_of_row: list[int] = []
-    at = 1
+    joint_lines: list[int] = []
+    line = 1
     for frame in range(num_frames):
-        num_bodies = _count(lines, at, "the number of bodies", where)
-        at += 1
+        num_bodies = lines.count(line, "the number of bodies")
+        line += 1
         for _ in range(num_bodies):
-            fields = lines[at].split() if at < len(lines) else []
-            if len(fields) != BODY_FIELDS:
-                raise _wrong(lines, at, f"a body's {BODY_FIELDS} fields", where)
-            if _count(lines, at + 1, "the number of joints", where) != JOINTS:
-                raise _wrong(lines, at + 1, f"{JOINTS} joints", where)
-            ids.append(fields[0])
-            frame_of_row.append(frame)
-            joints_at += range(at + 2, at + BODY_LINES)
-            at += BODY_LINES
-            if at > len(lines):
-                raise _wrong(lines, len(lines), "a joint's 12 numbers", where)
-    if at < len(lines):
-        raise _wrong(lines, at, f"the end, behind {num_frames} frames", where)
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and told as that
-        values = np.array([_joint(lines, line, where) for line in joints_at], dtype=np.float32)
-    frames = np.array(frame_of_row, dtype=np.int64)
-    return Poses(num_frames, frames, ids, values.reshape(len(ids), JOINTS, len(WANTED)))
+            ids.append(lines.body_id(line))
+            frames.append(frame)
+            joint_lines += range(line + 2, line + BODY_LINES)
+            line += BODY_LINES
+            if line > len(lines):
+                raise lines.error(len(lines), "a joint's 12 numbers")
+    if line < len(lines):
+        raise lines.error(line, f"the end, behind {num_frames} frames")
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite
+        values = np.array([lines.joint(number) for number in joint_lines], dtype=np.float32)
+    rows = values.reshape(len(ids), JOINTS, len(KEPT_FIELDS))
+    return Poses(num_frames, np.array(frames, dtype=np.int64), ids, rows)
 
 
-def _joint(lines: list[bytes], at: int, where: str) -> list[float]:
-    fields = lines[at].split()
-    try:
-        if len(fields) != JOINT_FIELDS:
-            raise ValueError
-        return [_number(fields[column]) for column in WANTED]
-    except ValueError:
-        raise _wrong(lines, at, "a joint's 12 numbers", where) from None
+class _Lines:
+    """The lines of a file, counted from 0."""
+
+    def __init__(self, content: bytes, where: str) -> None:
+        self.where = where
+        self.lines = content.split(b"\n")
+        while self.lines and not self.lines[-1].strip():
+            self.lines.pop()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def count(self, number: int, what: str) -> int:
+        """Return the count that a line consists of."""
+        digits = self.lines[number].strip() if number < len(self) else b""
+        if not digits.isdigit() or len(digits) > _MAX_DIGITS:
+            raise self.error(number, what)
+        return int(digits)
+
+    def body_id(self, number: int) -> bytes:
+        """Return the bodyID of a body's line, after checking its number of joints."""
+        fields = self.lines[number].split() if number < len(self) else []
+        if len(fields) != BODY_FIELDS:
+            raise self.error(number, f"a body's {BODY_FIELDS} fields")
+        if self.count(number + 1, "the number of joints") != JOINTS:
+            raise self.error(number + 1, f"{JOINTS} joints")
+        return fields[0]
+
+    def joint(self, number: int) -> list[float]:
+        """Return the kept fields of a joint's line."""
+        fields = self.lines[number].split()
+        try:
+            if len(fields) != JOINT_FIELDS:
+                raise ValueError
+            return [_parse_number(fields[column]) for column in KEPT_FIELDS]
+        except ValueError:
+            raise self.error(number, "a joint's 12 numbers") from None
+
+    def error(self, number: int, expected: str) -> InputError:
+        """Return the error for a line that is not as expected."""
+        where = f"{self.where}, line {number + 1}"
+        if number >= len(self):
+            return InputError(
+                f"{where}: the file ends here, expected {expected}: it is cut off; get it again."
+            )
+        text = self.lines[number].rstrip()[:60].decode("latin-1")
+        return InputError(f"{where}: {text!r}, expected {expected}.")
 
 
-def _number(field: bytes) -> float:
+def _parse_number(field: bytes) -> float:
     word = field.decode("latin-1")
     if "_" in word:  # Python reads 1_0 as 10
         raise ValueError
-    return _WORDS[word] if word in _WORDS else float(word)
-
-
-def _count(lines: list[bytes], at: int, what: str, where: str) -> int:
-    digits = lines[at].strip() if at < len(lines) else b""
-    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
-        raise _wrong(lines, at, what, where)
-    return int(digits)
-
-
-def _wrong(lines: list[bytes], at: int, expected: str, where: str) -> InputError:
-    if at >= len(lines):
-        return InputError(
-            f"{where}, line {at + 1}: the file ends here, expected {expected}: it is cut off; get "
-            "it again."
-        )
-    return InputError(f"{where}, line {at + 1}: {_seen(lines[at])}, expected {expected}.")
-
-
-def _seen(line: bytes) -> str:
-    return repr(line.rstrip()[:60].decode("latin-1"))
+    return _SPECIAL_NUMBERS[word] if word in _SPECIAL_NUMBERS else float(word)

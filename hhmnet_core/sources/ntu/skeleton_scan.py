@@ -1,10 +1,10 @@
-"""One pass over the bytes of a `.skeleton` file, compiled.
+"""Compiled single pass over the bytes of a `.skeleton` file.
 
-Nothing is judged here: a file with anything unusual in it (see `scan`) is left to be read line by
-line, which says what is wrong with it.
+It judges nothing: a file with anything unusual in it (see `scan`) is left to the line-by-line
+parser, which reports errors.
 
-Positions count bytes. -1 stands for none, and is that of the zero at a text's end, where nothing is
-found: so it is handed on, and need not be asked for at each step.
+Positions count bytes. -1 stands for "failed". Indexing with it finds the zero at the end of the
+text, where nothing matches, so a failure is passed on without a check after each step.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 _SPACE, _TAB, _RETURN, _NEWLINE = (ord(letter) for letter in " \t\r\n")
 _ZERO, _PLUS, _MINUS, _POINT, _SMALL_E, _LARGE_E = (ord(letter) for letter in "0+-.eE")
-_MOST_DIGITS = 9  # of a count
-# A number of so many digits, and these powers of ten, are doubles without an error, so that the
-# one multiplication or division rounds as strtod does (Clinger, 1990).
+_MAX_DIGITS = 9  # of a count
+# Numbers of this many digits and these powers of ten are exact doubles, so that a single
+# multiplication or division rounds as strtod does (Clinger, 1990).
 _EXACT_DIGITS = 15
-_TENS = np.array([float(f"1e{power}") for power in range(23)])
-_TAKEN = (
+_POWERS_OF_TEN = np.array([float(f"1e{power}") for power in range(23)])
+_SCAN_ARGUMENTS = (
     types.Array(types.uint8, 1, "C", readonly=True),
     types.int64[::1],
     types.int64[:, ::1],
@@ -33,7 +33,7 @@ _TAKEN = (
 
 
 @njit()
-def _behind_blanks(text: Text, at: int) -> int:
+def _skip_blanks(text: Text, at: int) -> int:
     while text[at] == _SPACE or text[at] == _TAB:
         at += 1
     return at
@@ -41,9 +41,9 @@ def _behind_blanks(text: Text, at: int) -> int:
 
 @njit()
 def _digits(text: Text, at: int, value: int) -> tuple[int, int]:
-    """A number with the digits that follow put behind it, and where they end."""
+    """Append the digits at a position to a number; return it and the position behind them."""
     while True:
-        digit = int(np.int64(text[at])) - _ZERO  # uncompiled too no byte, which overflows
+        digit = int(np.int64(text[at])) - _ZERO  # a byte would overflow where this is not compiled
         if digit < 0 or digit > 9:
             return value, at
         value = 10 * value + digit
@@ -51,18 +51,18 @@ def _digits(text: Text, at: int, value: int) -> tuple[int, int]:
 
 
 @njit()
-def _behind_line(text: Text, at: int) -> int:
-    """Behind the end of the line, if nothing but blanks is left of it."""
-    at = _behind_blanks(text, at)
+def _skip_line_end(text: Text, at: int) -> int:
+    """Return the start of the next line; fail unless only blanks are left on this one."""
+    at = _skip_blanks(text, at)
     if text[at] == _RETURN:
         at += 1
     return at + 1 if text[at] == _NEWLINE else -1
 
 
 @njit()
-def _behind_fields(text: Text, at: int, fields: int) -> int:
+def _skip_fields(text: Text, at: int, fields: int) -> int:
     for _ in range(fields):
-        first = at = _behind_blanks(text, at)
+        first = at = _skip_blanks(text, at)
         while text[at] > _SPACE:
             at += 1
         if at == first:
@@ -72,18 +72,18 @@ def _behind_fields(text: Text, at: int, fields: int) -> int:
 
 @njit()
 def _count(text: Text, at: int) -> tuple[int, int]:
-    """The count that a line is, and where the next line starts."""
-    first = _behind_blanks(text, at)
+    """Return the count that a line consists of, and the start of the next line."""
+    first = _skip_blanks(text, at)
     count, end = _digits(text, first, 0)
-    if not 0 < end - first <= _MOST_DIGITS:
+    if not 0 < end - first <= _MAX_DIGITS:
         return 0, -1
-    return count, _behind_line(text, end)
+    return count, _skip_line_end(text, end)
 
 
 @njit()
 def _number(text: Text, at: int) -> tuple[float, int]:
-    """The next field as a number, and where it ends."""
-    at = _behind_blanks(text, at)
+    """Return the next field as a number, and the position behind it."""
+    at = _skip_blanks(text, at)
     negative = text[at] == _MINUS
     first = at + negative
     digits, at = _digits(text, first, 0)
@@ -99,42 +99,42 @@ def _number(text: Text, at: int) -> tuple[float, int]:
         shrinks = text[at + 1] == _MINUS
         first = at + 1 + (shrinks or text[at + 1] == _PLUS)
         power, at = _digits(text, first, 0)
-        if not 0 < at - first <= _MOST_DIGITS:
+        if not 0 < at - first <= _MAX_DIGITS:
             return 0.0, -1
         scale += power if shrinks else -power
-    if text[at] > _SPACE or abs(scale) >= len(_TENS):
+    if text[at] > _SPACE or abs(scale) >= len(_POWERS_OF_TEN):
         return 0.0, -1
-    value = digits / _TENS[scale] if scale >= 0 else digits * _TENS[-scale]
+    value = digits / _POWERS_OF_TEN[scale] if scale >= 0 else digits * _POWERS_OF_TEN[-scale]
     return (-value if negative else value), at
 
 
-def _kept(function: Function) -> Function:
-    """Compiled for what `scan` takes, and kept for other processes where that can be done."""
+def compile_scan(function: Function) -> Function:
+    """Compile a function of `scan`'s arguments, cached on disk for other processes if possible."""
     try:
-        return cast(Function, njit(_TAKEN, cache=True)(function))
-    except Exception:  # no folder that can be written, or one that holds something damaged
-        return cast(Function, njit(_TAKEN)(function))
+        return cast(Function, njit(_SCAN_ARGUMENTS, cache=True)(function))
+    except Exception:  # the cache's folder cannot be written, or holds damaged files
+        return cast(Function, njit(_SCAN_ARGUMENTS)(function))
 
 
-@_kept
+@compile_scan
 def scan(
     text: Text,
     frames: NDArray[np.int64],
     ids: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> tuple[int, int]:
-    """Fills the arrays, a row for each body of each frame.
+    """Parse a file into arrays, with one row per body and frame.
 
     Args:
-        text: The file, and a zero behind it.
-        frames: (R,) takes the frame of each row.
-        ids: (R, 2) takes where its bodyID starts and ends.
-        values: (R, V, 5) takes x, y, z, colorX, colorY of its V joints.
+        text: The file, followed by a zero.
+        frames: (R,) output: frame of each row.
+        ids: (R, 2) output: start and end of each row's bodyID in `text`.
+        values: (R, V, 5) output: x, y, z, colorX, colorY of each row's V joints.
 
     Returns:
-        The numbers of frames and of rows; twice -1 where something is not as the sensor's software
-        writes it, a number of no digits or more than 15 (zeros in front count), or where the arrays
-        are too short.
+        The numbers of frames and rows, or (-1, -1) if the file is not as the sensor's software
+        writes it, a number has no digits or more than 15 (leading zeros count), or the arrays are
+        too short.
     """
     num_frames, at = _count(text, 0)
     row = 0
@@ -144,20 +144,20 @@ def scan(
             if row == len(frames):
                 return -1, -1
             frames[row] = frame
-            ids[row, 0] = _behind_blanks(text, at)
-            ids[row, 1] = _behind_fields(text, at, 1)
-            at = _behind_line(text, _behind_fields(text, at, 10))
+            ids[row, 0] = _skip_blanks(text, at)
+            ids[row, 1] = _skip_fields(text, at, 1)
+            at = _skip_line_end(text, _skip_fields(text, at, 10))
             joints, at = _count(text, at)
             if joints != values.shape[1]:
                 return -1, -1
             for joint in range(joints):
                 for field in range(3):
                     values[row, joint, field], at = _number(text, at)
-                at = _behind_fields(text, at, 2)  # depthX, depthY
+                at = _skip_fields(text, at, 2)  # depthX, depthY
                 for field in range(3, 5):
                     values[row, joint, field], at = _number(text, at)
-                # The orientation's four, and trackingState.
-                at = _behind_line(text, _behind_fields(text, at, 5))
+                # orientationW, X, Y, Z and trackingState
+                at = _skip_line_end(text, _skip_fields(text, at, 5))
             row += 1
         if at < 0:
             return -1, -1

@@ -1,1 +1,1 @@
-"""Synthetic clips: parametric motions of a figure, recorded by a sensor and filmed in a scene."""
+"""Synthetic clips: parametric motions of a figure, recorded by a noisy sensor and a camera."""

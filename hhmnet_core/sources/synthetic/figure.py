@@ -1,9 +1,9 @@
-"""A human figure of 20 joints, posed by where its hands and feet go.
+"""A human figure of 20 joints, posed by the positions of its hands and feet.
 
-The torso follows joint angles from the hips up; arms and legs are two-bone inverse kinematics
-towards targets, so bones keep their length whatever the motion. Axes of the figure's world: x to
-its left, y up, z forward, in metres, the floor at y = 0. Arrays are batched over N clips and T
-frames; sides are 0 left, 1 right.
+The torso follows joint angles from the hips up. Arms and legs follow targets by two-bone inverse
+kinematics, so bones keep their length in any motion. Axes of the figure's world: x to its left, y
+up, z forward, in metres, with the floor at y = 0. Arrays are batched over N clips and T frames;
+sides are 0 (left) and 1 (right).
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SIDES = np.array([1.0, -1.0])
-# Share of the body's height, Kinect's joints: measured on adults standing in front of the sensor.
+SIDES = np.array([1.0, -1.0])  # the direction of each side along x
+# Bone lengths as shares of the body's height, measured on adults in front of a Kinect.
 _PROPORTIONS = {
     "waist": 0.037,  # hip centre to spine
     "back": 0.188,  # spine to shoulder centre
@@ -32,7 +32,7 @@ _PROPORTIONS = {
 
 @dataclass(frozen=True)
 class Body:
-    """Bone lengths of N bodies, each (N,), in metres."""
+    """Bone lengths of N bodies: (N,) each, in metres."""
 
     waist: Array
     back: Array
@@ -47,8 +47,8 @@ class Body:
     foot: Array
 
     @staticmethod
-    def of(height_n: Array, build_nb: Array) -> "Body":
-        """Bodies of a height (N,), in metres, and a factor for each bone (N, 11), about 1."""
+    def of_height(height_n: Array, build_nb: Array) -> "Body":
+        """Return bodies of heights (N,), in metres, with a factor for each bone (N, 11)."""
         lengths = {
             bone: share * height_n * build_nb[:, column]
             for column, (bone, share) in enumerate(_PROPORTIONS.items())
@@ -57,36 +57,37 @@ class Body:
 
     @staticmethod
     def num_bones() -> int:
+        """Return the number of factors that a build has."""
         return len(_PROPORTIONS)
 
     @property
     def arm(self) -> Array:
-        """Shoulder to wrist, (N,)."""
+        """Length from shoulder to wrist, (N,)."""
         return self.upper_arm + self.forearm
 
     @property
     def leg(self) -> Array:
-        """Hip to ankle, (N,)."""
+        """Length from hip to ankle, (N,)."""
         return self.thigh + self.shin
 
 
 @dataclass
 class Pose:
-    """What the N figures do in T frames; start from `standing` and change what moves.
+    """Poses of N figures in T frames. Start from `standing` and change what moves.
 
     Attributes:
-        pelvis: (N, T, 3) the hip centre, in leg lengths.
-        turn: (N, T) heading, in radians; positive turns to the left.
-        tilt: (N, T) the pelvis leaning forward, radians; pi / 2 lies on the face.
-        bend: (N, T) the back bending forward over the pelvis, radians.
-        roll: (N, T) the back leaning to the right, radians.
-        twist: (N, T) the shoulders turning to the left over the pelvis, radians.
-        nod: (N, T) the head bowing, radians.
-        look: (N, T) the head turning to the left, radians.
-        hands: (N, T, 2, 3) the wrists, from the shoulder centre, in the shoulders' frame and in
-            arm lengths.
-        elbows: (N, T, 2) how far the elbow is raised outwards: 0 hangs, 1 is level.
-        feet: (N, T, 2, 3) the ankles, in the world, in leg lengths.
+        pelvis: (N, T, 3) position of the hip centre, in leg lengths.
+        turn: (N, T) heading, in radians; positive to the left.
+        tilt: (N, T) forward lean of the pelvis, in radians; at pi / 2 the figure lies on its face.
+        bend: (N, T) forward bend of the back over the pelvis, in radians.
+        roll: (N, T) lean of the back to the right, in radians.
+        twist: (N, T) rotation of the shoulders to the left over the pelvis, in radians.
+        nod: (N, T) forward bend of the head, in radians.
+        look: (N, T) rotation of the head to the left, in radians.
+        hands: (N, T, 2, 3) positions of the wrists from the shoulder centre, in the shoulders'
+            frame and in arm lengths.
+        elbows: (N, T, 2) outward lift of the elbows, from 0 (hanging) to 1 (level).
+        feet: (N, T, 2, 3) positions of the ankles in the world, in leg lengths.
     """
 
     pelvis: Array
@@ -103,6 +104,8 @@ class Pose:
 
     @staticmethod
     def standing(num_clips: int, num_frames: int) -> "Pose":
+        """Return figures that stand upright with hanging arms."""
+
         def zero() -> Array:
             return np.zeros((num_clips, num_frames))
 
@@ -120,8 +123,8 @@ class Pose:
         return pose
 
 
-def joints_of(pose: Pose, body: Body) -> Array:
-    """The joints' positions, (N, T, 20, 3), in the order of layout `kinect_v1_20`."""
+def joint_positions(pose: Pose, body: Body) -> Array:
+    """Return the joints' positions (N, T, 20, 3), in metres and in layout `kinect_v1_20`."""
     up = np.array([0.0, 1.0, 0.0])
     forward = np.array([0.0, 0.0, 1.0])
     turn_ntcc = _about_y(pose.turn)
@@ -165,16 +168,19 @@ def joints_of(pose: Pose, body: Body) -> Array:
 def _two_bones(
     root: Array, target: Array, pole: Array, first: Array, second: Array
 ) -> tuple[Array, Array]:
-    """The middle and the end of a limb that reaches for a target, bent towards a pole.
+    """Return the middle and the end (N, T, 3) of a limb that reaches for a target.
 
     Args:
-        root, target, pole: (N, T, 3); a target out of reach is pointed at.
-        first, second: (N,) bone lengths, metres.
+        root: (N, T, 3) start of the limb.
+        target: (N, T, 3) position to reach; the limb points at one that is out of reach.
+        pole: (N, T, 3) direction towards which the limb bends.
+        first: (N,) length of the bone from root to middle, in metres.
+        second: (N,) length of the bone from middle to end, in metres.
     """
     first_nt1, second_nt1 = first[:, None, None], second[:, None, None]
-    away = target - root
-    distance = np.linalg.norm(away, axis=-1, keepdims=True)
-    direction = away / np.maximum(distance, 1e-6)
+    offset = target - root
+    distance = np.linalg.norm(offset, axis=-1, keepdims=True)
+    direction = offset / np.maximum(distance, 1e-6)
     distance = np.clip(
         distance, np.abs(first_nt1 - second_nt1) + 0.05, 0.995 * (first_nt1 + second_nt1)
     )
@@ -186,7 +192,7 @@ def _two_bones(
 
 
 def _along(rotation_ntcc: Array, direction: Array, length: Array) -> Array:
-    """A bone: `direction` turned, times its length (N,)."""
+    """Return a bone: a direction, rotated, times a length (N,)."""
     return _apply(rotation_ntcc, direction) * length[:, None, None]
 
 
@@ -200,7 +206,7 @@ def _unit(vector: Array) -> Array:
 
 
 def about_axis(angle: Array, axis: int) -> Array:
-    """Rotations (..., 3, 3) by angles (...), radians, about x, y or z (0, 1, 2), right-handed."""
+    """Return right-handed rotations (..., 3, 3) by angles (...), in radians, about x, y or z."""
     first, second = (axis + 1) % 3, (axis + 2) % 3
     rotation = np.zeros((*angle.shape, 3, 3))
     rotation[..., axis, axis] = 1.0

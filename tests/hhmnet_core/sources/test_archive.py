@@ -1,4 +1,4 @@
-"""Raw files in folders, zips and zips of a folder, here and on S3."""
+"""Raw files in folders, zips and folders of zips, local and on S3."""
 
 import pickle
 import re
@@ -15,15 +15,15 @@ PATTERN = re.compile(r"(?:.*/)?f\d+\.txt")
 FILES = {f"deep/f{number}.txt": f"content {number}".encode() * 50 for number in range(5)}
 
 
-def archive(place: str | Path) -> Archive:
-    return Archive(str(place), PATTERN, "made files", "f1.txt")
+def archive(location: str | Path) -> Archive:
+    return Archive(str(location), PATTERN, "made files", "f1.txt")
 
 
-def make_folder(place: Path) -> Path:
+def make_folder(path: Path) -> Path:
     for name, content in {**FILES, "deep/other.md": b"no"}.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
-    return place
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
 
 
 def make_zip(path: Path) -> Path:
@@ -39,23 +39,26 @@ def contents(opened: Archive) -> dict[str, bytes]:
 
 
 def test_folder_and_zip_hold_the_same_files(tmp_path: Path) -> None:
-    lying, packed = archive(make_folder(tmp_path / "a")), archive(make_zip(tmp_path / "b.zip"))
+    unpacked, packed = archive(make_folder(tmp_path / "a")), archive(make_zip(tmp_path / "b.zip"))
     renamed = archive((tmp_path / "b.zip").rename(tmp_path / "download"))
-    assert contents(lying) == contents(renamed) == FILES
+    assert contents(unpacked) == contents(renamed) == FILES
     packed = archive((tmp_path / "download").rename(tmp_path / "b.zip"))
     assert contents(packed) == FILES
-    assert (lying.is_zip, packed.is_zip) == (False, True)
+    assert unpacked.sizes["deep/f2.txt"] == str(len(FILES["deep/f2.txt"]))
+    assert (unpacked.is_zip, packed.is_zip) == (False, True)
 
 
-def test_zips_of_a_folder_lie_behind_their_names(tmp_path: Path) -> None:
+def test_files_in_zips_of_a_folder_are_named_behind_the_zip(tmp_path: Path) -> None:
     make_zip(tmp_path / "x" / "one.zip")
     (tmp_path / "x" / "f9.txt").write_bytes(b"beside")
-    found = contents(archive(tmp_path / "x"))
-    assert found == {"f9.txt": b"beside", **{f"one.zip/{n}": c for n, c in FILES.items()}}
+    assert contents(archive(tmp_path / "x")) == {
+        "f9.txt": b"beside",
+        **{f"one.zip/{n}": c for n, c in FILES.items()},
+    }
     assert archive(tmp_path / "x").fingerprint() != archive(tmp_path / "x/one.zip").fingerprint()
 
 
-def test_other_processes_open_their_own(tmp_path: Path) -> None:
+def test_pickled_archive_opens_its_zips_again(tmp_path: Path) -> None:
     opened = archive(make_zip(tmp_path / "b.zip"))
     opened.read(opened.names[0])
     assert contents(pickle.loads(pickle.dumps(opened))) == FILES
@@ -84,11 +87,11 @@ def test_zip_changed_in_one_byte_has_another_quick_fingerprint(tmp_path: Path) -
 def test_s3_is_read_as_a_folder_is(s3_bucket: str, tmp_path: Path) -> None:
     s3 = fsspec.filesystem("s3")
     for name, content in FILES.items():
-        s3.pipe_file(f"{s3_bucket}/lying/{name}", content)
+        s3.pipe_file(f"{s3_bucket}/files/{name}", content)
     s3.put_file(str(make_zip(tmp_path / "b.zip")), f"{s3_bucket}/zips/b.zip")
-    lying, packed = archive(f"{s3_bucket}/lying"), archive(f"{s3_bucket}/zips/b.zip")
-    assert contents(lying) == contents(pickle.loads(pickle.dumps(packed))) == FILES
-    assert lying.fingerprint() == archive(make_folder(tmp_path / "a")).fingerprint()
+    unpacked, packed = archive(f"{s3_bucket}/files"), archive(f"{s3_bucket}/zips/b.zip")
+    assert contents(unpacked) == contents(pickle.loads(pickle.dumps(packed))) == FILES
+    assert unpacked.fingerprint() == archive(make_folder(tmp_path / "a")).fingerprint()
     assert packed.fingerprint() == archive(tmp_path / "b.zip").fingerprint()
     with pytest.raises(InputError, match="nothing at s3://bucket/nowhere"):
         archive(f"{s3_bucket}/nowhere")
@@ -99,17 +102,17 @@ def test_damage_is_named(tmp_path: Path) -> None:
     whole = path.read_bytes()
     at = whole.index(b"deep/f1.txt") + len("deep/f1.txt") + 2
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
-    for place, name in ((path, "deep/f1.txt"), (path.parent, "b.zip/deep/f1.txt")):
-        opened = archive(place)
-        with pytest.raises(InputError, match=rf"^{name} in {place} cannot be read .*again"):
+    for location, name in ((path, "deep/f1.txt"), (path.parent, "b.zip/deep/f1.txt")):
+        opened = archive(location)
+        with pytest.raises(InputError, match=rf"^{name} in {location} cannot be read .*again"):
             opened.read(name)
     path.write_bytes(whole[:-10])
-    for place in (path, path.parent):
+    for location in (path, path.parent):
         with pytest.raises(InputError, match=r"b\.zip is not a whole zip file"):
-            archive(place)
+            archive(location)
 
 
-def test_places_without_such_files_are_named(tmp_path: Path) -> None:
+def test_locations_without_such_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing at .*: expected made files"):
         archive(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"holds no made files: expected files like f1\.txt"):

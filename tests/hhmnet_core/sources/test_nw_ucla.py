@@ -1,5 +1,6 @@
-"""The NW-UCLA reader, on a small zip made here."""
+"""The NW-UCLA reader, on small files made here."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -8,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from video_files import decode_jpeg, encode_video, image_number, numbered_images
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources.nw_ucla import ACTIONS, CLASS_NAMES, PROTOCOLS, Recordings
+from hhmnet_core.sources.video_crops import VideoConfig
 
 NAMES = [
     f"a{action:02d}_s{subject:02d}_e00_v{view:02d}"
@@ -39,8 +42,8 @@ def test_zip_and_folder_give_the_same_clips(tmp_path: Path) -> None:
     packed = make_zip(tmp_path / "nw_ucla.zip")
     with zipfile.ZipFile(packed) as opened:
         opened.extractall(tmp_path / "folder")
-    with Recordings(packed) as zipped, Recordings(tmp_path / "folder") as lying:
-        pairs = list(zip(zipped.clips(), lying.clips(), strict=True))
+    with Recordings(packed) as zipped, Recordings(tmp_path / "folder") as unpacked:
+        pairs = list(zip(zipped.clips(), unpacked.clips(), strict=True))
         assert len(zipped) == len(pairs) == len(NAMES)
     for one, two in pairs:
         assert one.sample_id == two.sample_id
@@ -60,6 +63,17 @@ def test_clip_carries_the_facts_of_its_name(tmp_path: Path) -> None:
     assert sorted({clip.label for clip in clips.values()}) == list(range(10))
 
 
+def test_joints_of_known_files_are_unchanged(tmp_path: Path) -> None:
+    """A changed digest means other clips: change the reader's version too."""
+    digest = hashlib.sha256()
+    with Recordings(make_zip(tmp_path / "z.zip")) as recordings:
+        for clip in recordings.clips():
+            digest.update(clip.joints.tobytes())
+    assert digest.hexdigest() == (
+        "c0c15f4541d3ed4d329402541e50cd6dca4ed798055af4a30ee6377a719d5906"
+    )
+
+
 def test_protocols_are_cross_view() -> None:
     assert list(PROTOCOLS) == ["12-3", "13-2", "23-1", "1-2", "2-1"]
     assert (PROTOCOLS["13-2"].train, PROTOCOLS["13-2"].test) == (
@@ -73,7 +87,7 @@ def test_development_protocols_never_see_view_3() -> None:
         assert {*PROTOCOLS[name].train["camera"], *PROTOCOLS[name].test["camera"]} == {1, 2}
 
 
-def test_fingerprint_is_the_contents_not_the_place(tmp_path: Path) -> None:
+def test_fingerprint_follows_the_contents_not_the_location(tmp_path: Path) -> None:
     changed = make_zip(tmp_path / "c.zip", **{NAMES[0]: recording(NAMES[1], label=1)})
     paths = [make_zip(tmp_path / "a.zip"), tmp_path / "b.zip", changed]
     paths[1].write_bytes(paths[0].read_bytes())
@@ -106,10 +120,10 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_file_in_the_zip_is_named(tmp_path: Path, kind: str) -> None:
-    spoil, said = BAD[kind]
+    spoil, message = BAD[kind]
     name = "a03_s01_e00_v02"
     path = make_zip(tmp_path / "nw_ucla.zip", **{name: spoil(name)})
-    with pytest.raises(InputError, match=said) as caught, Recordings(path) as recordings:
+    with pytest.raises(InputError, match=message) as caught, Recordings(path) as recordings:
         list(recordings.clips())
     assert f"all_sqe/{name}.json in {path}" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -147,3 +161,49 @@ def test_path_without_recordings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(InputError, match="holds no NW-UCLA recordings"):
         Recordings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", ["a01/v02_s03_e00.avi", "a01_s03_e00_v02.avi", "x/v2_s3_e0_a1.avi"]
+)
+def test_videos_are_found_by_their_numbers(tmp_path: Path, path: str) -> None:
+    poses = np.random.default_rng(0).uniform(-0.5, 0.5, (10, 20, 3))
+    poses[..., 2] += 3
+    source = tmp_path / "all_sqe"
+    source.mkdir()
+    content = recording("a01_s03_e00_v02", skeletons=poses.tolist())
+    (source / "a01_s03_e00_v02.json").write_text(content)
+    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as packed:
+        content = encode_video(numbered_images(20, 320, 240))
+        packed.writestr(f"multiview_action_videos/{path}", content)
+    config = VideoConfig(frames=4, size=32)
+    with Recordings(source, str(tmp_path / "videos.zip"), config) as recordings:
+        clip = recordings.clip(recordings.names[0])
+    assert clip.video
+    numbers = [image_number(decode_jpeg(file)) for file in clip.video.images]
+    assert numbers == [3, 7, 13, 17]  # two images per frame, of frames 1, 3, 6 and 8
+    x = 160 + 262.5 * poses[..., 0] / poses[..., 2]
+    y = 120 - 262.5 * poses[..., 1] / poses[..., 2]
+    side = max(np.ptp(x), np.ptp(y)) * 1.3
+    spread = np.ptp(x[clip.video.positions[2]]) / side
+    np.testing.assert_allclose(np.ptp(clip.video.joints[0, 2, :, 0]), spread, rtol=0.03)
+
+
+def test_fingerprint_with_videos_holds_their_format_and_the_focal_length(tmp_path: Path) -> None:
+    name = NAMES[0]
+    (tmp_path / f"{name}.json").write_text(recording(name))
+    (tmp_path / f"{name}.avi").write_bytes(b"")
+    source = str(tmp_path)
+    with Recordings(source) as plain, Recordings(source, source, focal=500.0) as filmed:
+        added = filmed.fingerprint().items() - plain.fingerprint().items()
+    fields = ["focal", "video.frames", "video.margin", "video.quality", "video.size", "videos"]
+    assert sorted(key for key, _ in added) == fields
+    with pytest.raises(InputError, match="focal must be above 0"):
+        Recordings(source, focal=0.0)
+
+
+def test_videos_of_other_clips_are_refused(tmp_path: Path) -> None:
+    (tmp_path / f"{NAMES[0]}.json").write_text(recording(NAMES[0]))
+    (tmp_path / f"{NAMES[1]}.avi").write_bytes(b"")
+    with pytest.raises(InputError, match="holds 1 videos, but of none of the 1 clips"):
+        Recordings(tmp_path, str(tmp_path))

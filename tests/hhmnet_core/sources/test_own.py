@@ -1,16 +1,30 @@
-"""One's own data, from a table and files of every kind, and every mistake in them."""
+"""A user's own data, from a table and files of every kind, and every mistake in the files."""
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from video_files import (
+    decode_jpeg,
+    encode_video,
+    image_number,
+    numbered_images,
+    write_own_data,
+)
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.own import Recordings
+from hhmnet_core.sources.video_crops import VideoConfig
 
 HEAD = "sample_id,label,subject,skeleton"
+GOOD = ("a,wave,1,a.npy", "b,clap,2,a.npy")
+KINECT, COCO = get_layout("kinect_v1_20"), get_layout("coco_17")
+CONFIG = VideoConfig(frames=4, size=32)
 
 
 def table(folder: Path, *rows: str, head: str = HEAD) -> str:
@@ -19,7 +33,7 @@ def table(folder: Path, *rows: str, head: str = HEAD) -> str:
     return str(path)
 
 
-def poses(*shape: int) -> np.ndarray:
+def poses(*shape: int) -> NDArray[np.float32]:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
 
 
@@ -34,86 +48,44 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
         "c2,clap,bob,b.npz",
         f"c3,wave,anna,{tmp_path}/c.json",
     )
-    recordings = Recordings(table(tmp_path, *rows), get_layout("coco_17"))
+    recordings = Recordings(table(tmp_path, *rows), COCO)
     clips = [recordings.clip(name) for name in recordings.names]
-    assert recordings.class_names == ("clap", "wave")
+    assert recordings.class_names == ("clap", "wave") and not recordings.has_video
     assert [(c.sample_id, c.label, c.subject, c.camera, c.setup) for c in clips] == [
         ("c1", 1, 1, 1, 0), ("c2", 0, 2, 1, 0), ("c3", 1, 1, 1, 0),
     ]  # fmt: skip
     for clip, expected in zip(clips, (one[None], two, one[None]), strict=True):
         np.testing.assert_array_equal(clip.joints, expected)
     assert recordings.protocols["cross-subject"].test == {"subject": [2]}
-    assert recordings.notes == ("there is no column split: subjects 2 test",)
+    assert len(recordings.notes) == 1
 
 
-def test_numbers_are_kept_and_columns_used(tmp_path: Path) -> None:
-    head = "split,sample_id,label,subject,skeleton,camera"
-    rows = ("train,a,10,7,a.npy,3", "test,b,9,12,a.npy,1")
-    np.save(tmp_path / "a.npy", poses(3, 20, 3))
-    recordings = Recordings(table(tmp_path, *rows, head=head), get_layout("kinect_v1_20"))
-    one, two = map(recordings.clip, recordings.names)
-    assert recordings.class_names == ("9", "10")
-    assert (one.label, one.subject, one.camera, one.setup) == (1, 7, 3, 0)
-    assert (two.label, two.subject, two.camera, two.setup) == (0, 12, 1, 1)
-    assert recordings.protocols["given"].train == {"setup": [0]}
-    assert not recordings.notes
+def test_joints_of_known_files_are_unchanged(tmp_path: Path) -> None:
+    """A changed digest means other clips: change the reader's version too."""
+    recordings, digest = Recordings(write_own_data(tmp_path), KINECT), hashlib.sha256()
+    for name in recordings.names:
+        digest.update(recordings.clip(name).joints.tobytes())
+    assert digest.hexdigest() == (
+        "a02cc1bff253ea3fb9eea974d3075de202ad66d322be0bc096d37f62346309b0"
+    )
 
 
-GOOD = ("a,wave,1,a.npy", "b,clap,2,a.npy")
-TABLES = {
-    "column": (
-        table,
-        {"head": "sample_id,label,skeleton"},
-        GOOD,
-        "has no column subject",
-    ),
-    "unknown column": (table, {"head": HEAD + ",age"}, GOOD, "has an unknown column age"),
-    "value": (table, {}, (*GOOD, "c,,1,a.npy"), "line 4: no label"),
-    "short row": (table, {}, (*GOOD, "c,wave"), "line 4: no subject, skeleton"),
-    "long row": (table, {}, (*GOOD, "c,wave,1,a,b.npy"), "line 4: more values than the 4 columns"),
-    "twice": (table, {}, (*GOOD, "a,wave,1,a.npy"), "line 4: sample_id a occurs twice"),
-    "no rows": (table, {}, (), "has no rows"),
-    "camera": (table, {"head": HEAD + ",camera"}, ("a,wave,1,a.npy,left",), "camera 'left'"),
-    "split": (table, {"head": HEAD + ",split"}, ("a,wave,1,a.npy,val",), "split 'val', expected"),
-    "two": (table, {"head": HEAD + ",setup,split"}, ("a,wave,1,a.npy,1,test",), "has both setup"),
-    "one subject": (table, {}, GOOD[:1], "has a single subject and no column split"),
-    "one subject in two spellings": (
-        table,
-        {},
-        ("a,wave,1,a.npy", "b,wave,01,a.npy"),
-        "has a single subject and no column split",
-    ),
-}
+def test_missing_table_and_impossible_rate_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no table at .*nowhere\.csv: expected a CSV"):
+        Recordings(str(tmp_path / "nowhere.csv"), COCO)
+    with pytest.raises(InputError, match=r"fps must be above 0 frames a second, but is 0\.0"):
+        Recordings(table(tmp_path, *GOOD), COCO, fps=0.0)
 
 
-@pytest.mark.parametrize("kind", TABLES)
-def test_mistake_in_the_table_is_named(tmp_path: Path, kind: str) -> None:
-    make, changes, rows, said = TABLES[kind]
-    with pytest.raises(InputError, match=said) as caught:
-        Recordings(make(tmp_path, *rows, **changes), get_layout("kinect_v1_20"))
-    assert str(tmp_path / "clips.csv") in str(caught.value)
-
-
-def test_unknown_label_and_place_are_named(tmp_path: Path) -> None:
-    index = table(tmp_path, *GOOD)
-    with pytest.raises(InputError, match="line 3: unknown label 'clap'; the classes are wave"):
-        Recordings(index, get_layout("kinect_v1_20"), ["wave"])
-    with pytest.raises(InputError, match=r"no table at .*nowhere\.csv"):
-        Recordings(str(tmp_path / "nowhere.csv"), get_layout("coco_17"))
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is not a CSV in UTF-8"):
-        Recordings(str(tmp_path / "x.csv"), get_layout("coco_17"))
-
-
-def pickled(path: Path) -> None:
+def save_pickled(path: Path) -> None:
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
 
 
-FILES = {
+FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "there is no such file"),
     "text": (lambda path: path.write_text("hello"), "cannot be read"),
     "empty": (lambda path: path.touch(), "cannot be read"),
-    "pickle": (pickled, "cannot be read"),
+    "pickle": (save_pickled, "cannot be read"),
     "joints": (lambda path: np.save(path, poses(4, 17, 3)), "17 joints of 3 channels, but layout"),
     "2D": (lambda path: np.save(path, poses(4, 20, 2)), "20 joints of 2 channels, but layout"),
     "flat": (lambda path: np.save(path, poses(4, 60)), r"joints of shape \(4, 60\)"),
@@ -123,29 +95,64 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_mistake_in_a_file_is_named(tmp_path: Path, kind: str) -> None:
-    spoil, said = FILES[kind]
+    spoil, message = FILES[kind]
     spoil(tmp_path / "a.npy")
     index = table(tmp_path, *GOOD)
-    recordings = Recordings(index, get_layout("kinect_v1_20"))
-    with pytest.raises(InputError, match=said) as caught:
-        recordings.clip("a")
+    with pytest.raises(InputError, match=message) as caught:
+        Recordings(index, KINECT).clip("a")
     assert str(caught.value).startswith(f"a.npy of a in {index}")
     assert "\n" not in str(caught.value)
+
+
+def test_file_of_several_arrays_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", one=poses(4, 20, 3), two=poses(4, 20, 3))
+    index = table(tmp_path, "a,wave,1,a.npz", "b,wave,2,a.npz")
+    with pytest.raises(InputError, match=r"arrays one, two, expected one, or joints and pixels"):
+        Recordings(index, KINECT).clip("a")
 
 
 def test_fingerprint_follows_table_files_and_classes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", poses(3, 20, 3))
     index = table(tmp_path, *GOOD)
-    first = Recordings(index, get_layout("kinect_v1_20")).fingerprint()
-    assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() == first
-    assert Recordings(index, get_layout("kinect_v1_20"), ["wave", "clap"]).fingerprint() != first
-    np.save(tmp_path / "a.npy", poses(3, 20, 3) + 1)  # corrected, and as large
-    assert Recordings(index, get_layout("kinect_v1_20")).fingerprint() != first
-    filmed = table(tmp_path, "a,wave,1,a.npy,a.avi", "b,wave,2,a.npy,", head=f"{HEAD},video")
+    first = Recordings(index, KINECT).fingerprint()
+    assert Recordings(index, KINECT).fingerprint() == first
+    assert Recordings(index, KINECT, ["wave", "clap"]).fingerprint() != first
+    np.save(tmp_path / "a.npy", poses(3, 20, 3) + 1)  # other values, equal size
+    assert Recordings(index, KINECT).fingerprint() != first
+    index = table(tmp_path, "a,wave,1,a.npy,a.avi", "b,wave,2,a.npy,", head=f"{HEAD},video")
     made = []
     for video in (None, b"short", b"longer", b"longed"):
         if video:
             (tmp_path / "a.avi").write_bytes(video)
-        made.append(Recordings(filmed, get_layout("kinect_v1_20")).fingerprint())
-    assert made[0] != made[1] != made[2] == made[3]  # a video is known by its size
+        made.append(Recordings(index, KINECT).fingerprint())
+    assert made[0] != made[1] != made[2] == made[3]  # a video is identified by its size
     assert {each["sha256"] for each in made} == {made[0]["sha256"]} != {first["sha256"]}
+
+
+def test_videos_with_pixels_without_pixels_and_without_a_file(tmp_path: Path) -> None:
+    recordings = Recordings(write_own_data(tmp_path), KINECT, (), CONFIG)
+    a, b, c, d, e, f = (recordings.clip(sample_id) for sample_id in "abcdef")
+    assert a.video and a.video.joints.shape == (2, 4, 20, 2)
+    assert [image_number(decode_jpeg(file)) for file in a.video.images] == [3, 7, 11, 15]
+    assert b.no_video == "its skeleton file has no pixels"
+    assert c.no_video == "none in the table"
+    assert d.no_video == "there is no file no.avi"
+    assert e.no_video.startswith("Cannot read . in") and "Protocol not known" in f.no_video
+    assert not any(clip.video for clip in (b, c, d, e, f))
+    assert not any(clip.pixels is not None for clip in (a, b, c, d, e, f))
+
+
+def test_2d_joints_are_the_positions_in_the_video(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(12, 36, size=(8, 17, 2)).astype(np.float32)
+    np.save(tmp_path / "a.npy", joints)
+    (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(8)))
+    rows = ("a,x,1,a.npy,a.avi", "b,x,2,a.npy,a.avi")
+    index = table(tmp_path, *rows, head=f"{HEAD},video")
+    clip = Recordings(index, COCO, (), CONFIG).clip("a")
+    assert clip.video and ((clip.video.joints > 0) & (clip.video.joints < 1)).all()
+    assert [image_number(decode_jpeg(file)) for file in clip.video.images] == [1, 3, 5, 7]
+    # At 4 frames per second the skeleton lasts 2 s, the video of 30 images per second 0.3 s.
+    late = Recordings(index, COCO, (), CONFIG, fps=4.0)
+    assert late.clip("a").video  # equal numbers of images and frames are matched one to one
+    (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(9)))
+    assert late.clip("a").no_video == "it shows 0.3 s, but its skeleton 2.0 s"

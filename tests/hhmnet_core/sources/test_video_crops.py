@@ -1,65 +1,33 @@
-"""What is kept of a video: which images, which part of them, and where the joints are in it."""
+"""Projection, the crop around the joints, and the joints' positions in the cropped images."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from video_files import decoded, number_of, numbered, video
+from video_files import decode_jpeg
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.video_crops import (
-    NoVideoError,
-    Timing,
-    VideoConfig,
-    crop_box,
-    decode_video,
-    even_positions,
-    make_video,
-    project,
-)
+from hhmnet_core.sources.video_crops import Camera, VideoConfig, crop_box, make_video, project
+from hhmnet_core.sources.video_decoding import Image, NoVideoError
+from hhmnet_core.sources.video_timing import even_positions
+from hhmnet_core.store.clips import Int64Array
 
 
-@given(frames=st.integers(1, 400), count=st.integers(1, 40))
-def test_positions_are_the_middles_of_equal_parts(frames: int, count: int) -> None:
-    positions = even_positions(frames, count)
-    assert positions.tolist() == [(2 * part + 1) * frames // (2 * count) for part in range(count)]
-    assert positions.min() >= 0 and positions.max() < frames
-
-
-def test_equal_numbers_of_images_and_frames_are_matched_one_to_one() -> None:
-    timing = Timing(np.array([2, 3, 7, 9]), 10, rate=30.0)
-    assert timing.images_at(np.array([0, 2, 3]), 10, 15.0).tolist() == [2, 7, 9]
-
-
-def test_images_are_matched_by_the_clock() -> None:
-    timing = Timing.whole(60, rate=30.0)  # two seconds
-    at = timing.images_at(np.array([0, 15, 59]), 40, 20.0)
-    assert at.tolist() == [0, 10, 39]
-    longer = timing.images_at(np.array([0, 15, 59]), 90, 20.0)  # goes on after the skeleton
-    assert longer.tolist() == [0, 10, 39]
-
-
-def test_without_a_clock_both_begin_and_end_together() -> None:
-    timing = Timing.whole(60)
-    assert timing.images_at(np.array([0, 30, 59]), 20, 10.0).tolist() == [0, 10, 19]
-
-
-def test_far_too_few_images_are_refused_without_a_clock() -> None:
-    with pytest.raises(NoVideoError, match="it has 1 image, but its skeleton 16 frames"):
-        Timing.whole(16).images_at(np.array([3]), 1, None)
-    assert Timing.whole(16).images_at(np.array([3]), 2, None).tolist() == [0]
-
-
-def test_video_that_ends_before_the_skeleton_is_refused() -> None:
-    with pytest.raises(NoVideoError, match=r"it shows 1\.0 s, but its skeleton 2\.0 s"):
-        Timing.whole(60, rate=30.0).images_at(np.array([3]), 20, 20.0)
-
-
-def test_projection_is_the_pinhole_cameras() -> None:
+def test_projection_is_that_of_a_pinhole_camera() -> None:
     joints = np.array([[0, 0, 2], [1, 0.5, 2], [0, 0, -1], [0, 0, 0]], dtype=np.float32)
     pixels = project(joints, 100.0, 320, 240)
     np.testing.assert_allclose(pixels[:2], [[160, 120], [210, 95]])
     assert np.isnan(pixels[2:]).all()
+
+
+def test_camera_scales_its_focal_length_to_the_image() -> None:
+    joints = np.array([[1, 0.5, 2]], dtype=np.float32)
+    locate = Camera(focal=100.0, width=320).locator(joints)
+    np.testing.assert_allclose(locate(320, 240), [[210, 95]])
+    np.testing.assert_allclose(locate(640, 480), [[420, 190]])
+    for focal in (0.0, -1.0):
+        with pytest.raises(InputError, match=f"focal must be above 0 pixels, but is {focal}"):
+            Camera(focal, 320)
 
 
 @given(
@@ -78,7 +46,7 @@ def test_crop_holds_all_joints_and_stays_in_the_image(
             assert start >= 0 and start + side <= extent + 1e-3
 
 
-def test_crop_forgets_joints_outside_the_image_and_unknown_ones() -> None:
+def test_crop_ignores_joints_outside_the_image_and_unknown_ones() -> None:
     pixels = np.array([[10, 10], [50, 90], [np.nan, np.nan], [-500, 3], [3, 4000]], np.float32)
     assert crop_box(pixels[None, None], 320, 240, 0.0) == crop_box(
         pixels[None, None, :2], 320, 240, 0.0
@@ -96,8 +64,8 @@ def test_crop_of_one_point_is_not_empty() -> None:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_joints_are_where_they_are_seen_in_the_crop(colour: bool) -> None:
-    """Two persons, a bright spot at each of their joints: found in the JPEG where it is said."""
+def test_joints_are_found_at_their_positions_in_the_crop(colour: bool) -> None:
+    """Two people with a bright spot at their joint, which the JPEG shows at the stored position."""
     random = np.random.default_rng(3)
     pixels = random.uniform((40, 50), (280, 200), size=(2, 12, 1, 2)).astype(np.float32).round()
     images = np.zeros((12, 240, 320), np.uint8)
@@ -105,16 +73,17 @@ def test_joints_are_where_they_are_seen_in_the_crop(colour: bool) -> None:
         for image, (x, y) in zip(images, body[:, 0].astype(int), strict=True):
             image[y - 3 : y + 3, x - 3 : x + 3] = 255  # its middle is (x, y)
 
-    def shown(positions: np.ndarray) -> list[np.ndarray]:
-        return [np.repeat(images[at][:, :, None], 3, 2) if colour else images[at]
-                for at in positions]  # fmt: skip
+    def read_images(positions: Int64Array) -> list[Image]:
+        return [
+            np.repeat(images[at][:, :, None], 3, 2) if colour else images[at] for at in positions
+        ]
 
     config = VideoConfig(frames=6, size=160, margin=0.1)
-    made = make_video(shown, lambda width, height: pixels, even_positions(12, 6), config)
+    made = make_video(read_images, lambda width, height: pixels, even_positions(12, 6), config)
     assert made.positions.tolist() == [1, 3, 5, 7, 9, 11]
     assert made.joints.shape == (2, 6, 1, 2) and made.joints.dtype == np.float32
     for at, file in enumerate(made.images):
-        image = decoded(file)
+        image = decode_jpeg(file)
         assert image.shape == ((160, 160, 3) if colour else (160, 160))
         grey = image.mean(2) if colour else image.astype(float)
         for body in made.joints:
@@ -128,36 +97,14 @@ def test_joints_are_where_they_are_seen_in_the_crop(colour: bool) -> None:
             assert near.max() > 150
 
 
-def test_wanted_images_are_decoded() -> None:
-    content = video(numbered(24), rate=25)
-    seen = []
-
-    def wanted(images: int, rate: float | None) -> np.ndarray:
-        seen.append((images, rate))
-        return np.array([0, 5, 5, 23])
-
-    images = decode_video(content, wanted)
-    assert seen == [(24, 25.0)]
-    assert [number_of(image) for image in images] == [0, 5, 5, 23]
-    assert images[0].shape == (48, 64, 3) and images[0].dtype == np.uint8
-
-
-def spoilt(kind: str) -> bytes:
-    whole = video(numbered(24))
-    return {
-        "text": b"this is no video\n" * 100,
-        "empty": b"",
-        "cut off": whole[: len(whole) // 2],
-        "header alone": whole[:2000],
-        "mkv, cut off": (mkv := video(10 * numbered(24), kind="matroska"))[: len(mkv) // 2],
-    }[kind]
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "cut off", "header alone", "mkv, cut off"])
-def test_what_is_no_whole_video_is_refused(kind: str) -> None:
-    with pytest.raises(NoVideoError) as caught:
-        decode_video(spoilt(kind), lambda images, rate: even_positions(images, 4))
-    assert str(caught.value).startswith("it ") and "\n" not in str(caught.value)
+def test_joint_with_one_unknown_coordinate_is_unknown() -> None:
+    pixels = np.full((1, 2, 4, 2), 20, np.float32)
+    pixels[0, 1, 2, 0] = np.nan
+    images = [np.zeros((48, 64), np.uint8)] * 2
+    config = VideoConfig(frames=2, size=16)
+    made = make_video(lambda positions: images, lambda *_: pixels, np.array([0, 1]), config)
+    assert np.isnan(made.joints[0, 1, 2]).all()
+    assert np.isfinite(made.joints).sum() == made.joints.size - 2
 
 
 @pytest.mark.parametrize(

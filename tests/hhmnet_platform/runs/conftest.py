@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from finished_runs import write_finished_run
-from video_files import film_store
+from video_files import write_video_store
 
 from hhmnet_core.fusion.scores import FUSION, ScoreTable, write_scores
 from hhmnet_core.inputs.config import StoreConfig
@@ -21,7 +21,7 @@ from hhmnet_platform.storage.scores import scores_file
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film_store(tmp_path_factory.mktemp("films"))
+    return write_video_store(tmp_path_factory.mktemp("films"))
 
 
 @pytest.fixture

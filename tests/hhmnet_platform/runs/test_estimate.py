@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from video_files import film_store
+from video_files import write_video_store
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
@@ -79,7 +79,7 @@ def test_the_plan_names_the_nodes_and_what_is_amiss(there: Resources, noted: lis
 
 @pytest.mark.parametrize("patch", [4, 8])
 def test_estimate_measures_a_step_of_the_run(tmp_path: Path, patch: int) -> None:
-    store = str(film_store(tmp_path / "store"))
+    store = str(write_video_store(tmp_path / "store"))
     job = Phase1Job(
         data=DataConfig(store=store, frames=8),
         model=ModelConfig(widths=[4], heads=1, embedding=4, patch=patch),

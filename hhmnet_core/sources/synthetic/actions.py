@@ -1,8 +1,8 @@
-"""The synthetic data set's actions, each a change to a pose over time.
+"""The synthetic data set's actions, each a change of a pose over time.
 
-An action is a function of (pose, motion) that moves what it moves; what it leaves alone sways
-and fidgets as people do. Phases run from 0 to 1 over the action proper; before and after it the
-figure stands about. Units: `Pose` gives them.
+An action is a function of (pose, motion) that changes the pose in place. What it leaves unchanged
+keeps the idle motion of a standing person. Phases run from 0 to 1 over the action itself; before
+and after it the figure stands. Units are those of `Pose`.
 """
 
 from collections.abc import Callable
@@ -11,70 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from hhmnet_core.sources.synthetic.figure import SIDES, Array, Pose
+from hhmnet_core.sources.synthetic.motion import Motion, blend, point
 
 LEFT, RIGHT = 0, 1
+Act = Callable[[Pose, Motion], None]
 
 
-@dataclass
-class Motion:
-    """The circumstances of N clips of one action.
-
-    Attributes:
-        random: Draws what differs from clip to clip.
-        phase: (N, T) from 0 to 1.
-        vigour: (N, 1) how large the actor's movements are, about 1.
-        dominant: (N,) the side that the actor prefers, 0 or 1.
-    """
-
-    random: np.random.Generator
-    phase: Array
-    vigour: Array
-    dominant: np.ndarray
-
-    def draw(self, low: float, high: float) -> Array:
-        """One number a clip, (N, 1), from U[low, high)."""
-        return self.random.uniform(low, high, (len(self.phase), 1))
-
-    def rise(self, start: float, stop: float) -> Array:
-        """Goes from 0 to 1 between about these phases, smoothly."""
-        start_n1 = start + self.draw(-0.04, 0.04)
-        stop_n1 = np.maximum(stop + self.draw(-0.04, 0.04), start_n1 + 0.03)
-        along = np.clip((self.phase - start_n1) / (stop_n1 - start_n1), 0.0, 1.0)
-        return along * along * (3 - 2 * along)
-
-    def hold(self, start: float, reached: float, left: float, stop: float) -> Array:
-        """Goes from 0 to 1 and back again."""
-        return np.minimum(self.rise(start, reached), 1 - self.rise(left, stop))
-
-    def wave(self, cycles: Array) -> Array:
-        """A sine of that many (N, 1) cycles over the action."""
-        return np.sin(2 * np.pi * (cycles * self.phase + self.draw(0, 1)))
-
-
-def point(x: Array | float, y: Array | float, z: Array | float) -> Array:
-    """Coordinates (N, T or 1) or numbers, as (N, T or 1, 3)."""
-    parts = np.broadcast_arrays(*(np.atleast_2d(part) for part in (x, y, z)))
-    return np.stack(parts, axis=-1)
-
-
-def _blend(now: Array, goal: Array, amount: Array) -> Array:
-    return now + (goal - now) * amount[..., None]
-
-
-def _wave(side: int) -> Callable[[Pose, Motion], None]:
+def _wave(side: int) -> Act:
     def act(pose: Pose, motion: Motion) -> None:
         up = motion.hold(0.0, 0.25, 0.78, 1.0)
         swing = motion.wave(motion.draw(2.0, 4.5)) * motion.vigour * motion.draw(0.1, 0.3)
         height = motion.draw(0.15, 0.75)
         outward = SIDES[side] * (motion.draw(0.45, 0.75) + swing)
         goal = point(outward, height, motion.draw(0.15, 0.4))
-        pose.hands[:, :, side] = _blend(pose.hands[:, :, side], goal, up)
+        pose.hands[:, :, side] = blend(pose.hands[:, :, side], goal, up)
         pose.elbows[:, :, side] += up * motion.draw(0.0, 0.5)
 
     return act
 
 
-def _kick(side: int) -> Callable[[Pose, Motion], None]:
+def _kick(side: int) -> Act:
     def act(pose: Pose, motion: Motion) -> None:
         back = motion.hold(0.05, 0.3, 0.35, 0.45)
         out = motion.hold(0.35, 0.5, 0.55, 0.85)
@@ -90,7 +46,7 @@ def _kick(side: int) -> Callable[[Pose, Motion], None]:
 
 
 def _seat(pose: Pose, motion: Motion, seated: Array) -> None:
-    """Seats the figure by `seated` (N, T) from 0 to 1, and leans it forward on the way."""
+    """Seat the figure by `seated` (N, T), from 0 to 1, leaning forward on the way."""
     depth = motion.draw(0.38, 0.55)
     pose.pelvis[..., 1] -= depth * seated
     pose.pelvis[..., 2] -= motion.draw(0.4, 0.6) * seated
@@ -99,7 +55,7 @@ def _seat(pose: Pose, motion: Motion, seated: Array) -> None:
     pose.bend += motion.draw(0.15, 0.55) * lean
     lap = point(SIDES * 0.3, np.full(2, -0.62), np.full(2, 0.45))
     amount = np.broadcast_to(seated[..., None], pose.hands.shape[:3])
-    pose.hands = _blend(pose.hands, lap, amount * motion.draw(0.4, 1.0)[..., None])
+    pose.hands = blend(pose.hands, lap, amount * motion.draw(0.4, 1.0)[..., None])
 
 
 def _sit_down(pose: Pose, motion: Motion) -> None:
@@ -113,11 +69,19 @@ def _stand_up(pose: Pose, motion: Motion) -> None:
 def _reach(
     pose: Pose, motion: Motion, goal_of: Callable[[Array], Array], elbow: Array, up: Array
 ) -> None:
-    """One hand, mostly the dominant, goes to a place; `goal_of` takes its side's sign."""
+    """Move the dominant hand to a goal, by `up` (N, T) from 0 to 1.
+
+    Args:
+        pose: The pose to change.
+        motion: The circumstances.
+        goal_of: Function that returns the goal, given the side's direction along x, (N, 1).
+        elbow: Lift of the elbow.
+        up: Share of the way to the goal.
+    """
     for side in (LEFT, RIGHT):
         chosen = (motion.dominant == side)[:, None] * up
         goal = goal_of(np.full((len(motion.dominant), 1), SIDES[side]))
-        pose.hands[:, :, side] = _blend(pose.hands[:, :, side], goal, chosen)
+        pose.hands[:, :, side] = blend(pose.hands[:, :, side], goal, chosen)
         pose.elbows[:, :, side] += elbow * chosen
 
 
@@ -146,8 +110,8 @@ def _touch_head(pose: Pose, motion: Motion) -> None:
     )
 
 
-def _beat(low: float, high: float) -> Callable[[Pose, Motion], None]:
-    """The dominant hand goes up and down, that many times over the action."""
+def _beat(low: float, high: float) -> Act:
+    """Return an action that beats with the dominant hand, `low` to `high` times."""
 
     def act(pose: Pose, motion: Motion) -> None:
         up = motion.hold(0.0, 0.15, 0.88, 1.0)
@@ -192,7 +156,7 @@ def _walk(pose: Pose, motion: Motion) -> None:
 
 
 def _down(pose: Pose, motion: Motion, folded: Array, laid: Array) -> None:
-    """Folds the figure to its seat by `folded`, and lays it on its back by `laid`."""
+    """Fold the figure to its seat by `folded`, and lay it on its back by `laid`; (N, T) each."""
     pose.pelvis[..., 1] -= 0.75 * folded + 0.27 * laid
     pose.pelvis[..., 2] -= 0.45 * folded + 0.35 * laid
     pose.tilt -= (np.pi / 2 - motion.draw(0.0, 0.25)) * laid
@@ -218,7 +182,7 @@ def _shake_hands(pose: Pose, motion: Motion) -> None:
     out = motion.hold(0.05, 0.3, 0.75, 0.98)
     shake = 0.09 * motion.vigour * motion.wave(motion.draw(2.0, 4.0))
     goal = point(motion.draw(-0.3, 0.0), motion.draw(-0.5, -0.25) + shake, motion.draw(0.6, 0.85))
-    pose.hands[:, :, RIGHT] = _blend(pose.hands[:, :, RIGHT], goal, out)
+    pose.hands[:, :, RIGHT] = blend(pose.hands[:, :, RIGHT], goal, out)
     pose.bend += motion.draw(0.0, 0.2) * out
 
 
@@ -228,8 +192,8 @@ def _push(pose: Pose, motion: Motion) -> None:
     for side in (LEFT, RIGHT):
         near = point(SIDES[side] * 0.3, -0.2, 0.35)
         far = point(SIDES[side] * 0.3, motion.draw(-0.25, 0.0), motion.draw(0.75, 0.95))
-        pose.hands[:, :, side] = _blend(pose.hands[:, :, side], near, drawn)
-        pose.hands[:, :, side] = _blend(pose.hands[:, :, side], far, out)
+        pose.hands[:, :, side] = blend(pose.hands[:, :, side], near, drawn)
+        pose.hands[:, :, side] = blend(pose.hands[:, :, side], far, out)
     pose.tilt += motion.draw(0.05, 0.3) * out
     pose.pelvis[..., 2] += 0.15 * out
     pose.feet[:, :, LEFT, 2] += 0.3 * motion.rise(0.1, 0.35)
@@ -246,21 +210,21 @@ def _be_pushed(pose: Pose, motion: Motion) -> None:
 
 @dataclass(frozen=True)
 class Action:
-    """One class.
+    """A class of the data set.
 
     Attributes:
-        name: Its name.
-        act: Moves the actor.
-        seconds: Its usual length.
-        thing: What the dominant hand holds, one of `_scene.THINGS`; "": whatever.
-        partner: Moves the second body, where there is one.
+        name: Name of the class.
+        act: Function that moves the actor.
+        seconds: Typical duration.
+        thing: Thing in the dominant hand, one of `scene.THINGS`. Empty: anything or nothing.
+        partner: Function that moves the second body. None: there is one body.
     """
 
     name: str
-    act: Callable[[Pose, Motion], None]
+    act: Act
     seconds: float
     thing: str = ""
-    partner: Callable[[Pose, Motion], None] | None = None
+    partner: Act | None = None
 
 
 _slowly, _fast = _beat(2.0, 3.0), _beat(4.5, 7.0)

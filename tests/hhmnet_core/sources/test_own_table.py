@@ -1,0 +1,105 @@
+"""The CSV table of a user's own data, and a message for every mistake in it."""
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.sources.own_table import ClipRow, parse_table
+
+HEAD = "sample_id,label,subject,skeleton"
+GOOD = ("a,wave,1,a.npy", "b,clap,2,a.npy")
+
+
+def table(*rows: str, head: str = HEAD) -> bytes:
+    return "\n".join((head, *rows, "")).encode()
+
+
+def test_names_are_numbered_in_their_order() -> None:
+    rows = ("c3,wave,anna,c.npy", "c1,wave,anna,a.npy", "c2,clap,bob,b.npy")
+    parsed = parse_table(table(*rows), "t.csv")
+    assert parsed.class_names == ("clap", "wave") and not parsed.has_video
+    assert list(parsed.rows.items()) == [
+        ("c1", ClipRow(1, 1, 1, 0, "a.npy", "")),
+        ("c2", ClipRow(0, 2, 1, 0, "b.npy", "")),
+        ("c3", ClipRow(1, 1, 1, 0, "c.npy", "")),
+    ]
+
+
+def test_numbers_are_kept_and_sorted_as_numbers() -> None:
+    head = "split,sample_id,label,subject,skeleton,camera"
+    rows = ("train,a,10,7,a.npy,3", "test,b,9,12,a.npy,1")
+    parsed = parse_table(table(*rows, head=head), "t.csv")
+    assert parsed.class_names == ("9", "10")
+    assert parsed.rows == {
+        "a": ClipRow(1, 7, 3, 0, "a.npy", ""),
+        "b": ClipRow(0, 12, 1, 1, "a.npy", ""),
+    }
+
+
+def test_column_split_is_the_protocol() -> None:
+    rows = ("a,wave,1,a.npy,train", "b,clap,1,a.npy,test")
+    parsed = parse_table(table(*rows, head=HEAD + ",split"), "t.csv")
+    (rule,) = parsed.protocols.values()
+    assert list(parsed.protocols) == ["given"] and not parsed.notes
+    assert (rule.train, rule.test) == ({"setup": [0]}, {"setup": [1]})
+
+
+def test_without_split_every_second_subject_tests() -> None:
+    rows = [f"s{number},wave,{number},a.npy" for number in (30, 4, 100, 5)]
+    parsed = parse_table(table(*rows), "t.csv")
+    (rule,) = parsed.protocols.values()
+    assert list(parsed.protocols) == ["cross-subject"]
+    assert (rule.train, rule.test) == ({"subject": [4, 30]}, {"subject": [5, 100]})
+    assert parsed.notes == ("the table has no column split: subjects 5, 100 are the test subjects",)
+
+
+def test_order_of_the_classes_may_be_given() -> None:
+    parsed = parse_table(table(*GOOD), "t.csv", ["wave", "clap", "jump"])
+    assert parsed.class_names == ("wave", "clap", "jump")
+    assert [row.label for row in parsed.rows.values()] == [0, 1]
+    with pytest.raises(InputError, match="line 3: unknown label 'clap'; the classes are wave"):
+        parse_table(table(*GOOD), "t.csv", ["wave"])
+
+
+def test_set_ups_and_videos_may_be_given_and_spaces_are_ignored() -> None:
+    rows = (" a , wave,1,a.npy, 4 ,a.avi", "b,clap,2,a.npy,5,")
+    parsed = parse_table(table(*rows, head=HEAD + ", setup ,video"), "t.csv")
+    assert parsed.has_video
+    assert parsed.rows["a"] == ClipRow(1, 1, 1, 4, "a.npy", "a.avi")
+    assert parsed.rows["b"].video == ""
+
+
+MISTAKES = {
+    "column": ({"head": "sample_id,label,skeleton"}, GOOD, "has no column subject: expected"),
+    "empty": ({"head": ""}, (), "has no column .* it has none"),
+    "unknown column": ({"head": HEAD + ",age"}, GOOD, "has an unknown column age: expected"),
+    "value": ({}, (*GOOD, "c,,1,a.npy"), "line 4: no label"),
+    "short row": ({}, (*GOOD, "c,wave"), "line 4: no subject, skeleton"),
+    "long row": ({}, (*GOOD, "c,wave,1,a,b.npy"), "line 4: more values than the 4 columns"),
+    "twice": ({}, (*GOOD, "a,wave,1,a.npy"), "line 4: sample_id a occurs twice"),
+    "no rows": ({}, (), "has no rows: expected one for each clip"),
+    "camera": ({"head": HEAD + ",camera"}, ("a,wave,1,a.npy,left",), "camera 'left', expected"),
+    "set-up": ({"head": HEAD + ",setup"}, ("a,wave,1,a.npy,-1",), "setup '-1', expected a whole"),
+    "split": ({"head": HEAD + ",split"}, ("a,wave,1,a.npy,val",), "split 'val', expected"),
+    "two": ({"head": HEAD + ",setup,split"}, ("a,wave,1,a.npy,1,test",), "has both setup"),
+    "one subject": ({}, GOOD[:1], "has a single subject and no column split"),
+    "one subject in two spellings": (
+        {},
+        ("a,wave,1,a.npy", "b,wave,01,a.npy"),
+        "has a single subject and no column split",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_mistake_is_named(kind: str) -> None:
+    changes, rows, message = MISTAKES[kind]
+    with pytest.raises(InputError, match=message) as caught:
+        parse_table(table(*rows, **changes), "folder/t.csv")
+    assert str(caught.value).startswith("folder/t.csv") and "\n" not in str(caught.value)
+
+
+def test_other_encodings_and_broken_quotes_are_refused() -> None:
+    for content in (b"\xff\xfe\x00", table('a,"wave,1,a.npy')):
+        with pytest.raises(InputError, match=r"t\.csv is not a CSV in UTF-8"):
+            parse_table(content, "t.csv")
+    assert parse_table(b"\xef\xbb\xbf" + table(*GOOD), "t.csv").class_names == ("clap", "wave")
