@@ -1,4 +1,7 @@
-"""What `experiments/prepare.py` does for each data set."""
+"""Builders of clip stores, one function per data set: the subcommands of `experiments/prepare.py`.
+
+The docstrings are their `--help`.
+"""
 
 from types import ModuleType
 from typing import Literal
@@ -21,37 +24,36 @@ from hhmnet_platform.datasets.prepare import Prepared, Recipe, prepare
 
 NTU_SHARD_CLIPS = 1024
 VIDEO_SHARD_CLIPS = 128
-_KEPT, _DEMO = VideoConfig(), VideoConfig(size=64)
+_DEFAULT_VIDEO, _SYNTHETIC_VIDEO = VideoConfig(), VideoConfig(size=64)
 
 
 def prepare_nw_ucla(
     source: str,
     store: str,
     videos: str = "",
-    video: VideoConfig = _KEPT,
+    video: VideoConfig = _DEFAULT_VIDEO,
     focal: float = nw_ucla.FOCAL,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Northwestern-UCLA: 10 actions seen by 3 cameras, skeletons of 20 joints, and video.
+    """Prepare Northwestern-UCLA: 10 actions seen by 3 cameras, skeletons of 20 joints, video.
 
     Args:
-        source: The zip of the skeletons (all_sqe/aAA_sSS_eEE_vVV.json), or the folder of its
-            files.
-        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
-        videos: The folder of the videos (multiview_action_videos, aAA/vVV_sSS_eEE.avi), or a zip
-            of them; without, the store has skeletons alone.
-        video: What is kept of a video.
-        focal: The colour camera's focal length, in pixels of an image 640 wide.
-        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
-            left_out.csv.
-        workers: Processes that read; by default one a core. 1 does without Ray.
-        overwrite: Replace what another source has put there, or a damaged store.
+        source: Zip of the skeletons (all_sqe/aAA_sSS_eEE_vVV.json), or the folder of its files.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        videos: Folder of the videos (multiview_action_videos, aAA/vVV_sSS_eEE.avi), or a zip of
+            them. Default: none, the store holds skeletons only.
+        video: Format of the stored videos.
+        focal: Focal length of the colour camera, in pixels of an image 640 wide.
+        on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
+        overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: The source is missing, damaged or something else, or the store is in use by
-            another source, damaged, or cannot be written.
+        InputError: The source is missing, damaged or no such data set, or the store was made from
+            another source, is damaged or cannot be written.
     """
     with nw_ucla.Recordings(source, videos, video, focal) as recordings:
         visual = _visual("rgb", video) if videos else None
@@ -63,30 +65,30 @@ def prepare_utd_mhad(
     source: str,
     store: str,
     stream: utd_mhad.Stream = "none",
-    video: VideoConfig = _KEPT,
+    video: VideoConfig = _DEFAULT_VIDEO,
     focal: float | None = None,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """UTD-MHAD: 27 actions of 8 subjects before one camera, skeletons of 20 joints, and video.
+    """Prepare UTD-MHAD: 27 actions seen by one camera, skeletons of 20 joints, video.
 
     Args:
-        source: The folder of the files aA_sS_tT_skeleton.mat, or a zip of them.
-        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
-        stream: What is kept beside the skeletons: depth (aA_sS_tT_depth.mat, as grey) or rgb
-            (aA_sS_tT_color.avi), from the same source.
-        video: What is kept of it.
-        focal: The camera's focal length, in pixels of an image 320 wide; by default 265 for depth
-            and 262.5 for rgb.
-        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
-            left_out.csv.
-        workers: Processes that read; by default one a core. 1 does without Ray.
-        overwrite: Replace what another source has put there, or a damaged store.
+        source: Folder of the files aA_sS_tT_skeleton.mat, or a zip of them.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        stream: Video to store with the skeletons, from the same source: none, depth
+            (aA_sS_tT_depth.mat, as grey images) or rgb (aA_sS_tT_color.avi).
+        video: Format of the stored videos.
+        focal: Focal length of the camera, in pixels of an image 320 wide. Default: 265 for depth,
+            262.5 for rgb.
+        on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
+        overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: The source is missing, damaged or something else, or the store is in use by
-            another source, damaged, or cannot be written.
+        InputError: The source is missing, damaged or no such data set, or the store was made from
+            another source, is damaged or cannot be written.
     """
     recordings = utd_mhad.Recordings(source, stream, video, focal)
     visual = _visual(stream, video) if stream != "none" else None
@@ -100,46 +102,47 @@ def prepare_ntu(
     edition: Literal[60, 120] | None = None,
     align: bool = False,
     videos: str = "",
-    video: VideoConfig = _KEPT,
+    video: VideoConfig = _DEFAULT_VIDEO,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """NTU RGB+D 60 and 120: 60 or 120 actions seen by 3 cameras, skeletons of 25 joints, and video.
+    """Prepare NTU RGB+D 60 or 120: actions seen by 3 cameras, skeletons of 25 joints, video.
 
     Args:
-        source: The folder of the .skeleton files, or of the zips of them, or a zip.
-        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
-        edition: 60 takes set-ups 1 to 17 alone; by default 120 where there are files of others.
-        align: Turn each clip upright and to the front by its first pose, once and for all; for
-            turning in training alone there is data.align.
-        videos: The folder of the colour videos (SsssCcccPpppRrrrAaaa_rgb.avi), or of the zips of
-            them, or a zip; without, the store has skeletons alone.
-        video: What is kept of a video.
-        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
-            left_out.csv.
-        workers: Processes that read; by default one a core. 1 does without Ray.
-        overwrite: Replace what another source has put there, or a damaged store.
+        source: Folder of the .skeleton files or of zips of them, or a zip.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        edition: Edition of the data set: 60 (setups 1 to 17 only) or 120. Default: 120 if the
+            source has files of other setups, else 60.
+        align: Store each clip turned upright and to the front by its first pose. To turn clips in
+            training instead, use data.align there.
+        videos: Folder of the colour videos (SsssCcccPpppRrrrAaaa_rgb.avi) or of zips of them, or a
+            zip. Default: none, the store holds skeletons only.
+        video: Format of the stored videos.
+        on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
+        overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: The source is missing, damaged or something else, or the store is in use by
-            another source, damaged, or cannot be written.
+        InputError: The source is missing, damaged or no such data set, or the store was made from
+            another source, is damaged or cannot be written.
     """
     recordings = ntu.Recordings(source, edition, align, videos, video)
-    facts = recordings.edition
+    data_set = recordings.edition
     recipe = Recipe(
         StoreDescription(
-            facts.dataset,
+            data_set.dataset,
             get_layout(ntu.LAYOUT),
-            facts.class_names,
-            facts.protocols,
+            data_set.class_names,
+            data_set.protocols,
             recordings.fingerprint(),
             _visual("rgb", video) if videos else None,
         ),
         recordings,
         VIDEO_SHARD_CLIPS if videos else NTU_SHARD_CLIPS,
         absent=recordings.absent(),
-        published=facts.published,
+        published=data_set.published,
     )
     return prepare(recipe, store, on_error, overwrite, workers)
 
@@ -150,39 +153,39 @@ def prepare_own(
     store: str,
     classes: list[str] | None = None,
     name: str = "own",
-    video: VideoConfig = _KEPT,
+    video: VideoConfig = _DEFAULT_VIDEO,
     fps: float | None = None,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """One's own data: a CSV of clips, and a file of joints for each.
+    """Prepare your own data: a CSV file of clips, and a file of joints for each of them.
 
     Args:
-        index: The CSV, with the columns sample_id, label, subject, skeleton (a .npy, .npz or .json
-            of (T, V, C) or (M, T, V, C), found from the CSV's folder) and, where they apply,
-            camera, setup, split (train or test) and video (a file; 3D skeletons then are .npz of
-            joints and pixels).
-        layout: The skeletons' layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25 or coco_17, or
-            a YAML file of one's own.
-        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
-        classes: The labels in order; by default those of the CSV, sorted.
-        name: The data set's name.
-        video: What is kept of videos.
-        fps: The skeletons' frames a second, where videos may be longer or shorter than they; by
-            default the two begin and end together.
-        on_error: What to do about a file that cannot be read: stop, or leave it out and say so in
-            left_out.csv.
-        workers: Processes that read; by default one a core. 1 does without Ray.
-        overwrite: Replace what another source has put there, or a damaged store.
+        index: CSV file with the columns sample_id, label, subject, skeleton (a .npy, .npz or .json
+            file of shape (T, V, C) or (M, T, V, C), relative to the folder of the CSV file) and
+            optionally camera, setup, split (train or test) and video (a file; a 3D skeleton is
+            then an .npz file of joints and pixels).
+        layout: Skeleton layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25 or coco_17, or a YAML
+            file of your own.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        classes: Labels in the order of their numbers. Default: those of the CSV file, sorted.
+        name: Name of the data set.
+        video: Format of the stored videos.
+        fps: Frames per second of the skeletons, for videos that end before or after them. Default:
+            skeletons and videos start and end together.
+        on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
+        overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: The CSV or a file is missing, damaged or something else, or the store is in use
-            by another source, damaged, or cannot be written.
+        InputError: The CSV file, the layout or a file of a clip is missing or cannot be used, or
+            the store was made from another source, is damaged or cannot be written.
     """
     skeleton = _layout(layout)
     recordings = own.Recordings(index, skeleton, classes or (), video, fps)
-    about = StoreDescription(
+    description = StoreDescription(
         name,
         skeleton,
         recordings.class_names,
@@ -191,7 +194,7 @@ def prepare_own(
         _visual("rgb", video) if recordings.has_video else None,
     )
     shard_clips = VIDEO_SHARD_CLIPS if recordings.has_video else SHARD_CLIPS
-    recipe = Recipe(about, recordings, shard_clips, notes=recordings.notes)
+    recipe = Recipe(description, recordings, shard_clips, notes=recordings.notes)
     return prepare(recipe, store, on_error, overwrite, workers)
 
 
@@ -200,24 +203,25 @@ def prepare_synthetic(
     seed: int = 1,
     clips_per_class: int = synthetic.CLIPS_PER_CLASS,
     stream: Literal["none", "rgb"] = "rgb",
-    video: VideoConfig = _DEMO,
+    video: VideoConfig = _SYNTHETIC_VIDEO,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Synthetic: 21 parametric actions, 10 subjects, 3 cameras, and video; nothing to download.
+    """Make synthetic data: 21 parametric actions, 10 subjects, 3 cameras, video; no download.
 
     Args:
-        store: Where the clip store goes: a folder, or a URI such as s3://bucket/folder.
-        seed: Of all that is drawn; the same seed gives the same clips.
-        clips_per_class: Spread evenly over subjects and cameras; 30 is one clip of each pair.
-        stream: rgb draws a video of each clip; none leaves the skeletons alone.
-        video: What is kept of it.
-        workers: Processes that draw; by default one a core. 1 does without Ray.
-        overwrite: Replace what another source has put there, or a damaged store.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        seed: Random seed of the clips. The same seed gives the same clips.
+        clips_per_class: Number of clips per class, spread evenly over subjects and cameras; 30 is
+            one clip of each pair.
+        stream: Video to store with the skeletons: rgb (drawn images) or none.
+        video: Format of the stored videos.
+        workers: Number of processes that draw. Default: one per CPU core. 1 needs no Ray.
+        overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: A bad seed or number of clips, or the store is in use by another source,
-            damaged, or cannot be written.
+        InputError: The seed or the number of clips cannot be used, or the store was made from
+            another source, is damaged or cannot be written.
     """
     filmed = stream == "rgb"
     recipe = Recipe(
@@ -246,8 +250,15 @@ def _published_recipe(
     source: str,
     visual: Visual | None,
 ) -> Recipe:
-    """Of a data set that its module describes; with a note where clips are absent or too many."""
-    about = StoreDescription(
+    """Return the recipe of a published data set, with a note if clips are missing or too many.
+
+    Args:
+        data_set: Module that describes the data set.
+        recordings: Recordings of the source.
+        source: Path or URI of the source, for the note.
+        visual: Format of the videos. None for a store without video.
+    """
+    description = StoreDescription(
         data_set.DATASET,
         get_layout(data_set.LAYOUT),
         data_set.CLASS_NAMES,
@@ -255,10 +266,15 @@ def _published_recipe(
         recordings.fingerprint(),
         visual,
     )
-    found, published = len(recordings.names), data_set.PUBLISHED_CLIPS
-    note = f"{source} holds {found:,} clips; {published:,} are published: results will not compare."
+    num_clips, published = len(recordings.names), data_set.PUBLISHED_CLIPS
+    notes: tuple[str, ...] = ()
+    if num_clips != published:
+        notes = (
+            f"{source} holds {num_clips:,} clips; {published:,} are published: results cannot be "
+            "compared with published ones.",
+        )
     shard_clips = VIDEO_SHARD_CLIPS if visual else SHARD_CLIPS
-    return Recipe(about, recordings, shard_clips, notes=() if found == published else (note,))
+    return Recipe(description, recordings, shard_clips, notes=notes)
 
 
 def _visual(stream: str, video: VideoConfig) -> Visual:
@@ -266,16 +282,16 @@ def _visual(stream: str, video: VideoConfig) -> Visual:
 
 
 def _layout(name: str) -> Layout:
-    """A built-in layout, or one of a YAML file."""
+    """Return a built-in layout by its name, or read one from a YAML file."""
     if not name.lower().endswith((".yaml", ".yml")):
         return get_layout(name)
-    place, file = split_uri(name)
+    folder, file = split_uri(name)
     try:
-        fields = yaml.safe_load(place.read(file))
+        fields = yaml.safe_load(folder.read(file))
     except FileNotFoundError as error:
         raise InputError(f"There is no layout at {name}: expected a YAML file.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
     if fields is None:
-        raise InputError(f"{name} is empty: expected a layout, as docs/data.md shows one.")
+        raise InputError(f"{name} is empty: expected a layout as in docs/data.md.")
     return parse_layout(fields, name)

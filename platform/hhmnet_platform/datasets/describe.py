@@ -1,4 +1,4 @@
-"""What a clip store holds: in tables, in a figure, and whether it is whole."""
+"""Describing a clip store: tables and figures of its content, and a check for damage."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -22,67 +22,79 @@ from hhmnet_core.store.protocols import LITERATURE, split
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
 
-Published = Mapping[str, tuple[int, int]]
+Published = Mapping[str, tuple[int, int]]  # numbers of training and test clips, by protocol
 NUM_SKELETONS = 6
-NAMED_CLASSES = 40
+MAX_NAMED_CLASSES = 40
 VIDEO_CLIPS, VIDEO_IMAGES = 8, 8
 
 
 def verify(store: str) -> None:
-    """Reads every shard of a store and holds it against its digest.
+    """Check a clip store for damage: read every shard and compare it with its digest.
 
     Args:
-        store: URI of the store.
+        store: Clip store: a folder, or a URI such as s3://bucket/folder.
 
     Raises:
-        InputError: No store there, or a shard that is missing or damaged; it is named.
+        InputError: There is no store, or a shard is missing or damaged. The message names it.
     """
     manifest = verify_store(store)
     print(
-        f"{store} is whole: {counted(manifest.num_clips, 'clip')} in "
+        f"{store} is undamaged: {counted(manifest.num_clips, 'clip')} in "
         f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:.1f} MB, "
         f"digest {manifest.digest}"
     )
 
 
 def describe(store: str, figure: str = "describe.png") -> None:
-    """Prints what a store holds, and draws classes, subjects, views, lengths and skeletons.
+    """Print the content of a clip store, and draw it: classes, subjects, views, skeletons, images.
 
-    It says which protocols test on copies of clips that they train on. Of a store with video it
-    also draws images with their joints.
+    Protocols that test on copies of training clips are named.
 
     Args:
-        store: URI of the store.
-        figure: Where the PNG goes; the one of images goes beside it, with -video in its name.
+        store: Clip store: a folder, or a URI such as s3://bucket/folder.
+        figure: PNG file for the figure, a path or a URI. The figure of images, for a store with
+            video, is written beside it, with -video in its name.
 
     Raises:
-        InputError: No store there, a shard that cannot be read, or a place that cannot be written.
+        InputError: There is no store, a shard cannot be read, or a figure cannot be written.
     """
     manifest = read_manifest(store)
     console = Console()
     show_store(store, manifest, {}, console)
     clips = load_clips(store)
     console.print(
-        f"Skeletons alone, which is what phase 1 and scores are bound to: digest {clips.skeletons}",
+        f"Digest of the skeletons, which identifies the data of phase 1: {clips.skeletons}",
         highlight=False,
         soft_wrap=True,
     )
-    for line in _copies(clips):
+    for line in _copies_notes(clips):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
-    place, name = split_uri(figure)
-    stem, dot, kind = name.rpartition(".")
-    drawn = {name: draw_store(store, manifest)}
+    figures_folder, name = split_uri(figure)
+    figures = {name: draw_store(store, manifest)}
     if manifest.visual and manifest.visual.clips:
-        drawn[f"{stem or kind}-video{dot}{kind if dot else ''}"] = draw_videos(store, manifest)
-    for name, picture in drawn.items():
+        figures[_video_name(name)] = draw_videos(store, manifest)
+    for name, drawn in figures.items():
         png = BytesIO()
-        FigureCanvasAgg(picture).print_png(png)
-        place.write(name, png.getvalue())
-        console.print(f"Figure  {place.at(name)}", highlight=False, soft_wrap=True)
+        FigureCanvasAgg(drawn).print_png(png)
+        figures_folder.write(name, png.getvalue())
+        console.print(f"Figure  {figures_folder.at(name)}", highlight=False, soft_wrap=True)
+
+
+def _video_name(name: str) -> str:
+    """Return the name of the figure of images: -video before the ending of the other's name."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem or ending}-video{dot}{ending if dot else ''}"
 
 
 def show_store(store: str, manifest: Manifest, published: Published, console: Console) -> None:
-    """Prints what a store holds, beside the numbers of clips that the literature has."""
+    """Print the content of a store: facts, clips by protocol, and what was left out.
+
+    Args:
+        store: URI of the store.
+        manifest: Manifest of the store.
+        published: Published numbers of clips to compare with. Empty: nothing to compare with.
+        console: Where to print.
+    """
     facts = store_facts(store)
     frames, bodies = facts["num_frames"], facts["num_bodies"]
     table = Table(title=f"{manifest.dataset}: {store}", show_header=False)
@@ -94,11 +106,11 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
         "frames": f"{frames.min()} / {np.median(frames):.0f} / {frames.max()} "
         "(shortest / median / longest)",
         "bodies": ", ".join(
-            f"{counted(int((bodies == number).sum()), 'clip')} of {number}"
+            f"{counted(int((bodies == number).sum()), 'clip')} with {number}"
             for number in np.unique(bodies)
         ),
         "layout": manifest.layout,
-        "video": _video(manifest.visual),
+        "video": _video_text(manifest.visual),
         "digest": manifest.digest,
         "size": f"{manifest.num_bytes / 1e6:.1f} MB in {counted(len(manifest.shards), 'shard')}",
     }
@@ -107,16 +119,16 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
     console.print(table)
     console.print(_protocols(manifest, published))
     if manifest.left_out:
-        left_out = Table("left out", "", title="what of the source is not in the store")
-        for what, count in manifest.left_out.items():
-            left_out.add_row(what, f"{count:,}")
+        left_out = Table("left out", "", title="in the source, but not in the store")
+        for kind, count in manifest.left_out.items():
+            left_out.add_row(kind, f"{count:,}")
         console.print(left_out)
-    if any(what.startswith("clips ") for what in manifest.left_out):
-        console.print(f"Which clips, and why: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
+    if any(kind.startswith("clips ") for kind in manifest.left_out):
+        console.print(f"Clips and reasons: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
 
 
-def _copies(clips: ClipSet) -> list[str]:
-    """A line for each protocol that tests on what it trains on."""
+def _copies_notes(clips: ClipSet) -> list[str]:
+    """Return a note for each protocol that tests on copies of training clips."""
     lines = []
     for name, counts in clips.manifest.counts.items():
         if not counts["train"] or not counts["test"]:
@@ -131,7 +143,7 @@ def _copies(clips: ClipSet) -> list[str]:
 
 
 def draw_store(store: str, manifest: Manifest) -> Figure:
-    """Clips by class, subject and view, their lengths, and a few skeletons."""
+    """Draw clips by class, subject and camera, their lengths, and up to six skeletons."""
     facts, layout = store_facts(store), manifest.skeleton
     figure = Figure(figsize=(14, 11), layout="constrained")
     figure.suptitle(f"{manifest.dataset}: {manifest.num_clips:,} clips")
@@ -145,14 +157,14 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
     axis = figure.add_subplot(grid[0, :])
     axis.bar(range(len(by_class)), by_class)
     axis.set(title="clips of each class", xlim=(-0.6, len(by_class) - 0.4))
-    if len(by_class) <= NAMED_CLASSES:
+    if len(by_class) <= MAX_NAMED_CLASSES:
         axis.set_xticks(range(len(by_class)), manifest.class_names, rotation=30, ha="right")
     _draw_counts(figure.add_subplot(grid[1, :2]), facts["subject"], "clips of each subject")
     _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera")
     axis = figure.add_subplot(grid[1, 3:])
     axis.hist(facts["num_frames"], bins=40)
     axis.set(title="length in frames")
-    clips = _different(store, manifest, NUM_SKELETONS)
+    clips = _one_per_class(store, manifest, NUM_SKELETONS)
     for axis, clip in zip(rows[2], clips, strict=False):
         _draw_skeleton(axis, clip, layout, manifest.class_names[clip.label])
     for axis in rows[2][len(clips) :]:
@@ -161,8 +173,8 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
 
 
 def draw_videos(store: str, manifest: Manifest) -> Figure:
-    """The images of a clip each of a few classes, in rows, with their joints."""
-    clips = [clip for clip in _different(store, manifest, VIDEO_CLIPS, video=True) if clip.video]
+    """Draw images and joints of up to eight clips of different classes, a row per clip."""
+    clips = _one_per_class(store, manifest, VIDEO_CLIPS, video=True)
     visual, layout = manifest.visual, manifest.skeleton
     assert visual
     columns = min(visual.frames, VIDEO_IMAGES)
@@ -171,31 +183,38 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
         video = clip.video
         assert video
         shown = np.linspace(0, len(video.images) - 1, columns).round().astype(int)
-        for axis, at in zip(row, shown, strict=True):
-            image = np.asarray(Image.open(BytesIO(video.images[at])))
+        for axis, index in zip(row, shown, strict=True):
+            image = np.asarray(Image.open(BytesIO(video.images[index])))
             extent = (0.0, 1.0, 1.0, 0.0)
             axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
-            for body in video.joints[:, at]:
+            for body in video.joints[:, index]:
                 _draw_pose(axis, body, layout, 1.0)
             axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
-            axis.set_title(f"frame {video.positions[at]}", fontsize=7)
+            axis.set_title(f"frame {video.positions[index]}", fontsize=7)
             axis.set_axis_off()
         title = f"{manifest.class_names[clip.label]}\n{clip.sample_id}, frame {video.positions[0]}"
         row[0].set_title(title, fontsize=7)
     return figure
 
 
-def counted(number: int, what: str) -> str:
-    """A number and what it counts, in the plural but for one."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, in the plural unless it is 1."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _different(store: str, manifest: Manifest, number: int, video: bool = False) -> list[Clip]:
-    """A clip each of a few classes, of as few shards as will do."""
-    place = folder(store)
+def _one_per_class(store: str, manifest: Manifest, number: int, video: bool = False) -> list[Clip]:
+    """Return clips of different classes, reading as few shards as possible.
+
+    Args:
+        store: URI of the store.
+        manifest: Manifest of the store.
+        number: Most clips to return.
+        video: Return clips with video only.
+    """
+    shards = folder(store)
     first: dict[int, Clip] = {}
     for shard in manifest.shards:
-        for clip in decode_shard(read_shard(place, shard), shard, manifest, store, video=video):
+        for clip in decode_shard(read_shard(shards, shard), shard, manifest, store, video=video):
             if clip.video or not video:
                 first.setdefault(clip.label, clip)
         if len(first) >= number:
@@ -205,7 +224,8 @@ def _different(store: str, manifest: Manifest, number: int, video: bool = False)
     return [first[label] for label in islice(labels, 0, None, step)][:number]
 
 
-def _video(visual: Visual | None) -> str:
+def _video_text(visual: Visual | None) -> str:
+    """Return the kind, number and size of videos as a text."""
     if visual is None:
         return "none"
     return (
@@ -222,13 +242,13 @@ def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
 
 
 def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
-    """The middle frame of each body, seen from the camera."""
+    """Draw the middle frame of each body as the camera sees it."""
     for body in clip.joints[:, clip.joints.shape[1] // 2]:
         _draw_pose(axis, body[:, :2], layout, 2.0)
     axis.set(title=f"{title}\n{clip.sample_id}", aspect="equal")
     axis.title.set_fontsize(9)
     axis.set_axis_off()
-    if layout.channels == 2:  # pixels count downwards
+    if layout.channels == 2:  # pixel rows count downwards
         axis.invert_yaxis()
 
 
@@ -239,18 +259,19 @@ def _draw_pose(axis: Axes, body_v2: Float32Array, layout: Layout, width: float) 
 
 
 def _protocols(manifest: Manifest, published: Published) -> Table:
-    """Clips by protocol, beside the literature's where they are published."""
-    table = Table("protocol", title="clips by protocol (val: whole subjects out of train)")
-    parts = ("train", "val", "test")
-    for part in (*parts, *(("train + val / published", "test / published") if published else ())):
-        table.add_column(part, justify="right")
+    """Return the numbers of clips by protocol, beside published ones where there are any."""
+    table = Table("protocol", title="clips by protocol (val: whole subjects taken from train)")
+    splits = ("train", "val", "test")
+    compared = ("train + val / published", "test / published") if published else ()
+    for heading in (*splits, *compared):
+        table.add_column(heading, justify="right")
     for name, counts in manifest.counts.items():
-        beside = []
+        shares = []
         if published:
             train, test = published[name]
-            beside = [
+            shares = [
                 f"{counts['train'] + counts['val']:,} / {train:,}",
                 f"{counts['test']:,} / {test:,}",
             ]
-        table.add_row(name, *(f"{counts[part]:,}" for part in parts), *beside)
+        table.add_row(name, *(f"{counts[split]:,}" for split in splits), *shares)
     return table

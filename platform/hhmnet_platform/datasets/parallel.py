@@ -1,8 +1,9 @@
-"""The parts of a store, made in this process or as Ray tasks, with a bar of what is done."""
+"""Building the shards of a store, in this process or as Ray tasks, with a progress bar."""
 
 import sys
 import time
 from collections.abc import Iterator
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,98 +13,100 @@ from hhmnet_core.files import Folder
 from hhmnet_core.store.building import BuiltShard, OnError, Source, StorePlan, build_shard
 from hhmnet_platform.cluster.session import ray_session
 
-LOG_SECONDS = 15.0
+_Inputs = tuple[Folder, StorePlan, Source, OnError]
+LOG_SECONDS = 15.0  # between two lines where the output is no terminal
 
 
 def build_shards(
-    place: Folder,
+    folder: Folder,
     plan: StorePlan,
     source: Source,
     on_error: OnError,
     workers: int | None,
-    parts: dict[int, BuiltShard],
+    shards: dict[int, BuiltShard],
 ) -> None:
-    """Makes the parts of a plan that are not among `parts`, and adds them there.
+    """Build the shards of a plan that are missing from `shards`, and add them to it.
 
     Args:
-        place: Where they go.
-        plan: What they are.
-        source: What they are made from.
-        on_error: As for `build_shard`.
-        workers: Processes; None: one a core of the machine or the cluster. One, or a single part,
-            does without Ray.
-        parts: Those that are whole already, by number.
+        folder: Folder of the store.
+        plan: The shards of the store.
+        source: Recordings to read.
+        on_error: What to do with a recording that cannot be read, as for `build_shard`.
+        workers: Number of processes. None: one per CPU core of the machine or the cluster. One
+            process, or a single missing shard, needs no Ray.
+        shards: Shards that are complete already, by number.
 
     Raises:
         InputError: As for `build_shard`.
     """
-    todo = [number for number in range(plan.num_shards) if number not in parts]
-    if not todo:
+    missing = [number for number in range(plan.num_shards) if number not in shards]
+    if not missing:
         return
-    made = (
-        _here(place, plan, source, on_error, todo)
-        if workers == 1 or len(todo) == 1
-        else _as_tasks(place, plan, source, on_error, todo, workers)
+    built = (
+        _build_here(folder, plan, source, on_error, missing)
+        if workers == 1 or len(missing) == 1
+        else _build_as_tasks(folder, plan, source, on_error, missing, workers)
     )
-    with _Bar(plan.about.dataset, len(plan.names)) as bar:
-        bar.there(sum(len(plan.names_of(number)) for number in parts))
-        for number, part in made:
-            parts[number] = part
-            bar.made(len(plan.names_of(number)))
+    with _ProgressBar(plan.description.dataset, len(plan.names)) as bar:
+        bar.skip(sum(len(plan.names_of(number)) for number in shards))
+        for number, shard in built:
+            shards[number] = shard
+            bar.advance(len(plan.names_of(number)))
 
 
-def _here(
-    place: Folder, plan: StorePlan, source: Source, on_error: OnError, todo: list[int]
+def _build_here(
+    folder: Folder, plan: StorePlan, source: Source, on_error: OnError, missing: list[int]
 ) -> Iterator[tuple[int, BuiltShard]]:
-    for number in todo:
-        yield number, build_shard(place, plan, source, number, on_error)
+    for number in missing:
+        yield number, build_shard(folder, plan, source, number, on_error)
 
 
-def _as_tasks(
-    place: Folder,
+def _build_as_tasks(
+    folder: Folder,
     plan: StorePlan,
     source: Source,
     on_error: OnError,
-    todo: list[int],
+    missing: list[int],
     workers: int | None,
 ) -> Iterator[tuple[int, BuiltShard]]:
-    """As many at a time as there are processes: what waits takes no memory."""
+    """Build shards as Ray tasks, as many at a time as there are processes, to save memory."""
     with ray_session() as resources:
         import ray
 
         task = ray.remote(num_cpus=1, max_retries=2)(_task)
-        given = ray.put((place, plan, source, on_error))
-        waiting = list(reversed(todo))
+        inputs = ray.put((folder, plan, source, on_error))
+        waiting = list(reversed(missing))
         running: dict[ray.ObjectRef[BuiltShard | InputError], int] = {}
         while waiting or running:
             while waiting and len(running) < (workers or max(resources.cpus, 1)):
                 number = waiting.pop()
-                running[task.remote(given, number)] = number
+                running[task.remote(inputs, number)] = number
             (done,), _ = ray.wait(list(running), num_returns=1)
-            made = ray.get(done)
-            if isinstance(made, InputError):
-                raise made
-            yield running.pop(done), made
+            built = ray.get(done)
+            if isinstance(built, InputError):
+                raise built
+            yield running.pop(done), built
 
 
-def _task(given: tuple[Folder, StorePlan, Source, OnError], number: int) -> BuiltShard | InputError:
-    """A part; what the user can mend is returned, since Ray wraps what is raised."""
+def _task(inputs: _Inputs, number: int) -> BuiltShard | InputError:
+    """Build a shard. An InputError is returned, because Ray would wrap it if it were raised."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
-    place, plan, source, on_error = given
+    folder, plan, source, on_error = inputs
     try:
-        return build_shard(place, plan, source, number, on_error)
+        return build_shard(folder, plan, source, number, on_error)
     except InputError as error:
         return error
 
 
-class _Bar:
-    """What is done: a bar on a terminal, in a log a line now and then."""
+class _ProgressBar:
+    """Progress in clips on stderr: a bar on a terminal, elsewhere a line every 15 seconds."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self.what, self.total, self.done, self.new = what, total, 0, 0
-        self.began = self.said = time.monotonic()
+    def __init__(self, dataset: str, total: int) -> None:
+        self.dataset, self.total = dataset, total
+        self.done, self.built = 0, 0
+        self.started = self.logged = time.monotonic()
         console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -115,32 +118,33 @@ class _Bar:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.bar = self.progress.add_task(what, total=total, speed="")
+        self.bar = self.progress.add_task(dataset, total=total, speed="")
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def there(self, clips: int) -> None:
-        """So many were there already: they say nothing of the speed."""
+    def skip(self, clips: int) -> None:
+        """Count clips of shards that were complete already; they do not count for the speed."""
         self.done += clips
         self.progress.advance(self.bar, clips)
 
-    def made(self, clips: int) -> None:
+    def advance(self, clips: int) -> None:
+        """Count clips of a shard that was built."""
         self.done += clips
-        self.new += clips
+        self.built += clips
         now = time.monotonic()
-        speed = self.new / max(now - self.began, 1e-9)
-        said = f"{speed:,.0f} clips/s"
-        self.progress.update(self.bar, advance=clips, speed=said)
-        if self.progress.disable and now - self.said >= LOG_SECONDS:
-            self.said = now
-            left = int((self.total - self.done) / speed)
+        clips_per_second = self.built / max(now - self.started, 1e-9)
+        speed = f"{clips_per_second:,.0f} clips/s"
+        self.progress.update(self.bar, advance=clips, speed=speed)
+        if self.progress.disable and now - self.logged >= LOG_SECONDS:
+            self.logged = now
+            left = int((self.total - self.done) / clips_per_second)
             print(
-                f"{self.what}: {self.done:,} of {self.total:,} clips, {said}, "
+                f"{self.dataset}: {self.done:,} of {self.total:,} clips, {speed}, "
                 f"{left // 60}:{left % 60:02d} left",
                 file=sys.stderr,
                 flush=True,

@@ -1,4 +1,4 @@
-"""Makes clip stores: source -> store -> summary."""
+"""Preparing a clip store: from a source to a store to a summary of it."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
+from hhmnet_core.files import Folder, folder
 from hhmnet_core.store.building import (
     SHARD_CLIPS,
     OnError,
@@ -22,24 +22,24 @@ from hhmnet_core.store.writing import StoreDescription, remove_manifest
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.parallel import build_shards
 
-# Parts of a source's fingerprint that do not take the files' contents, only names and sizes.
+# Entries of a source's fingerprint that stand for names and sizes of files, not for their content.
 BY_SIZE = {"files", "videos"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a store is made.
+    """Everything that a store is built from.
 
     Attributes:
-        about: What the store says of itself.
-        recordings: What it is made from.
-        shard_clips: Recordings of a shard.
-        absent: Clips that there is no recording of, and why.
-        published: For a protocol, how many clips the literature trains and tests on.
-        notes: What the user should know of the source.
+        description: Description of the store.
+        recordings: Recordings that become its clips.
+        shard_clips: Number of recordings per shard.
+        absent: Reasons by sample id, for clips of the data set that have no recording.
+        published: Published numbers of training and test clips, by protocol.
+        notes: Notes on the source, to be shown with the summary.
     """
 
-    about: StoreDescription
+    description: StoreDescription
     recordings: Source
     shard_clips: int = SHARD_CLIPS
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -49,14 +49,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A store that is there now.
+    """A store that is complete.
 
     Attributes:
-        store: Its URI.
-        manifest: What it holds.
-        recipe: What it was made by.
-        seconds: It took to write or to verify.
-        written: False where it was there already, made from the same, and whole.
+        store: URI of the store.
+        manifest: Manifest of the store.
+        recipe: Everything that it is built from.
+        seconds: Time that building or verifying it took.
+        written: False if it existed already, was made from the same source and is undamaged.
     """
 
     store: str
@@ -69,72 +69,84 @@ class Prepared:
 def prepare(
     recipe: Recipe, store: str, on_error: OnError, overwrite: bool, workers: int | None = 1
 ) -> Prepared:
-    """Makes a store, unless it is there already; goes on where an interrupted run has stopped.
+    """Build a store, unless it exists already; continue where an interrupted call stopped.
+
+    Args:
+        recipe: Everything that the store is built from.
+        store: URI of the store.
+        on_error: What to do with a recording that cannot be read: "fail" or "quarantine".
+        overwrite: Replace a store that was made from something else, or is damaged.
+        workers: Number of processes. None: one per CPU core of the machine or the cluster.
 
     Raises:
-        InputError: As for `data_sets.prepare_nw_ucla`.
+        InputError: The source or the store cannot be used, or the folder cannot be written.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, but is {workers}.")
     began = time.perf_counter()
-    manifest = None if overwrite else _standing(recipe, store)
+    manifest = None if overwrite else _existing(recipe, store)
     written = manifest is None
     if manifest is None:
-        place = folder(store)
-        plan = StorePlan(recipe.about, tuple(recipe.recordings.names), recipe.shard_clips)
-        remove_manifest(place)
-        parts = finished_shards(place, plan)
-        build_shards(place, plan, recipe.recordings, on_error, workers, parts)
-        in_order = [parts[number] for number in range(plan.num_shards)]
-        manifest = finish_store(place, plan, in_order, recipe.absent)
+        manifest = _build(recipe, folder(store), on_error, workers)
     return Prepared(store, manifest, recipe, time.perf_counter() - began, written)
 
 
-def _standing(recipe: Recipe, store: str) -> Manifest | None:
-    """The store that is there, verified; None where there is none."""
+def _build(recipe: Recipe, store: Folder, on_error: OnError, workers: int | None) -> Manifest:
+    """Build the shards that are missing, and then the manifest."""
+    plan = StorePlan(recipe.description, tuple(recipe.recordings.names), recipe.shard_clips)
+    remove_manifest(store)
+    shards = finished_shards(store, plan)
+    build_shards(store, plan, recipe.recordings, on_error, workers, shards)
+    in_order = [shards[number] for number in range(plan.num_shards)]
+    return finish_store(store, plan, in_order, recipe.absent)
+
+
+def _existing(recipe: Recipe, store: str) -> Manifest | None:
+    """Return the manifest of the existing store, verified, or None without one.
+
+    Raises:
+        InputError: The store was made from something else, or is damaged.
+    """
     if MANIFEST not in folder(store).names():
         return None
+    wanted = recipe.description
     try:
         manifest = read_manifest(store)
-        if (manifest.dataset, manifest.source) == (recipe.about.dataset, recipe.about.source):
+        if (manifest.dataset, manifest.source) == (wanted.dataset, wanted.source):
             return verify_store(store)
     except InputError as error:
-        raise InputError(f"{error} To replace what is there: --overwrite true.") from error
-    readers = manifest.source.get("reader"), recipe.about.source.get("reader")
-    what = "something else" if readers[0] == readers[1] else "something else, or by an older reader"
+        raise InputError(f"{error} To replace the store: --overwrite true.") from error
+    same_reader = manifest.source.get("reader") == wanted.source.get("reader")
+    origin = "something else" if same_reader else "something else, or by an older reader"
     raise InputError(
-        f"The store {store} was made from {what} "
-        f"({_differing(manifest.source, recipe.about.source)}): give another store, or replace it "
-        "with --overwrite true."
+        f"The store {store} was made from {origin} "
+        f"({_differences(manifest.source, wanted.source)}): give another store, or replace it with "
+        "--overwrite true."
     )
 
 
-def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Where two sources differ."""
-    keys = sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
-    differing = (
-        f"{key} {then.get(key, 'none')[:12]}, now {now.get(key, 'none')[:12]}" for key in keys
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return a text that lists the entries in which two fingerprints differ."""
+    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    differences = (
+        f"{key} {before.get(key, 'none')[:12]}, now {now.get(key, 'none')[:12]}" for key in keys
     )
-    return "; ".join(differing) or "another data set"
+    return "; ".join(differences) or "another data set"
 
 
 def print_prepared(prepared: Prepared, console: Console) -> None:
-    """Prints what was prepared."""
+    """Print the summary of a store, and whether it was written."""
     show_store(prepared.store, prepared.manifest, prepared.recipe.published, console)
     for note in prepared.recipe.notes:
         console.print(f"note: {note}", style="yellow", highlight=False, soft_wrap=True)
     if prepared.written:
-        console.print(f"Written in {prepared.seconds:.1f} s.", highlight=False)
+        lines = [f"Written in {prepared.seconds:.1f} s."]
     else:
-        console.print(
-            f"Nothing to do: {prepared.store} was made from the same source and is whole.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if BY_SIZE & prepared.recipe.about.source.keys():
-            console.print(
-                "Its large files were compared by name and size (in a zip by checksum too): "
-                "after a change within them, --overwrite true.",
-                highlight=False,
-                soft_wrap=True,
+        lines = [f"Nothing to do: {prepared.store} was made from the same source and is undamaged."]
+        if BY_SIZE & prepared.recipe.description.source.keys():
+            lines.append(
+                "Large files were compared by name and size (in a zip by checksum too): after a "
+                "change within them, use --overwrite true."
             )
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)

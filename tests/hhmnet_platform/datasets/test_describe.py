@@ -1,4 +1,4 @@
-"""What a store holds, in words and drawn, and whether it is whole."""
+"""Describing a clip store: tables, figures, and the check for damage."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from matplotlib.image import imread
-from video_files import own_files
+from video_files import write_own_data
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
@@ -22,9 +22,9 @@ def store(tmp_path: Path) -> str:
     return str(tmp_path / "store")
 
 
-def test_whole_store_is_said_to_be_whole(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_undamaged_store_is_reported(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     verify(store)
-    assert f"{store} is whole: 42 clips in 1 shard" in capsys.readouterr().out
+    assert f"{store} is undamaged: 42 clips in 1 shard" in capsys.readouterr().out
 
 
 def test_damaged_shard_is_named(store: str) -> None:
@@ -46,7 +46,7 @@ def test_store_is_described_and_drawn(
     assert pixels.shape[:2] == (1100, 1400) and np.ptp(pixels) == 1
 
 
-def test_figure_counts_what_the_store_holds(store: str) -> None:
+def test_figure_shows_the_clips_of_the_store(store: str) -> None:
     manifest = prepare_synthetic(store, clips_per_class=2, stream="none").manifest
     titles = {axis.get_title(): axis for axis in draw_store(store, manifest).axes}
     bars = titles["clips of each class"].patches
@@ -61,14 +61,14 @@ def test_figure_that_cannot_be_written_is_one_error(store: str, tmp_path: Path) 
         describe(store, str(tmp_path / "file" / "x.png"))
 
 
-def test_numbers_are_counted_in_words() -> None:
+def test_nouns_are_in_the_plural_unless_there_is_one() -> None:
     assert (counted(1, "clip"), counted(2000, "clip")) == ("1 clip", "2,000 clips")
 
 
 def test_images_of_a_store_with_video_are_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    index = own_files(tmp_path)
+    index = write_own_data(tmp_path)
     prepare_own(index, "kinect_v1_20", str(tmp_path / "store"), workers=1)
     describe(str(tmp_path / "store"), str(tmp_path / "mine.png"))
     said = " ".join(capsys.readouterr().out.split())
@@ -78,7 +78,7 @@ def test_images_of_a_store_with_video_are_drawn(
     assert pixels.shape[1] == 1360 and np.ptp(pixels) > 0.9
 
 
-def test_test_clips_that_train_under_another_name_are_told(
+def test_test_clips_that_are_copies_of_training_clips_are_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, joints in zip(
@@ -98,7 +98,7 @@ def test_test_clips_that_train_under_another_name_are_told(
 def test_layout_of_ones_own_is_kept_in_the_store(tmp_path: Path) -> None:
     layout = layout_fields(get_layout("kinect_v1_20")) | {"name": "mine"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(layout))
-    index = own_files(tmp_path)
+    index = write_own_data(tmp_path)
     made = prepare_own(index, str(tmp_path / "mine.yaml"), str(tmp_path / "store"), workers=1)
     (tmp_path / "mine.yaml").unlink()
     assert made.manifest.layout == "mine" and made.manifest.own_layout == layout

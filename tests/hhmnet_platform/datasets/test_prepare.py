@@ -1,4 +1,4 @@
-"""Preparing stores: made once, never over something else, every mistake one line."""
+"""Preparing clip stores: built once, never over something else, one line per error."""
 
 import json
 import runpy
@@ -20,7 +20,7 @@ from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_platform.datasets.builders import prepare_nw_ucla, prepare_synthetic
 from hhmnet_platform.datasets.prepare import print_prepared
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "prepare.py"
+SCRIPT = Path(__file__).parents[3] / "experiments" / "prepare.py"
 
 
 def make_zip(path: Path, **contents: str) -> Path:
@@ -40,7 +40,7 @@ def shown(*arguments: object) -> str:
     return out.getvalue()
 
 
-def test_synthetic_is_made_once(tmp_path: Path) -> None:
+def test_store_is_built_once(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     first = prepare_synthetic(store, clips_per_class=2, stream="none")
     times = {path: path.stat().st_mtime_ns for path in Path(store).iterdir()}
@@ -67,7 +67,7 @@ def test_synthetic_with_video_has_the_same_skeletons(tmp_path: Path) -> None:
         prepare_synthetic(filmed, clips_per_class=1, stream="none")
 
 
-def test_store_of_something_else_is_kept_unless_told(tmp_path: Path) -> None:
+def test_store_of_something_else_is_kept_unless_overwritten(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     first = prepare_synthetic(store, clips_per_class=1, stream="none")
     with pytest.raises(InputError, match=r"made from something else .seed 1, now 2.: give"):
@@ -78,23 +78,23 @@ def test_store_of_something_else_is_kept_unless_told(tmp_path: Path) -> None:
     assert other.manifest.digest != first.manifest.digest
 
 
-@pytest.mark.parametrize("spoilt", ["clips-00000.parquet", "manifest.json"])
-def test_damaged_store_is_told_and_overwritten_when_told(tmp_path: Path, spoilt: str) -> None:
+@pytest.mark.parametrize("damaged", ["clips-00000.parquet", "manifest.json"])
+def test_damaged_store_is_kept_unless_overwritten(tmp_path: Path, damaged: str) -> None:
     store = tmp_path / "store"
     first = prepare_synthetic(str(store), clips_per_class=1, stream="none")
-    (store / spoilt).write_bytes((store / spoilt).read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"{spoilt} .*--overwrite true"):
+    (store / damaged).write_bytes((store / damaged).read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{damaged} .*--overwrite true"):
         prepare_synthetic(str(store), clips_per_class=1, stream="none")
     again = prepare_synthetic(str(store), clips_per_class=1, stream="none", overwrite=True)
     assert again.manifest == first.manifest
 
 
-def test_summary_says_what_the_store_holds(tmp_path: Path) -> None:
+def test_summary_shows_the_content_of_the_store(tmp_path: Path) -> None:
     prepared = prepare_nw_ucla(str(make_zip(tmp_path / "z.zip")), str(tmp_path / "store"))
-    said = shown(prepared)
-    for part in ("nw_ucla", "6 clips of 1", "2 / 3 / 4", "12-3", prepared.manifest.digest):
-        assert part in said
-    assert "holds 6 clips; 1,484 are published" in said
+    text = shown(prepared)
+    for expected in ("nw_ucla", "6 clips with 1", "2 / 3 / 4", "12-3", prepared.manifest.digest):
+        assert expected in text
+    assert "holds 6 clips; 1,484 are published" in text
     assert prepared.manifest.counts["12-3"] == {"train": 2, "val": 2, "test": 2}
 
 
@@ -109,7 +109,7 @@ def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.integration
-def test_same_command_again_says_so(tmp_path: Path) -> None:
+def test_same_command_again_does_nothing(tmp_path: Path) -> None:
     command = ("nw_ucla", "--source", make_zip(tmp_path / "z.zip"), "--store", tmp_path / "store")
     first, again = run(*command), run(*command)
     assert first.returncode == again.returncode == 0
@@ -130,17 +130,17 @@ def cut_zip(folder: Path) -> tuple[object, ...]:
     return "nw_ucla", "--source", path, "--store", folder / "store"
 
 
-def no_place(folder: Path) -> tuple[object, ...]:
+def no_folder(folder: Path) -> tuple[object, ...]:
     (folder / "file").touch()
     return "synthetic", "--clips_per_class", 1, "--store", folder / "file" / "store"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (cut_json, "a01_s02_e00_v03.json"),
         (cut_zip, "z.zip is not a whole zip file"),
-        (no_place, "file/store"),
+        (no_folder, "file/store"),
         (lambda at: ("nw_ucla", "--source", at / "no", "--store", at / "store"), "nothing at"),
         (lambda at: ("synthetic", "--store", at / "store", "--sed", 1), "--sed"),
         (lambda at: ("synthetic", "--store", at / "store", "--seed", "x"), "seed"),
@@ -150,10 +150,10 @@ def no_place(folder: Path) -> tuple[object, ...]:
         (lambda at: ("describe", "--store", at / "no"), "There is no clip store at"),
     ],
 )
-def test_mistake_is_one_line_and_code_2(
+def test_wrong_input_gives_one_line_and_exit_code_2(
     tmp_path: Path,
     arguments: Callable[[Path], tuple[object, ...]],
-    said: str,
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -165,6 +165,6 @@ def test_mistake_is_one_line_and_code_2(
     assert ended.value.code == 2
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
-    assert said in lines[0]
+    assert expected in lines[0]
     assert out == ""
     assert not (tmp_path / "store" / "manifest.json").exists()
