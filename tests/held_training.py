@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hhmnet_platform.cluster.session import this_machine
+from hhmnet_platform.cluster.ray_environment import set_ray_defaults
 
-this_machine()  # Ray reads its settings when it is imported: these are ours
+set_ray_defaults()  # Ray reads them when it is imported
 from hhmnet_platform.runs import driver  # noqa: E402
 
 FOLDER = Path(sys.argv[1])

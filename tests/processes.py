@@ -96,9 +96,7 @@ class Starter:
             )
         return self._add(Process(popen, log))
 
-    def script(
-        self, path: Path, *arguments: object, env: dict[str, str] | None = None
-    ) -> Process:
+    def script(self, path: Path, *arguments: object, env: dict[str, str] | None = None) -> Process:
         """Start a script with its imports done: in a fork of the script server."""
         if self._server is None:
             self._server = ScriptServer(self.folder)

@@ -1,12 +1,13 @@
 """Runs scripts in forks of itself, so that their imports are paid for once.
 
-Importing torch, Ray and MLflow takes longer than most of what the tests ask of a script. A fork runs
-as a process of its own: `__main__`, signals, exit code and exit handlers are as after `python script`.
+To import torch, Ray and MLflow takes longer than most of what the tests ask of a script. A fork is
+a process of its own: `__main__`, signals, exit code and exit handlers are those of `python script`.
 
-A request is a line of JSON on stdin. The answer is the process id on stdout; the exit code follows in
-the file `<process id>.exit` of the folder that was given as argument.
+A request is a line of JSON on stdin. The answer is the process id on stdout; the exit code follows
+in the file `<process id>.exit` of the folder that was given as argument.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -15,17 +16,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
 
 def import_packages() -> None:
-    """Import what the scripts import."""
-    from hhmnet_platform.cluster.session import this_machine
+    """Import what the scripts of `experiments/` import."""
+    from hhmnet_platform.cluster.ray_environment import set_ray_defaults
 
-    this_machine()  # Ray reads its settings when it is imported: these are ours
+    set_ray_defaults()  # Ray reads them when it is imported
     import hhmnet_platform.figures.run
-    import hhmnet_platform.fusion.select_ensemble
-    import hhmnet_platform.pipeline
-    import hhmnet_platform.runs.driver
-    import hhmnet_platform.search.trials  # noqa: F401
+    import hhmnet_platform.runs.driver  # noqa: F401
+
+    for script in EXPERIMENTS.glob("*.py"):
+        runpy.run_path(str(script), run_name="imported")
 
 
 def note_exits(folder: Path) -> None:
@@ -61,6 +64,7 @@ def run(request: dict[str, Any]) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     import_packages()
+    gc.freeze()  # the forks need not look at what was imported
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: note_exits(folder))
     for line in sys.stdin:

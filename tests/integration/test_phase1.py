@@ -124,7 +124,9 @@ def test_mlflow_holds_parent_and_children(finished: Path) -> None:
         }
 
 
-def test_same_command_again_shows_the_result_without_training(finished: Path, phase1: Start) -> None:
+def test_same_command_again_shows_the_result_without_training(
+    finished: Path, phase1: Start
+) -> None:
     again = phase1(finished)
     assert again.finish() == 0, again.output
     assert "is complete" in again.output and "fusion, equal weights" in again.output
