@@ -1,24 +1,25 @@
-"""What every test stands on: fixed seeds, one thread a process, nobody else's servers."""
+"""What all tests share: fixed seeds, one thread per process, and no servers from outside."""
 
 import os
 import random
-import socket
 from collections.abc import Iterator
 from urllib.request import Request, urlopen
 
 import hypothesis
 import numpy as np
+import processes
 import pytest
 import torch
+from processes import Starter
 
-# Inherited by every process that a test starts. One thread each: up to four share two cores, and
-# the order of a sum does not depend on the machine.
+# Processes that a test starts inherit these. One thread each: up to four processes share two cores,
+# and the order of a sum does not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-for elsewhere in ("HHMNET_NODES", "HHMNET_WORKSPACE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
-    os.environ.pop(elsewhere, None)
+for name in ("HHMNET_NODES", "HHMNET_WORKSPACE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+    os.environ.pop(name, None)
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
@@ -27,13 +28,13 @@ hypothesis.settings.load_profile("house")
 
 @pytest.fixture(scope="session", autouse=True)
 def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keeps the memory-mapped copies out of the home folder."""
+    """Keep the memory-mapped copies out of the home folder."""
     os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)
 def seed() -> int:
-    """Seeds every global generator; the value, for a test that needs one of its own."""
+    """Seed every global generator; the value, for a test that makes a generator of its own."""
     value = 1
     random.seed(value)
     np.random.seed(value)
@@ -41,18 +42,23 @@ def seed() -> int:
     return value
 
 
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    """Starts programs and scripts; those that still run at the end are stopped."""
+    starter = Starter(tmp_path_factory.mktemp("processes"))
+    yield starter
+    starter.stop()
+
+
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    return processes.free_port()
 
 
 @pytest.fixture
 def s3_bucket(free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URI of an empty bucket on an S3 server of this test's own."""
+    """The URI of an empty bucket, on an S3 server for this test alone."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(port=free_port, verbose=False)
@@ -68,7 +74,7 @@ def s3_bucket(free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
-    # What it holds, it holds for the whole process.
+    # The server keeps its buckets until the process ends.
     urlopen(Request(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")).close()
     fsspec.filesystem("s3").mkdir("bucket")
     yield "s3://bucket"

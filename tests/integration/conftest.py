@@ -1,30 +1,28 @@
-"""Real processes for the integration tests: scripts, Ray clusters, MLflow servers.
+"""What the integration tests share: a store, finished runs, scripts, an MLflow server.
 
 Everything listens on free ports of the loopback and ends with its test or with the session. Only
 processes started here are ever signalled.
 """
 
 import os
-import re
-import signal
-import socket
-import subprocess
+import shutil
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from hhmnet_platform.datasets.builders import prepare_synthetic
+from filelock import FileLock
+from held import Held
+from processes import Process, Starter, free_port, wait_until
+from video_files import film_store
 
 REPOSITORY = Path(__file__).parents[2]
-PHASE1 = REPOSITORY / "experiments" / "phase1.py"
+EXPERIMENTS = REPOSITORY / "experiments"
 BIN = Path(sys.executable).parent
-# Small enough for two cores; an epoch takes a second or two, time enough to be killed in.
+# Phase 1, small enough for two cores.
 TINY = (
     "--data.frames=16",
     "--model.widths=[16,16]",
@@ -35,112 +33,87 @@ TINY = (
     "--workers=2",
 )
 
-
-class Process:
-    """A process whose output goes to a file that can be waited on."""
-
-    def __init__(self, arguments: Sequence[str], log: Path, env: dict[str, str], cwd: Path) -> None:
-        self.log = log
-        with log.open("wb") as file:
-            self.popen = subprocess.Popen(
-                list(arguments),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **env},
-                cwd=cwd,
-                # What a shell runs in the background is deaf to Ctrl-C, and that is inherited.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def wait_for(self, pattern: str, seconds: float = 300) -> re.Match[str]:
-        """Waits until the output matches."""
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if match := re.search(pattern, self.output, re.MULTILINE):
-                return match
-            if self.popen.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"no {pattern!r} in the output:\n{self.output}")
-
-    def finish(self, seconds: float = 400) -> int:
-        """Waits for the end; the exit code."""
-        try:
-            return self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"not at its end after {seconds} s:\n{self.output}") from None
-
-    def stop(self) -> None:
-        """Ends the process if it still runs."""
-        if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGTERM)
-            try:
-                self.popen.wait(30)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait(30)
-
-
 Start = Callable[..., Process]
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts processes: `start("prog", "arg", env={...})`."""
-    folder = tmp_path_factory.mktemp("logs")
-    started: list[Process] = []
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`shared_folder(name, fill)`: a folder filled once for all processes of the test run."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
 
-    def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path = folder) -> Process:
-        log = folder / f"{len(started)}.log"
-        process = Process([str(argument) for argument in arguments], log, env or {}, cwd)
-        started.append(process)
-        return process
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, marker = base / name, base / f"{name}.filled"
+        with FileLock(base / f"{name}.lock"):
+            if not marker.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                marker.touch()
+        return folder
 
-    yield run
-    for process in reversed(started):
-        process.stop()
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic store."""
-    store = tmp_path_factory.mktemp("data") / "synthetic"
-    prepare_synthetic(str(store), clips_per_class=10, stream="none")
-    return store
+    return make
 
 
 @pytest.fixture(scope="session")
-def phase1(start: Start, data: Path) -> Start:
-    """Starts `experiments/phase1.py` on the small store: `phase1(workspace, "--seed=2")`."""
-
-    def run(workspace: object, *arguments: str, env: dict[str, str] | None = None) -> Process:
-        given = (*TINY, f"--data.store={data}", f"--workspace={workspace}", *arguments)
-        return start(sys.executable, PHASE1, *given, env=env)
-
-    return run
+def data(shared_folder: Callable[..., Path]) -> Path:
+    """A store of 54 clips of three classes, most of them with video."""
+    return shared_folder("films", film_store)
 
 
 @pytest.fixture(scope="session")
-def finished(phase1: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The workspace of an uninterrupted run; its terminal output is in output.txt."""
-    workspace = tmp_path_factory.mktemp("finished")
-    process = phase1(workspace)
-    assert process.finish() == 0, process.output
-    (workspace / "output.txt").write_text(process.output)
-    return workspace
+def start(starter: Starter) -> Start:
+    """`start("program", "argument", env={...})`: a program."""
+    return starter.program
 
 
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        number: int = listener.getsockname()[1]
-        return number
+@pytest.fixture(scope="session")
+def run_script(starter: Starter) -> Start:
+    """`run_script("phase1.py", "--seed=2")`: a script of `experiments/`, its imports done."""
+    return lambda name, *arguments, **more: starter.script(EXPERIMENTS / name, *arguments, **more)
+
+
+@pytest.fixture(scope="session")
+def phase1_arguments(data: Path) -> Callable[..., tuple[str, ...]]:
+    """`phase1_arguments(workspace, "--seed=2")`: what follows `phase1.py` on the command line."""
+    return lambda workspace, *more: (
+        *TINY,
+        f"--data.store={data}",
+        f"--workspace={workspace}",
+        *more,
+    )
+
+
+@pytest.fixture(scope="session")
+def phase1(run_script: Start, phase1_arguments: Callable[..., tuple[str, ...]]) -> Start:
+    """`phase1(workspace, "--seed=2")`: a small phase 1."""
+    return lambda workspace, *more, **settings: run_script(
+        "phase1.py", *phase1_arguments(workspace, *more), **settings
+    )
+
+
+@pytest.fixture
+def held(starter: Starter, tmp_path: Path) -> Held:
+    """Starts trainings that are held at the end of an epoch; see `held_training.py`."""
+    return Held(starter, tmp_path / "held")
+
+
+@pytest.fixture(scope="session")
+def finished(
+    start: Start,
+    phase1_arguments: Callable[..., tuple[str, ...]],
+    shared_folder: Callable[..., Path],
+) -> Path:
+    """The workspace of an uninterrupted phase-1 run; its terminal output is in output.txt."""
+
+    def train(workspace: Path) -> None:
+        script = EXPERIMENTS / "phase1.py"
+        process = start(sys.executable, script, *phase1_arguments(workspace))
+        assert process.finish() == 0, process.output
+        (workspace / "output.txt").write_text(process.output)
+
+    return shared_folder("finished", train)
 
 
 def answers(url: str) -> bool:
@@ -153,13 +126,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
-
-
 Serve = Callable[..., "contextmanager[str]"]
 
 
@@ -168,16 +134,16 @@ def mlflow_server(start: Start) -> Serve:
     """`with mlflow_server(database, port) as url`: a real `mlflow server`."""
 
     @contextmanager
-    def serve(database: Path, number: int | None = None) -> Iterator[str]:
-        number = number or port()
-        url = f"http://127.0.0.1:{number}"
+    def serve(database: Path, port: int | None = None) -> Iterator[str]:
+        port = port or free_port()
+        url = f"http://127.0.0.1:{port}"
         server = start(
             BIN / "mlflow",
             "server",
             f"--backend-store-uri=sqlite:///{database}",
             f"--artifacts-destination={database.parent / 'served'}",
             "--host=127.0.0.1",
-            f"--port={number}",
+            f"--port={port}",
             "--workers=1",
             # Its job runner is eight more processes, of no use to runs and charts.
             env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
@@ -189,18 +155,6 @@ def mlflow_server(start: Start) -> Serve:
             server.stop()
 
     return serve
-
-
-@pytest.fixture
-def wait() -> Callable[..., None]:
-    """`wait(condition, what, seconds)`."""
-    return wait_until
-
-
-@pytest.fixture(scope="session")
-def free() -> Callable[[], int]:
-    """Gives a free port at each call."""
-    return port
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What is looked at in a browser: modalities and trials in MLflow, and an ensemble's report."""
+"""Pages in a browser: modalities and trials in MLflow, and the report of an ensemble."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(
 def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
-        warnings.warn("NO CHROMIUM: MLflow was not looked at in a browser", stacklevel=1)
+        warnings.warn("no Chromium: pages were not looked at in a browser", stacklevel=1)
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     return found
 
@@ -50,7 +50,7 @@ def page(chromium: str) -> Iterator[Page]:
 
 
 def unfold(page: Page, run: str) -> None:
-    """Shows the modalities under their phase."""
+    """Show the modalities under their phase."""
     phase = page.get_by_role("gridcell").filter(has_text=run)
     phase.get_by_role("button").first.click()
 
@@ -61,7 +61,7 @@ def test_modalities_are_selected_and_compared(
     run, address = tracked(finished)
     names = [f"{modality} · {run}" for modality in MODALITIES]
     with mlflow_server(finished / "mlflow.db") as url:
-        page.goto(f"{url}/{address}")  # as the run's last line says
+        page.goto(f"{url}/{address}")  # the address in the last line of the run's output
         unfold(page, run)
         for name in names:
             row = page.get_by_role("row").filter(has_text=name)
@@ -78,7 +78,7 @@ def test_modalities_are_selected_and_compared(
             expect(page.get_by_text(f"{name} (val/top1)")).to_be_visible()
         page.screenshot(path=tmp_path / "compared.png")
 
-        # Where the runs are listed beside their charts, colours are ours and tell them apart.
+        # The charts beside the list of runs have a colour of ours for each modality.
         page.evaluate("localStorage.clear()")  # what is unfolded, among others
         page.goto(f"{url}/{address}?compareRunsMode=CHART")
         page.reload()
@@ -137,7 +137,7 @@ def test_trials_are_read_in_parallel_coordinates(
         page.screenshot(path=tmp_path / "parallel.png")
 
 
-def test_report_of_an_ensemble_is_whole(page: Page, tmp_path: Path) -> None:
+def test_report_of_an_ensemble_stands_alone(page: Page, tmp_path: Path) -> None:
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("request", lambda request: errors.append(request.url))
@@ -154,11 +154,11 @@ def test_report_of_an_ensemble_is_whole(page: Page, tmp_path: Path) -> None:
     assert board.bounding_box()["width"] <= page.viewport_size["width"]  # type: ignore[index]
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     loaded = [each for each in errors if not each.startswith(("file:", "data:"))]
-    assert not loaded, loaded  # it stands alone
+    assert not loaded, loaded
 
 
 def an_ensemble() -> Ensemble:
-    """Of four networks on 60 clips of five classes, two good ones."""
+    """An ensemble of four networks on 60 clips of five classes; two networks are good."""
     random = np.random.default_rng(1)
     names = tuple(f"class {number}" for number in range(5))
     candidates = []
@@ -180,7 +180,7 @@ STROKES = "lines => lines.map(line => getComputedStyle(line).stroke)"
 
 
 def tracked(workspace: Path) -> tuple[str, str]:
-    """The run's name and its page in MLflow."""
+    """The name of the run, and its page in MLflow."""
     (run,) = (workspace / "runs").iterdir()
     return run.name, json.loads((run / "tracked.json").read_text())["page"]
 

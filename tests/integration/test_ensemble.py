@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 Start = Callable[..., Any]
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-EXPERIMENT = "synthetic/cross-subject"
+EXPERIMENT = "films/cross-view"
 
 
 @pytest.fixture
 def workspace(finished: Path, tmp_path: Path) -> Path:
-    """A copy to write into, of the run and of MLflow's database."""
+    """A copy of the run and of MLflow's database, to write into."""
     (folder,) = (finished / "runs").iterdir()
     shutil.copytree(folder, tmp_path / "runs" / folder.name)
     shutil.copy(finished / "mlflow.db", tmp_path / "mlflow.db")
@@ -31,28 +29,30 @@ def uri(workspace: Path) -> str:
     return f"sqlite:///{workspace / 'mlflow.db'}"
 
 
-def ended(start: Start, script: str, *arguments: str) -> Any:
-    process = start(sys.executable, EXPERIMENTS / script, *arguments)
+def run_to_end(run_script: Start, script: str, *arguments: str) -> Any:
+    process = run_script(script, *arguments)
     process.finish(240)
     return process
 
 
-def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> None:
+def test_fusion_search_writes_its_weightings_and_keeps_them(
+    run_script: Start, workspace: Path
+) -> None:
     (run,) = (folder.name for folder in (workspace / "runs").iterdir())
     given = (f"--workspace={workspace}", f"--runs=[{run}]", "--trials=2", "--evaluations=40")
-    process = ended(start, "search.py", "fusion", *given)
-    assert process.popen.returncode == 0, process.output
+    process = run_to_end(run_script, "search.py", "fusion", *given)
+    assert process.returncode == 0, process.output
     for said in ("searched", "convex log-loss", "2 : 2 : 1 : 1", "80 weightings in"):
         assert said in process.output
     (folder,) = (workspace / "fusions").iterdir()
     found = json.loads((folder / "fusion.json").read_text())["fusions"]
     others = [fusion["val_top1"] for name, fusion in found.items() if "log-loss" in name]
     assert found["searched"]["val_top1"] >= max(*others, found["equal"]["val_top1"])
-    again = ended(start, "search.py", "fusion", *given)
-    assert again.popen.returncode == 0, again.output
+    again = run_to_end(run_script, "search.py", "fusion", *given)
+    assert again.returncode == 0, again.output
     assert json.loads((folder / "fusion.json").read_text())["fusions"] == found
-    fixed = ended(start, "fuse.py", f"--workspace={workspace}", f"--runs=[{run}]")
-    assert fixed.popen.returncode == 0, fixed.output
+    fixed = run_to_end(run_script, "fuse.py", f"--workspace={workspace}", f"--runs=[{run}]")
+    assert fixed.returncode == 0, fixed.output
     (equal,) = (line for line in fixed.output.splitlines() if "equal" in line)
     assert f"{found['equal']['test_top1']:.1%}" in equal
     client = MlflowClient(uri(workspace))
@@ -63,50 +63,50 @@ def test_fusion_search_writes_what_it_found(start: Start, workspace: Path) -> No
 
 
 @pytest.mark.slow
-def test_weights_are_fitted_out_of_fold_where_nothing_is_held_out(
-    start: Start, phase1: Start, tmp_path: Path
+def test_weights_are_fitted_out_of_fold_without_a_validation_split(
+    run_script: Start, phase1: Start, tmp_path: Path
 ) -> None:
     whole = phase1(tmp_path, "--data.selection=literature", "--optim.epochs=1")
     assert whole.finish() == 0, whole.output
     (run,) = (folder.name for folder in (tmp_path / "runs").iterdir())
     given = (f"--workspace={tmp_path}", f"--runs=[{run}]", "--trials=1", "--evaluations=20")
-    process = ended(start, "search.py", "fusion", *given, "--folds=2")
-    assert process.popen.returncode == 0, process.output
+    process = run_to_end(run_script, "search.py", "fusion", *given, "--folds=2")
+    assert process.returncode == 0, process.output
     assert "fold 2 of 2" in process.output and "clips of val, out of fold," in process.output
     (folder,) = (tmp_path / "fusions").iterdir()
     said = json.loads((folder / "fusion.json").read_text())
     client = MlflowClient(uri(tmp_path))
     held_out = client.get_experiment_by_name(f"{EXPERIMENT} (folds)").experiment_id
-    twins = client.search_runs([held_out], "tags.`hhmnet.modality` = 'fusion'")
-    assert sorted(twin.data.tags["hhmnet.selection"] for twin in twins) == [
+    fold_runs = client.search_runs([held_out], "tags.`hhmnet.modality` = 'fusion'")
+    assert sorted(run.data.tags["hhmnet.selection"] for run in fold_runs) == [
         "fold-1-of-2", "fold-2-of-2"
     ]  # fmt: skip
     result = json.loads((tmp_path / "runs" / run / "result.json").read_text())
-    equal = said["fusions"]["equal"]["test_top1"]  # of the run itself, not of its twins
+    equal = said["fusions"]["equal"]["test_top1"]  # of the run itself, not of its fold_runs
     assert equal == pytest.approx(result["members"]["fusion"]["test_top1"])
-    again = ended(start, "search.py", "fusion", *given, "--folds=2")
+    again = run_to_end(run_script, "search.py", "fusion", *given, "--folds=2")
     assert again.output.count("is complete") == 2, again.output
     assert "is there already: nothing was searched" in again.output
-    without = ended(start, "search.py", "fusion", *given)
-    assert without.popen.returncode == 2 and "or --folds." in without.output
+    without = run_to_end(run_script, "search.py", "fusion", *given)
+    assert without.returncode == 2 and "or --folds." in without.output
 
 
-def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
+def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspace: Path) -> None:
     client = MlflowClient(uri(workspace))
     number = client.get_experiment_by_name(EXPERIMENT).experiment_id
     (parent,) = client.search_runs([number], "tags.`hhmnet.modality` = 'fusion'")
-    tags = parent.data.tags | {"hhmnet.modality": "joint", "hhmnet.run": "synthetic-phase1-cut"}
+    tags = parent.data.tags | {"hhmnet.modality": "joint", "hhmnet.run": "films-phase1-cut"}
     kept = {key: value for key, value in tags.items() if key.startswith("hhmnet.")}
     client.create_run(number, tags=kept, run_name="running")
-    unscored = client.create_run(number, tags=kept | {"hhmnet.run": "synthetic-phase1-bare"})
+    unscored = client.create_run(number, tags=kept | {"hhmnet.run": "films-phase1-bare"})
     client.set_terminated(unscored.info.run_id)
     (run,) = (workspace / "runs").iterdir()
     shutil.copytree(run, workspace / "runs" / "away", ignore=lambda *_: ["tracked.json"])
     given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
-    process = ended(start, "ensemble.py", *given, "--selection.steps=5")
-    assert process.popen.returncode == 0, process.output
-    assert "left out: synthetic-phase1-cut/joint is running" in process.output
-    assert "left out: synthetic-phase1-bare/joint has no score tables" in process.output
+    process = run_to_end(run_script, "ensemble.py", *given, "--selection.steps=5")
+    assert process.returncode == 0, process.output
+    assert "left out: films-phase1-cut/joint is running" in process.output
+    assert "left out: films-phase1-bare/joint has no score tables" in process.output
     assert f"left out: away is finished in {workspace}, but not all of it is in" in process.output
     (folder,) = (workspace / "ensembles").iterdir()
     said = json.loads((folder / "ensemble.json").read_text())
@@ -119,7 +119,7 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     note = tracked.data.tags["mlflow.note.content"]
     assert all(f"(#/experiments/{number}/runs/{run_id})" in note for run_id in ids)
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
-    again = ended(start, "ensemble.py", *given, "--selection.steps=5")
+    again = run_to_end(run_script, "ensemble.py", *given, "--selection.steps=5")
     assert f"{folder.name} is there already" in again.output
     (same,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
     assert same.info.run_id == tracked.info.run_id
@@ -127,17 +127,21 @@ def test_ensemble_of_what_mlflow_holds(start: Start, workspace: Path) -> None:
     assert names == {"ensemble.json", "report.html"}
 
 
-def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_path: Path) -> None:
+def test_lost_scores_and_databases_are_errors(
+    run_script: Start, workspace: Path, tmp_path: Path
+) -> None:
     (run,) = (workspace / "runs").iterdir()
     (run / "scores" / "joint-val.parquet").unlink()
-    search = ended(start, "search.py", "fusion", f"--workspace={workspace}", f"--runs=[{run.name}]")
-    assert search.popen.returncode == 2 and "Traceback" not in search.output
+    search = run_to_end(
+        run_script, "search.py", "fusion", f"--workspace={workspace}", f"--runs=[{run.name}]"
+    )
+    assert search.returncode == 2 and "Traceback" not in search.output
     assert "has lost its scores of joint on val" in search.output
     assert "it is scored anew" in search.output
     (run / "tracked.json").unlink()
     (workspace / "mlflow.db").unlink()
     given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
-    process = ended(start, "ensemble.py", *given)
+    process = run_to_end(run_script, "ensemble.py", *given)
     assert (
         f"has been tracked there. Check --workspace, or give --tracking_uri. {run.name} is fin"
         in (process.output)
@@ -147,14 +151,16 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
         if content:
             elsewhere.mkdir()
             (elsewhere / "mlflow.db").write_text(content)
-        process = ended(start, "ensemble.py", f"--workspace={elsewhere}", "--experiment=a/b")
-        assert process.popen.returncode == 2, process.output
+        process = run_to_end(
+            run_script, "ensemble.py", f"--workspace={elsewhere}", "--experiment=a/b"
+        )
+        assert process.returncode == 2, process.output
         assert said in process.output and "Traceback" not in process.output
         assert content or not elsewhere.exists()
 
 
 @pytest.mark.parametrize(
-    ("script", "given", "said"),
+    ("script", "options", "message"),
     [
         ("search.py", ("fusion",), "--runs is missing"),
         ("search.py", ("fusion", "--runs=[nothing]"), "is not there. Give finished runs"),
@@ -178,11 +184,14 @@ def test_lost_scores_and_databases_are_told(start: Start, workspace: Path, tmp_p
     ],
 )
 def test_bad_input_is_one_line(
-    start: Start, workspace: Path, script: str, given: tuple[str, ...], said: str
+    run_script: Start, workspace: Path, script: str, options: tuple[str, ...], message: str
 ) -> None:
     where = f"--workspace={workspace}"
-    arguments = (given[0], where, *given[1:]) if script == "search.py" else (where, *given)
-    process = ended(start, script, *arguments)
+    if script == "search.py":
+        arguments = (options[0], where, *options[1:])
+    else:
+        arguments = (where, *options)
+    process = run_to_end(run_script, script, *arguments)
     lines = [line for line in process.output.splitlines() if line.strip()]
-    assert process.popen.returncode == 2, process.output
-    assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], lines
+    assert process.returncode == 2, process.output
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], lines

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line, a non-zero exit code, and no Ray started for it."""
+"""Bad input ends a script with one clear line and exit code 2, before Ray is started."""
 
 import re
 import shutil
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import free_port
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Any]
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def refusal(process: Any) -> str:
-    """The one line that a process ended with."""
+    """Return the one line that a process ended with."""
     assert process.finish(120) == 2, process.output
     assert "starting Ray" not in process.output and "Traceback" not in process.output
     lines = [line for line in process.output.splitlines() if line.strip()]
@@ -24,8 +26,14 @@ def refusal(process: Any) -> str:
 
 @pytest.fixture
 def copy(data: Path, tmp_path: Path) -> Path:
-    """A store to be spoilt."""
+    """A copy of the store, to be damaged."""
     return Path(shutil.copytree(data, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("script", ["phase1.py", "search.py", "ensemble.py"])
+def test_script_in_an_interpreter_of_its_own_prints_one_line(start: Start, script: str) -> None:
+    process = start(sys.executable, EXPERIMENTS / script, "--optim.lrr=1")
+    assert "lrr" in refusal(process)
 
 
 def test_missing_store(phase1: Start, tmp_path: Path) -> None:
@@ -60,7 +68,7 @@ def test_store_of_an_unknown_layout(phase1: Start, tmp_path: Path, copy: Path) -
         (("--workers=3", "--modality_parallel=2"), "a multiple of 2"),
         (("--workers=4096",), "this machine has"),
         (("--name=a/b",), "'a/b'"),
-        (("--data.protocol=sideways",), "cross-subject"),
+        (("--data.protocol=sideways",), "cross-view"),
     ],
     ids=lambda value: str(value[-1]).lstrip("-") if isinstance(value, tuple) else "",
 )
@@ -91,16 +99,14 @@ def test_config_file_with_an_unknown_key(phase1: Start, tmp_path: Path) -> None:
     assert "learning_rate" in refusal(phase1(tmp_path, f"--config={config}"))
 
 
-def test_address_where_no_cluster_answers(
-    phase1: Start, tmp_path: Path, free: Callable[[], int]
-) -> None:
-    process = phase1(tmp_path, env={"RAY_ADDRESS": f"127.0.0.1:{free()}"})
+def test_address_where_no_cluster_answers(phase1: Start, tmp_path: Path) -> None:
+    process = phase1(tmp_path, env={"RAY_ADDRESS": f"127.0.0.1:{free_port()}"})
     assert process.finish(120) == 2, process.output
     assert "error: No Ray cluster can be joined" in process.output
     assert "Traceback" not in process.output
 
 
-def test_dry_run_says_what_it_takes_and_starts_nothing(phase1: Start, tmp_path: Path) -> None:
+def test_dry_run_prints_the_plan_and_starts_nothing(phase1: Start, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     process = phase1(workspace, "--dry_run=true")
     assert process.finish(120) == 0, process.output
@@ -109,10 +115,9 @@ def test_dry_run_says_what_it_takes_and_starts_nothing(phase1: Start, tmp_path: 
     assert not workspace.exists()
 
 
-def test_dry_run_of_the_demo_makes_nothing_that_stays(start: Start, tmp_path: Path) -> None:
+def test_dry_run_of_the_demo_leaves_no_file(run_script: Start, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    script = Path(__file__).parents[2] / "experiments" / "pipeline.py"
-    process = start(sys.executable, script, f"--workspace={workspace}", "--dry_run=true")
+    process = run_script("pipeline.py", f"--workspace={workspace}", "--dry_run=true")
     assert process.finish(120) == 0, process.output
     assert "clips       756 train, 126 val, 378 test" in process.output
     assert re.search(r"^run         synthetic-phase1-[0-9a-f]{8}$", process.output, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Phase 1 as a job of a running cluster, in both spellings."""
+"""Phase 1 as a job of a running cluster, with and without a working directory."""
 
 import os
 import shutil
@@ -10,22 +10,21 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from processes import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 Start = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]
-# What a cluster with Ray's token authentication, its default, asks of whoever submits.
+# A cluster asks for a token by default, which `ray start` makes and the command line reads.
 TOKEN = {"RAY_AUTH_MODE": "token"}
 
 
 @pytest.fixture(scope="module")
-def dashboard(
-    start: Start, free: Callable[[], int], executable: Callable[[str], str]
-) -> Iterator[str]:
-    """The address that takes jobs, of a `ray start --head` in the repository's root."""
+def dashboard(start: Start, executable: Callable[[str], str]) -> Iterator[str]:
+    """The address for jobs of a `ray start --head` in the root of the repository."""
     folder = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets need a short path
     ports = {
-        name: free()
+        name: free_port()
         for name in (
             "port",
             "dashboard-port",
@@ -43,9 +42,9 @@ def dashboard(
         "--disable-usage-stats",
     ]
     options = [f"--{name}={number}" for name, number in ports.items()]
-    # Jobs say `python`: of the environment that the cluster was started in.
+    # Jobs run `python`, which is that of the environment that the cluster was started in.
     env = {**TOKEN, "PATH": f"{Path(executable('ray')).parent}:{os.environ['PATH']}"}
-    # On a machine under load Ray may not come up within its 30 seconds.
+    # On a busy machine Ray may not be up within its own limit of 30 seconds.
     for _ in range(3):
         head = start(*command, *options, f"--temp-dir={folder}", env=env, cwd=REPOSITORY)
         try:
@@ -63,7 +62,7 @@ def dashboard(
 
 @pytest.fixture(scope="module")
 def submit(start: Start, dashboard: str, executable: Callable[[str], str]) -> Callable[..., Any]:
-    """Submits, again where the cluster's agent is not up yet."""
+    """Submits a job, again where the agent of the cluster is not up yet."""
 
     def run(*arguments: str) -> Any:
         command = (executable("ray"), "job", "submit", f"--address={dashboard}", *arguments)
