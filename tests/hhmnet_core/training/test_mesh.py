@@ -1,4 +1,4 @@
-"""Shares of the mesh, and what it refuses."""
+"""Coordinates and shares of the mesh, and the shapes that it refuses."""
 
 from unittest.mock import patch
 
@@ -41,12 +41,39 @@ def test_rows_divide_a_batch_evenly() -> None:
     assert sorted(share.stop - share.start for share in shares) == [2, 3, 3]
 
 
+@pytest.mark.parametrize(
+    ("rank", "data_rank", "modality_rank", "modalities"),
+    [
+        (0, 0, 0, ("joint", "bone")),
+        (1, 0, 1, ("joint_motion", "bone_motion")),
+        (2, 1, 0, ("joint", "bone")),
+        (3, 1, 1, ("joint_motion", "bone_motion")),
+    ],
+)
+def test_coordinates_in_a_mesh_of_two_by_two(
+    rank: int, data_rank: int, modality_rank: int, modalities: tuple[str, ...]
+) -> None:
+    with (
+        patch.object(dist, "is_initialized", return_value=True),
+        patch.object(dist, "get_world_size", return_value=4),
+        patch.object(dist, "get_rank", return_value=rank),
+        patch.object(mesh, "DeviceMesh") as device_mesh,
+    ):
+        ours = Mesh(2)
+    assert (ours.rank, ours.data_rank, ours.modality_rank) == (rank, data_rank, modality_rank)
+    assert (ours.data, ours.modality, ours.modalities) == (2, 2, modalities)
+    assert device_mesh.call_args.args[1].tolist() == [[0, 1], [2, 3]]
+
+
 def test_one_process_hosts_all_and_passes_tensors_through() -> None:
     mesh = Mesh()
     assert mesh.modalities == ("joint", "bone", "joint_motion", "bone_motion")
     local = torch.ones(4, 5, 2)
     assert mesh.gather(local, 5) is local
     assert mesh.sum_by_modality(local) is local
+    assert mesh.maximum([1.0, -2.0]) == [1.0, -2.0]
+    mesh.sum_over_data([local])
+    assert (local == 1).all()
     assert Mesh.alone(4).modalities == ("joint",)
 
 

@@ -1,4 +1,4 @@
-"""The schedule at its corners, the average by hand, the decay where it belongs."""
+"""Schedule, averaged weights, weight decay, gradient clipping and the check for divergence."""
 
 import math
 
@@ -12,6 +12,8 @@ from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.training.optim import (
     OptimConfig,
+    check_converging,
+    clip_gradients,
     learning_rate,
     make_optimizer,
     update_average,
@@ -50,6 +52,31 @@ def test_only_linear_maps_decay() -> None:
     for name, parameter in model.named_parameters():
         is_matrix = parameter.dim() > 1 and not name.endswith(("embedding", "map", "hop_bias"))
         assert id(parameter) in (decayed if is_matrix else free), name
+
+
+def test_gradients_are_scaled_to_the_limit_only_where_they_exceed_it() -> None:
+    one, other = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+    one.grad, other.grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
+    clip_gradients([one, other], 10.0)
+    assert one.grad.tolist() == [3, 0] and other.grad.tolist() == [4]
+    clip_gradients([one, other], 1.0)
+    torch.testing.assert_close(one.grad, torch.tensor([0.6, 0.0]), rtol=1e-5, atol=0)
+    torch.testing.assert_close(other.grad, torch.tensor([0.8]), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_named_with_advice(value: float) -> None:
+    check_converging(torch.tensor([1.0, -2.0]), "the loss", OptimConfig())
+    with pytest.raises(
+        InputError,
+        match=r"Training diverged \(the loss\): lower optim\.lr \(0\.002\) or raise optim\.warmup",
+    ):
+        check_converging(torch.tensor([1.0, value]), "the loss", OptimConfig())
+
+
+def test_weights_are_trained_in_the_precision() -> None:
+    assert OptimConfig(precision="float64").dtype == torch.float64
+    assert OptimConfig().dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""When a report is due within an epoch: by a clock that the test turns."""
+"""When a report is due within an epoch, by a clock that the test sets."""
 
 import itertools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Clock:
 
 
 class Others(Mesh):
-    """This process among others whose answers the test gives."""
+    """This process among others, whose answers the test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def test_the_least_patient_process_decides_for_all(clock: Clock) -> None:
 
 
 def test_patience_that_ends_is_noticed_within_seconds(clock: Clock) -> None:
-    """As it does where a node says that it will be taken away."""
+    """As where the removal of a node is announced."""
     start = clock.now
     found = due(
         clock, Others(), lambda: 600.0 if clock.now < start + 90 else 15.0, steps=1200, each=0.1

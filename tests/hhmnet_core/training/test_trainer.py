@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from copied_clips import showing
+from copied_clips import with_copy
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import Split, split
+from hhmnet_core.store.protocols import Split, split_clips
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig, learning_rate
@@ -47,7 +47,7 @@ class LinearTrainer(Trainer[LinearConfig]):
         self, clips: ClipSet, mesh: Mesh | None = None, config: LinearConfig | None = None
     ) -> None:
         config = config or LinearConfig()
-        both = split(clips, "", config.data.selection)
+        both = split_clips(clips, "", config.data.selection)
         super().__init__(config, clips, both, mesh or Mesh(), CPU)
         self.x_nf = torch.from_numpy(clips.frames[clips.first_frame].copy()).flatten(1)
         self.labels_n = torch.from_numpy(clips.labels.copy())
@@ -253,11 +253,11 @@ def test_logits_that_are_not_finite_end_the_training(trainer: LinearTrainer) -> 
 
 
 def test_tables_mark_copies_of_the_known_clips(tiny_clips: ClipSet) -> None:
-    trainer = LinearTrainer(showing(tiny_clips, 40, shown=3))  # 36 and on are test
+    trainer = LinearTrainer(with_copy(tiny_clips, 40, original=3))  # 36 and on are test
     for table in trainer.final_scores():
         assert table.copies == ({"clip040"} if table.split == "test" else set())
     known = trainer.split
-    fewer = LinearTrainer(showing(tiny_clips, 40, shown=3))
+    fewer = LinearTrainer(with_copy(tiny_clips, 40, original=3))
     fewer.known_split = Split(known.train[known.train != 3], known.val, known.test)
     assert all(table.copies == set() for table in fewer.final_scores())
 

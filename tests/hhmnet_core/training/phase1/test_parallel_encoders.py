@@ -1,4 +1,4 @@
-"""Encoders side by side: in order, on threads that share the cores out, with their errors."""
+"""Encoders in parallel: results in order, threads that share the cores, exceptions."""
 
 import threading
 from collections.abc import Iterator

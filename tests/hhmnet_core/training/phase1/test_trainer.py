@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from copied_clips import showing
+from copied_clips import with_copy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.batches import Batch
@@ -128,7 +128,7 @@ def test_a_network_that_normalises_over_the_batch_is_not_split(
 
 
 def test_tables_mark_copies_of_training_clips(tiny_clips: ClipSet, one_epoch: Phase1Config) -> None:
-    clips = showing(tiny_clips, 40, shown=3)  # 36 and on are test
+    clips = with_copy(tiny_clips, 40, original=3)  # 36 and on are test
     (report,) = fit(one_epoch, clips, Mesh())
     for table in report.scores:
         assert table.copies == ({"clip040"} if table.split == "test" else set())

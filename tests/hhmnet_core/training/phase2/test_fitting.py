@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_stores import write_store
 from safetensors.torch import load_file
 
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.fitting import fit as fit_phase1
 from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phase2Config

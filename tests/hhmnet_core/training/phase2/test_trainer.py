@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from copied_clips import showing
+from copied_clips import with_copy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.footage import Footage, keep_filmed
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import split
+from hhmnet_core.store.protocols import split_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import PartsConfig, Phase2Config
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
@@ -40,13 +40,13 @@ def make_trainer(
 def test_tables_mark_copies_of_training_clips_filmed_or_not(
     clips: ClipSet, footage: Footage, make_trainer: MakeTrainer
 ) -> None:
-    everyone = split(clips, "", "val")
+    everyone = split_clips(clips, "", "val")
     filmed = keep_filmed(everyone, footage)
     copy_of_filmed, copy_of_unfilmed, *_ = map(int, filmed.test)
     known = {*everyone.train.tolist(), *everyone.val.tolist()}
     unfilmed = min(known - {*filmed.train.tolist(), *filmed.val.tolist()})
-    copied = showing(
-        showing(clips, copy_of_filmed, int(filmed.train[0])), copy_of_unfilmed, unfilmed
+    copied = with_copy(
+        with_copy(clips, copy_of_filmed, int(filmed.train[0])), copy_of_unfilmed, unfilmed
     )
     # Phase 1, with whose scores these are fused, was trained on both.
     both = {str(clips.sample_ids[each]) for each in (copy_of_filmed, copy_of_unfilmed)}
@@ -57,7 +57,7 @@ def test_tables_mark_copies_of_training_clips_filmed_or_not(
 def test_clips_without_video_are_neither_trained_on_nor_scored(
     clips: ClipSet, footage: Footage, make_trainer: MakeTrainer
 ) -> None:
-    trainer, everyone = make_trainer(), split(clips, "", "val")
+    trainer, everyone = make_trainer(), split_clips(clips, "", "val")
     for name in ("train", "val", "test"):
         kept, all_of_it = (set(getattr(s, name).tolist()) for s in (trainer.split, everyone))
         assert kept == {i for i in all_of_it if footage.has_video_n[i]}
