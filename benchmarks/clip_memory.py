@@ -30,7 +30,9 @@ from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.clips import Clip
 from hhmnet_core.store.manifest import Protocol
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from made_stores import write_store
 
 PADDED_FRAMES, BODIES, JOINTS = 300, 2, 25
 

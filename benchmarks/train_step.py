@@ -28,13 +28,15 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.store.clips import Clip, ClipSet
-from hhmnet_core.store.protocols import Protocol
+from hhmnet_core.store.manifest import Protocol
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from made_stores import write_store
 
 # Layout, frames, bodies, classes: what CTR-GCN reads of each data set.
 SHAPES = {"nw_ucla": ("kinect_v1_20", 52, 1, 10), "ntu": ("kinect_v2_25", 64, 2, 60)}

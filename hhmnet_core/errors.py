@@ -1,9 +1,9 @@
-"""The one exception a user can cause."""
+"""The only exception that input of a user can cause."""
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used.
+    """Input that cannot be used.
 
     The message is one line: what was given, what was expected, what to do. Scripts print it and
-    end with a non-zero code; every other exception is a bug of ours and keeps its traceback.
+    exit with a non-zero code. Any other exception is a bug of this project and keeps its traceback.
     """

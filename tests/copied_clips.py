@@ -7,10 +7,10 @@ import numpy as np
 from hhmnet_core.store.clips import ClipSet
 
 
-def showing(clips: ClipSet, index: int, shown: int) -> ClipSet:
-    """The clips, one of them with the joints of another."""
+def with_copy(clips: ClipSet, index: int, original: int) -> ClipSet:
+    """Return the clips, of which the one at `index` has the joints of another one."""
     source = np.arange(len(clips))
-    source[index] = shown
+    source[index] = original
     lengths, bodies = clips.num_frames[source], clips.num_bodies[source]
     rows = lengths * bodies
     frames = np.concatenate(

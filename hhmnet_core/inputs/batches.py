@@ -5,18 +5,16 @@ positions, so the cost of a clip follows from its own length and number of bodie
 longest clip's.
 """
 
-import os
-import sys
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.inputs.memory import fits_in_memory
 from hhmnet_core.inputs.normalise import iterate_chunks, measure_normalisation, scale_axes
 from hhmnet_core.skeleton.augment import frame_positions
-from hhmnet_core.store.reading import ClipSet
+from hhmnet_core.store.clips import ClipSet
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class BatchReader:
         self.layout = clips.manifest.skeleton
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
-        self.frames, self._fills_axes = config.frames, config.normalise_axes
+        self.frames, self._scales_axes = config.frames, config.normalise_axes
         # On the host: shapes must be known without waiting for the device.
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
@@ -144,7 +142,7 @@ class BatchReader:
 
     def finished(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
         """Return the joints of a batch, augmented or not, as modalities are derived from them."""
-        return scale_axes(joints_nctvm, body_rows) if self._fills_axes else joints_nctvm
+        return scale_axes(joints_nctvm, body_rows) if self._scales_axes else joints_nctvm
 
     def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
         """Return normalised frames (R, T, V, C) of the clips (R,)."""
@@ -154,23 +152,3 @@ class BatchReader:
         clip_f = clip_r.repeat_interleave(rows_rt.shape[1])
         frames_fvc = self._normalisation.apply(read_fvc, clip_f)
         return frames_fvc.view(*rows_rt.shape, *frames_fvc.shape[1:])
-
-
-def fits_in_memory(size: int, device: torch.device, sharers: int) -> bool:
-    """Return whether each process that shares a device may keep `size` bytes on it.
-
-    Together they take at most a quarter of the free memory.
-    """
-    return size * sharers <= free_memory(device) // 4
-
-
-def free_memory(device: torch.device) -> int:
-    """Return the free bytes of a device; of the host, those available without swapping."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    with suppress(OSError, StopIteration, ValueError), open("/proc/meminfo") as facts:
-        line = next(line for line in facts if line.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return sys.maxsize  # unknown

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.inputs.batches import fits_in_memory
+from hhmnet_core.inputs.memory import fits_in_memory
 from hhmnet_core.store.clips import Clip, Int64Array, Video
 from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.node_cache import NodeCache
@@ -65,8 +65,8 @@ class Footage:
         images = self.files[index].values
         return np.stack(
             [
-                np.asarray(Image.open(io.BytesIO(images[at].as_buffer())).convert("RGB"))
-                for at in range(len(images))
+                np.asarray(Image.open(io.BytesIO(image.as_buffer())).convert("RGB"))
+                for image in images
             ]
         )
 
@@ -139,13 +139,13 @@ def _map(file: Path) -> pa.Table | None:
 def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
     """Write the file, which gets its name when it is complete."""
     assert manifest.visual
-    place = folder(uri)
+    store = folder(uri)
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
             for shard in manifest.shards:
-                content = read_shard(place, shard)
-                clips = list(decode_shard(content, shard, manifest, place.uri, video=True))
+                content = read_shard(store, shard)
+                clips = list(decode_shard(content, shard, manifest, store.uri, video=True))
                 for clip in clips:
                     if clip.video and len(clip.video.images) != manifest.visual.frames:
                         raise InputError(
@@ -175,16 +175,16 @@ def _footage(table: pa.Table, visual: Visual, num_joints: int) -> Footage:
     bodies = table.column("bodies").to_numpy()
     positions = np.zeros((clips, images), dtype=np.int64)
     joints = np.full((clips, int(bodies.max()), images, num_joints, 2), np.nan, dtype=np.float32)
-    there = np.zeros(clips, dtype=np.bool_)
-    for at, (shown, flat) in enumerate(
+    has_video = np.zeros(clips, dtype=np.bool_)
+    for clip, (frames, flat) in enumerate(
         zip(table.column("positions"), table.column("joints"), strict=True)
     ):
-        if len(shown):
-            there[at] = True
-            positions[at] = shown.values.to_numpy()
+        if len(frames):
+            has_video[clip] = True
+            positions[clip] = frames.values.to_numpy()
             values = flat.values.to_numpy()
-            joints[at, : bodies[at]] = values.reshape(bodies[at], images, num_joints, 2)
-    return Footage(visual, there, positions, joints, table.column("images"))
+            joints[clip, : bodies[clip]] = values.reshape(bodies[clip], images, num_joints, 2)
+    return Footage(visual, has_video, positions, joints, table.column("images"))
 
 
 class FootageReader:
@@ -213,10 +213,10 @@ class FootageReader:
         size = int(footage.has_video_n.sum()) * visual.frames * visual.size**2 * 3
         self.resident = fits_in_memory(size, device, sharers) if resident is None else resident
         if self.resident:
-            (keep_filmed,) = np.nonzero(footage.has_video_n)
+            (filmed,) = np.nonzero(footage.has_video_n)
             self._index_n = torch.zeros(len(footage), dtype=torch.long)
-            self._index_n[keep_filmed] = torch.arange(len(keep_filmed))
-            self._images = self._decode(torch.from_numpy(keep_filmed))
+            self._index_n[filmed] = torch.arange(len(filmed))
+            self._images = self._decode(torch.from_numpy(filmed))
             self._pool.shutdown()
 
     def images(self, clips_n: Tensor) -> Tensor:
@@ -231,6 +231,6 @@ class FootageReader:
             len(clips_n), visual.frames, 3, visual.size, visual.size, dtype=torch.uint8,
             device=self.device,
         )  # fmt: skip
-        for at, shown in enumerate(self._pool.map(self.footage.decode, clips_n.tolist())):
-            images[at] = torch.from_numpy(shown).permute(0, 3, 1, 2)
+        for row, decoded in enumerate(self._pool.map(self.footage.decode, clips_n.tolist())):
+            images[row] = torch.from_numpy(decoded).permute(0, 3, 1, 2)
         return images

@@ -19,14 +19,9 @@ import numpy as np
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
 from hhmnet_core.store.clips import Clip, check_clip
-from hhmnet_core.store.manifest import SCHEMA_VERSION, Manifest, Shard
-from hhmnet_core.store.writing import (
-    StoreDescription,
-    rule_fields,
-    shard_name,
-    write_manifest,
-    write_shard,
-)
+from hhmnet_core.store.manifest import FIELDS, SCHEMA_VERSION, Manifest, Shard, Visual
+from hhmnet_core.store.shards import shard_name, write_shard
+from hhmnet_core.store.writing import StoreDescription, write_manifest
 
 SHARD_CLIPS = 2048
 LEFT_OUT = "left_out.csv"
@@ -51,12 +46,12 @@ class StorePlan:
     """The shards of a store that is to be built.
 
     Attributes:
-        about: Description of the store.
+        description: Description of the store.
         names: Names of all recordings, in order.
         shard_clips: Number of recordings in a shard.
     """
 
-    about: StoreDescription
+    description: StoreDescription
     names: tuple[str, ...]
     shard_clips: int = SHARD_CLIPS
 
@@ -71,7 +66,7 @@ class StorePlan:
     @cached_property
     def key(self) -> str:
         """The digest by which shards of this plan are told from those of another one."""
-        decisive = [SCHEMA_VERSION, asdict(self.about), self.names, self.shard_clips]
+        decisive = [SCHEMA_VERSION, asdict(self.description), self.names, self.shard_clips]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -119,7 +114,7 @@ def build_shard(
     for name in plan.names_of(number):
         try:
             clip = source.clip(name)
-            check_clip(clip, plan.about.layout, len(plan.about.class_names))
+            check_clip(clip, plan.description.layout, len(plan.description.class_names))
         except InputError as error:
             if on_error == "fail":
                 raise
@@ -133,7 +128,7 @@ def build_shard(
         key=plan.key,
         shard=write_shard(folder, shard_name(number), clips) if clips else None,
         sample_ids=[clip.sample_id for clip in clips],
-        groups=rule_fields(clips),
+        groups={name: [getattr(clip, name) for clip in clips] for name in FIELDS},
         left_out=dict(left_out),
         quarantined=quarantined,
         no_video={clip.sample_id: clip.no_video for clip in clips if clip.no_video},
@@ -147,11 +142,11 @@ def build_shard(
 
 def finished_shards(folder: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
     """Return complete shards of an interrupted run, but for those with quarantined recordings."""
-    there = set(folder.names())
+    names = set(folder.names())
     shards = {}
     for number in range(plan.num_shards):
-        if {_note_name(number), shard_name(number)} <= there:
-            built = _noted(folder.read(_note_name(number)))
+        if {_note_name(number), shard_name(number)} <= names:
+            built = _parse_note(folder.read(_note_name(number)))
             if built and built.key == plan.key and built.shard and not built.quarantined:
                 content = folder.read(built.shard.name)
                 if hashlib.sha256(content).hexdigest() == built.shard.sha256:
@@ -175,65 +170,70 @@ def finish_store(
             a folder that cannot be written.
     """
     quarantined = {name: why for built in shards for name, why in built.quarantined.items()}
-    left_out: Counter[str] = Counter()
-    for built in shards:
-        left_out.update(built.left_out)
-    left_out.update(f"clips {why}" for why in absent.values())
-    left_out[IN_QUARANTINE] += len(quarantined)
     no_video = {name: why for built in shards for name, why in built.no_video.items()}
-    left_out[WITHOUT_VIDEO] += len(no_video)
-    rows = [
-        *quarantined.items(),
-        *absent.items(),
-        *((f"{name} (video)", why) for name, why in no_video.items()),
-    ]
-    if rows:
-        folder.write(LEFT_OUT, _table(rows))
-    elif LEFT_OUT in folder.names():
-        folder.remove(LEFT_OUT)
+    _write_left_out(
+        folder,
+        [
+            *quarantined.items(),
+            *absent.items(),
+            *((f"{name} (video)", why) for name, why in no_video.items()),
+        ],
+    )
     if quarantined and not any(built.shard for built in shards):
         raise InputError(
             f"None of the {len(quarantined)} recordings can be read; the first: "
             f"{next(iter(quarantined.values()))} {LEFT_OUT} in {folder.uri} has all reasons."
         )
-    about = plan.about
-    if about.visual:
-        joints = sum(built.video_joints for built in shards)
-        inside = sum(built.video_joints_inside for built in shards) / max(joints, 1)
-        videos = sum(built.videos for built in shards)
-        if not videos and no_video:
-            name, why = next(iter(no_video.items()))
-            raise InputError(
-                f"None of the {len(no_video)} clips has a video that could be used; of {name}: "
-                f"{why}. Check where the videos are, or prepare the store without."
-            )
-        about = replace(about, visual=replace(about.visual, clips=videos, joints_inside=inside))
+    left_out: Counter[str] = Counter()
+    for built in shards:
+        left_out.update(built.left_out)
+    left_out.update(f"clips {why}" for why in absent.values())
+    left_out[IN_QUARANTINE] += len(quarantined)
+    left_out[WITHOUT_VIDEO] += len(no_video)
     return write_manifest(
         folder,
-        about,
+        replace(plan.description, visual=_count_videos(plan.description.visual, shards, no_video)),
         tuple(built.shard for built in shards if built.shard),
         [sample_id for built in shards for sample_id in built.sample_ids],
-        {name: [v for built in shards for v in built.groups[name]] for name in rule_fields([])},
+        {name: [v for built in shards for v in built.groups[name]] for name in FIELDS},
         {what: count for what, count in sorted(left_out.items()) if count},
     )
+
+
+def _write_left_out(folder: Folder, rows: Sequence[tuple[str, str]]) -> None:
+    if rows:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("what", "why"), *rows])
+        folder.write(LEFT_OUT, text.getvalue().encode())
+    elif LEFT_OUT in folder.names():
+        folder.remove(LEFT_OUT)
+
+
+def _count_videos(
+    visual: Visual | None, shards: Sequence[BuiltShard], no_video: Mapping[str, str]
+) -> Visual | None:
+    if visual is None:
+        return None
+    videos = sum(built.videos for built in shards)
+    if not videos and no_video:
+        name, why = next(iter(no_video.items()))
+        raise InputError(
+            f"None of the {len(no_video)} clips has a video that could be used; of {name}: "
+            f"{why}. Check where the videos are, or prepare the store without."
+        )
+    joints = sum(built.video_joints for built in shards)
+    inside = sum(built.video_joints_inside for built in shards) / max(joints, 1)
+    return replace(visual, clips=videos, joints_inside=inside)
 
 
 def _note_name(number: int) -> str:
     return f"clips-{number:05d}.json"
 
 
-def _noted(content: bytes) -> BuiltShard | None:
+def _parse_note(content: bytes) -> BuiltShard | None:
     try:
         fields = json.loads(content)
         shard = fields.pop("shard")
         return BuiltShard(shard=Shard(**shard) if shard else None, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # incomplete: the shard is built again
-
-
-def _table(rows: Sequence[tuple[str, str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("what", "why"))
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -11,17 +11,6 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.manifest import Protocol
 
-__all__ = [
-    "Protocol",
-    "Split",
-    "apply_protocol",
-    "check_selection",
-    "fold_of",
-    "fold_selection",
-    "protocol_name",
-    "split",
-]
-
 VAL, LITERATURE = "val", "literature"
 LAST_EPOCH = "last_epoch"  # another spelling of literature
 
@@ -67,7 +56,7 @@ def check_selection(selection: str) -> None:
         )
 
 
-def split(clips: ClipSet, protocol: str, selection: str) -> Split:
+def split_clips(clips: ClipSet, protocol: str, selection: str) -> Split:
     """Split clips by a protocol of their store.
 
     Args:
@@ -85,23 +74,23 @@ def split(clips: ClipSet, protocol: str, selection: str) -> Split:
     name = protocol_name(clips.manifest.protocols, protocol)
     check_selection(selection)
     groups = {"subject": clips.subjects, "camera": clips.cameras, "setup": clips.setups}
-    found = apply_protocol(groups, clips.manifest.protocols[name], selection)
+    applied = apply_protocol(groups, clips.manifest.protocols[name], selection)
     for kind in ("train", "test"):
-        if not len(getattr(found, kind)):
+        if not len(getattr(applied, kind)):
             raise InputError(
                 f"Protocol {name} finds no {kind} clips in this store: choose another protocol or "
                 "prepare the store from all the data."
             )
-    if selection == VAL and not len(found.val):
+    if selection == VAL and not len(applied.val):
         raise InputError(
             f"Protocol {name} trains on a single subject, so none can be held out for val: use "
             "selection last_epoch."
         )
-    if selection != LITERATURE and not len(found.val):
+    if selection != LITERATURE and not len(applied.val):
         raise InputError(
             f"Protocol {name} trains on fewer subjects than {selection} needs: give fewer folds."
         )
-    return found
+    return applied
 
 
 def apply_protocol(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
@@ -110,7 +99,7 @@ def apply_protocol(groups: dict[str, Int64Array], protocol: Protocol, selection:
     Args:
         groups: (N,) `subject`, `camera` and `setup` of each clip.
         protocol: The rules.
-        selection: Selection as in `split`. Here val may stay empty.
+        selection: Selection as in `split_clips`. Here val may stay empty.
 
     Raises:
         InputError: A clip matches both rules.

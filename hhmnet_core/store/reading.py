@@ -11,22 +11,9 @@ import numpy as np
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.store.clips import Clip, ClipSet, Int64Array
-from hhmnet_core.store.manifest import Manifest, Protocol, Shard, parse_manifest
+from hhmnet_core.store.manifest import Manifest, parse_manifest
 from hhmnet_core.store.node_cache import NodeCache
 from hhmnet_core.store.shards import decode_shard, read_shard, shard_facts, shard_version
-
-__all__ = [
-    "MANIFEST",
-    "Clip",
-    "ClipSet",
-    "Manifest",
-    "Protocol",
-    "Shard",
-    "load_clips",
-    "read_manifest",
-    "store_facts",
-    "verify_store",
-]
 
 MANIFEST = "manifest.json"
 Uri = str | os.PathLike[str]

@@ -94,51 +94,63 @@ def _lists(arrays: Sequence[Float32Array]) -> pa.Array:
     return pa.LargeListArray.from_arrays(np.cumsum(sizes), pa.array(flat, pa.float32()))
 
 
-def read_shard(store: Folder, shard: Shard) -> bytes:
+def shard_name(number: int) -> str:
+    """Return the name of a shard's file."""
+    return f"clips-{number:05d}.parquet"
+
+
+def write_shard(folder: Folder, name: str, clips: Sequence[Clip]) -> Shard:
+    """Write the file of a shard, and return its entry for the manifest."""
+    content = encode_shard(clips)
+    folder.write(name, content)
+    return Shard(name, hashlib.sha256(content).hexdigest(), len(content), len(clips))
+
+
+def read_shard(folder: Folder, shard: Shard) -> bytes:
     """Return the verified content of a shard. Raises InputError for a missing or damaged one."""
     try:
-        content = store.read(shard.name)
+        content = folder.read(shard.name)
     except FileNotFoundError as error:
-        raise _missing(store, shard) from error
+        raise _missing(folder, shard) from error
     if len(content) != shard.bytes:
         raise InputError(
-            f"Shard {shard.name} of the store {store.uri} is damaged ({len(content)} bytes, "
+            f"Shard {shard.name} of the store {folder.uri} is damaged ({len(content)} bytes, "
             f"expected {shard.bytes}): {_REMEDY}."
         )
     if hashlib.sha256(content).hexdigest() != shard.sha256:
         raise InputError(
-            f"Shard {shard.name} of the store {store.uri} is damaged (its sha256 differs from the "
+            f"Shard {shard.name} of the store {folder.uri} is damaged (its sha256 differs from the "
             f"manifest's): {_REMEDY}."
         )
     return content
 
 
-def shard_facts(store: Folder, shard: Shard) -> dict[str, Int64Array]:
+def shard_facts(folder: Folder, shard: Shard) -> dict[str, Int64Array]:
     """Return the integer columns of a shard, (N,) each. Raises InputError if unreadable."""
     names = [field.name for field in SCHEMA if field.type == pa.int64()]
     try:
-        with store.open(shard.name) as file:
+        with folder.open(shard.name) as file:
             # On threads, Arrow may still hold the file when Python ends, and abort the process.
             table = pq.read_table(file, columns=names, use_threads=False)
         return {name: table.column(name).to_numpy().astype(np.int64) for name in names}
     except FileNotFoundError as error:
-        raise _missing(store, shard) from error
+        raise _missing(folder, shard) from error
     except (pa.ArrowException, KeyError) as error:
         raise InputError(
-            f"Shard {shard.name} of the store {store.uri} is damaged ({error}): {_REMEDY}."
+            f"Shard {shard.name} of the store {folder.uri} is damaged ({error}): {_REMEDY}."
         ) from error
 
 
-def shard_version(store: Folder, shard: Shard) -> str:
+def shard_version(folder: Folder, shard: Shard) -> str:
     """Return a token that changes with the shard. Raises InputError where it is missing."""
     try:
-        return store.version(shard.name)
+        return folder.version(shard.name)
     except FileNotFoundError as error:
-        raise _missing(store, shard) from error
+        raise _missing(folder, shard) from error
 
 
-def _missing(store: Folder, shard: Shard) -> InputError:
-    return InputError(f"Shard {shard.name} of the store {store.uri} is missing: {_REMEDY}.")
+def _missing(folder: Folder, shard: Shard) -> InputError:
+    return InputError(f"Shard {shard.name} of the store {folder.uri} is missing: {_REMEDY}.")
 
 
 def decode_shard(

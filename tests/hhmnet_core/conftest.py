@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_stores import write_store
 
 from hhmnet_core.store.clips import Clip, ClipSet
-from hhmnet_core.store.protocols import Protocol
+from hhmnet_core.store.manifest import Protocol
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
 
 CLASSES = ("raise", "lower", "sway")
 

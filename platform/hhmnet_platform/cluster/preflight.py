@@ -12,7 +12,7 @@ from contextlib import suppress
 from ray import cloudpickle
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.store.reading import ClipSet
+from hhmnet_core.store.clips import ClipSet
 from hhmnet_platform.cluster import node_probe
 from hhmnet_platform.cluster.node_probe import Installation, inspect_installation
 from hhmnet_platform.cluster.node_tasks import (

@@ -18,7 +18,7 @@ from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.building import LEFT_OUT
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array, Int64Array
 from hhmnet_core.store.manifest import Manifest, Visual
-from hhmnet_core.store.protocols import LITERATURE, split
+from hhmnet_core.store.protocols import LITERATURE, split_clips
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
 
@@ -133,7 +133,7 @@ def _copies_notes(clips: ClipSet) -> list[str]:
     for name, counts in clips.manifest.counts.items():
         if not counts["train"] or not counts["test"]:
             continue
-        copies = copies_of_training(clips, split(clips, name, LITERATURE))
+        copies = copies_of_training(clips, split_clips(clips, name, LITERATURE))
         if len(copies):
             lines.append(
                 f"note: {len(copies)} of {counted(counts['test'], 'test clip')} of protocol {name} "

@@ -9,7 +9,7 @@ import numpy as np
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import Split, protocol_name, split
+from hhmnet_core.store.protocols import Split, protocol_name, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.hashing import run_name
@@ -60,7 +60,7 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     manifest = clips.manifest
     protocol = protocol_name(manifest.protocols, job.data.protocol)
     config: Config = phase.config_of(job, store, protocol)
-    whole = split(clips, protocol, job.data.selection)
+    whole = split_clips(clips, protocol, job.data.selection)
     usable = phase.usable_split(config, whole)
     guide = phase.guide(job, config, clips, workspace)
     digest = phase.data_digest(clips)

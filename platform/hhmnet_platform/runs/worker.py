@@ -22,7 +22,8 @@ from ray.util.queue import Queue
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.store.reading import ClipSet, load_clips
+from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_core.training.reports import EpochReport

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.inputs import batches, normalise
-from hhmnet_core.inputs.batches import BatchReader, free_memory
+from hhmnet_core.inputs import memory, normalise
+from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.clips import ClipSet
@@ -15,12 +15,11 @@ CPU = torch.device("cpu")
 
 
 def read_one(clips: ClipSet, index: int, positions: np.ndarray) -> np.ndarray:
-    """(M, T, V, C) of one clip, centred, interpolated by NumPy, coordinate by coordinate."""
+    """Return one clip, (M, T, V, C), centred, interpolated by NumPy for each coordinate."""
     joints = clips.clip(index).joints
     joints = joints - joints[0, 0, 2]
     out = np.empty((len(joints), len(positions), *joints.shape[2:]))
-    for place in np.ndindex(len(joints), *joints.shape[2:]):
-        body, joint, channel = place
+    for body, joint, channel in np.ndindex(len(joints), *joints.shape[2:]):
         values = joints[body, :, joint, channel]
         out[body, :, joint, channel] = np.interp(positions, np.arange(len(values)), values)
     return out
@@ -45,28 +44,27 @@ def test_batch_equals_clips_read_one_by_one(tiny_clips: ClipSet) -> None:
     assert batch.body_rows.tolist() == rows
 
 
-@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("normalised", [False, True])
 def test_batches_are_the_same_from_the_device_and_from_the_file(
-    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch, placed: bool
+    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch, normalised: bool
 ) -> None:
-    config = DataConfig(frames=16, align=placed, normalise_size=placed)
-    made = []
+    config = DataConfig(frames=16, align=normalised, normalise_size=normalised)
+    batches = []
     for chunk, resident in ((1 << 16, True), (50, True), (50, False)):
         monkeypatch.setattr(normalise, "CHUNK_FRAMES", chunk)
         reader = BatchReader(tiny_clips, config, CPU, resident)
         assert reader.resident == resident
         chosen = torch.tensor([7, 5, 0, 53, 2, 7])
         positions = frame_positions(reader.num_frames(chosen), 16)
-        made.append(reader.batch(chosen, positions).joints_nctvm)
-    assert torch.equal(made[0], made[1]) and torch.equal(made[1], made[2])
+        batches.append(reader.batch(chosen, positions).joints_nctvm)
+    assert torch.equal(batches[0], batches[1]) and torch.equal(batches[1], batches[2])
 
 
-def test_clips_live_on_the_device_where_they_fit(
+def test_clips_stay_on_the_device_if_they_fit(
     tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert 1 << 20 < free_memory(CPU) < 1 << 50
     for free, resident in ((4 * tiny_clips.frames.nbytes, True), (1000, False)):
-        monkeypatch.setattr(batches, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
         assert BatchReader(tiny_clips, DataConfig(), CPU).resident == resident
         assert not BatchReader(tiny_clips, DataConfig(), CPU, sharers=2).resident
 

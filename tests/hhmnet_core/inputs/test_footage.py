@@ -1,4 +1,4 @@
-"""Videos of a store in training: mapped, decoded on demand or at once, alike."""
+"""Videos of a store: mapped from a file, decoded on demand or at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video_store(tmp_path_factory.mktemp("films"))
 
 
-def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
+def test_footage_equals_the_videos_of_the_store(store: Path, tmp_path: Path) -> None:
     footage = load_footage(store, tmp_path)
     again = load_footage(store, tmp_path)  # from the node's file
     assert len(footage) == 54 and footage.joints_nmfv2.shape == (54, 2, 4, 20, 2)
@@ -42,7 +42,7 @@ def test_footage_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
 
 def test_images_are_the_same_from_the_device_and_from_the_file(store: Path, tmp_path: Path) -> None:
     footage = load_footage(store, tmp_path)
-    chosen = torch.tensor([7, 0, 53 - 1, 7])
+    chosen = torch.tensor([7, 0, 52, 7])
     kept, read = (FootageReader(footage, CPU, resident).images(chosen) for resident in (1, 0))
     assert kept.shape == (4, 4, 3, 32, 32) and kept.dtype == torch.uint8
     assert torch.equal(kept, read)
@@ -55,7 +55,7 @@ def test_store_without_video_is_named(tiny_store: Path, tmp_path: Path) -> None:
         load_footage(tiny_store, tmp_path)
 
 
-def test_damaged_cache_is_made_again(store: Path, tmp_path: Path) -> None:
+def test_damaged_cache_is_written_again(store: Path, tmp_path: Path) -> None:
     load_footage(store, tmp_path)
     (file,) = tmp_path.glob("*.video.v1.arrow")
     whole = file.read_bytes()
@@ -64,7 +64,7 @@ def test_damaged_cache_is_made_again(store: Path, tmp_path: Path) -> None:
     assert file.read_bytes() == whole
 
 
-def test_clip_with_other_images_than_the_manifest_says_is_named(tmp_path: Path) -> None:
+def test_number_of_images_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> None:
     store = write_video_store(tmp_path / "store")
     manifest = read_manifest(store)
     assert manifest.visual
@@ -74,14 +74,14 @@ def test_clip_with_other_images_than_the_manifest_says_is_named(tmp_path: Path) 
         load_footage(store, tmp_path / "cache")
 
 
-def test_parts_that_are_needed_must_be_filmed() -> None:
+def test_every_needed_split_must_have_videos() -> None:
     some, none = np.arange(2), np.arange(0)
     check_enough_filmed(Split(some, none, some), LITERATURE)
     check_enough_filmed(Split(some, some, some), VAL)
-    for parts, selection, said in (
+    for split, selection, listed in (
         (Split(none, none, some), LITERATURE, "0 of train, 2 of test"),
         (Split(some, none, some), VAL, "2 of train, 0 of val, 2 of test"),
         (Split(some, none, some), "fold-1-of-2", "0 of val"),
     ):
-        with pytest.raises(InputError, match=f"Too few clips have a video .*{said}"):
-            check_enough_filmed(parts, selection)
+        with pytest.raises(InputError, match=f"Too few clips have a video .*{listed}"):
+            check_enough_filmed(split, selection)

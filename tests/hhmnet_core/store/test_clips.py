@@ -5,25 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_stores import make_clip, write
+from built_stores import DESCRIPTION, make_video_clip
+from made_stores import make_clip, make_clip_with_nan, write_small_store
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.store.clips import Clip, Video, check_clip
-from hhmnet_core.store.manifest import Protocol
-from hhmnet_core.store.writing import StoreDescription
-
-
-def with_nan() -> Clip:
-    clip = make_clip(4, 1, 3)
-    clip.joints[0, 1, 5, 2] = np.nan
-    return clip
+from hhmnet_core.store.clips import Clip, check_clip
+from hhmnet_core.store.reading import load_clips
 
 
 @pytest.mark.parametrize(
-    ("clip", "said"),
+    ("clip", "message"),
     [
-        (with_nan(), r"clip4 has a NaN .* \(body 0, frame 1, joint left_elbow\)"),
+        (make_clip_with_nan(), r"clip4 has a NaN .* \(body 0, frame 1, joint left_elbow\)"),
         (make_clip(4, 1, 3, label=3), "clip4 has label 3, but there are 3 classes"),
         (make_clip(4, 1, 3, label=-1), "clip4 has label -1"),
         (make_clip(4, 1, 0), "clip4 is empty"),
@@ -35,35 +28,14 @@ def with_nan() -> Clip:
         (make_clip(4, 1, 3, sample_id="clip0"), "clip0 occurs twice"),
     ],
 )
-def test_clip_that_cannot_be_trained_on_is_named(tmp_path: Path, clip: Clip, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        write(tmp_path, [make_clip(0, 1, 5), clip])
+def test_clip_that_cannot_be_trained_on_is_named(tmp_path: Path, clip: Clip, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        write_small_store(tmp_path, [make_clip(0, 1, 5), clip])
     assert not (tmp_path / "manifest.json").exists()
 
 
-ABOUT = StoreDescription(
-    "made",
-    get_layout("kinect_v1_20"),
-    ("a", "b"),
-    {"xview": Protocol({"camera": [1]}, {"camera": [2]})},
-    {"made": "here"},
-)
-
-
-def filmed(number: int, images: int = 3) -> Clip:
-    random = np.random.default_rng(number)
-    frames = int(random.integers(4, 9))
-    video = Video(
-        tuple(b"JPEG" * int(random.integers(1, 5)) for _ in range(images)),
-        np.sort(random.integers(0, frames, images)),
-        random.uniform(-0.1, 1.1, (1, images, 20, 2)).astype(np.float32),
-    )
-    joints = random.normal(size=(1, frames, 20, 3)).astype(np.float32)
-    return Clip(f"c{number}", 0, number, 1 + number % 2, 0, joints, video=video)
-
-
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("changes", "message"),
     [
         ({"images": ()}, "has 0 images"),
         ({"positions": np.array([0, 2, 1])}, "expected rising numbers from 0"),
@@ -71,8 +43,16 @@ def filmed(number: int, images: int = 3) -> Clip:
         ({"joints": np.zeros((1, 3, 19, 2), np.float32)}, "image joints of shape"),
     ],
 )
-def test_video_that_does_not_fit_its_clip_is_refused(spoil: dict[str, object], said: str) -> None:
-    clip = filmed(1)
+def test_video_that_does_not_fit_is_refused(changes: dict[str, object], message: str) -> None:
+    clip = make_video_clip(1)
     assert clip.video
-    with pytest.raises(InputError, match=said):
-        check_clip(replace(clip, video=replace(clip.video, **spoil)), ABOUT.layout, 2)
+    with pytest.raises(InputError, match=message):
+        check_clip(replace(clip, video=replace(clip.video, **changes)), DESCRIPTION.layout, 2)
+
+
+def test_clip_of_a_set_is_a_view(tmp_path: Path) -> None:
+    write_small_store(tmp_path / "store")
+    clips = load_clips(tmp_path / "store", tmp_path / "cache")
+    clip = clips.clip(1)
+    assert len(clips) == 20 and clip.joints.shape == (2, 7, 20, 3)
+    assert np.shares_memory(clip.joints, clips.frames)

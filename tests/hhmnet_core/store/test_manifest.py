@@ -1,18 +1,15 @@
-"""The manifest: its digest, and what is refused."""
+"""The manifest: its digest, and files that are refused."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_stores import make_clips, write
+from made_stores import make_clips, write_small_store
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.store.reading import (
-    Protocol,
-    load_clips,
-    read_manifest,
-)
+from hhmnet_core.store.manifest import Protocol
+from hhmnet_core.store.reading import load_clips, read_manifest
 
 
 @pytest.mark.parametrize(
@@ -23,17 +20,20 @@ from hhmnet_core.store.reading import (
         {"clips": make_clips(19)},
     ],
 )
-def test_what_decides_a_result_changes_the_digest(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert write(tmp_path / "one").digest != write(tmp_path / "two", **changes).digest
+def test_digest_depends_on_what_decides_a_result(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert (
+        write_small_store(tmp_path / "one").digest
+        != write_small_store(tmp_path / "two", **changes).digest
+    )
 
 
-def test_what_decides_nothing_leaves_the_digest(tmp_path: Path) -> None:
-    other = write(tmp_path / "two", source={"made": "there"}, dataset="renamed")
-    assert write(tmp_path / "one").digest == other.digest
+def test_digest_does_not_depend_on_names_of_source_and_data_set(tmp_path: Path) -> None:
+    other = write_small_store(tmp_path / "two", source={"made": "there"}, dataset="renamed")
+    assert write_small_store(tmp_path / "one").digest == other.digest
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{not json", "is not JSON"),
         ("[]", "no schema_version"),
@@ -41,16 +41,16 @@ def test_what_decides_nothing_leaves_the_digest(tmp_path: Path) -> None:
         ('{"schema_version": 1}', "has a missing or malformed field"),
     ],
 )
-def test_spoilt_manifest_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_malformed_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         load_clips(tmp_path, tmp_path / "cache")
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_edited_manifest_is_refused(tmp_path: Path) -> None:
-    write(tmp_path)
+    write_small_store(tmp_path)
     file = tmp_path / "manifest.json"
     fields = json.loads(file.read_text())
     fields["class_names"][0] = "other"
@@ -60,8 +60,8 @@ def test_edited_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_digests_of_a_store_do_not_change(tmp_path: Path) -> None:
-    manifest = write(tmp_path / "store")
-    assert manifest.digest == (  # of the shards' bytes, which are those of the locked pyarrow
+    manifest = write_small_store(tmp_path / "store")
+    assert manifest.digest == (  # follows from the shards' bytes, so from pyarrow's version
         "26b732a34b2f563d70a9b3611153f0673bd53ed47ae0cf1853b64fbdbb297ba4"
     )
     assert load_clips(tmp_path / "store", tmp_path / "cache").skeletons == (

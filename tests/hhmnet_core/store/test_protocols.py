@@ -1,21 +1,22 @@
-"""Protocols: who trains, who chooses, who tests."""
+"""Protocols and selections: clips to train, to validate and to test on."""
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from made_stores import write_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.manifest import Protocol
 from hhmnet_core.store.protocols import (
-    Protocol,
     apply_protocol,
+    fold_of,
     fold_selection,
     protocol_name,
-    split,
+    split_clips,
 )
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
 
 VIEW = Protocol({"camera": [1, 2]}, {"camera": [3]})
 
@@ -50,50 +51,52 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
 
 
 def test_val_is_every_fifth_training_subject(clips: ClipSet) -> None:
-    parts = split(clips, "view", "val")
-    assert set(clips.subjects[parts.val]) == {5, 10}
-    assert set(clips.cameras[parts.val]) == set(clips.cameras[parts.train]) == {1, 2}
-    assert set(clips.cameras[parts.test]) == {3}
-    # Cross-view: the same people are seen again, only from elsewhere.
-    assert set(clips.subjects[parts.test]) == set(range(1, 12))
-    assert [len(parts.train), len(parts.val), len(parts.test)] == [18, 4, 11]
+    split = split_clips(clips, "view", "val")
+    assert set(clips.subjects[split.val]) == {5, 10}
+    assert set(clips.cameras[split.val]) == set(clips.cameras[split.train]) == {1, 2}
+    assert set(clips.cameras[split.test]) == {3}
+    # Cross-view: the same people are tested, seen by another camera.
+    assert set(clips.subjects[split.test]) == set(range(1, 12))
+    assert [len(split.train), len(split.val), len(split.test)] == [18, 4, 11]
     assert clips.manifest.counts["view"] == {"train": 18, "val": 4, "test": 11}
 
 
-def test_cross_subject_keeps_people_apart(clips: ClipSet) -> None:
-    parts = split(clips, "subject", "val")
-    people = [set(clips.subjects[getattr(parts, part)]) for part in ("train", "val", "test")]
+def test_cross_subject_splits_share_no_person(clips: ClipSet) -> None:
+    split = split_clips(clips, "subject", "val")
+    people = [set(clips.subjects[getattr(split, name)]) for name in ("train", "val", "test")]
     assert people == [{1, 2, 3, 4, 6, 7, 8, 9}, {5}, {10, 11}]
 
 
-def test_literature_carves_nothing(clips: ClipSet) -> None:
-    parts = split(clips, "view", "literature")
-    assert [len(parts.train), len(parts.val), len(parts.test)] == [22, 0, 11]
+def test_literature_holds_nothing_out(clips: ClipSet) -> None:
+    split = split_clips(clips, "view", "literature")
+    assert [len(split.train), len(split.val), len(split.test)] == [22, 0, 11]
 
 
 def test_folds_hold_every_training_clip_out_once(clips: ClipSet) -> None:
-    folds = [split(clips, "view", fold_selection(fold, 3)) for fold in (1, 2, 3)]
-    whole = split(clips, "view", "literature")
-    held_out = np.concatenate([parts.val for parts in folds])
+    folds = [split_clips(clips, "view", fold_selection(fold, 3)) for fold in (1, 2, 3)]
+    whole = split_clips(clips, "view", "literature")
+    held_out = np.concatenate([split.val for split in folds])
     assert sorted(held_out) == whole.train.tolist()
-    for parts in folds:
-        assert sorted([*parts.train, *parts.val]) == whole.train.tolist()
-        assert not set(clips.subjects[parts.train]) & set(clips.subjects[parts.val])
-        np.testing.assert_array_equal(parts.test, whole.test)
+    for split in folds:
+        assert sorted([*split.train, *split.val]) == whole.train.tolist()
+        assert not set(clips.subjects[split.train]) & set(clips.subjects[split.val])
+        np.testing.assert_array_equal(split.test, whole.test)
 
 
 def test_empty_name_is_the_first_protocol(clips: ClipSet) -> None:
     assert protocol_name(clips.manifest.protocols, "") == "view"
-    np.testing.assert_array_equal(split(clips, "", "val").train, split(clips, "view", "val").train)
+    np.testing.assert_array_equal(
+        split_clips(clips, "", "val").train, split_clips(clips, "view", "val").train
+    )
 
 
-def test_fewer_than_five_subjects_set_the_last_aside() -> None:
-    parts = apply_protocol(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
-    assert [parts.train.tolist(), parts.val.tolist(), parts.test.tolist()] == [[1, 2], [0], [3]]
+def test_the_last_of_fewer_than_five_subjects_is_held_out() -> None:
+    split = apply_protocol(groups_of([3, 1, 2, 9], [1, 1, 2, 3]), VIEW, "val")
+    assert [split.train.tolist(), split.val.tolist(), split.test.tolist()] == [[1, 2], [0], [3]]
 
 
 @pytest.mark.parametrize(
-    ("protocol", "selection", "said"),
+    ("protocol", "selection", "message"),
     [
         ("nope", "val", "Unknown protocol 'nope'; the store has view, subject, one"),
         ("view", "best", "Unknown selection 'best'; expected val, last_epoch, or a fold"),
@@ -105,15 +108,15 @@ def test_fewer_than_five_subjects_set_the_last_aside() -> None:
         ("no test", "val", "no test finds no test clips"),
     ],
 )
-def test_what_cannot_be_split_is_refused(
-    clips: ClipSet, protocol: str, selection: str, said: str
+def test_clips_that_cannot_be_split_are_refused(
+    clips: ClipSet, protocol: str, selection: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
-        split(clips, protocol, selection)
+    with pytest.raises(InputError, match=message):
+        split_clips(clips, protocol, selection)
 
 
-def test_single_subject_does_for_the_literature(clips: ClipSet) -> None:
-    assert len(split(clips, "one", "literature").train) == 2
+def test_single_subject_suffices_for_literature(clips: ClipSet) -> None:
+    assert len(split_clips(clips, "one", "literature").train) == 2
 
 
 def test_unknown_field_and_overlap_are_refused() -> None:
@@ -124,17 +127,37 @@ def test_unknown_field_and_overlap_are_refused() -> None:
 
 
 @given(facts=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), min_size=1, max_size=60))
-def test_parts_never_share_a_clip_nor_train_and_val_a_subject(
+def test_splits_never_share_a_clip_nor_train_and_val_a_subject(
     facts: list[tuple[int, int]],
 ) -> None:
     groups = groups_of([subject for subject, _ in facts], [camera for _, camera in facts])
-    parts = apply_protocol(groups, VIEW, "val")
-    everyone = np.concatenate([parts.train, parts.val, parts.test])
+    split = apply_protocol(groups, VIEW, "val")
+    everyone = np.concatenate([split.train, split.val, split.test])
     assert sorted(everyone) == list(range(len(facts)))
-    for part in (parts.train, parts.val, parts.test):
-        assert part.tolist() == sorted(part)
-    train, val = (set(groups["subject"][part]) for part in (parts.train, parts.val))
+    for indices in (split.train, split.val, split.test):
+        assert indices.tolist() == sorted(indices)
+    train, val = (set(groups["subject"][indices]) for indices in (split.train, split.val))
     assert not train & val
     assume(len(train | val) > 1)
     assert train and val
     assert len(val) <= max(1, len(train | val) // 5)
+
+
+@pytest.mark.parametrize(
+    ("selection", "fold"),
+    [
+        (fold_selection(2, 5), (2, 5)),
+        ("fold-10-of-10", (10, 10)),
+        ("fold-0-of-3", None),
+        ("fold-4-of-3", None),
+        ("val", None),
+        ("xfold-1-of-3", None),
+    ],
+)
+def test_fold_is_read_from_its_selection(selection: str, fold: tuple[int, int] | None) -> None:
+    assert fold_of(selection) == fold
+
+
+def test_store_without_protocols_is_named() -> None:
+    with pytest.raises(InputError, match="Unknown protocol ''; the store has none"):
+        protocol_name({}, "")

@@ -1,4 +1,4 @@
-"""The clip store: what goes in comes out, and damage is named."""
+"""Reading a clip store: clips come back as they were written, and damage is named."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_stores import SHAPES, assert_same, make_clip, make_clips, write
+from made_stores import SHAPES, assert_same, make_clip, make_clips, write_small_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.store.reading import (
@@ -19,7 +19,7 @@ from hhmnet_core.store.reading import (
 
 
 def test_round_trip_keeps_ragged_clips_and_bodies(tmp_path: Path) -> None:
-    manifest = write(tmp_path / "store")
+    manifest = write_small_store(tmp_path / "store")
     clips = load_clips(tmp_path / "store", tmp_path / "cache")
     assert len(manifest.shards) > 2
     assert clips.manifest == manifest == read_manifest(tmp_path / "store")
@@ -35,33 +35,33 @@ def test_round_trip_of_any_shapes(
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     expected = [make_clip(number, *shape) for number, shape in enumerate(shapes)]
-    write(folder / "store", expected)
+    write_small_store(folder / "store", expected)
     assert_same(load_clips(folder / "store", folder / "cache"), expected)
 
 
-def test_facts_are_those_of_the_clips(tmp_path: Path) -> None:
-    write(tmp_path)
+def test_store_facts_equal_those_of_the_clips(tmp_path: Path) -> None:
+    write_small_store(tmp_path)
     facts = store_facts(tmp_path)
     assert facts["num_bodies"].tolist() == [clip.joints.shape[0] for clip in make_clips()]
     assert facts["subject"].tolist() == [clip.subject for clip in make_clips()]
 
 
 def test_memory_uri_works(tmp_path: Path) -> None:
-    write("memory://stores/one")
+    write_small_store("memory://stores/one")
     assert_same(load_clips("memory://stores/one", tmp_path), make_clips())
     assert verify_store("memory://stores/one").num_clips == 20
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "message"),
     [
         ("", "empty location"),
         ("nowhere/at/all", "no clip store at nowhere/at/all"),
         ("quux://bucket/store", "Protocol not known"),
     ],
 )
-def test_missing_store_is_one_line(uri: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_missing_store_is_named(uri: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         load_clips(uri)
 
 
@@ -71,9 +71,9 @@ def s3_store(s3_bucket: str) -> str:
 
 
 def test_s3_store_is_written_read_and_its_damage_named(s3_store: str, tmp_path: Path) -> None:
-    manifest = write(s3_store)
+    manifest = write_small_store(s3_store)
     assert_same(load_clips(s3_store, tmp_path), make_clips())
-    assert verify_store(s3_store) == manifest == write(tmp_path / "local")
+    assert verify_store(s3_store) == manifest == write_small_store(tmp_path / "local")
     assert store_facts(s3_store)["label"].tolist() == [clip.label for clip in make_clips()]
     bucket, name = fsspec.filesystem("s3"), manifest.shards[1].name
     content = bytearray(bucket.cat_file(f"{s3_store}/{name}"))
@@ -84,4 +84,4 @@ def test_s3_store_is_written_read_and_its_damage_named(s3_store: str, tmp_path: 
     with pytest.raises(InputError, match="no clip store at s3://bucket/elsewhere"):
         load_clips("s3://bucket/elsewhere", tmp_path)
     with pytest.raises(InputError, match=r"Cannot write .* in s3://no-such-bucket"):
-        write("s3://no-such-bucket/store")
+        write_small_store("s3://no-such-bucket/store")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_stores import make_clip, write
+from built_stores import Recordings, build_store, build_video_store, make_video_clip
+from made_stores import make_clip_with_nan, make_clips, write_small_store
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import Folder, folder
-from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.store.building import (
-    OnError,
-    StorePlan,
-    build_shard,
-    finish_store,
-    finished_shards,
-)
-from hhmnet_core.store.clips import Clip, Video
-from hhmnet_core.store.manifest import Manifest, Protocol, Visual
-from hhmnet_core.store.reading import (
-    load_clips,
-    store_facts,
-    verify_store,
-)
-from hhmnet_core.store.shards import decode_shard, read_shard
-from hhmnet_core.store.writing import StoreDescription, remove_manifest
+from hhmnet_core.files import folder
+from hhmnet_core.store.clips import Clip
+from hhmnet_core.store.reading import load_clips, store_facts, verify_store
+from hhmnet_core.store.shards import decode_shard, read_shard, shard_name, write_shard
+
+
+def test_shard_is_written_with_its_entry_for_the_manifest(tmp_path: Path) -> None:
+    shard = write_shard(folder(tmp_path), shard_name(7), make_clips(3))
+    content = (tmp_path / "clips-00007.parquet").read_bytes()
+    assert (shard.name, shard.num_clips, shard.bytes) == ("clips-00007.parquet", 3, len(content))
+    assert shard.sha256 == hashlib.sha256(content).hexdigest()
+    assert read_shard(folder(tmp_path), shard) == content
 
 
 def test_same_clips_give_the_same_bytes_and_digest(tmp_path: Path) -> None:
-    one, two = write(tmp_path / "one"), write(tmp_path / "two")
+    one, two = write_small_store(tmp_path / "one"), write_small_store(tmp_path / "two")
     assert one == two
     for shard in one.shards:
         assert (tmp_path / "one" / shard.name).read_bytes() == (
@@ -45,25 +39,25 @@ def test_same_clips_give_the_same_bytes_and_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, -1])
 def test_one_flipped_byte_names_the_shard(tmp_path: Path, number: int) -> None:
-    manifest = write(tmp_path / "store")
+    manifest = write_small_store(tmp_path / "store")
     shard = manifest.shards[number]
     file = tmp_path / "store" / shard.name
-    # Loaded before: a good copy in the cache must not hide the damage.
+    # Loaded first, because a sound copy in the cache must not hide the damage.
     load_clips(tmp_path / "store", tmp_path / "cache")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    said = f"{shard.name} of the store {tmp_path / 'store'} is damaged"
+    message = f"{shard.name} of the store {tmp_path / 'store'} is damaged"
     for cache in ("cache", "fresh"):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             load_clips(tmp_path / "store", tmp_path / cache)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         verify_store(tmp_path / "store")
     assert not list((tmp_path / "fresh").glob("*.arrow"))
 
 
 def test_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
-    manifest = write(tmp_path / "store")
+    manifest = write_small_store(tmp_path / "store")
     file = tmp_path / "store" / manifest.shards[1].name
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(InputError, match=rf"{file.name} .* is damaged \(\d+ bytes, expected"):
@@ -74,26 +68,20 @@ def test_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
             read(tmp_path / "store")
 
 
-def with_nan() -> Clip:
-    clip = make_clip(4, 1, 3)
-    clip.joints[0, 1, 5, 2] = np.nan
-    return clip
-
-
-def test_store_written_by_others_is_held_to_the_same_rules(
+def test_store_written_by_others_is_checked_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hhmnet_core.store.writing.check_clip", lambda *_: None)
-    write(tmp_path / "nan", [with_nan()])
+    monkeypatch.setattr("made_stores.check_clip", lambda *_: None)
+    write_small_store(tmp_path / "nan", [make_clip_with_nan()])
     with pytest.raises(InputError, match="clip4 has a NaN"):
         load_clips(tmp_path / "nan", tmp_path / "cache")
-    write(tmp_path / "layout", layout="kinect_v2_25")
+    write_small_store(tmp_path / "layout", layout="kinect_v2_25")
     with pytest.raises(InputError, match=r"clip0 holds 60 coordinates.* kinect_v2_25 have 75"):
         load_clips(tmp_path / "layout", tmp_path / "cache")
 
 
 def write_by_hand(store: Path, **changes: Any) -> None:
-    """A store written from docs/data.md alone."""
+    """Write a store by the format in docs/data.md, without this project's code."""
     columns = {
         "sample_id": ["one", "two"],
         "label": [0, 1],
@@ -135,7 +123,7 @@ def test_store_written_by_hand_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"joints": [[0.5] * 120, [None] * 120]}, "does not hold a clip store's columns"),
         ({"joints": [[0.5] * 120, None]}, "does not hold a clip store's columns"),
@@ -146,67 +134,16 @@ def test_store_written_by_hand_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_store_written_wrongly_by_hand_is_refused(
-    tmp_path: Path, changes: dict[str, Any], said: str
+    tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     write_by_hand(tmp_path / "store", **changes)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_clips(tmp_path / "store", tmp_path / "cache")
 
 
-ABOUT = StoreDescription(
-    "made",
-    get_layout("kinect_v1_20"),
-    ("a", "b"),
-    {"xview": Protocol({"camera": [1]}, {"camera": [2]})},
-    {"made": "here"},
-)
-
-
-class Recordings:
-    """Ten recordings; those of `bad` cannot be read. Remembers what was read."""
-
-    def __init__(self, bad: Sequence[str] = (), pixels: bool = False) -> None:
-        self.names = [f"file{number}" for number in range(10)]
-        self.bad, self.pixels = set(bad), pixels
-        self.read: list[str] = []
-
-    def clip(self, name: str) -> Clip:
-        self.read.append(name)
-        if name in self.bad:
-            raise InputError(f"{name} is spoilt: get it again.")
-        number = int(name[4:])
-        random = np.random.default_rng(number)
-        joints = random.normal(size=(1 + number % 2, 3 + number, 20, 3)).astype(np.float32)
-        pixels = (joints[..., :2] * 100).astype(np.float32) if self.pixels else None
-        if pixels is not None:
-            pixels[0, 0] = np.nan
-        clip = Clip(f"clip{number}", number % 2, 1 + number % 3, 1 + number % 2, 7, joints, pixels)
-        return replace(clip, dropped={"frames": number})
-
-
-def plan(recordings: Recordings, about: StoreDescription = ABOUT) -> StorePlan:
-    return StorePlan(about, tuple(recordings.names), shard_clips=4)
-
-
-def build(
-    place: Folder,
-    recordings: Recordings,
-    order: Sequence[int] = (0, 1, 2),
-    on_error: OnError = "fail",
-    absent: dict[str, str] | None = None,
-) -> Manifest:
-    todo = plan(recordings)
-    remove_manifest(place)
-    parts = finished_shards(place, todo)
-    for number in order:
-        if number not in parts:
-            parts[number] = build_shard(place, todo, recordings, number, on_error)
-    return finish_store(place, todo, [parts[n] for n in range(todo.num_shards)], absent or {})
-
-
-def test_pixels_come_back_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_pixels_are_read_on_request(tmp_path: Path) -> None:
     recordings = Recordings(pixels=True)
-    manifest = build(folder(tmp_path), recordings)
+    manifest = build_store(folder(tmp_path), recordings)
     content = read_shard(folder(tmp_path), manifest.shards[1])
     for asked in (True, False):
         clips = list(decode_shard(content, manifest.shards[1], manifest, "store", pixels=asked))
@@ -228,7 +165,7 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
             return replace(clip, pixels=None) if name == "file2" else clip
 
     with pytest.raises(InputError, match="clip2 has no pixels, but others do"):
-        build(folder(tmp_path), Halves(pixels=True))
+        build_store(folder(tmp_path), Halves(pixels=True))
 
     class Wrong(Recordings):
         def clip(self, name: str) -> Clip:
@@ -237,7 +174,7 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
             return replace(clip, pixels=clip.pixels[:, :, :19])
 
     with pytest.raises(InputError, match=r"clip0 has pixels of shape .*19, 2.*as its joints"):
-        build(folder(tmp_path), Wrong(pixels=True))
+        build_store(folder(tmp_path), Wrong(pixels=True))
 
     class Infinite(Recordings):
         def clip(self, name: str) -> Clip:
@@ -247,50 +184,18 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
             return clip
 
     with pytest.raises(InputError, match="clip0 has infinite pixels: expected NaN"):
-        build(folder(tmp_path), Infinite(pixels=True))
+        build_store(folder(tmp_path), Infinite(pixels=True))
 
 
-def filmed(number: int, images: int = 3) -> Clip:
-    random = np.random.default_rng(number)
-    frames = int(random.integers(4, 9))
-    video = Video(
-        tuple(b"JPEG" * int(random.integers(1, 5)) for _ in range(images)),
-        np.sort(random.integers(0, frames, images)),
-        random.uniform(-0.1, 1.1, (1, images, 20, 2)).astype(np.float32),
-    )
-    joints = random.normal(size=(1, frames, 20, 3)).astype(np.float32)
-    return Clip(f"c{number}", 0, number, 1 + number % 2, 0, joints, video=video)
-
-
-class Films:
-    """Clips with video, but for those of `without`."""
-
-    def __init__(self, without: Sequence[int] = ()) -> None:
-        self.names = [str(number) for number in range(7)]
-        self.without = set(without)
-
-    def clip(self, name: str) -> Clip:
-        clip = filmed(int(name))
-        if int(name) in self.without:
-            return replace(clip, video=None, no_video="not found")
-        return clip
-
-
-def make_films(place: Folder, source: Films) -> Manifest:
-    plan = StorePlan(replace(ABOUT, visual=Visual("rgb", 3, 32)), tuple(source.names), 3)
-    parts = [build_shard(place, plan, source, n, "fail") for n in range(plan.num_shards)]
-    return finish_store(place, plan, parts, {})
-
-
-def test_videos_come_back_as_they_were_and_only_when_asked_for(tmp_path: Path) -> None:
-    place = folder(tmp_path)
-    manifest = make_films(place, Films(without=[1, 6]))  # the last shard has none at all
+def test_videos_are_read_unchanged_and_on_request(tmp_path: Path) -> None:
+    store = folder(tmp_path)
+    manifest = build_video_store(store, without=[1, 6])  # the last shard has none at all
     for wanted in (True, False):
         clips = [
             clip
             for shard in manifest.shards
             for clip in decode_shard(
-                read_shard(place, shard), shard, manifest, place.uri, video=wanted
+                read_shard(store, shard), shard, manifest, store.uri, video=wanted
             )
         ]
         assert [clip.sample_id for clip in clips] == [f"c{n}" for n in range(7)]
@@ -298,7 +203,7 @@ def test_videos_come_back_as_they_were_and_only_when_asked_for(tmp_path: Path) -
             if not wanted or number in (1, 6):
                 assert clip.video is None
                 continue
-            expected = filmed(number).video
+            expected = make_video_clip(number).video
             assert clip.video and expected and clip.video.images == expected.images
             np.testing.assert_array_equal(clip.video.positions, expected.positions)
             np.testing.assert_array_equal(clip.video.joints, expected.joints)

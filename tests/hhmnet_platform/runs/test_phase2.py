@@ -11,7 +11,7 @@ from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.fusion.scores import FUSION, VIDEO, read_scores
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.store.protocols import split
+from hhmnet_core.store.protocols import split_clips
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.runs.phases import PHASES
@@ -43,7 +43,7 @@ def test_clips_without_video_are_left_out_and_noted(
 ) -> None:
     guide(tmp_path)
     run = resolve_run(phase2_job(), Workspace(str(tmp_path)), str(store))
-    whole = split(run.clips, run.config.data.protocol, "val")
+    whole = split_clips(run.clips, run.config.data.protocol, "val")
     usable = PHASE2.usable_split(run.config, whole)
     assert usable.test.tolist() == run.split.test.tolist()
     assert PHASE2.notes(whole, whole) == ()

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_stores import write_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.store.writing import write_store
 from hhmnet_platform.runs import resolve
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.runs.launch import run_phase
