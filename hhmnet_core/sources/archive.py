@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 from hhmnet_core.errors import InputError
@@ -14,14 +15,33 @@ from hhmnet_core.files import Folder, folder, split_uri
 _READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of files of a data set.
+
+    Attributes:
+        pattern: Regular expression for the whole path of such a file.
+        name: Name of the kind for messages, such as "NTU skeletons".
+        example: Name of such a file, for messages.
+    """
+
+    pattern: re.Pattern[str]
+    name: str
+    example: str
+
+    def groups(self, path: str) -> tuple[str, ...]:
+        """Return the groups that the pattern finds in the path of such a file."""
+        match = self.pattern.fullmatch(path)
+        assert match
+        return match.groups()
+
+
 class Archive:
     """The files of one kind, by name. It can be pickled; each process opens its own zips.
 
     Args:
         uri: A zip, or a folder that is searched at any depth, including inside its zips.
-        pattern: Regular expression for the whole path of such a file.
-        expected: Description of the files for messages, such as "NTU skeletons".
-        example: Name of such a file, for messages.
+        kind: Kind of the files.
 
     Attributes:
         names: Sorted names: paths in the folder or zip; for a zip in a folder, behind its path.
@@ -32,20 +52,20 @@ class Archive:
         InputError: Nothing at `uri`, a damaged zip, or no matching files.
     """
 
-    def __init__(self, uri: str, pattern: re.Pattern[str], expected: str, example: str) -> None:
+    def __init__(self, uri: str, kind: FileKind) -> None:
         self.uri = uri
         self._zips: dict[str, zipfile.ZipFile] = {}
-        self._folder, self._zip_name, sizes = _locate(uri, expected)
+        self._folder, self._zip_name, sizes = _locate(uri, kind)
         self.is_zip = bool(self._zip_name)
         self.sizes: dict[str, str] = {}
         for path, size in sizes.items():
             if self.is_zip or path.endswith(".zip"):
-                self.sizes |= self._member_sizes(path, pattern)
-            elif pattern.fullmatch(path):
+                self.sizes |= self._member_sizes(path, kind.pattern)
+            elif kind.pattern.fullmatch(path):
                 self.sizes[path] = str(size)
         self.names = sorted(self.sizes)
         if not self.names:
-            raise InputError(f"{uri} holds no {expected}: expected files like {example}.")
+            raise InputError(f"{uri} holds no {kind.name}: expected files like {kind.example}.")
 
     def close(self) -> None:
         """Close the open zips; reading opens them again."""
@@ -125,10 +145,10 @@ class Archive:
             raise InputError(f"{what} cannot be read ({error}): get it again.") from error
 
 
-def _locate(uri: str, expected: str) -> tuple[Folder, str, dict[str, int]]:
+def _locate(uri: str, kind: FileKind) -> tuple[Folder, str, dict[str, int]]:
     """Return the folder, the zip's name if `uri` is a zip (else ""), and file sizes by path."""
     location = folder(uri)
-    missing = f"There is nothing at {uri}: expected {expected}."
+    missing = f"There is nothing at {uri}: expected {kind.name}."
     try:
         files = location.fs.find(location.path, detail=True)
     except FileNotFoundError as error:

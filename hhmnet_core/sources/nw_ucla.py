@@ -9,14 +9,13 @@ Videos (`multiview_action_videos`) are matched by the same numbers, in any order
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
 from hhmnet_core.sources.video_files import Videos
 from hhmnet_core.sources.video_timing import Timing
@@ -50,8 +49,16 @@ PROTOCOLS = {
 WIDTH = 640
 FOCAL = 525.0  # of the Kinect v1's colour camera, in pixels of an image WIDTH wide
 
-_SKELETON = re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json")
-_VIDEO = re.compile(r"(?=.*a\d)(?=.*s\d)(?=.*e\d)(?=.*v\d).*\.(?i:avi|mp4)")
+_SKELETONS = FileKind(
+    re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json"),
+    "NW-UCLA recordings",
+    "a01_s01_e00_v01.json",
+)
+_VIDEOS = FileKind(
+    re.compile(r"(?=.*a\d)(?=.*s\d)(?=.*e\d)(?=.*v\d).*\.(?i:avi|mp4)"),
+    "NW-UCLA videos",
+    "a01/v01_s01_e00.avi",
+)
 _NUMBER = re.compile(r"(?<![a-z])([asev])(\d+)(?=[_/.])")
 _LABEL_OF_ACTION = {action: label for label, action in enumerate(ACTIONS)}
 
@@ -80,21 +87,12 @@ class Recordings:
         video: VideoConfig | None = None,
         focal: float = FOCAL,
     ) -> None:
-        self._archive = Archive(
-            os.fspath(source), _SKELETON, "NW-UCLA recordings", "a01_s01_e00_v01.json"
-        )
+        self._archive = Archive(os.fspath(source), _SKELETONS)
         self.names = self._archive.names
         self._camera = Camera(focal, WIDTH)
         self._videos: Videos | None = None
         if videos:
-            self._videos = Videos(
-                videos,
-                _VIDEO,
-                "NW-UCLA videos",
-                "a01/v01_s01_e00.avi",
-                _sample_id_of_video,
-                video or VideoConfig(),
-            )
+            self._videos = Videos(videos, _VIDEOS, _sample_id_of_video, video or VideoConfig())
             self._videos.check_matches([Path(name).stem for name in self.names])
 
     def __enter__(self) -> "Recordings":
@@ -102,9 +100,6 @@ class Recordings:
 
     def __exit__(self, *_: object) -> None:
         self._archive.close()
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the source: the files' names and contents, not their location.
@@ -117,19 +112,13 @@ class Recordings:
             return skeletons
         return skeletons | self._videos.fingerprint() | {"focal": str(self._camera.focal)}
 
-    def clips(self) -> Iterator[Clip]:
-        """Return the clips in the order of their names; raises as `clip` does."""
-        return map(self.clip, self.names)
-
     def clip(self, name: str) -> Clip:
         """Read the clip of a file.
 
         Raises:
             InputError: The file is unreadable or malformed; the message names it.
         """
-        match = _SKELETON.fullmatch(name)
-        assert match
-        action, subject, _, view = (int(number) for number in match.groups())
+        action, subject, _, view = map(int, _SKELETONS.groups(name))
         where = f"{name} in {self._archive.uri}"
         if action not in ACTIONS:
             raise InputError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
 from hhmnet_core.sources.video_files import Videos, attach_video, config_fingerprint
@@ -46,9 +46,19 @@ DEPTH_LAG = 2
 DEPTH_BEFORE, DEPTH_BEHIND = 600.0, 900.0
 Stream = Literal["none", "depth", "rgb"]
 
-_SKELETON = re.compile(r"(?:.*/)?(a(\d+)_s(\d+)_t(\d+))_skeleton\.mat")
-_DEPTH = re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_depth\.mat")
-_COLOUR = re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_color\.(?i:avi)")
+_SKELETONS = FileKind(
+    re.compile(r"(?:.*/)?a(\d+)_s(\d+)_t(\d+)_skeleton\.mat"),
+    "UTD-MHAD skeletons",
+    "a1_s1_t1_skeleton.mat",
+)
+_DEPTH = FileKind(
+    re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_depth\.mat"), "UTD-MHAD depth", "a1_s1_t1_depth.mat"
+)
+_COLOUR = FileKind(
+    re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_color\.(?i:avi)"),
+    "UTD-MHAD videos",
+    "a1_s1_t1_color.avi",
+)
 
 
 class Recordings:
@@ -76,18 +86,17 @@ class Recordings:
         focal: float | None = None,
     ) -> None:
         uri = os.fspath(source)
-        self.archive = Archive(uri, _SKELETON, "UTD-MHAD skeletons", "a1_s1_t1_skeleton.mat")
+        self.archive = Archive(uri, _SKELETONS)
         self.names = sorted(self.archive.names, key=_numbers)
         self.stream, self.video = stream, video or VideoConfig()
         self.camera = Camera(FOCAL.get(stream, 1.0) if focal is None else focal, WIDTH)
         self._depth: Archive | None = None
         self._colour: Videos | None = None
         if stream == "depth":
-            self._depth = Archive(uri, _DEPTH, "UTD-MHAD depth", "a1_s1_t1_depth.mat")
+            self._depth = Archive(uri, _DEPTH)
             self._depth_of = {_sample_id(name): name for name in self._depth.names}
         elif stream == "rgb":
-            files = ("UTD-MHAD videos", "a1_s1_t1_color.avi")
-            self._colour = Videos(uri, _COLOUR, *files, _sample_id, self.video)
+            self._colour = Videos(uri, _COLOUR, _sample_id, self.video)
 
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the source: the files' names and contents, not their location."""
@@ -165,9 +174,8 @@ def depth_to_grey(depth: NDArray[np.unsignedinteger[Any]], body: float) -> Image
 
 def _numbers(name: str) -> tuple[int, int, int]:
     """Return action, subject and trial of a skeleton file."""
-    match = _SKELETON.fullmatch(name)
-    assert match
-    return int(match[2]), int(match[3]), int(match[4])
+    action, subject, trial = map(int, _SKELETONS.groups(name))
+    return action, subject, trial
 
 
 def _sample_id(name: str) -> str:

@@ -1,11 +1,10 @@
 """The video files of a data set, found by the clips that they show."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import ImageReader, JointLocator, VideoConfig, make_video
 from hhmnet_core.sources.video_decoding import Image, NoVideoError, decode_video
 from hhmnet_core.sources.video_timing import Timing, even_positions
@@ -17,9 +16,7 @@ class Videos:
 
     Args:
         source: URI of a folder, a zip, or a folder of zips.
-        pattern: Regular expression for the whole path of a video.
-        expected: Description of the files for messages, such as "NTU videos".
-        example: Name of such a file, for messages.
+        kind: Kind of the files.
         sample_id: Function that returns the sample id of the clip that a path shows.
         config: Format of the stored videos.
 
@@ -28,15 +25,9 @@ class Videos:
     """
 
     def __init__(
-        self,
-        source: str,
-        pattern: re.Pattern[str],
-        expected: str,
-        example: str,
-        sample_id: Callable[[str], str],
-        config: VideoConfig,
+        self, source: str, kind: FileKind, sample_id: Callable[[str], str], config: VideoConfig
     ) -> None:
-        self.archive, self.config = Archive(source, pattern, expected, example), config
+        self.archive, self.config = Archive(source, kind), config
         self._file_of: dict[str, str] = {}
         for name in self.archive.names:
             clip = sample_id(name)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.ntu.cleaning import clean_recording
 from hhmnet_core.sources.ntu.editions import (
     EditionNumber,
@@ -28,8 +28,16 @@ LAYOUT = "kinect_v2_25"
 FRAMES_PER_SECOND = 30.0
 WIDTH, HEIGHT = 1920, 1080  # pixels of the colour image
 
-_SKELETON = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})\.skeleton")
-_VIDEO = re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?i:avi|mp4)")
+_SKELETONS = FileKind(
+    re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})\.skeleton"),
+    "NTU skeletons",
+    "S001C001P001R001A001.skeleton",
+)
+_VIDEOS = FileKind(
+    re.compile(r"(?:.*/)?(S\d{3}C\d{3}P\d{3}R\d{3}A\d{3})(?:_rgb)?\.(?i:avi|mp4)"),
+    "NTU videos",
+    "S001C001P001R001A001_rgb.avi",
+)
 
 
 class Recordings:
@@ -60,7 +68,7 @@ class Recordings:
         videos: str = "",
         video: VideoConfig | None = None,
     ) -> None:
-        self.archive = Archive(source, _SKELETON, "NTU skeletons", "S001C001P001R001A001.skeleton")
+        self.archive = Archive(source, _SKELETONS)
         file_of = self._files_by_clip()
         self.number = number or smallest_edition(file_of)
         self.align, self.edition = align, get_edition(self.number)
@@ -74,14 +82,7 @@ class Recordings:
         self.names: Sequence[str] = [file_of[sample_id] for sample_id in usable]
         self.videos: Videos | None = None
         if videos:
-            self.videos = Videos(
-                videos,
-                _VIDEO,
-                "NTU videos",
-                "S001C001P001R001A001_rgb.avi",
-                _sample_id_of_video,
-                video or VideoConfig(),
-            )
+            self.videos = Videos(videos, _VIDEOS, _sample_id_of_video, video or VideoConfig())
             self.videos.check_matches(usable)
 
     def _files_by_clip(self) -> dict[str, str]:
@@ -99,9 +100,7 @@ class Recordings:
     @staticmethod
     def sample_id(name: str) -> str:
         """Return the sample id of a skeleton file."""
-        match = _SKELETON.fullmatch(name)
-        assert match
-        return match[1]
+        return _SKELETONS.groups(name)[0]
 
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the source: the files' names and sizes, in a zip checksums too."""
@@ -155,6 +154,4 @@ class Recordings:
 
 
 def _sample_id_of_video(path: str) -> str:
-    match = _VIDEO.fullmatch(path)
-    assert match
-    return match[1]
+    return _VIDEOS.groups(path)[0]

@@ -7,8 +7,6 @@ up, slow and fast hammering, lie down and fall); some have two bodies. Some are 
 another thing in the hand, which only the video shows: drink and eat, hammer and shake a maraca.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from hhmnet_core.errors import InputError
@@ -79,10 +77,6 @@ class Recordings:
         ]
         self._index = {name: index for index, name in enumerate(self.names)}
         self._latest: tuple[int, Performance] | None = None
-
-    def clips(self) -> Iterator[Clip]:
-        """Return all clips, in order."""
-        return map(self.clip, self.names)
 
     def clip(self, name: str) -> Clip:
         """Return the clip of a sample id.

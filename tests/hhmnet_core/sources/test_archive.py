@@ -9,14 +9,14 @@ import fsspec
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.archive import Archive
+from hhmnet_core.sources.archive import Archive, FileKind
 
-PATTERN = re.compile(r"(?:.*/)?f\d+\.txt")
+KIND = FileKind(re.compile(r"(?:.*/)?f(\d+)\.txt"), "made files", "f1.txt")
 FILES = {f"deep/f{number}.txt": f"content {number}".encode() * 50 for number in range(5)}
 
 
 def archive(location: str | Path) -> Archive:
-    return Archive(str(location), PATTERN, "made files", "f1.txt")
+    return Archive(str(location), KIND)
 
 
 def make_folder(path: Path) -> Path:
@@ -127,3 +127,7 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "deep/f2.txt").unlink()
     with pytest.raises(InputError, match=r"deep/f2\.txt in .* cannot be read"):
         opened.read("deep/f2.txt")
+
+
+def test_groups_of_the_pattern_are_found_in_a_path() -> None:
+    assert KIND.groups("deep/f17.txt") == ("17",)

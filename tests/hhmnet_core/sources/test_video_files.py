@@ -8,6 +8,7 @@ import pytest
 from video_files import decode_jpeg, encode_video, image_number, numbered_images
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.sources.archive import FileKind
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
 from hhmnet_core.sources.video_files import Videos, attach_video, config_fingerprint, decode_frames
@@ -15,7 +16,7 @@ from hhmnet_core.sources.video_timing import Timing
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array
 
 CONFIG = VideoConfig(frames=4, size=32)
-PATTERN = re.compile(r"(?:.*/)?\w+\.avi")
+KIND = FileKind(re.compile(r"(?:.*/)?(\w+)\.avi"), "videos", "a.avi")
 TIMING = Timing.whole(16)
 
 
@@ -28,7 +29,7 @@ def locate(width: int, height: int) -> Float32Array:
 
 
 def videos(folder: Path, config: VideoConfig = CONFIG) -> Videos:
-    return Videos(str(folder), PATTERN, "videos", "a.avi", lambda path: Path(path).stem, config)
+    return Videos(str(folder), KIND, lambda path: KIND.groups(path)[0], config)
 
 
 @pytest.fixture
