@@ -1,4 +1,4 @@
-"""Fuse finished runs with equal weights and with the field's. No validation split is needed."""
+"""Fuse finished runs with equal and with published weights. No validation split is needed."""
 
 from hhmnet_platform.cli import parse_config, run_script
 from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion

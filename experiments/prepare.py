@@ -1,6 +1,6 @@
 """Make a clip store of a data set, verify a store, or describe its content.
 
-The same command again does nothing, and says so. An interrupted one continues where it stopped.
+A complete store is not built again. After an interruption the same command continues.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,10 @@ def main() -> None:
     parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(dest="command", title="data sets and stores")
     for name, function in COMMANDS.items():
-        about = (function.__doc__ or "").splitlines()[0]
-        command = ArgumentParser(description=about)
+        summary = (function.__doc__ or "").splitlines()[0]
+        command = ArgumentParser(description=summary)
         command.add_function_arguments(function, as_group=False)
-        commands.add_subcommand(name, command, help=about)
+        commands.add_subcommand(name, command, help=summary)
     values = parser.instantiate(parse_args(parser))
     prepared = COMMANDS[values.command](**vars(values[values.command]))
     if prepared:
