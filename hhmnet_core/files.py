@@ -1,6 +1,6 @@
 """Files at any fsspec URI, with errors of one line.
 
-A URI is a plain local path (`~` too) or what fsspec knows: `s3://bucket/folder`, `memory://name`.
+A URI is a local path (`~` too) or one that fsspec opens: `s3://bucket/folder`, `memory://name`.
 """
 
 import os
@@ -35,6 +35,7 @@ class Folder:
 
     @property
     def is_local(self) -> bool:
+        """Whether the folder is on a local file system."""
         return isinstance(self.fs, LocalFileSystem)
 
     @property
@@ -44,6 +45,7 @@ class Folder:
         return bool(_OBJECT_STORES & ({protocol} if isinstance(protocol, str) else set(protocol)))
 
     def at(self, name: str) -> str:
+        """Return the path of a file or folder in it, without the protocol."""
         return f"{self.path.rstrip('/')}/{name}"
 
     def names(self) -> list[str]:
@@ -51,7 +53,9 @@ class Folder:
         with self._readable("list", ""):
             if not self.fs.exists(self.path):
                 return []
-            return sorted(str(at).rstrip("/").split("/")[-1] for at in self.fs.ls(self.path, False))
+            return sorted(
+                str(path).rstrip("/").split("/")[-1] for path in self.fs.ls(self.path, False)
+            )
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -89,6 +93,7 @@ class Folder:
                 self.fs.pipe_file(self.at(name), content)
 
     def remove(self, name: str) -> None:
+        """Remove a file in it."""
         with self._writable(name):
             self.fs.rm(self.at(name))
 

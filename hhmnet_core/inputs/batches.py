@@ -138,10 +138,10 @@ class BatchReader:
     def whole(self, clips_n: Tensor) -> Batch:
         """Return clips from their first to their last frame, as they are scored."""
         batch = self.batch(clips_n, frame_positions(self.num_frames(clips_n), self.frames))
-        return replace(batch, joints_nctvm=self.finished(batch.joints_nctvm, batch.body_rows))
+        return replace(batch, joints_nctvm=self.scaled(batch.joints_nctvm, batch.body_rows))
 
-    def finished(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
-        """Return the joints of a batch, augmented or not, as modalities are derived from them."""
+    def scaled(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+        """Return the joints of a batch, augmented or not, with scaled axes if so configured."""
         return scale_axes(joints_nctvm, body_rows) if self._scales_axes else joints_nctvm
 
     def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Config of the training data, and of how clips become model inputs."""
+"""Config of the training data and of its conversion to model inputs."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class StoreConfig:
 
 @dataclass
 class DataConfig(StoreConfig):
-    """The training data, and how clips become model inputs.
+    """The training data and its conversion to model inputs.
 
     Attributes:
         frames: Number of frames that each clip is resampled to (T).

@@ -99,7 +99,7 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
 
 
 def check_video(manifest: Manifest, uri: Uri) -> Visual:
-    """Return what a store holds of videos. Raises InputError for a store without video."""
+    """Return the videos' stream, number and size. Raises InputError for a store without video."""
     if manifest.visual is None or not manifest.visual.clips:
         raise InputError(
             f"The store {uri} has no video: prepare the data set again with video (see "

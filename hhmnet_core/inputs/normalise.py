@@ -18,7 +18,7 @@ CHUNK_FRAMES = 1 << 16
 class Normalisation:
     """Centre, rotation and size of each clip of a set.
 
-    They are those of a clip's first body, so that its bodies keep their relative places.
+    They are those of a clip's first body, so that its bodies keep their relative positions.
 
     Attributes:
         centre_nc: (N, C) centre joint in the first frame that shows the first body.
@@ -90,41 +90,46 @@ def measure_normalisation(
     for numbers, frames_fvc, clip_f in iterate_chunks(clips):
         counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
         first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
-        first_n = first_n - first_n[0]
-        own_f = clip_f - numbers[0]
-        in_first_body = torch.arange(len(own_f)) - first_n[own_f] < counts_n[own_f]
+        first_n, clip_f = first_n - first_n[0], clip_f - numbers[0]
+        in_first_body = torch.arange(len(clip_f)) - first_n[clip_f] < counts_n[clip_f]
         # Frames without the body are zeros.
         seen_f = in_first_body & (frames_fvc != 0).flatten(1).any(1)
-        body_fvc, own_f = frames_fvc[seen_f], own_f[seen_f]
-        counts_n = torch.bincount(own_f, minlength=len(numbers)).clamp_min(1)
-
-        def mean(values_f: Tensor, own_f: Tensor = own_f, counts_n: Tensor = counts_n) -> Tensor:
-            sums = torch.zeros(len(counts_n), *values_f.shape[1:])
-            return sums.index_add_(0, own_f, values_f) / counts_n.view(
-                -1, *[1] * (values_f.dim() - 1)
-            )
-
+        body_fvc, clip_f = frames_fvc[seen_f], clip_f[seen_f]
         nowhere = len(frames_fvc)
         first_seen_n = torch.full((len(numbers),), nowhere).scatter_reduce_(
-            0, own_f, seen_f.nonzero()[:, 0], "amin"
+            0, clip_f, seen_f.nonzero()[:, 0], "amin"
         )
         first_n = torch.where(first_seen_n < nowhere, first_seen_n, first_n)
         centres.append(frames_fvc[first_n, layout.centre])
         if align:
-            left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
-            across_nc = mean(body_fvc[:, left] - body_fvc[:, right])
-            yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
-            turns.append(
-                rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
-            )
+            turns.append(_measure_turns(body_fvc, clip_f, len(numbers), layout))
         if normalise_size:
-            bones_fvc = body_fvc - body_fvc[:, list(layout.parents)]
-            size_n = mean(bones_fvc.norm(dim=2).sum(1)) / len(layout.bones)
-            # A clip without any bone length (all joints in one point) stays as it is.
-            sizes.append(torch.where(size_n > 0, size_n, torch.ones_like(size_n)))
+            sizes.append(_measure_sizes(body_fvc, clip_f, len(numbers), layout))
     return Normalisation(
         torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
     )
+
+
+def _measure_turns(body_fvc: Tensor, clip_f: Tensor, num_clips: int, layout: Layout) -> Tensor:
+    left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
+    across_nc = _clip_means(body_fvc[:, left] - body_fvc[:, right], clip_f, num_clips)
+    yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+    return rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
+
+
+def _measure_sizes(body_fvc: Tensor, clip_f: Tensor, num_clips: int, layout: Layout) -> Tensor:
+    bones_fvc = body_fvc - body_fvc[:, list(layout.parents)]
+    lengths_n = _clip_means(bones_fvc.norm(dim=2).sum(1), clip_f, num_clips)
+    size_n = lengths_n / len(layout.bones)
+    # A clip without any bone length (all joints in one point) stays as it is.
+    return torch.where(size_n > 0, size_n, torch.ones_like(size_n))
+
+
+def _clip_means(values_f: Tensor, clip_f: Tensor, num_clips: int) -> Tensor:
+    """Return the mean over the frames of each clip, zero for a clip without frames."""
+    sums = torch.zeros(num_clips, *values_f.shape[1:]).index_add_(0, clip_f, values_f)
+    counts_n = torch.bincount(clip_f, minlength=num_clips).clamp_min(1)
+    return sums / counts_n.view(-1, *[1] * (values_f.dim() - 1))
 
 
 def scale_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
@@ -143,5 +148,5 @@ def scale_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
     low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
     high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
     half = (high - low) / 2
-    filled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
-    return torch.where(present_n111m, filled, 0)
+    scaled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(present_n111m, scaled, 0)

@@ -65,7 +65,7 @@ def augment_video(
     layout: Layout,
     random: BatchRandom,
 ) -> AugmentedVideo:
-    """Zoom, shift, rotate, brighten and mirror each clip, all of its images alike.
+    """Zoom, shift, rotate, brighten and mirror each clip, all its images in the same way.
 
     Args:
         images_nfchw: (N, F, 3, H, W) uint8.

@@ -65,7 +65,7 @@ class StorePlan:
 
     @cached_property
     def key(self) -> str:
-        """The digest by which shards of this plan are told from those of another one."""
+        """The digest that distinguishes shards of this plan from those of another one."""
         decisive = [SCHEMA_VERSION, asdict(self.description), self.names, self.shard_clips]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -10,28 +10,28 @@ from hhmnet_core.files import folder, split_uri, write_local
 
 @pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-files"])
 def test_files_are_written_listed_read_and_removed(tmp_path: Path, uri: str) -> None:
-    place = folder(uri.format(tmp=tmp_path))
-    assert place.names() == []
-    place.write("b", b"two")
-    place.write("a", b"one")
-    place.write("a", b"1")
-    assert place.names() == ["a", "b"] and place.read("a") == b"1"
-    assert place.size("b") == 3
-    with place.open("b") as file:
+    target = folder(uri.format(tmp=tmp_path))
+    assert target.names() == []
+    target.write("b", b"two")
+    target.write("a", b"one")
+    target.write("a", b"1")
+    assert target.names() == ["a", "b"] and target.read("a") == b"1"
+    assert target.size("b") == 3
+    with target.open("b") as file:
         assert file.read(2) == b"tw"
-    place.remove("a")
-    assert place.names() == ["b"]
+    target.remove("a")
+    assert target.names() == ["b"]
     with pytest.raises(FileNotFoundError):
-        place.read("a")
+        target.read("a")
 
 
 def test_version_changes_with_the_file(tmp_path: Path) -> None:
-    place = folder(tmp_path)
-    place.write("a", b"one")
-    before = place.version("a")
-    assert place.version("a") == before
-    place.write("a", b"two")
-    assert place.version("a") != before
+    target = folder(tmp_path)
+    target.write("a", b"one")
+    before = target.version("a")
+    assert target.version("a") == before
+    target.write("a", b"two")
+    assert target.version("a") != before
 
 
 def test_folder_is_removed_with_its_content(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_only_local_folders_are_local(tmp_path: Path) -> None:
     assert folder(tmp_path).is_local and not folder("memory://somewhere").is_local
 
 
-def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"Cannot write a in .*/file/sub \(Not a directory\)"):
         folder(tmp_path / "file" / "sub").write("a", b"")
@@ -60,8 +60,8 @@ def test_uri_that_cannot_be_opened_is_named(uri: str, message: str) -> None:
 
 
 def test_uri_of_a_file_is_split(tmp_path: Path) -> None:
-    place, name = split_uri(f"{tmp_path}/a.png")
-    assert (place.path, name) == (str(tmp_path), "a.png")
+    target, name = split_uri(f"{tmp_path}/a.png")
+    assert (target.path, name) == (str(tmp_path), "a.png")
     assert split_uri("a.png")[1] == "a.png"
     with pytest.raises(InputError, match="is a folder: expected a file"):
         split_uri(f"{tmp_path}/")

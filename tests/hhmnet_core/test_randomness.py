@@ -1,4 +1,4 @@
-"""Numbers depend on their key and their place in the batch, not on who draws them."""
+"""Random numbers depend on their key and their row of the batch, not on the process."""
 
 import torch
 

@@ -135,7 +135,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         positions = random_positions(lengths, config.data.frames, config.augment, crop)
         batch = self.reader.batch(share.clips_n, positions)
         joints = augment(batch.joints_nctvm, config.augment, layout, share.random("augment"))
-        joints = self.reader.finished(joints, batch.body_rows).to(config.optim.dtype)
+        joints = self.reader.scaled(joints, batch.body_rows).to(config.optim.dtype)
         return Batch(joints, batch.body_rows, batch.labels_n)
 
     def _losses(

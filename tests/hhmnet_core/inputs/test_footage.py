@@ -59,7 +59,7 @@ def test_damaged_cache_is_written_again(store: Path, tmp_path: Path) -> None:
     load_footage(store, tmp_path)
     (file,) = tmp_path.glob("*.video.v1.arrow")
     whole = file.read_bytes()
-    file.write_bytes(b"spoilt")
+    file.write_bytes(b"damaged")
     assert len(load_footage(store, tmp_path)) == 54
     assert file.read_bytes() == whole
 

@@ -16,20 +16,20 @@ from hhmnet_core.store.clips import ClipSet
 CPU = torch.device("cpu")
 
 
-def test_aligned_clips_face_one_way_whatever_the_camera(tiny_clips: ClipSet) -> None:
+def test_aligned_clips_face_one_way_for_any_camera(tiny_clips: ClipSet) -> None:
     config = DataConfig(frames=8, align=True, normalise_size=True)
     turned = tiny_clips.frames @ np.array(
         [[math.cos(1), 0, -math.sin(1)], [0, 1, 0], [math.sin(1), 0, math.cos(1)]], dtype=np.float32
     )
-    elsewhere = ClipSet(**{**vars(tiny_clips), "frames": 2 * turned + np.float32(3)})
+    moved_clips = ClipSet(**{**vars(tiny_clips), "frames": 2 * turned + np.float32(3)})
     batches = []
-    for clips in (tiny_clips, elsewhere):
+    for clips in (tiny_clips, moved_clips):
         reader = BatchReader(clips, config, CPU)
-        everyone = torch.arange(len(clips))
-        batches.append(reader.batch(everyone, frame_positions(reader.num_frames(everyone), 8)))
-    here, there = (batch.joints_nctvm for batch in batches)
-    torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-4)
-    first = here[..., 0]
+        all_n = torch.arange(len(clips))
+        batches.append(reader.batch(all_n, frame_positions(reader.num_frames(all_n), 8)))
+    original, moved = (batch.joints_nctvm for batch in batches)
+    torch.testing.assert_close(original, moved, atol=1e-4, rtol=1e-4)
+    first = original[..., 0]
     layout = reader.layout
     across = (
         first[:, :, :, layout.joint("left_shoulder")]
@@ -39,16 +39,16 @@ def test_aligned_clips_face_one_way_whatever_the_camera(tiny_clips: ClipSet) -> 
     # The arms of these clips move along the vertical alone: every frame is aligned.
     assert (across[:, 2].abs() < 1e-3).all() and (across[:, 0] < 0).all()
     size = bones.norm(dim=1).sum(2).mean(1) / 19
-    # Read at 8 places of the clip, not at every frame: near one, not one.
+    # Not exactly one, because the batch has 8 of the clip's frames.
     assert (size - 1).abs().max() < 0.2
 
 
-def test_frames_without_the_body_decide_neither_place_nor_size(tiny_clips: ClipSet) -> None:
+def test_frames_without_the_body_affect_neither_centre_nor_size(tiny_clips: ClipSet) -> None:
     layout = tiny_clips.manifest.skeleton
     index = int(np.argmax(tiny_clips.num_frames))
     first, count = int(tiny_clips.first_frame[index]), int(tiny_clips.num_frames[index])
     frames = tiny_clips.frames.copy()
-    frames[first] = frames[first + count // 2] = 0  # as NTU's reader leaves a body that vanishes
+    frames[first] = frames[first + count // 2] = 0  # as NTU's reader stores a body out of sight
     seen = np.delete(frames[first : first + count], [0, count // 2], axis=0)
     measured = normalise.measure_normalisation(
         ClipSet(**{**vars(tiny_clips), "frames": frames}), layout, align=True, normalise_size=True
@@ -59,7 +59,7 @@ def test_frames_without_the_body_decide_neither_place_nor_size(tiny_clips: ClipS
     np.testing.assert_array_equal(measured.centre_nc[index], seen[0, layout.centre])
 
 
-def test_filled_axes_equal_plain_ones(tiny_clips: ClipSet) -> None:
+def test_scaled_axes_equal_those_of_numpy(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=16, normalise_axes=True), CPU)
     chosen = torch.tensor([7, 5, 0, 53, 2])
     plain = BatchReader(tiny_clips, DataConfig(frames=16), CPU).whole(chosen)
@@ -76,10 +76,10 @@ def test_filled_axes_equal_plain_ones(tiny_clips: ClipSet) -> None:
         assert (got[..., bodies:] == 0).all()
     still = plain.joints_nctvm.clone()
     still[:, 1] = 0.7
-    assert (reader.finished(still, batch.body_rows)[:, 1] == 0).all()
-    # However large, and wherever: the same.
+    assert (reader.scaled(still, batch.body_rows)[:, 1] == 0).all()
+    # Neither size nor position matters.
     larger = 3 * plain.joints_nctvm + torch.tensor([1.0, -2, 5]).view(1, 3, 1, 1, 1)
-    again = reader.finished(larger, batch.body_rows)
+    again = reader.scaled(larger, batch.body_rows)
     torch.testing.assert_close(again, batch.joints_nctvm, atol=1e-5, rtol=1e-5)
 
 
@@ -90,3 +90,17 @@ def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
     )
     with pytest.raises(InputError, match=r"layout coco_17 .* set data.align to false"):
         BatchReader(flat, DataConfig(align=True), CPU)
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1 << 16])
+def test_chunks_hold_whole_clips(
+    tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(normalise, "CHUNK_FRAMES", chunk)
+    chunks = list(normalise.iterate_chunks(tiny_clips))
+    assert torch.cat([numbers for numbers, _, _ in chunks]).tolist() == list(range(54))
+    np.testing.assert_array_equal(torch.cat([x for _, x, _ in chunks]), tiny_clips.frames)
+    for numbers, frames_fvc, clip_f in chunks:
+        rows = (tiny_clips.num_frames * tiny_clips.num_bodies)[numbers.numpy()]
+        assert clip_f.bincount()[numbers].tolist() == rows.tolist()
+        assert len(numbers) == 1 or len(frames_fvc) <= chunk

@@ -1,4 +1,4 @@
-"""Video augmentation: joints go where their pixels go."""
+"""Video augmentation: joints move with their pixels."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def random(clips: int = 6, start: int = 0, stop: int | None = None) -> BatchRand
 
 
 def spots(clips: int = 6, frames: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    """A bright spot at the left hand of each image, and unknown joints elsewhere."""
+    """Return images with a bright spot at the left hand, the only known joint."""
     torch.manual_seed(0)
     hand = LAYOUT.joint("left_hand")
     joints = torch.full((clips, 1, frames, 20, 2), torch.nan)
@@ -31,32 +31,32 @@ def spots(clips: int = 6, frames: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     return images, joints
 
 
-def test_nothing_changes_where_all_is_off() -> None:
+def test_zero_strengths_change_nothing() -> None:
     images, joints = spots()
     config = VideoAugmentConfig(0, 0, 0, 0, 0)
-    made = augment_video(images, joints, config, LAYOUT, random())
-    torch.testing.assert_close(made.images_nfchw, images / 255, atol=1e-5, rtol=0)
-    torch.testing.assert_close(made.joints_nmfv2, joints, equal_nan=True, atol=1e-6, rtol=0)
-    assert not made.mirrored_n.any()
+    augmented = augment_video(images, joints, config, LAYOUT, random())
+    torch.testing.assert_close(augmented.images_nfchw, images / 255, atol=1e-5, rtol=0)
+    torch.testing.assert_close(augmented.joints_nmfv2, joints, equal_nan=True, atol=1e-6, rtol=0)
+    assert not augmented.mirrored_n.any()
 
 
 @pytest.mark.parametrize("mirror", [0.0, 1.0])
-def test_joints_go_where_their_pixels_go(mirror: float) -> None:
+def test_joints_move_with_their_pixels(mirror: float) -> None:
     images, joints = spots()
     config = VideoAugmentConfig(zoom=0.3, move=0.1, turn=30, brightness=0.3, mirror=mirror)
-    made = augment_video(images, joints, config, LAYOUT, random())
+    augmented = augment_video(images, joints, config, LAYOUT, random())
     joint = LAYOUT.joint("right_hand" if mirror else "left_hand")
-    assert made.mirrored_n.all() == bool(mirror)
+    assert augmented.mirrored_n.all() == bool(mirror)
     grid = (torch.arange(SIZE) + 0.5) / SIZE
     for n in range(6):
         for f in range(2):
-            bright = made.images_nfchw[n, f].mean(0)
+            bright = augmented.images_nfchw[n, f].mean(0)
             middle = torch.stack([(bright.sum(0) * grid).sum(), (bright.sum(1) * grid).sum()])
-            place = made.joints_nmfv2[n, 0, f, joint]
-            assert (middle / bright.sum() - place).abs().max() * SIZE < 0.6
-    others = made.joints_nmfv2.isnan().all(-1).sum(-1)
+            position = augmented.joints_nmfv2[n, 0, f, joint]
+            assert (middle / bright.sum() - position).abs().max() * SIZE < 0.6
+    others = augmented.joints_nmfv2.isnan().all(-1).sum(-1)
     assert (others == 19).all()
-    assert not torch.allclose(made.images_nfchw, images / 255, atol=0.1)
+    assert not torch.allclose(augmented.images_nfchw, images / 255, atol=0.1)
 
 
 def test_clips_of_a_share_are_drawn_as_in_the_whole_batch() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,3 +193,20 @@ def test_videos_are_part_of_the_digest(tmp_path: Path) -> None:
         for name, without in (("one", [1]), ("two", [2]))
     )
     assert one != two
+
+
+def test_digests_of_built_stores_do_not_change(tmp_path: Path) -> None:
+    with_pixels = build_store(folder(tmp_path / "pixels"), Recordings(pixels=True))
+    assert with_pixels.digest == "5a285586b806c00de467c29fd9dd64e899e21340e629f158d6e14d00ece227f5"
+    with_video = build_video_store(folder(tmp_path / "video"), without=[1])
+    assert with_video.digest == "b63a2b4d536c00eaf6df2aee5416cf642d4a5a79fcc7f3e253173dde1c750cb6"
+
+
+def test_store_begun_by_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    plan = plan_store(Recordings())
+    assert plan.key == "38fdca14c489db22115ac32db58ab82de44fa9745786b80091a75efc811d6c98"
+    build_shard(folder(tmp_path), plan, Recordings(), 0, "fail")
+    note = (tmp_path / "clips-00000.json").read_bytes()
+    assert hashlib.sha256(note).hexdigest() == (
+        "80298dba18d9537ff691ca1038928adb1bf7b5f51da506420cecc21349265669"
+    )

@@ -145,12 +145,12 @@ def test_pixels_are_read_on_request(tmp_path: Path) -> None:
     recordings = Recordings(pixels=True)
     manifest = build_store(folder(tmp_path), recordings)
     content = read_shard(folder(tmp_path), manifest.shards[1])
-    for asked in (True, False):
-        clips = list(decode_shard(content, manifest.shards[1], manifest, "store", pixels=asked))
+    for pixels in (True, False):
+        clips = list(decode_shard(content, manifest.shards[1], manifest, "store", pixels=pixels))
         for clip, name in zip(clips, recordings.names[4:8], strict=True):
             expected = recordings.clip(name)
             np.testing.assert_array_equal(clip.joints, expected.joints)
-            if asked:
+            if pixels:
                 assert clip.pixels is not None and expected.pixels is not None
                 np.testing.assert_array_equal(clip.pixels, expected.pixels)
             else:
@@ -190,17 +190,17 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
 def test_videos_are_read_unchanged_and_on_request(tmp_path: Path) -> None:
     store = folder(tmp_path)
     manifest = build_video_store(store, without=[1, 6])  # the last shard has none at all
-    for wanted in (True, False):
+    for video in (True, False):
         clips = [
             clip
             for shard in manifest.shards
             for clip in decode_shard(
-                read_shard(store, shard), shard, manifest, store.uri, video=wanted
+                read_shard(store, shard), shard, manifest, store.uri, video=video
             )
         ]
         assert [clip.sample_id for clip in clips] == [f"c{n}" for n in range(7)]
         for number, clip in enumerate(clips):
-            if not wanted or number in (1, 6):
+            if not video or number in (1, 6):
                 assert clip.video is None
                 continue
             expected = make_video_clip(number).video
