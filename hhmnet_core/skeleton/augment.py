@@ -25,8 +25,8 @@ class AugmentConfig:
 
     Attributes:
         crop: Smallest share of a clip that a temporal crop keeps, in (0, 1].
-        random_frames: Sample frames from the whole clip, with repetition and in order, as CTR-GCN
-            does on NW-UCLA, instead of evenly spaced frames of a crop. `crop` is then ignored.
+        random_frames: Sampling of frames from the whole clip, with repetition and in order, as in
+            CTR-GCN on NW-UCLA, instead of evenly spaced frames of a crop. `crop` is then ignored.
         yaw: Largest rotation about the vertical axis, in degrees.
         tilt: Largest rotation about each horizontal axis, in degrees.
         roll: Largest rotation about z (for 2D skeletons: in the image), in degrees. Default: the

@@ -47,7 +47,7 @@ def clean_recording(recording: Recording, where: str, align: bool = False) -> Cl
     Args:
         recording: The parsed file.
         where: Its name, for messages.
-        align: Rotate the recording upright and to the front by its first pose.
+        align: Rotation of the recording upright and to the front, by its first pose.
 
     Raises:
         InputError: The recording shows nobody.
@@ -55,8 +55,8 @@ def clean_recording(recording: Recording, where: str, align: bool = False) -> Cl
     dropped: Counter[str] = Counter()
     bodies = drop_broken_poses(list(recording.bodies), dropped)
     if not bodies:
-        nobody = "body whose joints are all numbers" if recording.bodies else "body"
-        raise InputError(f"{where} shows no {nobody} in any of its frames: leave it out.")
+        what = "body whose joints are all numbers" if recording.bodies else "body"
+        raise InputError(f"{where} shows no {what} in any of its frames: leave it out.")
     bodies, frames = drop_frames_without_bodies(bodies, recording.num_frames, dropped)
     bodies = drop_short_bodies(bodies, dropped)
     bodies = order_by_motion(*drop_spread_bodies(bodies, dropped))

@@ -46,7 +46,7 @@ class Recordings:
     Args:
         source: URI of the files.
         number: Edition, 60 or 120. None: 120 if a file belongs to a set-up that 60 lacks, else 60.
-        align: Rotate each clip upright and to the front by its first pose.
+        align: Rotation of each clip upright and to the front, by its first pose.
         videos: URI of the colour videos. Empty: the clips have no video.
         video: Format of the stored videos.
 
