@@ -1,12 +1,12 @@
-"""Memory of a large store's clips in training: on the device, or read from their file.
+"""Measure the memory of a large store's clips in training, on the device or read from their file.
 
     python benchmarks/clip_memory.py [--clips 40000] [--frames 64] [--batch 64]
 
-The clips are made up as NTU RGB+D 60's are: 25 joints, 32 to 200 frames, every eighth of two
-bodies. A process a row: it maps the store, cuts an epoch of batches, and says what it holds beyond
-its imports at the most: memory of its own, and pages of the mapped file, which the system takes
-back when it needs them. Beside it the padded array of float32 (clips, 300 frames, 2 x 25 x 3)
-that most codes load, by its size alone.
+The clips are random but shaped as those of NTU RGB+D 60: 25 joints, 32 to 200 frames, two bodies
+in every eighth. One process per row maps the store, reads an epoch of batches, and reports its peak
+memory beyond its imports: its own memory, and pages of the mapped file, which the system can
+reclaim. The first row is the size of the padded float32 array (clips, 300 frames, 2 x 25 x 3) that
+most implementations load.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from made_stores import write_store
 PADDED_FRAMES, BODIES, JOINTS = 300, 2, 25
 
 
-def made_up(number: int) -> Iterator[Clip]:
+def random_clips(number: int) -> Iterator[Clip]:
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(np.log(80), 0.4, number), 32, 200).astype(int)
     noise = random.normal(size=(2 * lengths.max(), JOINTS, 3)).astype(np.float32)
@@ -47,8 +47,8 @@ def made_up(number: int) -> Iterator[Clip]:
         yield Clip(f"c{clip:06}", clip % 60, clip % 40, 1 + clip % 3, 0, joints)
 
 
-def held() -> tuple[int, int]:
-    """Bytes of this process: of its own, and of mapped files."""
+def resident_bytes() -> tuple[int, int]:
+    """Return the resident bytes of this process: its own, and those of mapped files."""
     status = Path("/proc/self/status").read_text()
     own, mapped = (
         int(status.split(f"{name}:")[1].split()[0]) * 1024 for name in ("RssAnon", "RssFile")
@@ -57,17 +57,17 @@ def held() -> tuple[int, int]:
 
 
 def epoch(store: str, resident: bool, options: argparse.Namespace) -> dict[str, float]:
-    """What an epoch of batches takes: bytes at the most, and seconds."""
-    clips = load_clips(store)  # fills the node's file where nobody has
+    """Read an epoch of batches; return the peak memory in bytes, and the seconds."""
+    clips = load_clips(store)  # writes the cached file of the node
     del clips
-    before = held()
-    most = [0, 0]
+    before = resident_bytes()
+    peak = [0, 0]
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.01):
-            for at, (now, start) in enumerate(zip(held(), before, strict=True)):
-                most[at] = max(most[at], now - start)
+            for kind, (now, start) in enumerate(zip(resident_bytes(), before, strict=True)):
+                peak[kind] = max(peak[kind], now - start)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -80,7 +80,7 @@ def epoch(store: str, resident: bool, options: argparse.Namespace) -> dict[str, 
     seconds = time.perf_counter() - began
     done.set()
     watcher.join()
-    return {"own": most[0], "mapped": most[1], "seconds": seconds}
+    return {"own": peak[0], "mapped": peak[1], "seconds": seconds}
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=at_least_one, default=40_000)
-    parser.add_argument("--frames", type=at_least_one, default=64, help="T")
+    parser.add_argument("--frames", type=at_least_one, default=64, help="frames per model input")
     parser.add_argument("--batch", type=at_least_one, default=64)
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -103,7 +103,7 @@ def main() -> None:
         store = f"{folder}/store"
         write_store(
             store,
-            made_up(options.clips),
+            random_clips(options.clips),
             dataset="made-up",
             layout="kinect_v2_25",
             class_names=[str(label) for label in range(60)],
@@ -112,16 +112,16 @@ def main() -> None:
         )
         for name, way in (("on the device", "resident"), ("read from their file", "streamed")):
             arguments = ["--only", store, way, "--clips", options.clips, "--frames", options.frames]
-            said = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, __file__, *map(str, arguments), "--batch", str(options.batch)],
                 check=True,
                 capture_output=True,
                 text=True,
                 env={**os.environ, "HHMNET_CACHE": f"{folder}/cache"},
             )
-            taken = json.loads(said.stdout.splitlines()[-1])
-            speed = f"{options.clips / taken['seconds']:,.0f}"
-            rows.append([name, *(f"{taken[k] / 1e9:.2f}" for k in ("own", "mapped")), speed])
+            measured = json.loads(process.stdout.splitlines()[-1])
+            speed = f"{options.clips / measured['seconds']:,.0f}"
+            rows.append([name, *(f"{measured[k] / 1e9:.2f}" for k in ("own", "mapped")), speed])
     print(table([f"{options.clips:,} clips", "own, GB", "mapped, GB", "clips/s"], rows))
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine in words, tables, medians, a store to run on, errors."""
+"""Shared by the benchmarks: description of the machine, tables, medians, stores, errors."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ from hhmnet_core.training.mesh import check_modality_parallel
 
 
 def machine() -> list[str]:
-    """The processor, the GPUs, and the versions that a figure depends on, a line each."""
+    """Return lines with the processor, the GPUs, and the versions of the main packages."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [f"{processor()}, {cores} cores, {platform.system()} {platform.machine()}"]
     lines += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -28,7 +28,7 @@ def machine() -> list[str]:
 
 
 def processor() -> str:
-    """The processor's name, as exactly as the system tells it."""
+    """Return the name of the processor, as exactly as the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -38,15 +38,18 @@ def processor() -> str:
 
 
 def peak_resident_mib() -> float:
-    """Of this process alone: what getrusage says, it partly inherits from its parent."""
+    """Return the peak resident memory of this process, in MiB.
+
+    The value that getrusage returns may be the parent's.
+    """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A markdown table: the first column to the left, the others, figures, to the right."""
-    cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a markdown table: first column aligned left, all others right."""
+    cells = [list(headings), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [
         [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
@@ -56,13 +59,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """The median, and the range that it stands in."""
+    """Return the median and the range of values as text."""
     low, high = min(values), max(values)
     return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def layout(text: str) -> tuple[int, int]:
-    """D and P of "DxP", for argparse."""
+def mesh_shape(text: str) -> tuple[int, int]:
+    """Parse the mesh shape "DxP" into D and P, for argparse."""
     data, _, modality = text.partition("x")
     try:
         shape = int(data), int(modality)
@@ -73,15 +76,15 @@ def layout(text: str) -> tuple[int, int]:
 
 
 def at_least_one(text: str) -> int:
-    """A count, for argparse."""
+    """Parse a number of at least 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, not {text!r}")
     return int(text)
 
 
 @contextmanager
 def store_or_synthetic(store: str, clips_per_class: int) -> Iterator[str]:
-    """The store given; where none is, a synthetic one until the end of the block."""
+    """Yield the given store or, if it is "", a synthetic one that is deleted afterwards."""
     if store:
         yield store
         return
@@ -93,7 +96,7 @@ def store_or_synthetic(store: str, clips_per_class: int) -> Iterator[str]:
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Runs `main` and ends the process: what the user can cause is one line and exit code 2."""
+    """Run `main` and exit the process: an InputError is printed as one line, with exit code 2."""
     try:
         main()
     except InputError as error:

@@ -1,12 +1,12 @@
-"""Clips per second of the input pipeline alone, and its share of a training step.
+"""Measure the speed of the input pipeline, and its share of a training step.
 
     python benchmarks/input_pipeline.py [--store URI] [--batches 16 64] [--frames 48] [--rounds 5]
 
-Two tables. The first is what every step does before the models: a random crop read from the clips
-that live on the device, augmentation, and the four modalities derived; beside it a whole step of
-the four modalities with contrast, in turns, so that the share is of the same minutes. The second
-is reading a store: verified and decoded from its shards, and mapped again from the node's file.
-Without --store: the synthetic motions, 20 joints, one body, 3 channels.
+The first table times the input of every step (a random crop of clips on the device, augmentation,
+and the four modalities derived) and, in turns with it, a whole step of the four modalities with
+contrast. The second table times reading a store: verified and decoded from its shards, and mapped
+again from the cached file of the node. Without --store: synthetic clips with 20 joints, one body
+and 3 channels.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 
 def seconds_of(work: Callable[[int], None], times: int, device: torch.device) -> float:
-    """Mean seconds of `work(step)`."""
+    """Return the mean seconds of `work(step)`."""
     started = time.perf_counter()
     for step in range(times):
         work(step)
@@ -40,7 +40,7 @@ def seconds_of(work: Callable[[int], None], times: int, device: torch.device) ->
 
 
 def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list[object]:
-    """A row: the pipeline and the whole step, in turns."""
+    """Return a row of times: of the input and of whole steps, measured in turns."""
     device = torch.device(options.device)
     config = Phase1Config(
         data=DataConfig(selection="literature", frames=options.frames),
@@ -70,12 +70,12 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
 
     reading, training = [], []
     for work in (read, train):
-        seconds_of(work, 1, device)  # pays for what is done once
+        seconds_of(work, 1, device)  # warm-up
     for _ in range(options.rounds):
         reading.append(seconds_of(read, 10 * options.steps, device))
         training.append(seconds_of(train, options.steps, device))
     clips = statistics.mean(len(clips_n) for clips_n in order)
-    shares = [100 * part / whole for part, whole in zip(reading, training, strict=True)]
+    shares = [100 * input_ / whole for input_, whole in zip(reading, training, strict=True)]
     return [
         batch,
         f"{1000 * statistics.median(reading):.2f}",
@@ -86,7 +86,7 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
 
 
 def measure_reading(store: str, rounds: int) -> list[list[object]]:
-    """A row a way to read the store."""
+    """Return a row for each way to read the store."""
     manifest = read_manifest(store)
     cold, warm = [], []
     for _ in range(rounds):
@@ -114,9 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", default="", help="URI of a clip store; default: a synthetic one")
     parser.add_argument("--batches", nargs="+", type=at_least_one, default=[16, 64])
-    parser.add_argument("--frames", type=at_least_one, default=48, help="T")
+    parser.add_argument("--frames", type=at_least_one, default=48, help="frames per model input")
     parser.add_argument("--rounds", type=at_least_one, default=5)
-    parser.add_argument("--steps", type=at_least_one, default=3, help="training steps in a round")
+    parser.add_argument("--steps", type=at_least_one, default=3, help="training steps per round")
     parser.add_argument("--threads", type=at_least_one, default=torch.get_num_threads())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
@@ -125,11 +125,11 @@ def main() -> None:
         print("\n".join(machine()))
         where = f"{options.device}, {options.threads} threads, T = {options.frames}"
         print(f"{where}, {options.rounds} rounds\n")
-        heads = ["N", "input, ms", "input, clips/s", "whole step, ms", "input's share, %"]
+        headings = ["N", "input, ms", "input, clips/s", "whole step, ms", "input's share, %"]
         rows = [measure_batches(store, batch, options) for batch in options.batches]
-        print(table(heads, rows))
-        heads = ["reading a store", "s", "clips/s", "MB/s"]
-        print(f"\n{table(heads, measure_reading(store, options.rounds))}")
+        print(table(headings, rows))
+        headings = ["reading a store", "s", "clips/s", "MB/s"]
+        print(f"\n{table(headings, measure_reading(store, options.rounds))}")
 
 
 if __name__ == "__main__":

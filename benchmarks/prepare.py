@@ -1,15 +1,19 @@
-"""What preparing NTU RGB+D costs: the parser, two cores against one, memory.
+"""Measure the preparation of NTU RGB+D: the parser, two processes against one, memory.
 
     python benchmarks/prepare.py [--clips 2048] [--rounds 6] [--parts parse scale memory]
 
-The files are made up: 40 to 150 frames, every third of two bodies, as the sensor's software writes
-them. parse: CPU seconds beside plain parsers on the same files, in turns, a file at a time; "a line
-in Python" is the shortest that reads every number with float(), "NumPy a line" makes an array of
-each line's first three and of its colour pixels, as the field's scripts do. scale: the whole
-preparation by one and by two processes, in turns, without Ray's start; by the clock, which only
-means something where nothing else runs, and by the CPU time of the process that took most, which
-other work disturbs less. memory: the peak of one process for so many clips, and for four times as
-many.
+The files are random, in the format of the sensor's software: 40 to 150 frames, two bodies in every
+third.
+
+parse: CPU seconds per file, in turns with plain parsers of the same files. "a line in Python" reads
+every number with float(). "NumPy a line" makes arrays of each line's first three numbers and of its
+colour pixels, as published scripts do.
+
+scale: the whole preparation with one and with two processes, in turns, without the start of Ray.
+Measured by the clock, which needs a quiet machine, and by the CPU time of the slowest process,
+which other work disturbs less.
+
+memory: the peak of one process for the number of clips and for four times as many.
 """
 
 import argparse
@@ -40,12 +44,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from ntu_files import SkeletonFile, Track, parse_plainly, standing_body
 
 KINDS = 30
-PART_CLIPS = 256
+SHARD_CLIPS = 256
 PARTS = ("parse", "scale", "memory")
 
 
 def texts() -> list[str]:
-    """Different recordings' files."""
+    """Return the contents of different .skeleton files."""
     random = np.random.default_rng(0)
     files = []
     for number, frames in enumerate(random.integers(40, 150, KINDS)):
@@ -56,15 +60,15 @@ def texts() -> list[str]:
     return files
 
 
-def write_files(place: Path, clips: int) -> None:
+def write_files(folder_: Path, clips: int) -> None:
     written = texts()
     ids = sorted(get_edition(60).recorded - get_edition(60).missing)
     for number, sample_id in enumerate(ids[:: max(1, len(ids) // clips)][:clips]):
-        (place / f"{sample_id}.skeleton").write_text(written[number % KINDS])
+        (folder_ / f"{sample_id}.skeleton").write_text(written[number % KINDS])
 
 
 def read_by_numpy(text: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """An array of each joint's line, as the field's scripts read."""
+    """Parse a file into an array per joint, as published scripts do."""
     lines = iter(text.split("\n"))
     bodies = []
     for _ in range(int(next(lines))):
@@ -82,7 +86,7 @@ def read_by_numpy(text: str) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def arrays_of(text: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What `parse_skeleton` gives: each body's frames, joints and pixels."""
+    """Parse a file into frames, joints and pixels of each body, as `parse_skeleton` does."""
     bodies = []
     for rows in parse_plainly(text).values():
         values = np.array([numbers for _, numbers in rows], dtype=np.float32)
@@ -94,9 +98,9 @@ def cpu_seconds(read: Callable[[bytes], object], contents: list[bytes], keep: bo
     began = time.process_time()
     kept = []
     for content in contents:
-        said = read(content)
+        parsed = read(content)
         if keep:
-            kept.append(said)
+            kept.append(parsed)
     return time.process_time() - began
 
 
@@ -117,7 +121,7 @@ def measure_parse(options: argparse.Namespace) -> None:
     for number in range(options.rounds + 1):
         for reader, (read, keep) in readers.items():
             taken = cpu_seconds(read, contents, keep)
-            if number:  # the first time pays for what is done once
+            if number:  # the first round is a warm-up
                 seconds[reader].append(taken)
     rows = []
     for reader, taken in seconds.items():
@@ -127,8 +131,8 @@ def measure_parse(options: argparse.Namespace) -> None:
     print("\n### Parsing\n\n" + table(["", "CPU ms a file", "this one is x times"], rows))
 
 
-def make_parts(source: str, store: str, first: int, step: int) -> float:
-    """Every step-th part of a store, as Ray tasks make them; the CPU seconds that took."""
+def build_shards(source: str, store: str, first: int, step: int) -> float:
+    """Build every step-th shard of a store as Ray tasks do; return the CPU seconds."""
     import pyarrow
 
     pyarrow.set_cpu_count(1)
@@ -138,31 +142,31 @@ def make_parts(source: str, store: str, first: int, step: int) -> float:
     about = StoreDescription(
         facts.dataset, get_layout(ntu.LAYOUT), facts.class_names, facts.protocols, {}
     )
-    plan = StorePlan(about, tuple(recordings.names), PART_CLIPS)
+    plan = StorePlan(about, tuple(recordings.names), SHARD_CLIPS)
     for number in range(first, plan.num_shards, step):
         build_shard(folder(store), plan, recordings, number, "fail")
     return time.process_time() - began
 
 
-def stand_by(source: str, begin: Barrier) -> None:
-    """A part to warm up, then until all are so far."""
+def warm_up(source: str, begin: Barrier) -> None:
+    """Build one shard, then wait until all processes have done so."""
     with tempfile.TemporaryDirectory() as store:
-        make_parts(source, store, 0, sys.maxsize)
+        build_shards(source, store, 0, sys.maxsize)
     begin.wait()
 
 
 def whole_seconds(source: str, processes: int) -> tuple[float, float]:
-    """Clock and most CPU seconds of making all parts by processes that have made one before."""
+    """Return the seconds to build all shards: by the clock, and CPU of the slowest process."""
     context = get_context("spawn")
     begin = context.Barrier(processes + 1)
     with (
         tempfile.TemporaryDirectory() as store,
-        context.Pool(processes, stand_by, (source, begin)) as pool,
+        context.Pool(processes, warm_up, (source, begin)) as pool,
     ):
         begin.wait()
         began = time.perf_counter()
         shares = [(source, store, p, processes) for p in range(processes)]
-        cpu = max(pool.starmap(make_parts, shares, 1))
+        cpu = max(pool.starmap(build_shards, shares, 1))
         return time.perf_counter() - began, cpu
 
 
@@ -183,10 +187,10 @@ def measure_scale(source: str, options: argparse.Namespace) -> None:
 
 
 def peak_mib(source: str) -> float:
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, __file__, "--only", source], check=True, capture_output=True, text=True
     )
-    return float(json.loads(said.stdout.splitlines()[-1]))
+    return float(json.loads(process.stdout.splitlines()[-1]))
 
 
 def measure_memory(options: argparse.Namespace) -> None:
@@ -210,7 +214,7 @@ def main() -> None:
     if options.only:
         before = peak_resident_mib()
         with tempfile.TemporaryDirectory() as store:
-            make_parts(options.only, store, 0, 1)
+            build_shards(options.only, store, 0, 1)
         print(peak_resident_mib() - before)
         return
     print("\n".join(machine()))

@@ -1,18 +1,18 @@
-"""What Ray costs: training speed beside plain processes, and the start-up in its parts.
+"""Measure the cost of Ray: training speed against plain processes, and the time of the start-up.
 
     python benchmarks/ray_overhead.py [steady] [start] [--layout 1x2] [--store URI]
         [--threads N] [--pairs 3] [--epochs 6] [--starts 3] [--also CHECKOUT]
 
-steady: phase 1 by experiments/phase1.py, with its checkpoints, reports and MLflow, and the plain
-generator `fit` in as many processes over gloo, with as many threads, take turns. Epochs after the
-first are timed by the clock on the wall, all that lies between them too. 1.00 is no cost. With
---threads 1 and one worker, a machine of two cores has one for Ray's own processes.
+steady: phase 1 by experiments/phase1.py, with its checkpoints, reports and MLflow, in turns with
+the plain generator `fit` in as many processes over gloo, with as many threads. The time is that of
+the clock, after the first epoch, with everything between epochs. A speed of 1.00 means no cost.
+With --threads 1 and one worker, a machine of two cores has one for Ray's own processes.
 
-start: the time from the command to the first training step, by the time stamps that the platform
-itself takes and shows; the run is interrupted behind its first epoch. With --also, another checkout
-(an older commit's) is started in turns with this one.
+start: time from the command to the first training step, as the platform measures and prints it. The
+run is interrupted after its first epoch. With --also, another checkout, such as one of an older
+commit, is started in turns with this one.
 
-MLflow, in a thread beside, is timed alone: its import, and the runs in a new database.
+MLflow, which runs in a background thread, is timed alone: its import, and runs in a new database.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from common import at_least_one, layout, machine, run, spread, store_or_synthetic, table
+from common import at_least_one, machine, mesh_shape, run, spread, store_or_synthetic, table
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import load_clips, read_manifest
@@ -53,7 +53,7 @@ print(time.perf_counter() - began)
 
 
 def threads_of(options: argparse.Namespace) -> int:
-    """Of a worker: as asked for, else the platform's equal share of the cores."""
+    """Return the threads per worker: the option, else an equal share of the cores."""
     workers = options.layout[0] * options.layout[1]
     return int(options.threads or max(1, (os.cpu_count() or 1) // workers))
 
@@ -65,7 +65,7 @@ def config(store: str, epochs: int, options: argparse.Namespace) -> Phase1Config
 
 
 def train_plainly(rank: int, folder: str, store: str, options: argparse.Namespace) -> None:
-    """One process without Ray; rank 0 leaves when each epoch was done."""
+    """Train as one process without Ray; rank 0 saves the time at the end of each epoch."""
     data, modality = options.layout
     torch.set_num_threads(threads_of(options))
     if data * modality > 1:
@@ -81,7 +81,7 @@ def train_plainly(rank: int, folder: str, store: str, options: argparse.Namespac
 
 
 def plain_seconds(store: str, options: argparse.Namespace) -> float:
-    """Seconds per epoch of plain processes."""
+    """Return the seconds per epoch of plain processes."""
     with tempfile.TemporaryDirectory() as folder:
         workers = options.layout[0] * options.layout[1]
         mp.spawn(train_plainly, (folder, store, options), nprocs=workers)
@@ -90,7 +90,10 @@ def plain_seconds(store: str, options: argparse.Namespace) -> float:
 
 
 class Phase1:
-    """`experiments/phase1.py` of a checkout, in a workspace of its own; lines as they come."""
+    """A running `experiments/phase1.py` of a checkout, with a temporary workspace.
+
+    As a context manager it yields the lines of output as they are printed.
+    """
 
     def __init__(self, checkout: Path, store: str, epochs: int, options: argparse.Namespace):
         self.folder = tempfile.TemporaryDirectory()
@@ -105,11 +108,11 @@ class Phase1:
             "gpu": "false",
             "workspace": self.folder.name,
         }
-        places = os.pathsep.join((str(checkout), str(checkout / "platform")))
+        python_path = os.pathsep.join((str(checkout), str(checkout / "platform")))
         self.process = subprocess.Popen(
             [sys.executable, str(checkout / "experiments" / "phase1.py")]
             + [f"--{name}={value}" for name, value in arguments.items()],
-            env={**os.environ, "PYTHONPATH": places, "RAY_ADDRESS": "local"},
+            env={**os.environ, "PYTHONPATH": python_path, "RAY_ADDRESS": "local"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -126,34 +129,34 @@ class Phase1:
 
 
 def ray_seconds(store: str, options: argparse.Namespace) -> tuple[float, float]:
-    """Seconds per epoch under Ray Train, and those of them that lie between two epochs."""
-    said, done, training = [], [], []
+    """Return the seconds per epoch under Ray Train, and those of them between two epochs."""
+    output, done, training = [], [], []
     with Phase1(REPOSITORY, store, options.epochs + 1, options) as lines:
         for line in lines:
-            said.append(line)
-            if found := re.match(rf" *\d+/{options.epochs + 1} .*? ([\d.]+) s ", line):
+            output.append(line)
+            if match := re.match(rf" *\d+/{options.epochs + 1} .*? ([\d.]+) s ", line):
                 done.append(time.perf_counter())
-                training.append(float(found[1]))
+                training.append(float(match[1]))
     if len(done) != options.epochs + 1:
-        sys.exit(f"error: the run under Ray did not end well:\n{''.join(said)}")
+        sys.exit(f"error: the run under Ray failed:\n{''.join(output)}")
     whole = (done[-1] - done[0]) / options.epochs
     return whole, whole - sum(training[1:]) / options.epochs
 
 
 def startup_seconds(checkout: Path, store: str, options: argparse.Namespace) -> dict[str, float]:
-    """The parts of one start-up, as the platform shows them."""
-    said = []
+    """Return the seconds of each step of a start-up, as the platform prints them."""
+    output = []
     with Phase1(checkout, store, 2, options) as lines:
         for line in lines:
-            said.append(line)
-            if found := re.match(r"first step after [\d.]+ s: (.*)", line):
-                parts = (part.rpartition(" ") for part in found[1].split(", "))
+            output.append(line)
+            if match := re.match(r"first step after [\d.]+ s: (.*)", line):
+                parts = (part.rpartition(" ") for part in match[1].split(", "))
                 return {name: float(seconds) for name, _, seconds in parts}
-    sys.exit(f"error: no line 'first step after' from {checkout}:\n{''.join(said)}")
+    sys.exit(f"error: no line 'first step after' from {checkout}:\n{''.join(output)}")
 
 
 def mlflow_seconds() -> float:
-    """What the tracking takes to be ready, alone in a process."""
+    """Return the seconds until tracking is ready, alone in a process."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-c", CONNECT, folder], check=True, capture_output=True, text=True
@@ -164,7 +167,7 @@ def mlflow_seconds() -> float:
 def measure_steady(store: str, options: argparse.Namespace) -> None:
     rows, ratios = [], []
     for pair in range(options.pairs):
-        if pair % 2 == 0:  # neither always comes second
+        if pair % 2 == 0:  # so that neither always is the second
             plain, (ray, between) = plain_seconds(store, options), ray_seconds(store, options)
         else:
             (ray, between), plain = ray_seconds(store, options), plain_seconds(store, options)
@@ -173,10 +176,16 @@ def measure_steady(store: str, options: argparse.Namespace) -> None:
         print(f"pair {pair + 1}: {plain:.2f} and {ray:.2f} s", file=sys.stderr, flush=True)
     rows.append(["median (range)", "", "", "", spread(ratios, 3)])
     print("### Speed under Ray Train\n")
-    heads = ["s/epoch, after the first", "plain", "Ray", "of it between epochs", "speed with Ray"]
-    print(table(heads, rows))
-    word = "is" if statistics.median(ratios) >= ACCEPTED else "is not"
-    print(f"\nAt least {ACCEPTED} is asked for, which the median {word}.\n", flush=True)
+    headings = [
+        "s/epoch, after the first",
+        "plain",
+        "Ray",
+        "of it between epochs",
+        "speed with Ray",
+    ]
+    print(table(headings, rows))
+    verdict = "met" if statistics.median(ratios) >= ACCEPTED else "missed"
+    print(f"\nTarget: at least {ACCEPTED}, {verdict} by the median.\n", flush=True)
 
 
 def measure_start(store: str, options: argparse.Namespace) -> None:
@@ -184,7 +193,9 @@ def measure_start(store: str, options: argparse.Namespace) -> None:
     if options.also:
         checkouts["--also"] = options.also
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
-    load_clips(store)  # the node's file is there, as it is but for the first run on a store
+    load_clips(
+        store
+    )  # writes the node's cached file, which exists for all but the first run on a store
     for _ in range(options.starts):
         for name, checkout in checkouts.items():
             parts = startup_seconds(checkout, store, options)
@@ -202,20 +213,28 @@ def measure_start(store: str, options: argparse.Namespace) -> None:
         ratios = [this / also for this, also in zip(ours, theirs, strict=True)]
         print(f"\nThis checkout over --also, pair by pair: {spread(ratios)}.")
     alone = [mlflow_seconds() for _ in range(options.starts)]
-    print(f"\nMLflow, in a thread beside; alone: {spread(alone, 1)} s with a new database.")
+    print(
+        f"\nMLflow, which starts in a background thread, alone: {spread(alone, 1)} s, new database."
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="steady, start", help="default: both")
     parser.add_argument("--store", default="", help="URI of a clip store; default: a synthetic one")
-    parser.add_argument("--layout", type=layout, default=(1, 2), help="D x P, by default 1x2")
+    parser.add_argument(
+        "--layout", type=mesh_shape, default=(1, 2), help="mesh, D x P; default: 1x2"
+    )
     parser.add_argument("--batch", type=at_least_one, default=16)
-    parser.add_argument("--threads", type=at_least_one, help="of a worker; default: its share")
-    parser.add_argument("--pairs", type=at_least_one, default=3, help="of steady runs")
-    parser.add_argument("--epochs", type=at_least_one, default=6, help="epochs that count")
+    parser.add_argument(
+        "--threads",
+        type=at_least_one,
+        help="per worker; default: its share of cores",
+    )
+    parser.add_argument("--pairs", type=at_least_one, default=3, help="pairs of steady runs")
+    parser.add_argument("--epochs", type=at_least_one, default=6, help="epochs that are timed")
     parser.add_argument("--starts", type=at_least_one, default=3)
-    parser.add_argument("--also", type=Path, help="another checkout, for start")
+    parser.add_argument("--also", type=Path, help="another checkout to start, in turns")
     options = parser.parse_args()
     if unknown := set(options.parts) - {"steady", "start"}:
         parser.error(f"expected steady, start or both, not {', '.join(sorted(unknown))}")
@@ -224,11 +243,11 @@ def main() -> None:
     wanted = options.parts or ["steady", "start"]
     data, modality = options.layout
     with store_or_synthetic(options.store, clips_per_class=10) as store:
-        read_manifest(store)  # said here, not by each process
+        read_manifest(store)  # one error message, not one per process
         store = str(Path(store).absolute()) if "://" not in store else store
         print("\n".join(machine()))
         print(
-            f"layout {data}x{modality}, {threads_of(options)} threads a worker, "
+            f"mesh {data} x {modality}, {threads_of(options)} threads per worker, "
             f"batch {options.batch}\n",
             flush=True,
         )

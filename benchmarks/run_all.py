@@ -1,9 +1,9 @@
-"""Runs every benchmark and writes one markdown report of them, with the machine and the versions.
+"""Run every benchmark and write a markdown report, with the machine and the versions.
 
     python benchmarks/run_all.py [--out FILE] [--only NAME ...] [--threads N]
 
-Without --out the report goes to stdout. Each script runs with its defaults, in a process of its
-own; one that fails is noted in the report with its last line, and the exit code is then 1.
+Without --out the report is printed. Each script runs with its defaults in its own process. If one
+fails, the report shows its last line of output, and the exit code is 1.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from common import at_least_one, machine, run, store_or_synthetic
 
 HERE = Path(__file__).resolve().parent
-# Arguments beside those that the user gives; {store} is a synthetic one of 180 clips.
+# Arguments of each script; {store} is a synthetic one of 180 clips.
 SCRIPTS = {
     "train_step": ["--threads", "{threads}"],
     "input_pipeline": ["--threads", "{threads}"],
@@ -29,7 +29,7 @@ SCRIPTS = {
 
 
 def section(name: str, arguments: list[str]) -> tuple[str, bool]:
-    """A benchmark's part of the report, and whether it ended well."""
+    """Run a benchmark; return its section of the report, and whether it succeeded."""
     print(f"{name} ...", file=sys.stderr, flush=True)
     started = time.monotonic()
     done = subprocess.run(
@@ -37,14 +37,14 @@ def section(name: str, arguments: list[str]) -> tuple[str, bool]:
     )
     minutes = (time.monotonic() - started) / 60
     print(f"{name}: {minutes:.1f} minutes", file=sys.stderr, flush=True)
-    said = done.stdout.strip()
-    if name == "phase1_layouts":  # its columns are set by hand
-        said = f"```\n{said}\n```"
-    parts = [f"## {name}.py", said, f"{minutes:.1f} minutes."]
+    output = done.stdout.strip()
+    if name == "phase1_layouts":  # its table is no markdown
+        output = f"```\n{output}\n```"
+    paragraphs = [f"## {name}.py", output, f"{minutes:.1f} minutes."]
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
-        parts.append(f"**Failed with exit code {done.returncode}**: {last}")
-    return "\n\n".join(parts), done.returncode == 0
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        paragraphs.append(f"**Failed with exit code {done.returncode}**: {last}")
+    return "\n\n".join(paragraphs), done.returncode == 0
 
 
 def main() -> None:
@@ -55,20 +55,22 @@ def main() -> None:
     options = parser.parse_args()
     if options.out and not options.out.parent.is_dir():
         parser.error(f"--out {options.out}: there is no folder {options.out.parent}")
-    parts = ["# Benchmarks", "  \n".join(machine())]
-    well = True
+    sections = ["# Benchmarks", "  \n".join(machine())]
+    succeeded = True
     with store_or_synthetic("", clips_per_class=10) as store:
         for name in options.only:
-            given = [part.format(store=store, threads=options.threads) for part in SCRIPTS[name]]
-            part, ended_well = section(name, given)
-            parts.append(part)
-            well = well and ended_well
-    report = "\n\n".join(parts) + "\n"
+            arguments = [
+                argument.format(store=store, threads=options.threads) for argument in SCRIPTS[name]
+            ]
+            text, passed = section(name, arguments)
+            sections.append(text)
+            succeeded = succeeded and passed
+    report = "\n\n".join(sections) + "\n"
     if options.out:
         options.out.write_text(report)
     else:
         print(report, end="")
-    if not well:
+    if not succeeded:
         sys.exit(1)
 
 

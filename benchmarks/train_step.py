@@ -1,13 +1,13 @@
-"""Clips per second of real training steps, each model beside ST&ST, in one run.
+"""Measure clips per second of real training steps, of each model in turns with ST&ST.
 
     python benchmarks/train_step.py [--shapes nw_ucla ntu] [--batches 16 64] [--rounds 3]
         [--models stst ctr_gcn st_gcn four] [--device cpu] [--threads 2] [--precision float32]
 
 A step is the trainer's own: reading the batch, augmentation, forward, backward, clipping,
 optimiser, weight averaging. "four" trains the four modalities with contrast in one process. The
-models take turns, round by round; a ratio is taken within a round, and the median over the rounds
-stands with its range. Memory is the process's peak (CPU) or the allocator's (CUDA), of a fresh
-process each. Clips are random numbers: every body present, every clip as long as the model reads.
+models take turns in every round. A ratio compares two models of the same round; its median and
+range over the rounds are shown. Memory is the peak of a fresh process (CPU) or of its allocator
+(CUDA). Clips are random numbers: every body is present, and every clip as long as the model reads.
 """
 
 import argparse
@@ -38,13 +38,13 @@ from hhmnet_core.training.phase1.trainer import Phase1Trainer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from made_stores import write_store
 
-# Layout, frames, bodies, classes: what CTR-GCN reads of each data set.
+# Layout, frames, bodies and classes of each data set, as CTR-GCN reads it.
 SHAPES = {"nw_ucla": ("kinect_v1_20", 52, 1, 10), "ntu": ("kinect_v2_25", 64, 2, 60)}
 MODELS = ("stst", "ctr_gcn", "st_gcn", "four")
 
 
 def random_clips(shape: str, number: int) -> ClipSet:
-    """Clips of random joints, in a store of their own that is gone when they are loaded."""
+    """Return clips of random joints, from a temporary store."""
     layout, frames, bodies, classes = SHAPES[shape]
     joints = get_layout(layout).num_joints
     random = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def random_clips(shape: str, number: int) -> ClipSet:
 
 
 class Candidate:
-    """One model on one shape and batch, ready to take steps."""
+    """A model that is ready to train on clips of one shape, with one batch size."""
 
     def __init__(
         self, model: str, clips: ClipSet, frames: int, options: argparse.Namespace
@@ -85,7 +85,7 @@ class Candidate:
         self.done = 0
 
     def clips_per_second(self, seconds: float) -> float:
-        """Steps for about so long, at least two; clips of all steps over their time."""
+        """Train for about so many seconds, at least two steps; return clips per second."""
         clips, started = 0, time.perf_counter()
         while clips == 0 or time.perf_counter() - started < seconds:
             for _ in range(2):
@@ -97,7 +97,7 @@ class Candidate:
         return clips / (time.perf_counter() - started)
 
     def forward_clips_per_second(self, seconds: float) -> float:
-        """Scored clips, without training, over their time."""
+        """Score clips for about so many seconds, without training; return clips per second."""
         indices = torch.cat(self.order[:4]).numpy()
         clips, started = 0, time.perf_counter()
         while clips == 0 or time.perf_counter() - started < seconds:
@@ -112,14 +112,14 @@ class Candidate:
 
 
 def peak_mib(model: str, shape: str, options: argparse.Namespace) -> float:
-    """Peak memory of four training steps in a process of their own, over that of its start."""
+    """Return the peak MiB of four training steps in a fresh process, beyond that of its start."""
     arguments = ["--only", model, "--shapes", shape, "--batches", str(options.batch)]
     arguments += ["--device", options.device, "--threads", str(options.threads)]
     arguments += ["--precision", options.precision]
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
     )
-    return float(json.loads(said.stdout.splitlines()[-1]))
+    return float(json.loads(process.stdout.splitlines()[-1]))
 
 
 def report_peak(model: str, options: argparse.Namespace) -> None:
@@ -135,11 +135,11 @@ def report_peak(model: str, options: argparse.Namespace) -> None:
 
 
 def measure(shape: str, options: argparse.Namespace) -> list[list[object]]:
-    """A row a model."""
+    """Return a row of figures per model."""
     clips = random_clips(shape, 4 * options.batch)
     candidates = {m: Candidate(m, clips, SHAPES[shape][1], options) for m in options.models}
     for candidate in candidates.values():
-        candidate.clips_per_second(0)  # the first steps also pay for what is done once
+        candidate.clips_per_second(0)  # warm-up
     trained: dict[str, list[float]] = {m: [] for m in candidates}
     for _ in range(options.rounds):
         for model, candidate in candidates.items():
@@ -169,14 +169,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="+", type=at_least_one, default=[16, 64])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rounds", type=at_least_one, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each model in each round")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds per model and round")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=at_least_one, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
     parser.add_argument("--only", choices=MODELS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: there is no GPU here that torch can use")
+        parser.error("--device cuda: torch finds no GPU on this machine")
     if "stst" not in options.models:
         options.models.insert(0, "stst")
     return options
@@ -197,8 +197,8 @@ def main() -> None:
         for batch in options.batches:
             options.batch = batch
             rows += measure(shape, options)
-    heads = ["shape", "batch", "model", "trained clips/s", "scored clips/s", "ST&ST is x times"]
-    print("\n" + table([*heads, "MiB"], rows))
+    headings = ["shape", "batch", "model", "trained clips/s", "scored clips/s", "ST&ST is x times"]
+    print("\n" + table([*headings, "MiB"], rows))
 
 
 if __name__ == "__main__":

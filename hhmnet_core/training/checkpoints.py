@@ -1,7 +1,6 @@
 """The summary of a checkpoint, `state.json`, and the check that decides whether it may resume."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ class TrainingIdentity:
     digest: str
     guide: str | None = None
 
-    def differing(self, recorded: Mapping[str, Any]) -> list[str]:
+    def differing(self, recorded: JsonObject) -> list[str]:
         """Return the dotted names in which a recorded config differs from this identity."""
         config = {name: value for name, value in recorded.items() if name != _GUIDE}
         names = differing(config, without_location(self.config))

@@ -134,7 +134,7 @@ class Trainer(ABC, Generic[Config]):
 
     @abstractmethod
     def backward(self, share: BatchShare) -> Tensor:
-        """Compute the gradients of a share's networks.
+        """Compute the gradients of this process's networks on its share of a batch.
 
         Returns:
             (M, 3): sums over the share of loss, correct clips and contrast, for the M members that

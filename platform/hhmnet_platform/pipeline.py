@@ -29,7 +29,7 @@ class Pipeline(Placement):
     """Both phases: data, configs, workspace and workers.
 
     Attributes:
-        data: Training data of both phases. Default: the demo's store, which is made.
+        data: Training data of both phases. Default: the demo's store, made if it does not exist.
         phase1: Config of phase 1, without data and seed.
         phase2: Config of phase 2, without data and seed.
         seed: Random seed of both phases, for initialisation, sampling and augmentation.
@@ -48,7 +48,8 @@ class Pipeline(Placement):
         if not self.search.space and self.search != SearchConfig():
             raise InputError(
                 "search has no space: give the fields of phase 1 to search, such as "
-                "--search.space '{contrast.temperature: {low: 0.03, high: 0.5}}', or nothing of it."
+                "--search.space '{contrast.temperature: {low: 0.03, high: 0.5}}', or no search "
+                "options."
             )
         for phase in ("phase1", "phase2"):
             config = getattr(self, phase)
@@ -86,7 +87,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
 
     Args:
         job: The pipeline.
-        began: Time at which the command was given, as `time.time()` has it. None for now.
+        began: Start of the command, as from `time.time()`. None: now.
 
     Raises InputError for anything the user can cause.
     """
@@ -94,7 +95,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     if first.data.store:
         check_video(read_manifest(first.data.store), first.data.store)
     if job.search.space:
-        print("search: what phase 1 is trained with", flush=True)
+        print("search: hyper-parameters of phase 1", flush=True)
         first = apply_overrides(first, run_search(job.search_job()))
         print()
     name = _run_both(first, job.phase2_job, began)
@@ -104,8 +105,8 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     result = FinishedRun.read(workspace.run(name)).result
     print("\nfusion: weights of the five networks, searched on val", flush=True)
     if result.selection != VAL:
-        print("None: this selection has no val to fit them on; give `search.py fusion` --folds.")
-        print("\nensemble\nNone: nothing was held out to choose by.")
+        print("Skipped: there is no validation split; use `search.py fusion --folds`.")
+        print("\nensemble\nSkipped: there is no validation split to select on.")
         return
     run_fusion_search(
         FusionSearch(
@@ -120,7 +121,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
 
 
 def run_phase2(job: Phase2Job, began: float | None = None) -> None:
-    """Train phase 2, after the demo's phase 1 where a job names neither a guiding run nor a store.
+    """Train phase 2; without a guiding run and a store, train the demo's phase 1 first.
 
     Args and errors as for `run_pipeline`.
     """
@@ -138,10 +139,10 @@ def _run_both(
     """Train both phases. Return the name of the phase-2 run, None for a dry run."""
     print("phase 1: the four skeletal modalities", flush=True)
     name = run_phase(first, began)
-    print("\nphase 2: video under their guidance, and the fusion of all", flush=True)
+    print("\nphase 2: video guided by phase 1, and the fusion of both", flush=True)
     guide = Workspace(absolute_uri(first.workspace)).run(name)
     if guide.read_result() is None:  # a dry run
-        print("It can be planned when phase 1 has been trained, which guides it.")
+        print("Phase 2 can be planned once phase 1, which guides it, is trained.")
         return None
     name = run_phase(second(name))
     return None if first.dry_run else name

@@ -35,9 +35,7 @@ class Clips:
         joints = np.tile(pose, (1, frames, 1, 1))
         joints[:, :, 4:12, 1] += label * np.arange(frames)[:, None] / 4
         camera = 1 + number // 15
-        clip = Clip(
-            f"clip{name}", label, 1 + number // 3 % 3, camera, 0, joints.astype(np.float32)
-        )
+        clip = Clip(f"clip{name}", label, 1 + number // 3 % 3, camera, 0, joints.astype(np.float32))
         if number in (4, 22):
             return replace(clip, no_video="not found")
         places = np.round(random.uniform(0.1, 0.9, (1, IMAGES, 20, 2)) * 16) / 16

@@ -71,7 +71,7 @@ def test_both_phases_share_store_seed_and_place(
     assert (first.name, second.name) == ("mine-phase1", "mine-phase2")
     assert first.workers == second.workers == 2
     assert second.phase1 == "run-1"
-    assert "nothing was held out to choose by" in capsys.readouterr().out
+    assert "there is no validation split to select on" in capsys.readouterr().out
 
 
 def test_what_the_search_finds_is_trained_whole(trained: list[Any], tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_report_of_an_ensemble_stands_alone(page: Page, tmp_path: Path) -> None:
     page.on("request", lambda request: errors.append(request.url))
     (tmp_path / "report.html").write_text(page_of(an_ensemble(), "toy-ensemble", "toy/xsub"))
     page.goto(f"file://{tmp_path / 'report.html'}")
-    for head in ("Leaderboard", "Members", "By class", "What it still confuses", "Left out"):
+    for head in ("Leaderboard", "Accuracy by class", "Most frequent confusions", "Left out"):
         expect(page.get_by_role("heading", name=head, exact=True)).to_be_visible()
     pictures = page.locator("img")
     assert pictures.count() == 4

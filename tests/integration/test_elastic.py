@@ -132,7 +132,7 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
     )
     process.wait_for(r"^training on .* \(worker processes \d+, \d+\)$")
     second = add(cluster, cpus=2)
-    process.wait_for(r"^going on after epoch \d+ with 4 workers instead of 2")
+    process.wait_for(r"resuming after epoch \d+ with 4 workers instead of 2")
     process.wait_for(r"worker processes \d+, \d+, \d+, \d+\)\n(.*\n)* *\d+/12 ")
     cluster.remove_node(second, allow_graceful=False)
     process.wait_for(r"starting again after epoch \d+ \(1 of 3 failures allowed\)")
@@ -194,9 +194,9 @@ def test_node_announced_to_be_taken_away_is_no_failure(
         second.node_id, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), "spot", deadline
     )
     assert accepted, why
-    process.wait_for(r"a node that holds 1 of the workers will be taken away in \d+ s")
+    process.wait_for(r"a node with 1 of the workers will be removed in \d+ s")
     process.wait_for(r"^checkpoint within epoch \d, after step \d+$")
-    process.wait_for(r"^going on (within|after) epoch \d")
+    process.wait_for(r"resuming (within|after) epoch \d")
     cluster.remove_node(second, allow_graceful=False)
     assert process.finish(600) == 0, process.output
     assert "failures allowed" not in process.output
@@ -218,7 +218,7 @@ def test_plan_of_a_cluster_is_said_without_training(
         r"^with 2      2 CPU workers: 1 data-parallel x 2 modality-parallel",
         r"^with 8      8 CPU workers: 2 data-parallel x 4 modality-parallel",
         r"^time        about .* measured on a node of the cluster, without communication$",
-        r"^cost        about \d+\.\d\d \(8 workers for \d+\.\d\d h at 1.5 an hour each\)$",
+        r"^cost        about \d+\.\d\d \(8 workers for \d+\.\d\d h at 1.5 per hour each\)$",
     ):
         assert re.search(said, process.output, re.MULTILINE), (said, process.output)
     assert not (tmp_path / "runs").exists()

@@ -86,7 +86,7 @@ def test_weights_are_fitted_out_of_fold_without_a_validation_split(
     assert equal == pytest.approx(result["members"]["fusion"]["test_top1"])
     again = run_to_end(run_script, "search.py", "fusion", *given, "--folds=2")
     assert again.output.count("is complete") == 2, again.output
-    assert "is there already: nothing was searched" in again.output
+    assert "exists already: nothing was searched" in again.output
     without = run_to_end(run_script, "search.py", "fusion", *given)
     assert without.returncode == 2 and "or --folds." in without.output
 
@@ -107,7 +107,8 @@ def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspa
     assert process.returncode == 0, process.output
     assert "left out: films-phase1-cut/joint is running" in process.output
     assert "left out: films-phase1-bare/joint has no score tables" in process.output
-    assert f"left out: away is finished in {workspace}, but not all of it is in" in process.output
+    untracked = f"left out: away is finished in {workspace}, but MLflow does not hold all of it"
+    assert untracked in process.output
     (folder,) = (workspace / "ensembles").iterdir()
     said = json.loads((folder / "ensemble.json").read_text())
     assert {member["member"] for member in said["members"]} <= set(MODALITIES)
@@ -120,7 +121,7 @@ def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspa
     assert all(f"(#/experiments/{number}/runs/{run_id})" in note for run_id in ids)
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
     again = run_to_end(run_script, "ensemble.py", *given, "--selection.steps=5")
-    assert f"{folder.name} is there already" in again.output
+    assert f"{folder.name} exists already" in again.output
     (same,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
     assert same.info.run_id == tracked.info.run_id
     names = {file.path for file in client.list_artifacts(tracked.info.run_id)}
@@ -136,8 +137,8 @@ def test_lost_scores_and_databases_are_errors(
         run_script, "search.py", "fusion", f"--workspace={workspace}", f"--runs=[{run.name}]"
     )
     assert search.returncode == 2 and "Traceback" not in search.output
-    assert "has lost its scores of joint on val" in search.output
-    assert "it is scored anew" in search.output
+    assert "has no readable scores of joint on val" in search.output
+    assert "it is scored again" in search.output
     (run / "tracked.json").unlink()
     (workspace / "mlflow.db").unlink()
     given = (f"--workspace={workspace}", f"--experiment={EXPERIMENT}")
@@ -163,21 +164,21 @@ def test_lost_scores_and_databases_are_errors(
     ("script", "options", "message"),
     [
         ("search.py", ("fusion",), "--runs is missing"),
-        ("search.py", ("fusion", "--runs=[nothing]"), "is not there. Give finished runs"),
+        ("search.py", ("fusion", "--runs=[nothing]"), "does not exist. Give finished runs"),
         ("search.py", ("fusion", "--runs=[../x]"), "cannot be used"),
         ("search.py", ("fusion", "--runs=[x,x]"), "names x twice"),
         ("search.py", ("fusion", "--trials=0"), "trials must be 1 to"),
         ("search.py", ("fusion", "--seed=99999999999999999999"), "seed must be 0 to"),
         ("search.py", ("fusion", "--trails=3"), "trails"),
         ("search.py", ("fusion", "--folds=1"), "folds must be 2 to 100"),
-        ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "is not there"),
-        ("fuse.py", ("--runs=[nothing]",), "is not there. Give finished runs"),
+        ("search.py", ("fusion", "--folds=2", "--runs=[nothing]"), "does not exist"),
+        ("fuse.py", ("--runs=[nothing]",), "does not exist. Give finished runs"),
         ("ensemble.py", (), "--experiment is missing"),
         ("ensemble.py", ("--experiment=nothing",), "has no experiment 'nothing'; it has"),
         (
             "ensemble.py",
             (f"--experiment={EXPERIMENT}", "--filter=params.seed = '99'"),
-            "that --filter \"params.seed = '99'\" lets through to select from (no run at all)",
+            "that matches --filter \"params.seed = '99'\" to select from (no runs found)",
         ),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--filter=seed >"), "cannot answer"),
         ("ensemble.py", (f"--experiment={EXPERIMENT}", "--selection.steps=0"), "steps"),

@@ -105,7 +105,7 @@ def test_plan_of_the_pipeline_stops_at_the_phase1_that_is_not_trained(
     pipeline: Start, tmp_path: Path
 ) -> None:
     output = pipeline(tmp_path / "new", "--dry_run=true")
-    assert "It can be planned when phase 1 has been trained" in output
+    assert "Phase 2 can be planned once phase 1, which guides it, is trained" in output
 
 
 def test_run_leaves_video_and_its_fusion_with_the_skeleton(trained: Path) -> None:

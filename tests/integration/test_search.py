@@ -171,12 +171,12 @@ def test_stopped_search_marks_its_trials(search: Start, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--name=mine",), "name the --study"),
-        (("--data.selection=literature",), "A search chooses by val"),
-        (("--space={contrast.temprature: {low: 0.1, high: 0.5}}",), "is no field of the config"),
+        (("--name=mine",), "Use --study to name"),
+        (("--data.selection=literature",), "A search selects on the validation split"),
+        (("--space={contrast.temprature: {low: 0.1, high: 0.5}}",), "is not a field of the config"),
         (("--reduction=1",), "reduction must be at least 2"),
         (("--gpu=true",), "--gpu true was given, but this machine has"),
-        (("--workspace=memory://workspace",), "needs a folder"),
+        (("--workspace=memory://workspace",), "needs a local --workspace folder"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -1,4 +1,4 @@
-"""An ablation: a config trained whole, and with one component removed or exchanged at a time.
+"""An ablation: a config is trained whole, then with one component removed or exchanged.
 
 Every variant is trained with every seed, each run in a process of its own on one thread, so that
 all cores are used and runs do not depend on each other. Finished runs are lines of a file; the same
@@ -55,8 +55,8 @@ class Subject(Generic[Config]):
     Attributes:
         variants: Fields of the config that differ, by variant and group. "all" has none.
         compared: Column whose difference to "all" is shown.
-        identity: Returns all that decides the result of a run, as JSON values.
-        train: Trains a run of a variant in this process. It is pickled.
+        identity: Function that returns all that decides the result of a run, as JSON values.
+        train: Function that trains a variant in this process. It is pickled.
     """
 
     variants: Mapping[str, Changes]
@@ -83,10 +83,10 @@ def run_ablation(
     processes: int,
     file: Path,
 ) -> Iterator[Outcome]:
-    """Yield the outcome of every run: first those that the file holds, then each as it ends.
+    """Yield the outcome of every run: first those in the file, then each one as it ends.
 
-    Raises InputError where a variant is unknown, no seed is given, or the file is not one of
-    outcomes or has no folder.
+    Raises InputError where a variant is unknown, no seed is given, or the file does not
+    hold outcomes or has no folder.
     """
     if not seeds or processes < 1:
         raise InputError(
@@ -125,7 +125,7 @@ def run_ablation(
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, however that ended."""
+    """End this process when its parent process has ended for any reason."""
     parent = parent_process()
     assert parent is not None
 
@@ -164,21 +164,21 @@ def print_ablation(
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """Return the outcomes in a file. None of them where there is no file."""
+    """Return the outcomes in a file, an empty list where there is no file."""
     if not file.exists():
         return []
     try:
         return [Outcome(**json.loads(line)) for line in file.read_text().splitlines()]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"{file} is not a file of outcomes ({error}): name another with --out."
+            f"{file} is not a file of outcomes ({error}): give another with --out."
         ) from error
 
 
 def summary(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
     """Return a Markdown table: mean and range over seeds, and the paired difference to "all".
 
-    The difference has its standard error over the seeds of both.
+    The standard error of the difference is over the seeds that both have.
     """
     by_variant = {
         name: {o.seed: o.top1 for o in outcomes if o.variant == name}

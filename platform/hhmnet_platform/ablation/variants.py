@@ -45,7 +45,7 @@ PHASE2: Mapping[str, Changes] = {
 
 
 def phase1_ablation(config: Phase1Config) -> Subject[Phase1Config]:
-    """Return the ablation of phase 1. Of an encoder, only settings that it reads are ablated."""
+    """Return the ablation of phase 1, limited to the settings that the encoder uses."""
     settings = encoder_type(config.model.name).settings
     variants = {
         name: changes
@@ -84,9 +84,9 @@ def _train_phase1(config: Phase1Config, name: str) -> Outcome:
     torch.set_num_threads(1)
     clips = load_clips(config.data.store)
     *_, last = phase1.fit(config, clips, Mesh())
-    found = top1s({table.modality: table for table in last.scores if table.split == "test"})
+    accuracies = top1s({table.modality: table for table in last.scores if table.split == "test"})
     identity = recorded_config(config)
-    return Outcome(name, config.seed, identity, clips.manifest.digest, found)
+    return Outcome(name, config.seed, identity, clips.manifest.digest, accuracies)
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,16 @@ class _Phase2:
         (video,) = (table for table in last.scores if table.split == "test")
         skeleton = _skeleton_scores(self.checkpoint, config.data.store)
         tables = keep_shared_clips([*skeleton, video])
-        found = top1s({"skeleton": fuse(tables[:-1]), "video": tables[-1], FUSION: fuse(tables)})
-        return Outcome(name, config.seed, self.identity(config), clips.manifest.digest, found)
+        compared = {"skeleton": fuse(tables[:-1]), "video": tables[-1], FUSION: fuse(tables)}
+        digest, identity = clips.manifest.digest, self.identity(config)
+        return Outcome(name, config.seed, identity, digest, top1s(compared))
 
 
 def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
     """Return the top-1 of test tables, and of the fusion without copies where it has any."""
-    found = {name: top1(table) for name, table in tables.items()}
+    accuracies = {name: top1(table) for name, table in tables.items()}
     novel = top1_without_copies(tables[FUSION])
-    return found if novel is None else found | {f"{FUSION} without copies": novel}
+    return accuracies if novel is None else accuracies | {f"{FUSION} without copies": novel}
 
 
 @cache

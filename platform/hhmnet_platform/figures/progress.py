@@ -53,7 +53,7 @@ class Display:
             self._bar.stop()
 
     def phase(self, text: str) -> None:
-        """Show that something begins that takes seconds."""
+        """Show the start of a step that takes seconds."""
         self._bar.update(self._task, description=text)
         self.say(text)
 

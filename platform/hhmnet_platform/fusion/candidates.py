@@ -86,9 +86,9 @@ def candidates_of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[C
 
 
 def untracked_runs(workspace: Workspace, experiment: str) -> list[LeftOut]:
-    """Return the finished runs of a workspace that their MLflow experiment does not hold whole.
+    """Return the finished runs of a workspace that are missing or incomplete in MLflow.
 
-    MLflow may hold another run of the same name, which then is a candidate in its place.
+    MLflow may hold another run of the same name; that run is the candidate then.
     """
     untracked = []
     for name in folder(workspace.at("runs")).names():
@@ -139,9 +139,9 @@ def on_shared_clips(candidates: Sequence[Candidate]) -> tuple[list[Candidate], l
 def candidates_of_mlflow(
     uri: str, experiment: str, filter_string: str = ""
 ) -> tuple[list[Candidate], list[LeftOut]]:
-    """Return all networks of an experiment whose scores belong together, and what is left out.
+    """Return the networks of an experiment that can be fused, and the runs that are left out.
 
-    The newest finished run decides which data they have to share.
+    All have to use the data of the newest finished run.
 
     Args:
         uri: MLflow tracking URI.
@@ -170,10 +170,10 @@ def candidates_of_mlflow(
     if not candidates:
         reasons = Counter(each.reason for each in left_out)
         why = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
-        narrowed = f" that --filter {filter_string!r} lets through" if filter_string else ""
+        narrowed = f" that matches --filter {filter_string!r}" if filter_string else ""
         raise InputError(
             f"{experiment} holds no finished run{narrowed} to select from "
-            f"({why or 'no run at all'}): train some with --data.selection val."
+            f"({why or 'no runs found'}): train some with --data.selection val."
         )
     candidates.sort(key=lambda each: (each.run, ALL.index(each.member)))
     restricted, clips = on_shared_clips(candidates)
@@ -205,12 +205,12 @@ def _read(uri: str, run: MemberRun, first: Candidate | None) -> Candidate | Left
 def _incompatibility(first: Candidate, other: Candidate) -> str:
     """Return why a candidate cannot be fused with the first one. "" where it can."""
     if first.val.digest != other.val.digest:
-        return f"is of other data (digest {other.val.digest[:12]})"
+        return f"uses other data (digest {other.val.digest[:12]})"
     try:
         for split in SPLITS:
             _check_pair(first, other, split)
     except InputError as error:
-        return f"does not belong to the others ({error})"
+        return f"cannot be fused with the others ({error})"
     return ""
 
 

@@ -139,7 +139,7 @@ class Ensemble:
         return compared + sorted(singles, key=lambda entry: -entry.val_top1)
 
     def growing(self) -> list[tuple[float, float]]:
-        """Return top-1 on val and test of the heaviest member, of the two heaviest, and so on."""
+        """Return top-1 on val and test of the heaviest member, the two heaviest, and so on."""
         accuracies = []
         for count in range(1, len(self.members) + 1):
             weights = np.zeros(len(self.weights))
@@ -160,7 +160,7 @@ class Ensemble:
         )
 
     def _stream_entries(self) -> list[Entry]:
-        """Return the best run's four streams, and the best four with the video they guided."""
+        """Return fusions of the best run's four streams, without and with the video they guided."""
         by_run: dict[str, dict[str, Candidate]] = {}
         for each in self.candidates:
             by_run.setdefault(each.run, {})[each.member] = each

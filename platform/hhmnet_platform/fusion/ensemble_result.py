@@ -80,11 +80,11 @@ class EnsembleResult:
 
     @property
     def compared(self) -> list[Entry]:
-        """The rows of the leaderboard that are no single candidates."""
+        """The rows of the leaderboard that are not single candidates."""
         return [entry for entry in self.leaderboard if " " in entry.name or "/" not in entry.name]
 
     def identity(self) -> JsonObject:
-        """Return what the ensemble is named by."""
+        """Return the values that the ensemble's name is derived from."""
         return {
             "experiment": self.experiment,
             "filter": self.filter,

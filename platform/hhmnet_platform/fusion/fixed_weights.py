@@ -51,7 +51,7 @@ def run_fixed_fusion(job: FixedFusion) -> None:
 def fixed_table(networks: Networks) -> Table:
     """Return a table of each network, each run, and all of them fused, on their shared test clips.
 
-    Raises InputError where they are not of the same data.
+    Raises InputError where their data differ.
     """
     video = [table for (_, member), table in networks.items() if member == VIDEO]
     most = max(map(len, networks.values()))

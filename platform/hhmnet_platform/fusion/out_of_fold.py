@@ -40,7 +40,7 @@ def out_of_fold_candidates(
 
     Args:
         workspace: Workspace of the runs and of the runs of their folds.
-        names: Finished runs of selection literature.
+        names: Names of finished runs with selection "literature".
         folds: K, number of folds of the training subjects.
         tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
@@ -74,7 +74,7 @@ def _train_folds(
     """Train each run and its guide without each fold; return the runs of the folds, by run."""
     guides = [FinishedRun.read(workspace.run(run.guide_name)) for run in runs if run.guide_name]
     needed = list({run.name: run for run in [*guides, *runs]}.values())
-    order = sorted(needed, key=lambda run: bool(run.guide_name))  # those that guide first
+    order = sorted(needed, key=lambda run: bool(run.guide_name))  # guiding runs first
     fold_runs: dict[str, list[RunFolder]] = {run.name: [] for run in order}
     for fold in range(1, folds + 1):
         for run in order:

@@ -97,7 +97,7 @@ class FusionSearch:
 
 
 def run_fusion_search(job: FusionSearch) -> None:
-    """Search, print, and write fusion.json and an MLflow run. A finished search is shown again.
+    """Search, print, and write fusion.json and an MLflow run. A finished search is only shown.
 
     Raises InputError for anything the user can cause.
     """
@@ -106,8 +106,8 @@ def run_fusion_search(job: FusionSearch) -> None:
     candidates, left_out = on_shared_clips(_candidates(job, workspace))
     if len(candidates) < 2:
         raise InputError(
-            f"There is nothing to weigh: {candidates[0].name} is one network. A phase-2 run holds "
-            "video only: give its phase-1 run too."
+            f"Fusion weights need at least two networks, but --runs has {candidates[0].name} only. "
+            "A phase-2 run has the video network only: give its phase-1 run too."
         )
     run = FinishedRun.read(workspace.run(job.runs[0])).result
     experiment = experiment_name(run.dataset, run.protocol, run.selection)
@@ -161,7 +161,7 @@ def search_weights(
     Among equally good ones the nearest to the convex fit wins: validation has many ties, and test
     does not share their edges.
     """
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output ignores verbose=0
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's new output ignores verbose=0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune

@@ -1,4 +1,4 @@
-"""Selecting an ensemble: asks MLflow, writes a file, a page and an MLflow run."""
+"""Selecting an ensemble: its runs from MLflow, its file, its page and its MLflow run."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -56,7 +56,9 @@ def run_ensemble(job: EnsembleJob) -> None:
     Raises InputError for anything the user can cause.
     """
     if not job.experiment:
-        raise InputError("--experiment is missing: give the name of one of MLflow, see `make ui`.")
+        raise InputError(
+            "--experiment is missing: give the name of an MLflow experiment; `make ui` lists them."
+        )
     workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     ensemble = _select(job, workspace, uri)

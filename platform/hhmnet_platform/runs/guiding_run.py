@@ -19,7 +19,7 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
         workspace: Workspace to look in.
         tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
-    Raises InputError where the name is missing, or the run is not there or unfinished.
+    Raises InputError where the name is missing, or the run does not exist or is unfinished.
     """
     if not name:
         raise InputError(
@@ -73,7 +73,7 @@ def weights_digest(run: FinishedRun, modality: str) -> str:
         weights = run.folder.sub(checkpoint).read(f"{modality}.safetensors")
     except FileNotFoundError as error:
         raise InputError(
-            f"The phase-1 run {run.folder.uri} has lost the {modality} weights of {checkpoint}: "
+            f"The phase-1 run {run.folder.uri} lacks the {modality} weights of {checkpoint}: "
             "train it again."
         ) from error
     return hashlib.sha256(weights).hexdigest()

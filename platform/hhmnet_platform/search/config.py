@@ -24,9 +24,9 @@ class SearchConfig:
         study: Name of the search. The same name continues the same search. Default: `<data
             set>-search-<hash of all that decides a trial's result>`.
         space: Fields to search: a field such as contrast.temperature -> low, high, log, or choices.
-        trials: Total number of trials. More of them later are added to those done.
+        trials: Total number of trials. A larger number continues a finished search.
         epochs: Epochs of a complete trial. Default: as many as the phase has.
-        grace: Epochs that every trial gets.
+        grace: Minimum number of epochs of a trial.
         reduction: Reduction factor of ASHA, which keeps one in so many trials at each rung.
     """
 
@@ -73,11 +73,11 @@ def complete_epochs(job: Search) -> int:
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """What decides a trial's result beside its values: equal identities are one study.
+    """All that decides a trial's result except its values. Equal identities are one study.
 
     Attributes:
         space: Dimensions of the searched fields.
-        grace: Epochs that every trial gets.
+        grace: Minimum number of epochs of a trial.
         reduction: Reduction factor of ASHA.
         config: Identity of the run without searched fields, by dotted name.
     """
@@ -99,13 +99,13 @@ def study_identity(job: Search, first: Run) -> StudyIdentity:
 
 
 def study_name(job: Search, first: Run) -> str:
-    """Return the given name, or one that equal searches share."""
+    """Return the given name, or `<data set>-search-<hash of the identity>`."""
     dataset = first.clips.manifest.dataset
     return job.study or f"{dataset}-search-{short_hash(asdict(study_identity(job, first)))}"
 
 
 def best_job(job: Search, values: Values) -> Job:
-    """Return the phase's job with values of the searched fields, as it is trained in the end."""
+    """Return the phase's job with these values of the searched fields and all its epochs."""
     job_type = phase_of(job).job_type
     plain = {each.name: getattr(job, each.name) for each in fields(job_type)}
     base: Job = job_type(**plain | {"name": ""})
@@ -113,7 +113,7 @@ def best_job(job: Search, values: Values) -> Job:
 
 
 def trial_job(job: Search, values: Values) -> Job:
-    """Return the same with the epochs of a trial."""
+    """Return the phase's job with these values and the epochs of a trial."""
     if job.epochs:
         job = replace(job, optim=replace(job.optim, epochs=job.epochs))
     return best_job(job, values)

@@ -11,7 +11,7 @@ from hhmnet_platform.figures.run import to_png
 if TYPE_CHECKING:
     import optuna
 
-MIN_TRIALS = 4  # to estimate importances
+MIN_TRIALS = 4  # for an estimate of importances
 
 
 def finished_trials(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
@@ -20,7 +20,7 @@ def finished_trials(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
 
 
 def trial_epochs(trial: "optuna.trial.FrozenTrial") -> int:
-    """Return the epochs that a trial was trained."""
+    """Return the number of epochs that a trial was trained for."""
     return int(trial.user_attrs["epochs"])
 
 

@@ -80,11 +80,11 @@ def run_search(job: Search) -> Values:
     space = distributions(trial_job(job, {}), job.space)
     workspace = Workspace(absolute_uri(job.workspace))
     if not workspace.is_local:
-        raise InputError(f"A search needs a folder: {workspace.uri} cannot be --workspace here.")
+        raise InputError(f"A search needs a local --workspace folder, but got {workspace.uri}.")
     if job.dry_run:
         print(
             f"search      {job.trials} trials over {', '.join(job.space)}, of {job.grace} to "
-            f"{complete_epochs(job)} epochs; a complete one:",
+            f"{complete_epochs(job)} epochs; a complete trial:",
             flush=True,
         )
         run_phase(trial_job(job, {}))
@@ -171,7 +171,7 @@ def _print_best(job: Search, study: "optuna.Study", path: Path) -> None:
         values = format_values(trial.params)
         print(f"  {trial.value:.1%}  {trial_epochs(trial):>3} epochs  {values}")
     print(f"Best     val top-1 {study.best_value:.1%}: {format_values(study.best_params)}")
-    print(f"Cost     {clock(sum(map(trial_seconds, trials)))} of trials, {len(trials)} of them")
+    print(f"Cost     {clock(sum(map(trial_seconds, trials)))} in {len(trials)} trials")
     print(f"Train    {_training_command(job, path)}")
 
 
@@ -195,9 +195,9 @@ def _note(job: Search, study: "optuna.Study") -> str:
         best = f" Best so far: val top-1 {study.best_value:.1%}, {values}."
     return (
         f"A search of {job.trials} trials over {names}, by val top-1 of the "
-        f"{phase_of(job).objective} (TPE, ASHA with {job.grace} epochs of grace).{best}\n\nTo read "
-        f"it: select the trials below, Compare, Parallel Coordinates, with the parameters {names} "
-        "and the metric val/top1."
+        f"{phase_of(job).objective} (TPE, ASHA with {job.grace} epochs of grace).{best}\n\nTo "
+        f"compare trials: select them below, Compare, Parallel Coordinates, with the parameters "
+        f"{names} and the metric val/top1."
     )
 
 

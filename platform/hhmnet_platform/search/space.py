@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Value = bool | int | float | str
 Values = Mapping[str, Value]
 
-# Fields that cannot be searched, and why.
+# Fields that cannot be searched, and the reason.
 COMMON = {
     "data.store": "trials on different data cannot be compared",
     "data.protocol": "trials on different data cannot be compared",
@@ -92,10 +92,10 @@ def _distribution(config: Any, name: str, dimension: Dimension) -> "BaseDistribu
     if (dimension.low is not None and dimension.high is not None) == bool(dimension.choices):
         raise InputError(f"space.{name} must give either low and high, or choices.")
     if not dimension.choices and kind not in (int, float):
-        raise InputError(f"space.{name} is no number, so it needs choices.")
+        raise InputError(f"space.{name} is not a number, so it needs choices.")
     ends = [_typed(name, kind, value) for value in dimension.ends]
     for value in ends:
-        apply_overrides(config, {name: value})  # the config itself knows what it can be
+        apply_overrides(config, {name: value})  # the config checks the value
     if dimension.choices:
         if len({*ends}) < len(ends):
             raise InputError(f"space.{name} has a choice twice: {dimension.choices}.")
@@ -119,12 +119,14 @@ def _kind(config: Any, name: str) -> Any:
     if not is_dataclass(holder):
         groups = [each.name for each in fields(config) if is_dataclass(getattr(config, each.name))]
         raise InputError(
-            f"space.{name} is no field that can be searched: expected GROUP.FIELD of "
+            f"space.{name} is not a field that can be searched: expected GROUP.FIELD of "
             f"{', '.join(groups)}."
         )
     known = [each.name for each in fields(holder) if f"{group}.{each.name}" not in COMMON]
     if field not in known:
-        raise InputError(f"space.{name} is no field of the config: {group} has {', '.join(known)}.")
+        raise InputError(
+            f"space.{name} is not a field of the config: {group} has {', '.join(known)}."
+        )
     kind = get_type_hints(type(holder))[field]
     if NoneType in get_args(kind):  # an optional field
         (kind, *more) = (each for each in get_args(kind) if each is not NoneType)
@@ -138,7 +140,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
     """Return a value in the type of its field. Raises InputError for another type."""
     words = get_args(kind)
     if words:
-        value = "off" if value is False and "off" in words else value  # as YAML reads the word
+        value = "off" if value is False and "off" in words else value  # YAML reads off as false
         if value not in words:
             raise InputError(f"space.{name} must be of {', '.join(words)}, but has {value!r}.")
         return value

@@ -20,7 +20,7 @@ _IDENTITY = "about"  # user attribute of the study
 def open_study(
     name: str, path: Path, identity: StudyIdentity, first: RunIdentity
 ) -> "optuna.Study":
-    """Open a study or create it. Trials that were running when it was interrupted wait again.
+    """Open a study or create it. Trials that were interrupted are queued again.
 
     Args:
         name: Name of the study.
@@ -46,7 +46,7 @@ def open_study(
     elif differing := _differing(recorded, plain, first):
         raise InputError(
             f"The study {name} exists with another {', '.join(differing)}: give another --study, "
-            "or the values that it was begun with."
+            "or the values that it was started with."
         )
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":
@@ -57,6 +57,6 @@ def open_study(
 
 
 def _differing(recorded: JsonObject, plain: JsonObject, first: RunIdentity) -> list[str]:
-    """Return the names of what differs; of the config, the fields."""
+    """Return the names of the entries that differ; for the config, its fields."""
     settings = [key for key in plain if key != "config" and recorded.get(key) != plain[key]]
     return settings + first.differing(recorded.get("config", {}))

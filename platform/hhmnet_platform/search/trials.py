@@ -53,7 +53,7 @@ def run_trial(values: Values, job: Search, plan: MeshPlan, parent: str) -> None:
 
 
 def complete_tracking(job: Search, study: "optuna.Study", parent: str) -> None:
-    """Write to MLflow what is missing of trials that ended while it could not be reached.
+    """Complete the MLflow runs of trials that ended while MLflow could not be reached.
 
     Raises InputError where it still cannot be reached.
     """

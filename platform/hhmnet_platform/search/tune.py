@@ -27,7 +27,7 @@ def tune_trials(
     parent: str,
     resources: Resources,
 ) -> None:
-    """Run trials until so many more have ended.
+    """Run a number of trials to their end.
 
     Args:
         job: The search.
@@ -39,7 +39,7 @@ def tune_trials(
 
     Ends the process where trials failed.
     """
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output ignores verbose=0
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's new output ignores verbose=0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     # A trial that ASHA stops ends, and releases its workers, only when it is killed; until then it
     # has time to write to MLflow.
@@ -57,7 +57,7 @@ def tune_trials(
         study_name=job.study,
         storage=study._storage,
     )
-    # A trial's driver needs no core of its own, and the head node, which is never removed.
+    # A trial's driver needs no core, but has to be on the head node, which is never removed.
     trial = tune.with_resources(
         tune.with_parameters(run_trial, job=job, plan=plan, parent=parent),
         {"node:__internal_head__": 0.001},
@@ -92,7 +92,7 @@ def tune_trials(
 
 
 def _searcher_type() -> Any:
-    """Return Ray's Optuna searcher, which also records a trial's length. A failure is no result."""
+    """Return Ray's Optuna searcher, which also records a trial's length and ignores failures."""
     from ray.tune.search.optuna import OptunaSearch
 
     class Searcher(OptunaSearch):

@@ -28,7 +28,7 @@ class FinishedRun:
 
     @classmethod
     def read(cls, folder: RunFolder) -> "FinishedRun":
-        """Read a run. Raises InputError where it is not there or unfinished."""
+        """Read a run. Raises InputError where it does not exist or is unfinished."""
         result = folder.read_result()
         if result is None:
             raise InputError(f"Run {folder.uri} {folder.missing_result}.")
@@ -54,15 +54,15 @@ class FinishedRun:
         return f"{self.folder.uri}/{self.result.checkpoint}"
 
     def scores(self, member: str, split: str) -> ScoreTable:
-        """Return a score table. Raises InputError where it is lost or damaged."""
+        """Return a score table. Raises InputError where it is missing or damaged."""
         return load_scores(self.folder, member, split)
 
 
 def finished_runs(workspace: Workspace, names: Sequence[str]) -> list[FinishedRun]:
     """Return runs of a workspace.
 
-    Raises InputError where a name is missing, given twice or unusable, or where a run is not there,
-    is unfinished, or belongs to another protocol than the first.
+    Raises InputError where a name is missing, given twice or unusable, or where a run does not
+    exist, is unfinished, or was trained by another protocol than the first.
     """
     check_run_names(names)
     runs: list[FinishedRun] = []

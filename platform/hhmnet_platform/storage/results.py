@@ -36,7 +36,7 @@ class MemberResult:
 
     @classmethod
     def of(cls, tables: Mapping[str, ScoreTable], epoch: int | None) -> "MemberResult":
-        """Return the result that score tables give, by split: test, and val where there is one."""
+        """Return the result of score tables by split: test, and val where there is one."""
         return cls(
             epoch,
             float(top1(tables["val"])) if "val" in tables else None,
@@ -76,7 +76,7 @@ class RunResult:
         members: Results by member, the fusion last.
         fitted: The fusion with fitted weights. None for a run without a validation split.
         copies: Sample ids of the test clips that copy a clip of training or validation.
-        not_filmed: Number of test clips without video, which are in no figure.
+        not_filmed: Number of test clips without video, which no accuracy includes.
         mesh: Description of the workers.
         mesh_history: Meshes of an elastic run as (epoch, step, data, modality): the progress at
             which each started, and its shape.
@@ -166,10 +166,10 @@ def parse_result(content: bytes, source: str) -> RunResult:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{source} cannot be read ({error!r}): delete that file, and give the run's command "
-            "again; it is scored anew from its last checkpoint."
+            "again; it is scored again from its last checkpoint."
         ) from error
 
 
 def _without_none(row: JsonObject) -> JsonObject:
-    """Return a row as files have it: without copies in test there is no such figure."""
+    """Return a row without its accuracy without copies where that is None."""
     return {key: value for key, value in row.items() if value is not None or key != WITHOUT_COPIES}

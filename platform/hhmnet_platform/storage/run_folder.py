@@ -72,7 +72,7 @@ class RunFolder:
         self.files.write(CONFIG, yaml.safe_dump(dict(content), sort_keys=False).encode())
 
     def read_result(self) -> RunResult | None:
-        """Return the result. None for a run that is not there or unfinished."""
+        """Return the result. None for a run that does not exist or is unfinished."""
         try:
             content = self.files.read(RESULT)
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class RunFolder:
     @property
     def missing_result(self) -> str:
         """The reason why there is no result, as the end of a sentence about the run."""
-        return f"is unfinished: it has no {RESULT}" if self.files.names() else "is not there"
+        return f"is unfinished: it has no {RESULT}" if self.files.names() else "does not exist"
 
     @property
     def is_tracked(self) -> bool:
@@ -94,14 +94,14 @@ class RunFolder:
         return self.read_json(TRACKED) is not None
 
     def claim(self, identity: RunIdentity) -> None:
-        """Record the identity of the run. Raises InputError where the name is another run's."""
+        """Record the identity of the run. Raises InputError where the name is taken."""
         recorded = self.read_json(IDENTITY)
         if recorded is None:
             self.write_json(IDENTITY, identity.values)
         elif differing := identity.differing(recorded):
             raise InputError(
                 f"Run {self.name} exists with another {', '.join(differing)}: give another --name, "
-                "or none to have it derived from the config."
+                "or leave it out: the default is derived from the config."
             )
 
     @contextmanager
@@ -122,7 +122,7 @@ class RunFolder:
         return parse_checkpoint_name(str(latest.get("checkpoint_dir_name", "epoch-0")))
 
     def add_mesh(self, point: TrainingPoint, data: int, modality: int) -> None:
-        """Record the mesh that trains from a point on, of a run whose workers may change."""
+        """Record the mesh that trains an elastic run from a point on."""
         meshes = self.meshes()
         if not meshes or meshes[-1][2:] != (data, modality):
             self.write_json(MESHES, {"layouts": [*meshes, (*point, data, modality)]})
@@ -133,7 +133,7 @@ class RunFolder:
         return tuple((epoch, step, data, modality) for epoch, step, data, modality in recorded)
 
     def remove_unfinished_checkpoints(self) -> None:
-        """Remove checkpoints from within an epoch that were not written to their end."""
+        """Remove incomplete checkpoints from within an epoch."""
         snapshot = self.read_json(SNAPSHOT) or {}
         known = {
             str(each["checkpoint_dir_name"]) for each in snapshot.get("checkpoint_results", ())

@@ -15,7 +15,7 @@ class RunIdentity:
     """All that decides the result of a run: equal identities are one run.
 
     Attributes:
-        config: The config. Where its store lies is no part of the identity.
+        config: The config. The location of its store is not part of the identity.
         data_digest: Digest of the data, sha256 in hex.
         guide: Digest of the weights that guide phase 2. None in phase 1.
     """
@@ -26,7 +26,7 @@ class RunIdentity:
 
     @property
     def values(self) -> JsonObject:
-        """The identity by dotted names: what a run is named by."""
+        """The identity by dotted names, from which the run's name is derived."""
         return self._with_digests(flat_identity(self.config))
 
     @property

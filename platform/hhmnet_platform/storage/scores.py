@@ -15,20 +15,20 @@ def scores_file(member: str, split: str) -> str:
 
 
 def load_scores(run: RunFolder, member: str, split: str) -> ScoreTable:
-    """Return a score table of a finished run. Raises InputError where it is lost or damaged."""
+    """Return a score table of a finished run. Raises InputError where it is missing or damaged."""
     try:
         return read_scores(f"{run.uri}/{scores_file(member, split)}")
     except InputError as error:
         raise InputError(
-            f"The finished run {run.name} has lost its scores of {member} on {split} ({error}) "
-            f"Delete {run.uri}/{RESULT} and give its command again: it is scored anew."
+            f"The finished run {run.name} has no readable scores of {member} on {split} ({error}) "
+            f"Delete {run.uri}/{RESULT} and give its command again: it is scored again."
         ) from error
 
 
 def load_all_scores(run: RunFolder, member: str) -> dict[str, ScoreTable]:
     """Return the score tables of a member by split: test, and val where there is one.
 
-    Raises InputError where one is lost or damaged.
+    Raises InputError where one is missing or damaged.
     """
     names = set(run.sub(SCORES).names())
     held = [split for split in SPLITS if f"{member}-{split}.parquet" in names or split == "test"]

@@ -98,7 +98,7 @@ def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -
 
 
 def check_name(name: str) -> None:
-    """Raise InputError for a name that cannot be a folder's."""
+    """Raise InputError for a name that cannot be used for a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise InputError(
             f"The run name {name!r} cannot be used: expected up to 100 letters, digits, dots, "

@@ -45,4 +45,4 @@ def download(uri: str, run_id: str, path: str, folder: str) -> Path:
     try:
         return Path(new_client(uri).download_artifacts(run_id, path, folder))
     except MlflowException as error:
-        raise OSError(f"MLflow at {uri} cannot give {path} of run {run_id}: {error}") from error
+        raise OSError(f"MLflow at {uri} has no readable {path} of run {run_id}: {error}") from error

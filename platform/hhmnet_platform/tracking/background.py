@@ -14,11 +14,11 @@ RETRY_SECONDS = 10.0
 
 
 class BackgroundTracker:
-    """Writes a run to MLflow from a thread, and tries again while MLflow is away.
+    """Writes a run to MLflow from a thread, and retries while MLflow cannot be reached.
 
     Args:
         writer: Writer of the run.
-        notify: Called with a notice for the user when MLflow fails and when it is back.
+        notify: Function to call with a notice for the user when MLflow fails or recovers.
     """
 
     def __init__(self, writer: MlflowWriter, notify: Callable[[str], None]) -> None:
@@ -85,10 +85,10 @@ class BackgroundTracker:
         """Notify the user of a change, once."""
         if is_away and not self._is_away:
             self._notify(
-                f"{reason} The run continues; what MLflow misses is written as soon as possible."
+                f"{reason} The run continues; missing metrics are written as soon as possible."
             )
         elif self._is_away and not is_away:
-            self._notify("MLflow is back and holds everything again.")
+            self._notify("MLflow can be reached again and is up to date.")
         self._is_away = is_away
 
     def _reason(self, error: Exception) -> str:

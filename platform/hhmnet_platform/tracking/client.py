@@ -44,7 +44,7 @@ def open_for_writing(uri: str) -> Iterator["MlflowClient"]:
 def exclusive_client(uri: str) -> Iterator["MlflowClient"]:
     """Yield a client as `open_for_writing` does, but raise MLflow's own errors."""
     _set_quiet_defaults()
-    import mlflow  # noqa: F401  # before others are locked out: it takes seconds
+    import mlflow  # noqa: F401  # before the lock: the import takes seconds
 
     with exclusive(uri):
         yield new_client(uri)
@@ -73,7 +73,7 @@ def exclusive(uri: str) -> Iterator[None]:
 
 @contextmanager
 def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[None]:
-    """Turn whatever goes wrong with MLflow in the block into an InputError.
+    """Convert MLflow's errors in the block to InputError.
 
     Args:
         uri: MLflow tracking URI, for the message.
@@ -91,7 +91,7 @@ def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[N
 
 
 def _set_quiet_defaults() -> None:
-    """Set what MLflow reads from the environment when it is imported, unless the user has."""
+    """Set MLflow's environment variables, unless the user has, before it is imported."""
     for name, value in QUIET_DEFAULTS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-MAX_TAG_LENGTH = 5000  # characters that MLflow takes
+MAX_TAG_LENGTH = 5000  # characters, MLflow's limit
 
 
 @dataclass(frozen=True)
 class DerivedRun:
-    """What MLflow is given of a fusion, an ensemble or a search.
+    """The content of an MLflow run for a fusion, an ensemble or a search.
 
     Attributes:
         experiment: Name of the experiment, that of the runs it is made from.
-        name: Name, unique within the experiment: a run of the same name is written anew.
+        name: Name, unique within the experiment: a run of the same name is replaced.
         tags: Tags beside its name.
         params: Settings that it was made with.
         metrics: Its results.

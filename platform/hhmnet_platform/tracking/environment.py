@@ -41,7 +41,7 @@ def _commit_tags() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git prints about the checkout of this file; "" where it fails."""
+    """Return the output of git in the checkout of this file; "" where it fails."""
     try:
         done = subprocess.run(
             ["git", *arguments],

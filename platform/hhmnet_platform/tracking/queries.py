@@ -1,4 +1,4 @@
-"""Questions to MLflow about the runs of this platform."""
+"""Queries of MLflow for the runs of this platform."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

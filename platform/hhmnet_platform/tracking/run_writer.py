@@ -1,7 +1,7 @@
 """Writing a run to MLflow: a parent run for its phase, a child run for each trained member.
 
-The driver alone writes. It writes from the history, which every checkpoint and every report
-carries, and only what MLflow lacks: nothing is lost while a server is away, and nothing is there
+Only the driver writes. Every checkpoint and report holds the whole history, of which the driver
+writes the metrics that MLflow lacks: an unreachable server loses nothing, and nothing is written
 twice.
 """
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-MAX_METRICS, MAX_PARAMS = 1000, 100  # that MLflow takes in one request
-DIGEST_LENGTH = 12  # MLflow takes 36 at most; the tags hold the whole digest
+MAX_METRICS, MAX_PARAMS = 1000, 100  # MLflow's limits for one request
+DIGEST_LENGTH = 12  # MLflow allows 36 at most; the tags have the whole digest
 
 
 class MlflowWriter:
@@ -33,7 +33,7 @@ class MlflowWriter:
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
-        # The parent comes first, since the children name it; MLflow lists the newest on top.
+        # The parent first, since the children refer to it; MLflow lists the newest on top.
         self._creation_order = tuple(reversed(run.members))
         self.run_ids: dict[str, str] = {}
         self.experiment_id = ""
@@ -61,7 +61,7 @@ class MlflowWriter:
         return self._client is not None
 
     def disconnect(self) -> None:
-        """Forget, after a failure, what MLflow holds: `connect` looks it up again."""
+        """Drop the connection after a failure; `connect` looks up again what MLflow holds."""
         self._client = None
 
     def write(self, history: Sequence[EpochRecord]) -> None:
@@ -121,7 +121,7 @@ class MlflowWriter:
         return client.create_run(self.experiment_id, tags=own_tags, run_name=title)
 
     def _take_up(self, client: "MlflowClient", member: str, known: "Run") -> None:
-        """Note what an MLflow run holds, and set it running."""
+        """Record which metrics an MLflow run holds, and set its status to RUNNING."""
         run_id = known.info.run_id
         self.run_ids[member] = run_id
         self._start_times[member] = known.info.start_time
@@ -134,7 +134,7 @@ class MlflowWriter:
             client.update_run(run_id, status="RUNNING")
 
     def _describe(self, client: "MlflowClient") -> None:
-        """Write params, tags and data set: MLflow accepts equal ones again."""
+        """Write params, tags and data set. MLflow accepts equal values a second time."""
         from mlflow.entities import Param, RunTag
 
         params = [Param(key, str(value)) for key, value in self.run.params.items()]

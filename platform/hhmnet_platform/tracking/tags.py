@@ -2,7 +2,7 @@
 
 PREFIX = "hhmnet."
 
-# What a run is.
+# Identity of a run.
 RUN = "hhmnet.run"  # name of the run, on its parent and on every child
 MODALITY = "hhmnet.modality"  # the member that an MLflow run holds: a modality, video or fusion
 PHASE = "hhmnet.phase"  # phase1, phase2, search, fusion or ensemble
@@ -11,14 +11,14 @@ SEARCH = "hhmnet.search"  # the study that a trial belongs to
 GUIDE = "hhmnet.phase1"  # the phase-1 run that guides a phase-2 run
 MEMBERS = "hhmnet.members"  # run ids of an ensemble's members, as JSON
 
-# What it was trained on.
+# Training data.
 DATASET = "hhmnet.dataset"
 PROTOCOL = "hhmnet.protocol"
 SELECTION = "hhmnet.selection"
 DATA_DIGEST = "hhmnet.data_digest"
 STORE = "hhmnet.store"
 
-# Where it was trained.
+# Workers and software.
 WORKERS = "hhmnet.workers"
 MODALITY_PARALLEL = "hhmnet.modality_parallel"
 MESH_HISTORY = "hhmnet.layouts"  # worker meshes of an elastic run, in order

@@ -1,4 +1,4 @@
-"""What MLflow is given of a run beside its metrics."""
+"""The data of a run that MLflow holds beside its metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class TrackedRun:
         digest: Digest of the data set.
         store: Folder or URI of the data set.
         parent: MLflow id of the search's run that the run is listed under. "" for none.
-        title: Shown name of the run, which tells it from others of that search. Default: its name.
+        title: Name shown in MLflow, such as the values of a trial. Default: the run's name.
     """
 
     uri: str
@@ -40,7 +40,7 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class Ending:
-    """What is written once, when a run ends.
+    """The data that is written once, when a run ends.
 
     Attributes:
         status: FINISHED, FAILED or KILLED.

@@ -151,8 +151,8 @@ def test_runs_that_cannot_be_fused_are_left_out_with_the_reason(mlflow: Mlflow) 
     assert reasons["running/joint"] == "is running"
     assert reasons["whole/joint"] == "has no validation split (selection literature)"
     assert reasons["lost/joint"] == "has no score tables"
-    assert reasons["other/joint"] == f"is of other data (digest {'e' * 12})"
-    assert reasons["fewer/joint"].startswith("does not belong to the others (")
+    assert reasons["other/joint"] == f"uses other data (digest {'e' * 12})"
+    assert reasons["fewer/joint"].startswith("cannot be fused with the others (")
     assert reasons["cut/joint"].startswith("has no usable score table (")
 
 
@@ -174,5 +174,5 @@ def test_several_data_sets_and_nothing_to_select_from_are_refused(mlflow: Mlflow
     with pytest.raises(InputError, match=r"to select from \(2 is killed\): train some with"):
         candidates_of_mlflow("uri", "films/xsub")
     mlflow()
-    with pytest.raises(InputError, match=r"that --filter 'x' lets through .*\(no run at all\)"):
+    with pytest.raises(InputError, match=r"that matches --filter 'x' .*\(no runs found\)"):
         candidates_of_mlflow("uri", "films/xsub", "x")

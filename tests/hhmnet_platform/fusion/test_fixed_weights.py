@@ -93,5 +93,5 @@ def test_runs_without_a_validation_split_are_fused(
     assert (
         "60 clips of test" in output and "whole/bone_motion" in output and "2 : 2 : 1 : 1" in output
     )
-    with pytest.raises(InputError, match=r"none is not there\. Give finished runs .*has whole\."):
+    with pytest.raises(InputError, match=r"none does not exist\. Give finished runs .*has whole\."):
         run_fixed_fusion(FixedFusion(["none"], str(tmp_path)))

@@ -89,7 +89,7 @@ def test_runs_with_a_validation_split_are_refused(tmp_path: Path) -> None:
     a_run(tmp_path, "chosen", "phase1", selection="val")
     with pytest.raises(InputError, match="chosen was trained with selection val: --folds is for"):
         out_of_fold_candidates(Workspace(str(tmp_path)), ["chosen"], 2, "")
-    with pytest.raises(InputError, match="other is not there"):
+    with pytest.raises(InputError, match="other does not exist"):
         out_of_fold_candidates(Workspace(str(tmp_path)), ["other"], 2, "")
 
 

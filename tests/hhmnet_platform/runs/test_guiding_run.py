@@ -65,5 +65,5 @@ def test_digest_is_that_of_the_weights(tmp_path: Path, guide: Guide) -> None:
     before = weights_digest(FinishedRun.read(folder), "joint")
     folder.sub("epoch-00002").write("joint.safetensors", b"others")
     assert weights_digest(FinishedRun.read(folder), "joint") != before
-    with pytest.raises(InputError, match="has lost the bone weights of epoch-00002"):
+    with pytest.raises(InputError, match="lacks the bone weights of epoch-00002"):
         weights_digest(FinishedRun.read(folder), "bone")

@@ -86,5 +86,5 @@ def test_lost_tables_of_the_guide_are_named(
     guide(tmp_path)
     run = resolve_run(phase2_job(), Workspace(str(tmp_path)), str(store))
     write_tables(run, VIDEO)
-    with pytest.raises(InputError, match="The finished run first has lost its scores of joint"):
+    with pytest.raises(InputError, match="The finished run first has no readable scores of joint"):
         PHASE2.network_tables(run)

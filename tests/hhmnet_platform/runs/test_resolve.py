@@ -38,7 +38,7 @@ def test_run_is_named_by_its_config_and_its_guide(
     other = resolve_run(phase2_job(), workspace, str(store))
     assert other.folder.name != run.folder.name
     folder.sub("epoch-00002").remove("joint.safetensors")
-    with pytest.raises(InputError, match="has lost the joint weights of epoch-00002"):
+    with pytest.raises(InputError, match="lacks the joint weights of epoch-00002"):
         resolve_run(phase2_job(), workspace, str(store))
 
 

@@ -31,7 +31,7 @@ SPACE = {"contrast.temperature": Dimension(0.1, 0.5)}
         ({"study": "../mine"}, "cannot be used"),
         ({"data": DataConfig(selection="last_epoch")}, "selects on the validation split"),
         ({"space": {}}, "space is missing"),
-        ({"workspace": "memory://bucket/w"}, "A search needs a folder"),
+        ({"workspace": "memory://bucket/w"}, "A search needs a local --workspace folder"),
     ],
 )
 def test_mistakes_are_refused_before_anything_starts(
@@ -75,7 +75,7 @@ def test_finished_search_is_reported_again(
     output = capsys.readouterr().out
     assert "search mine: 2 trials are done already" in output
     assert "Best     val top-1 75.0%: contrast.temperature" in output
-    assert "Cost     2:00 of trials, 2 of them" in output
+    assert "Cost     2:00 in 2 trials" in output
     assert f"phase1.py --config {path}/best.yaml --workspace {workspace}" in output
     best = yaml.safe_load((path / "best.yaml").read_text())
     assert best["contrast"]["temperature"] == study.best_params["contrast.temperature"]

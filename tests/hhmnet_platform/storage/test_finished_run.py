@@ -27,7 +27,7 @@ def test_guided_run_names_its_guide(tmp_path: Path) -> None:
 
 def test_run_that_is_not_there_or_unfinished_is_refused(tmp_path: Path) -> None:
     folder = Workspace(str(tmp_path)).run("first")
-    with pytest.raises(InputError, match=r"runs/first is not there"):
+    with pytest.raises(InputError, match=r"runs/first does not exist"):
         FinishedRun.read(folder)
     folder.write_json("science.json", {})
     with pytest.raises(InputError, match=r"is unfinished: it has no result\.json"):
@@ -43,7 +43,7 @@ def test_runs_are_returned_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 def test_missing_run_is_refused_with_those_that_are_finished(tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path))
-    with pytest.raises(InputError, match=r"is not there\. .* --workspace, which has none\."):
+    with pytest.raises(InputError, match=r"does not exist\. .* --workspace, which has none\."):
         finished_runs(workspace, ["a"])
     write_finished_run(tmp_path, "b")
     workspace.run("unfinished").write_json("science.json", {})

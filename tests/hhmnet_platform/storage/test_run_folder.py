@@ -149,7 +149,7 @@ def test_recovery_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: Run
 
 
 def test_result_makes_a_run_finished(run: RunFolder) -> None:
-    assert run.read_result() is None and run.missing_result == "is not there"
+    assert run.read_result() is None and run.missing_result == "does not exist"
     run.write_json("science.json", {})
     assert run.read_result() is None
     assert run.missing_result == "is unfinished: it has no result.json"

@@ -34,7 +34,7 @@ def test_tables_are_read_by_split(run: RunFolder) -> None:
 
 
 def test_lost_and_damaged_tables_are_named_with_the_way_out(run: RunFolder) -> None:
-    message = r"has lost its scores of joint on test .* Delete .*/result\.json and give its command"
+    message = r"has no readable scores of joint on test .* Delete .*/result\.json and give its"
     with pytest.raises(InputError, match=message):
         load_all_scores(run, "joint")
     run.files.write(scores_file("joint", "test"), b"no parquet")

@@ -1,6 +1,6 @@
 """One process of a mesh: `mesh_worker.py RANK WORLD P RENDEZVOUS STORE OUT [RESUME]`.
 
-Reports after every second step, and lies on one of two nodes that the ranks alternate between.
+It reports after every second step. Ranks alternate between two nodes.
 """
 
 import json
@@ -28,16 +28,16 @@ def config(epochs: int = 3) -> Phase1Config:
         data=DataConfig(frames=16),
         model=ModelConfig(widths=[16, 32], heads=2, drop_path=0.3, dropout=0.2, embedding=8),
         contrast=ContrastConfig(weight=0.5, learn_temperature=True),
-        # 24 clips in batches of 5: the parts are uneven in every layout.
+        # 24 clips in batches of 5: the shares are uneven in every mesh.
         optim=OptimConfig(epochs=epochs, batch=5, warmup=1, precision="float64"),
     )
 
 
 def record_first_gradients(folder: Path) -> None:
-    """Has each stream write the gradient of its first step, as the optimiser gets it."""
+    """Make each stream write the gradient of its first step, as the optimiser gets it."""
     update = Stream.update
 
-    def recorded(self: Stream, rate: float, step: int) -> None:
+    def record_and_update(self: Stream, rate: float, step: int) -> None:
         if step == 0:
             grads = {
                 name: p.grad for name, p in self.model.named_parameters() if p.grad is not None
@@ -45,18 +45,18 @@ def record_first_gradients(folder: Path) -> None:
             save_file(grads, folder / f"{self.member}-gradient.safetensors")
         update(self, rate, step)
 
-    Stream.update = recorded  # type: ignore[method-assign]
+    Stream.update = record_and_update  # type: ignore[method-assign]
 
 
-class Now:
-    """A process that wants a report after every second step; of several the last rank alone."""
+class Impatience:
+    """The patience of a process: none at every second step on the last rank, else an hour."""
 
     def __init__(self, rank: int, world: int) -> None:
-        self.wants, self.asked = rank == world - 1, 0
+        self.is_impatient, self.calls = rank == world - 1, 0
 
-    def patience(self) -> float:
-        self.asked += 1
-        return 0.0 if self.wants and self.asked % 2 == 0 else 3600.0
+    def __call__(self) -> float:
+        self.calls += 1
+        return 0.0 if self.is_impatient and self.calls % 2 == 0 else 3600.0
 
 
 def main(
@@ -74,13 +74,13 @@ def main(
     mesh = Mesh(modality_parallel, nodes=[f"node{rank % 2}" for rank in range(world)])
     record_first_gradients(Path(out))
     clips = load_clips(store, Path(out) / "cache")
-    given = {"resume": Path(resume[0])} if resume else {}
-    for report in fit(config(), clips, mesh, patience=Now(rank, world).patience, **given):
+    options = {"resume": Path(resume[0])} if resume else {}
+    for report in fit(config(), clips, mesh, patience=Impatience(rank, world), **options):
         within = f"-{report.steps}" if report.steps else ""
         report.state.save(Path(out) / f"epoch{report.epoch}{within}")
     tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}
-    said = {"history": [asdict(record) for record in report.history], "scores": tables}
-    (Path(out) / f"rank{rank}.json").write_text(json.dumps(said))
+    content = {"history": [asdict(record) for record in report.history], "scores": tables}
+    (Path(out) / f"rank{rank}.json").write_text(json.dumps(content))
     if world > 1:
         dist.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""Every layout of the mesh is one computation: real processes, gloo, double precision."""
+"""Every shape of the mesh computes the same: real processes, gloo, double precision."""
 
 import itertools
 import json
@@ -15,14 +15,14 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 
 WORKER = Path(__file__).with_name("mesh_worker.py")
 TOLERANCE = 1e-5
-Layout = tuple[int, int]
+Shape = tuple[int, int]  # D, P
 
 pytestmark = pytest.mark.integration
 
 
-def train(out: Path, store: Path, layout: Layout, resume: Path | None = None) -> dict[str, Any]:
+def train(out: Path, store: Path, shape: Shape, resume: Path | None = None) -> dict[str, Any]:
     """Runs D x P processes; what each of them reports must be the same."""
-    data, modality = layout
+    data, modality = shape
     world = data * modality
     out.mkdir()
     extra = [str(resume)] if resume else []
@@ -89,17 +89,17 @@ def assert_close(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 def alone(
     tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
-    out = tmp_path_factory.mktemp("layouts") / "1x1"
+    out = tmp_path_factory.mktemp("meshes") / "1x1"
     return out, train(out, tiny_store, (1, 1))
 
 
-@pytest.mark.parametrize("layout", [(1, 2), (1, 4), (2, 1), (2, 2)], ids="{0[0]}x{0[1]}".format)
-def test_every_layout_trains_as_one_process_does(
-    layout: Layout, alone: tuple[Path, dict[str, Any]], tiny_store: Path, tmp_path: Path
+@pytest.mark.parametrize("shape", [(1, 2), (1, 4), (2, 1), (2, 2)], ids="{0[0]}x{0[1]}".format)
+def test_every_shape_trains_as_one_process_does(
+    shape: Shape, alone: tuple[Path, dict[str, Any]], tiny_store: Path, tmp_path: Path
 ) -> None:
     folder, expected = alone
     out = tmp_path / "mesh"
-    assert_close(train(out, tiny_store, layout), expected)
+    assert_close(train(out, tiny_store, shape), expected)
     assert_same_gradients(out, folder)
     assert_same(out, folder, epoch=3)
 

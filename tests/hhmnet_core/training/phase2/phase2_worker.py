@@ -39,15 +39,15 @@ def main(
         dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=world)
     cache = Path(out) / "cache"
     clips, footage = load_clips(store, cache), load_footage(store, cache)
-    given = {"resume": Path(resume[0])} if resume else {}
+    options = {"resume": Path(resume[0])} if resume else {}
     for report in fit(
-        config(), clips, footage, Path(phase1), Mesh(), patience=lambda: 0.0, **given
+        config(), clips, footage, Path(phase1), Mesh(), patience=lambda: 0.0, **options
     ):
         within = f"-{report.steps}" if report.steps else ""
         report.state.save(Path(out) / f"epoch{report.epoch}{within}")
     tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}
-    said = {"history": [asdict(record) for record in report.history], "scores": tables}
-    (Path(out) / f"rank{rank}.json").write_text(json.dumps(said))
+    summary = {"history": [asdict(record) for record in report.history], "scores": tables}
+    (Path(out) / f"rank{rank}.json").write_text(json.dumps(summary))
     if world > 1:
         dist.destroy_process_group()
 
