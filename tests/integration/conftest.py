@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 from held import Held
 from processes import Process, Starter, free_port, wait_until
-from video_files import film_store
+from video_files import write_video_store
 
 REPOSITORY = Path(__file__).parents[2]
 EXPERIMENTS = REPOSITORY / "experiments"
@@ -59,7 +59,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
 @pytest.fixture(scope="session")
 def data(shared_folder: Callable[..., Path]) -> Path:
     """A store of 54 clips of three classes, most of them with video."""
-    return shared_folder("films", film_store)
+    return shared_folder("films", write_video_store)
 
 
 @pytest.fixture(scope="session")

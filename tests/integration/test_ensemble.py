@@ -86,7 +86,7 @@ def test_weights_are_fitted_out_of_fold_without_a_validation_split(
     assert equal == pytest.approx(result["members"]["fusion"]["test_top1"])
     again = run_to_end(run_script, "search.py", "fusion", *given, "--folds=2")
     assert again.output.count("is complete") == 2, again.output
-    assert "is there already: nothing was searched" in again.output
+    assert "exists already: nothing was searched" in again.output
     without = run_to_end(run_script, "search.py", "fusion", *given)
     assert without.returncode == 2 and "or --folds." in without.output
 
@@ -107,7 +107,7 @@ def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspa
     assert process.returncode == 0, process.output
     assert "left out: films-phase1-cut/joint is running" in process.output
     assert "left out: films-phase1-bare/joint has no score tables" in process.output
-    assert f"left out: away is finished in {workspace}, but not all of it is in" in process.output
+    assert f"left out: away is finished in {workspace}, but MLflow does not" in process.output
     (folder,) = (workspace / "ensembles").iterdir()
     said = json.loads((folder / "ensemble.json").read_text())
     assert {member["member"] for member in said["members"]} <= set(MODALITIES)
@@ -120,7 +120,7 @@ def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspa
     assert all(f"(#/experiments/{number}/runs/{run_id})" in note for run_id in ids)
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
     again = run_to_end(run_script, "ensemble.py", *given, "--selection.steps=5")
-    assert f"{folder.name} is there already" in again.output
+    assert f"{folder.name} exists already" in again.output
     (same,) = client.search_runs([number], "tags.`hhmnet.phase` = 'ensemble'")
     assert same.info.run_id == tracked.info.run_id
     names = {file.path for file in client.list_artifacts(tracked.info.run_id)}
