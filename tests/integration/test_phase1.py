@@ -155,7 +155,7 @@ def test_worker_killed_while_mlflow_is_away_costs_nothing(
     assert "starting again after epoch 1 (1 of 3 failures allowed)" in process.output
     assert weights(workspace) == weights(finished)
     assert process.output.count("cannot be written") == 1
-    assert "the same command again writes what is missing" in process.output
+    assert "give the same command again to write what is missing" in process.output
     assert "fusion, equal weights" in process.output
     with mlflow_server(database, port) as url:
         again = phase1(workspace, tracking)

@@ -80,7 +80,9 @@ def phase2(run_script: Start, phase2_arguments: Callable[..., tuple[str, ...]]) 
 def test_pipeline_finds_phase1_and_trains_the_rest(trained: Path) -> None:
     output = (trained / "output.txt").read_text()
     assert output.count("is complete") == 1 and "1 network each" in output
-    clips = "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
+    clips = (
+        "clips without video, neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
+    )
     assert f"note        {clips}" in output
     assert "2 test clips without video are not counted" in output
     assert "4 of 12 clips of val and 2 of 18 clips of test have no video" in output

@@ -1,1 +1,1 @@
-"""Ray: the resources there are, starting or joining it, and the workers laid out on it."""
+"""Ray: available resources, starting or joining Ray, and the mesh of workers."""

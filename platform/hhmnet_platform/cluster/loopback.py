@@ -1,7 +1,7 @@
-"""torch's process group on this machine alone: nothing of it listens on other interfaces.
+"""torch's process group on the loopback interface only, for runs on one machine.
 
-With Ray's own configuration torch makes the store by which the workers find each other: a server
-without a password, on all interfaces. Here the store gets a socket of the loopback instead.
+With Ray's own configuration, the store by which torch's workers find each other is a server without
+a password that listens on all interfaces. Here the store gets a socket of the loopback instead.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""The mesh of workers that a run is laid out on."""
+"""The mesh of workers that trains a run."""
 
 from dataclasses import dataclass, replace
 
@@ -63,7 +63,7 @@ class MeshPlan:
         return [self.at_size(workers) for workers in sorted({self.sizes[0], self.sizes[-1]})]
 
     def largest_size_within(self, capacity: int) -> int:
-        """Return the largest W of at most so many workers; 0 where even the smallest is larger."""
+        """Return the largest W within a capacity; 0 where even the smallest W exceeds it."""
         return max((size for size in self.sizes if size <= capacity), default=0)
 
     def limit_data_parallel(self, max_data_parallel: int) -> "MeshPlan":
@@ -116,7 +116,7 @@ def make_plan(
     cpus_per_worker: int | None = None,
     networks: int = len(MODALITIES),
 ) -> MeshPlan:
-    """Return the mesh of a run, with defaults for what the user left open.
+    """Return the mesh of a run, with defaults for options that are None.
 
     Args:
         resources: CPUs and GPUs to run on.
@@ -185,7 +185,7 @@ def parse_workers(workers: int | str | None, modality_parallel: int | None) -> t
 
 
 def _share_of_cpus(resources: Resources, workers: int, gpu: bool) -> int:
-    """Return the most CPUs per worker with which so many workers fit."""
+    """Return the largest number of CPUs per worker with which all workers fit."""
     most = max(cpus for cpus, _ in (*resources.nodes, *resources.nodes_when_grown))
     most = min(most, MAX_DEFAULT_CPUS_PER_GPU) if gpu else most
     return next(

@@ -1,4 +1,4 @@
-"""Inspection of what is installed on a node, before the package can be relied on there.
+"""Inspection of the Python packages on a node, before this package is used there.
 
 This module is sent to the nodes by value: it imports only the standard library, so that it works
 where the package is missing.
@@ -18,11 +18,11 @@ DISTRIBUTIONS = ("hhmnet-ray", "torch", "ray")
 
 @dataclass(frozen=True)
 class Installation:
-    """What is installed in a node's Python.
+    """The packages in a node's Python.
 
     Attributes:
         python: Path of the executable.
-        missing: Those of PACKAGES that cannot be imported.
+        missing: Packages of PACKAGES that cannot be imported.
         versions: Versions of Python (major.minor) and of DISTRIBUTIONS, without torch's suffix for
             a processor (2.13.0+cpu), since a head node lacks the workers' GPUs. "" if missing.
         sources: Hash of the modules of PACKAGES: an installation from a folder changes without its
@@ -36,7 +36,7 @@ class Installation:
 
 
 def inspect_installation() -> Installation:
-    """Return what is installed in this process's Python."""
+    """Return the packages in this process's Python."""
     roots = {name: _root_of(name) for name in PACKAGES}
     digest = hashlib.sha256()
     for name, root in roots.items():

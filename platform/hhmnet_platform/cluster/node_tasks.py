@@ -1,4 +1,4 @@
-"""Checks that run on a node: its disk, the store and the workspace as that node sees them."""
+"""Checks that run on a node: its disk, the store and the workspace."""
 
 import shutil
 import tempfile
@@ -15,12 +15,12 @@ from hhmnet_core.store.reading import read_manifest
 
 SECONDS_TO_APPEAR = 15.0  # a network file system may show a new file late
 TEMPORARY_BYTES = 256 << 20  # checkpoints pass through the temporary folder
-COPIES_WHILE_FILLING = 2  # of the clips, in the node's cache
+COPIES_WHILE_FILLING = 2  # copies of the clips in the node's cache
 CONTENT = b"here"
 
 
 def disk_problem(digest: str, clips_bytes: int) -> str:
-    """Return what is wrong with this node's local folders; "" for nothing.
+    """Return a problem with this node's local folders, as text; "" for none.
 
     Args:
         digest: Digest of the store that will be cached.
@@ -45,18 +45,18 @@ def disk_problem(digest: str, clips_bytes: int) -> str:
 
 
 def store_problem(store: str, digest: str) -> str:
-    """Return what is wrong with the store as this node sees it; "" for nothing."""
+    """Return a problem with reading the store on this node, as text; "" for none."""
     try:
         seen = read_manifest(store).digest
     except InputError as error:
         return f"the store cannot be read there. {error}"
     if seen != digest:
-        return f"{store} is another store there: put it where all nodes see the same."
+        return f"{store} is another store there: put it on storage that all nodes share."
     return ""
 
 
 def write_token(workspace: str, token: str) -> str:
-    """Write this node's file to the workspace; return what went wrong, or ""."""
+    """Write this node's file to the workspace; return a problem as text, or ""."""
     try:
         folder(workspace).write(_own_file(token), CONTENT)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The nodes of the Ray cluster that is joined, and tasks that run once on each of them."""
+"""The nodes of the joined Ray cluster, and tasks that run once on each node."""
 
 import time
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def _result(node: str, result: Any, deadline: float) -> Any:
         return ray.get(result, timeout=max(0.0, deadline - time.monotonic()))
     except GetTimeoutError:
         raise InputError(
-            f"Node {node} has not answered for {PATIENCE_SECONDS:.0f} s: see whether it is "
+            f"Node {node} has not answered for {PATIENCE_SECONDS:.0f} s: check whether it is "
             "overloaded, or take it out of the cluster."
         ) from None
     except RayError as error:

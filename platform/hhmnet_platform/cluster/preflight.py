@@ -1,7 +1,7 @@
 """Checks of a cluster's nodes before a run starts on several of them.
 
-Ray tasks look on each node at what is installed, at the free disk space, and at workspace and
-store, which have to be those of the driver. A problem is one line that names the node. A node that
+Ray tasks check on each node the installed packages, the free disk space, and that workspace and
+store are those of the driver. A problem is one line that names the node. A node that
 joins later is not checked; its worker still refuses another store.
 """
 
@@ -55,7 +55,7 @@ def check_nodes(workspace: str, store: str, clips: ClipSet) -> None:
 
 
 def check_installations(driver: str, installations: Mapping[str, Installation]) -> None:
-    """Raise InputError where a node lacks the package, or has another than the driver's node.
+    """Raise InputError where a node's package is missing or differs from the driver's node.
 
     Args:
         driver: Name of the driver's node.

@@ -14,19 +14,19 @@ def cluster_address() -> str | None:
     address = os.environ.get("RAY_ADDRESS", "")
     if address.startswith("http"):
         raise InputError(
-            f"RAY_ADDRESS={address} is a dashboard, which takes jobs: run `ray job submit -- "
-            "python ...`, or unset RAY_ADDRESS to run on this machine."
+            f"RAY_ADDRESS={address} is a dashboard, which only accepts jobs: run `ray job submit "
+            "-- python ...`, or unset RAY_ADDRESS to run on this machine."
         )
     return address if address not in ("", "local") else None
 
 
 def set_ray_defaults() -> None:
-    """Set what Ray reads from the environment when it is imported, unless the user has set it."""
+    """Set Ray's environment variables, unless the user has, before it is imported."""
     defaults = {
-        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to Ray's makers
+        "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # delay until a finished epoch is seen
-        # The display needs one line for what takes Ray ten, or fifty for a lost node.
+        # The display shows one line where Ray logs ten, or fifty for a lost node.
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
         r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
     }

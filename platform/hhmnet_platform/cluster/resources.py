@@ -19,10 +19,10 @@ class Resources:
 
     Attributes:
         name: Name for messages: "this machine" or "the cluster at 10.0.0.1:6379".
-        nodes: CPUs and GPUs of each node that is there now.
+        nodes: CPUs and GPUs of each present node.
         nodes_when_grown: CPUs and GPUs of each node that an autoscaling cluster may grow to. Empty
             for a cluster of fixed size.
-        is_driver_on_head: True if this process runs on the head node, which is never taken away.
+        is_driver_on_head: True if this process runs on the head node, which is never removed.
     """
 
     name: str

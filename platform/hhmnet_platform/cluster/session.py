@@ -65,7 +65,7 @@ def _start_ray(dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except Exception as error:  # Ray raises a bare one where it is not up in time
+    except Exception as error:  # Ray raises a bare one on a timeout
         reason = " ".join(str(error).split())[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
 

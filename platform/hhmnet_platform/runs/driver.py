@@ -43,7 +43,7 @@ from hhmnet_platform.runs.worker import (
 from hhmnet_platform.storage.checkpoints import TrainingPoint, parse_checkpoint_name
 from hhmnet_platform.tracking.background import BackgroundTracker
 
-PATIENCE_SECONDS = 60.0  # until the user is told that workers do not start
+PATIENCE_SECONDS = 60.0  # before a note that workers have not started
 POLL_SECONDS = 0.5
 
 
@@ -70,7 +70,7 @@ class Training:
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
         self.were_up = False
-        self.cost_said = self.has_begun = False
+        self.is_cost_shown = self.has_begun = False
 
     def fit(self) -> list[EpochRecord]:
         """Train to the last epoch and return the history."""
@@ -123,15 +123,15 @@ class Training:
             except Empty:
                 if not is_running:
                     break
-            except RayError as lost:  # the queue's process: a node out of memory takes any
-                raise self._explained(lost) from lost
+            except RayError as lost:  # the queue's process died, such as by lack of memory
+                raise self._as_user_error(lost) from lost
             self.display.tick(self.reached.epoch)
             waited = time.monotonic() - self.waiting_since
             if not (has_warned or self.started) and waited > PATIENCE_SECONDS:
                 has_warned = True
                 self.display.say("still waiting for workers: other jobs may be using the cluster")
         if error:
-            raise self._explained(error[0]) from error[0]
+            raise self._as_user_error(error[0]) from error[0]
 
     def _trainer(self, outbox: Queue, start_from: str) -> TorchTrainer:
         run, plan = self.run, self.plan
@@ -143,7 +143,7 @@ class Training:
             digest=run.clips.manifest.digest,
             plan=plan,
             checkpoint_seconds=60 * self.placement.checkpoint_minutes,
-            announced=cluster_address() is not None,  # a machine of one's own is not removed
+            announced=cluster_address() is not None,  # only a cluster announces it
             run=run.folder.name,
             run_uri=run.folder.uri,
             start_from=start_from,
@@ -165,8 +165,8 @@ class Training:
                 storage_path=run.folder.uri.rpartition("/")[0],
                 failure_config=FailureConfig(
                     max_failures=self.max_failures,
-                    max_preemption_failures=-1,  # no fault of the run
-                    # A checkpoint without the files of the workers that leave is none.
+                    max_preemption_failures=-1,  # removals are not failures of the run
+                    # A checkpoint needs the files of all workers, those that leave included.
                     relax_collectives_on_preemption=False,
                 ),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
@@ -201,7 +201,7 @@ class Training:
                 "are taken more often"
             )
         elif isinstance(message, Resizing):
-            self._again()
+            self._expect_restart()
             self.display.phase(
                 f"resuming {self.reached} with {message.after} workers instead of {message.before}"
             )
@@ -244,17 +244,17 @@ class Training:
             if TrainingPoint(record.epoch) > self.reached:
                 self.reached = TrainingPoint(record.epoch)
                 self.display.epoch(record)
-                self._say_cost(record)
+                self._show_cost(record)
         self.tracker.update(list(self.history))
         if self.on_epoch:  # last: it may end the run
             for record in new:
                 self.on_epoch(record)
 
-    def _say_cost(self, record: EpochRecord) -> None:
+    def _show_cost(self, record: EpochRecord) -> None:
         """Show the cost of the whole run, once, from the first epoch that was timed."""
         price = self.placement.price_per_worker_hour
-        if price and self.started and not self.cost_said:
-            self.cost_said = True
+        if price and self.started and not self.is_cost_shown:
+            self.is_cost_shown = True
             seconds = record.seconds * self.run.config.optim.epochs
             self.display.say(
                 f"cost        {format_cost(len(self.started), seconds, price)}, all epochs"
@@ -262,26 +262,26 @@ class Training:
 
     def _failed(self, message: Failed) -> None:
         if message.announced:
-            if self.started:  # Ray reports it again and again
-                self._again()
+            if self.started:  # Ray reports it repeatedly
+                self._expect_restart()
                 self.display.phase(f"{message.cause}; resuming {self.reached}")
             return
         self.failures += 1
-        self._again()
+        self._expect_restart()
         if self.failures <= self.max_failures:
             self.display.phase(
                 f"{message.cause}; starting again {self.reached} "
                 f"({self.failures} of {self.max_failures} failures allowed)"
             )
 
-    def _again(self) -> None:
+    def _expect_restart(self) -> None:
         """Expect workers to be started again."""
         self.started.clear()
         self.waiting_since = time.monotonic()
         self.display.resumed(self.reached.epoch)
 
-    def _explained(self, error: BaseException) -> BaseException:
-        """Return an error of one line: what failed, and where the whole traceback is."""
+    def _as_user_error(self, error: BaseException) -> BaseException:
+        """Return an error of one line, with the cause and the file of the whole traceback."""
         if isinstance(error, ControllerError):
             cause: BaseException = error.controller_failure
             reason = _one_line(cause)

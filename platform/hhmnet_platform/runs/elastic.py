@@ -1,8 +1,8 @@
 """Worker counts that follow the cluster: Ray Train's elastic policy, for meshes and checkpoints.
 
-By itself Ray takes any number between the smallest and the largest, and changes it at any moment,
-which loses the training since the last checkpoint. Here the number is one that a mesh can be made
-of, and it is changed when a checkpoint has just been committed.
+Ray's own policy takes any number between the smallest and the largest, and changes it at any
+moment, which loses the training since the last checkpoint. This one takes only numbers that form a
+mesh, and changes the number only when a checkpoint has just been committed.
 """
 
 import socket
@@ -29,12 +29,12 @@ from ray.util.queue import Queue
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import Resizing, TooFewNodes
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster while there are too few nodes
+LOOK_SECONDS = 1.0  # between two checks of the cluster while there are too few nodes
 ANSWER_SECONDS = 3.0  # for a node's raylet to accept a connection
 
 
 class AtCheckpoints(ElasticScalingPolicy):
-    """The policy by which Ray's controller chooses the number of workers.
+    """A policy for Ray's controller to choose the number of workers.
 
     Args:
         scaling_config: Ray's config, with the minimum time between two changes.
@@ -69,7 +69,7 @@ class AtCheckpoints(ElasticScalingPolicy):
         self, worker_group_state: WorkerGroupState, worker_group_status: WorkerGroupPollStatus
     ) -> ScalingDecision:
         if not self._has_just_saved(worker_group_state, worker_group_status):
-            # Else Ray's coordinator forgets the run.
+            # Otherwise the run's request expires in Ray's coordinator.
             self._maybe_send_resource_request()  # type: ignore[no-untyped-call]
             return NoopDecision()
         decision = super().make_decision_for_running_worker_group(
@@ -82,8 +82,8 @@ class AtCheckpoints(ElasticScalingPolicy):
     def _has_just_saved(self, state: WorkerGroupState, status: WorkerGroupPollStatus) -> bool:
         """Return whether the last missing report of a checkpoint arrived with this status.
 
-        Ray's controller commits a checkpoint when it has the reports of all workers, and does so
-        before it asks here.
+        Ray's controller commits a checkpoint once it has the reports of all workers, before it
+        calls this policy.
         """
         if state.start_time != self._group:
             self._group, self._committed = state.start_time, 0
@@ -104,8 +104,8 @@ class AtCheckpoints(ElasticScalingPolicy):
     def _get_reserved_resources(self) -> Any:
         """Return the resources reserved for the run by node, without leaving and dead nodes.
 
-        Ray caches them for up to 20 seconds, and takes a node for alive some seconds after its
-        death: new workers would be waited for on it, for a minute. So each node is asked.
+        Ray caches them for up to 20 seconds, and lists a dead node as alive for some seconds; the
+        run would wait a minute for workers on it. So a connection to each node is tried.
         """
         try:
             reserved = ray.get(
@@ -117,20 +117,20 @@ class AtCheckpoints(ElasticScalingPolicy):
             leaving = ray._private.state.state.get_draining_nodes()
         except RayError:
             return None  # no change; Ray asks again
-        there = {node: has for node, has in reserved.items() if node not in leaving}
+        staying = {node: held for node, held in reserved.items() if node not in leaving}
         if not self._starts:
-            return there
-        nodes = [node for node in ray.nodes() if node["NodeID"] in there]
+            return staying
+        nodes = [node for node in ray.nodes() if node["NodeID"] in staying]
         with ThreadPoolExecutor(max(1, len(nodes))) as at_once:
             up = dict(zip((n["NodeID"] for n in nodes), at_once.map(answers, nodes), strict=True))
-        return {node: has for node, has in there.items() if up.get(node)}
+        return {node: held for node, held in staying.items() if up.get(node)}
 
 
 def answers(node: Any) -> bool:
     """Return whether the raylet of a node, as in `ray.nodes()`, accepts connections."""
-    place = (node["NodeManagerAddress"], node["NodeManagerPort"])
+    address = (node["NodeManagerAddress"], node["NodeManagerPort"])
     try:
-        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
+        socket.create_connection(address, timeout=ANSWER_SECONDS).close()
     except OSError:
         return False
     return True
@@ -144,6 +144,6 @@ class ElasticTrainer(TorchTrainer):
 
     policy: AtCheckpoints
 
-    def _initialize_and_run_controller(self, **given: Any) -> Any:
-        given["scaling_policy"] = self.policy
-        return super()._initialize_and_run_controller(**given)  # type: ignore[misc]
+    def _initialize_and_run_controller(self, **settings: Any) -> Any:
+        settings["scaling_policy"] = self.policy
+        return super()._initialize_and_run_controller(**settings)  # type: ignore[misc]

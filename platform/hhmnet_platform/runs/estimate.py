@@ -15,7 +15,7 @@ from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.run import Config, Run
 
 START_SECONDS = 25  # Ray, the workers' imports, the process group; measured on two cores
-EVALUATION_SHARE = 0.35  # of a training step's time: the forward pass alone
+EVALUATION_SHARE = 0.35  # share of a training step's time: the forward pass
 COPIES_IN_CHECKPOINT = 5  # weights, their average, the best epoch's, two moments of AdamW
 CHECKPOINTS_ON_DISK = 3  # two kept, one being written
 
@@ -106,9 +106,11 @@ def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
     lines = [f"nodes       {resources.list_nodes()}", f"mesh        {plan}"]
     room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:
-        lines.append(f"note        room for {room} workers now: the cluster has to grow first")
+        lines.append(
+            f"note        room for {room} workers now: the run waits until the cluster has grown"
+        )
     elif room < plan.workers:
-        lines.append(f"note        room for {room} workers now: more of them when nodes join")
+        lines.append(f"note        room for {room} workers now: more start when nodes join")
     if not resources.is_driver_on_head:
         lines.append(
             "note        this process is not on the head node: if its node is lost, the run ends"
@@ -117,15 +119,15 @@ def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
 
 
 def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0) -> Estimate:
-    """Estimate a run from a few training steps. Starts no run and keeps nothing.
+    """Estimate a run from a few training steps, without starting it.
 
     On a cluster the steps are measured on one of its nodes, with a worker's resources, if there is
-    room now; Ray has to be joined then.
+    room now; Ray must be connected in that case.
 
     Args:
         run: The run.
         plan: Its workers.
-        resources: Resources that there are.
+        resources: CPUs and GPUs of the machine or the cluster.
         price: Price of a worker for an hour. 0: unknown.
     """
     is_remote = bool(resources.is_cluster and resources.capacity(plan.cpus_per_worker, plan.gpu))

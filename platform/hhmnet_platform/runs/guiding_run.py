@@ -1,4 +1,4 @@
-"""The finished phase-1 run that guides phase 2: finding it, and checking that it fits."""
+"""Finding the finished phase-1 run that guides phase 2, and checking that it fits."""
 
 import hashlib
 import re
@@ -61,8 +61,8 @@ def check_guiding_run(run: FinishedRun, data: StoreConfig, skeletons: str) -> No
         if value != needed:
             raise InputError(
                 f"{run.folder.uri} {what} {value}, but {needed} is needed here: give another "
-                "--phase1, or train one to match (again, if it is from before runs were bound to "
-                "skeletons)."
+                "--phase1, or train a matching one. Runs of early versions, without a digest of "
+                "the skeletons, have to be trained again."
             )
 
 

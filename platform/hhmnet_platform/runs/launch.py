@@ -34,12 +34,12 @@ def run_phase(job: Job, began: float | None = None) -> str:
 
     Args:
         job: The job.
-        began: Time at which the command was given, as `time.time()` has it. None for now.
+        began: Start of the command, as from `time.time()`. None: now.
 
     Returns:
         The name of the run.
 
-    Raises InputError for anything the user can cause, before Ray starts where that can be known.
+    Raises InputError for anything the user can cause, if possible before Ray starts.
     """
     startup = Startup(time.time() if began is None else began)
     startup.mark("imports")
@@ -66,7 +66,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
                 session = _own_session(job, run, display, startup)
                 result = _train(job, run, session, display, startup)
         else:
-            print(f"Run {run.folder.name} is complete. Another seed or config makes another run.")
+            print(f"Run {run.folder.name} is complete. For another one, change seed or config.")
             if not run.folder.is_tracked:
                 publish(
                     ScoredRun.read(run), result, BackgroundTracker(MlflowWriter(run.tracked), print)
@@ -138,7 +138,7 @@ def _mesh_of(job: Job, run: Run, resources: Resources) -> MeshPlan:
 
 @contextmanager
 def _claimed(run: Run) -> Iterator[RunResult | None]:
-    """Keep other processes off the run; its result, where it is finished."""
+    """Lock the run for this process; yield its result, or None if it is unfinished."""
     with run.folder.lock():
         run.folder.claim(run.identity)
         yield run.folder.read_result()

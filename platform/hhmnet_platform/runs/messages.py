@@ -1,7 +1,7 @@
 """Messages of workers and of Ray's controller to the driver.
 
-Every process on the way unpickles them, the queue's own too, while the sender waits: so this module
-imports neither torch nor Ray.
+This module imports neither torch nor Ray: the queue's process unpickles each message while the
+sender waits.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Failed:
 
     Attributes:
         cause: The cause in one line.
-        announced: True where the removal of their node had been announced: that is no failure.
+        announced: True where the removal of their node was announced, which is not a failure.
     """
 
     cause: str

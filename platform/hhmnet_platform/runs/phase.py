@@ -1,4 +1,4 @@
-"""A phase of training as one object: everything in which the phases differ."""
+"""Interface of a training phase: all that differs between the phases."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -44,17 +44,17 @@ class StepMeasurement:
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a worker trains with.
+    """The inputs of a worker's training.
 
     Attributes:
         clips: Clips of the store.
-        mesh: This process among the workers.
+        mesh: Position of this process among the workers.
         device: Device that it trains on.
         guide: URI of the checkpoint that guides. "" for none.
         resume: Folder of the checkpoint to resume from. None for a new start.
-        max_unsaved: Returns the seconds of training that may go unsaved. None: checkpoints at the
-            end of epochs only.
-        stack: Keeps local copies of files until training ends.
+        max_unsaved: Function that returns the seconds of training that may go unsaved. None:
+            checkpoints at the end of epochs only.
+        stack: Exit stack that keeps local copies of files until training ends.
     """
 
     clips: ClipSet
@@ -116,7 +116,7 @@ class Phase(ABC, Generic[JobT, ConfigT]):
     def requested_mesh(
         self, job: JobT, resources: Resources
     ) -> tuple[int | str | None, int | None]:
-        """Return W and P as a job asks for them. None leaves the choice to the resources."""
+        """Return the W and P that a job requests. None: derived from the resources."""
 
     @abstractmethod
     def data_digest(self, clips: ClipSet) -> str:
@@ -140,10 +140,10 @@ class Phase(ABC, Generic[JobT, ConfigT]):
     def network_tables(self, run: Run) -> dict[str, Tables]:
         """Return the score tables of all networks that the run fuses, by network."""
 
-    # A phase that nothing guides, and whose workers score the fusion, needs none of the following.
+    # Phase 1 has no guide, and its workers score the fusion: it overrides none of the following.
 
     def default_store(self, job: JobT, workspace: Workspace) -> str:
-        """Return the URI of the store of a job that names none. "" for the demo's."""
+        """Return the store's URI for a job without --data.store. "" for the demo's."""
         return ""
 
     def guide(
@@ -161,7 +161,7 @@ class Phase(ABC, Generic[JobT, ConfigT]):
         return job
 
     def command_options(self, job: JobT) -> dict[str, str]:
-        """Return the options beside the config that a command for this job repeats."""
+        """Return the options beside the config that a command for this job needs."""
         return {}
 
     def usable_split(self, config: ConfigT, split: Split) -> Split:

@@ -22,7 +22,7 @@ from hhmnet_platform.storage.scores import load_all_scores
 
 
 class Phase1(Phase[Phase1Job, Phase1Config]):
-    """Phase 1, which nothing guides, and whose workers score the fusion too."""
+    """Phase 1, which has no guide; its workers also score the fusion."""
 
     name = "phase1"
     job_type = Phase1Job

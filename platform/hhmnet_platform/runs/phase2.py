@@ -89,7 +89,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
             )
             if len(filmed) < len(clips)
         ]
-        note = f"no video, so neither trained on nor scored: {', '.join(counts)}"
+        note = f"clips without video, neither trained on nor scored: {', '.join(counts)}"
         return (note,) if counts else ()
 
     def max_data_parallel(self, config: Phase2Config, num_training_clips: int) -> int:
@@ -155,7 +155,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
     def write_fusion(self, run: Run, tables: dict[str, Tables]) -> dict[str, float]:
         """Write the fusion of the four modalities and video with equal weights.
 
-        It is of the clips that have a video. The metrics are named as phase 1 names its own.
+        Only clips with a video are scored. The metrics have the same names as in phase 1.
         """
         metrics = {}
         for split, video in tables[VIDEO].items():

@@ -85,8 +85,8 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
     if tracked is None:
         return [
             *lines,
-            f"MLflow   {tracking_uri} does not hold all of it: the same command again writes what "
-            "is missing, as soon as nothing prevents it.",
+            f"MLflow   {tracking_uri} is incomplete for this run: give the same command again to "
+            "write what is missing.",
         ]
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {folder.name}")
     if tracking_uri.startswith("sqlite:"):

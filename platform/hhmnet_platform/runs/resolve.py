@@ -1,4 +1,4 @@
-"""From a job to a run: store, clips, guide, name and notes, before anything starts."""
+"""Resolving a job to a run: store, clips, guide, name and notes, before anything starts."""
 
 import tempfile
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ class Run:
         phase: Name of the phase, "phase1" or "phase2".
         config: Config of the phase, with an absolute store URI and the protocol named.
         clips: Clips of the store.
-        split: Clips that it trains on, is validated on and tested on.
+        split: Clips for training, validation and test.
         folder: Folder of the run.
         identity: All that decides the result.
         tracked: Description of the run for MLflow.

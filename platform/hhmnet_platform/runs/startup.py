@@ -12,7 +12,7 @@ class Startup:
     """The parts of a start-up, in order.
 
     Attributes:
-        began: Its beginning, as `time.time()` has it, on which all processes of a node agree.
+        began: Time of its beginning, as from `time.time()`, which all processes of a node share.
         ended: Time at which each part ended.
     """
 

@@ -66,8 +66,8 @@ class Assignment:
         checkpoint_seconds: Seconds of training between checkpoints within an epoch. 0: none.
         announced: True where the removal of nodes is announced.
         run: Name of the run.
-        run_uri: Its folder.
-        start_from: Checkpoint there to start from where Ray knows of none. "" for none.
+        run_uri: URI of its folder.
+        start_from: Checkpoint in that folder to start from where Ray lists none. "" for none.
         outbox: Queue for messages to the driver.
     """
 
@@ -120,7 +120,7 @@ def train_worker(settings: dict[str, Assignment]) -> None:
                 startup.mark("model", time.time() - report.seconds)
                 task.outbox.put(FirstStep(startup.ended))
             if point <= saved:
-                # Trained before and only scored now: its checkpoint exists.
+                # Trained before, only scored now: the checkpoint exists.
                 ray.train.report(metrics)
                 continue
             with tempfile.TemporaryDirectory() as written:
@@ -133,7 +133,7 @@ def train_worker(settings: dict[str, Assignment]) -> None:
 
 
 class UnsavedLimit:
-    """The seconds of training that may go unsaved: few after a node's removal was announced."""
+    """Limit on the seconds of unsaved training, lower once a node's removal is announced."""
 
     def __init__(self, task: Assignment) -> None:
         self._task, self._is_known = task, False
@@ -159,7 +159,7 @@ def _load_clips(task: Assignment) -> ClipSet:
     if clips.manifest.digest != task.digest:
         raise InputError(
             f"The store {task.config.data.store} on {socket.gethostname()} is not the one on the "
-            "node that started the run: put it where all nodes read the same."
+            "node that started the run: put it on storage that all nodes share."
         )
     return clips
 

@@ -64,7 +64,7 @@ def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
     ("there", "noted"),
     [
         (Resources("the cluster", ((4, 0),)), []),
-        (Resources("the cluster", ((1, 0),), ((8, 0),)), ["room for 1 workers now: the cluster"]),
+        (Resources("the cluster", ((1, 0),), ((8, 0),)), ["room for 1 workers now: the run waits"]),
         (Resources("the cluster", ((4, 0),), is_driver_on_head=False), ["not on the head node"]),
     ],
 )

@@ -48,7 +48,7 @@ def test_clips_without_video_are_left_out_and_noted(
     assert usable.test.tolist() == run.split.test.tolist()
     assert PHASE2.notes(whole, whole) == ()
     assert PHASE2.notes(whole, usable) == (
-        "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips",
+        "clips without video, neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips",
     )
     config = Phase2Config(data=StoreConfig(store=str(store)))
     assert PHASE2.max_data_parallel(config, 100) == 14

@@ -81,4 +81,4 @@ def test_lines_lead_to_files_and_mlflow(tmp_path: Path, uri: str, line: str) -> 
 def test_run_that_mlflow_lacks_is_named_with_the_way_out(tmp_path: Path) -> None:
     folder = write_finished_run(tmp_path)
     _, line = location_lines(folder, "http://mlflow:5000", "films/cross-view")
-    assert "does not hold all of it: the same command again writes what is missing" in line
+    assert "is incomplete for this run: give the same command again" in line

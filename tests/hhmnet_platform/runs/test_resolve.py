@@ -79,7 +79,9 @@ def test_copies_of_training_clips_are_noted(
     run = resolve_run(phase2_job(), workspace, str(store))
     scored = len(run.split.test)  # those with a video
     assert run.notes[0].startswith(f"{scored} of {scored} test clips are copies")
-    assert run.notes[1].startswith("no video, so neither trained on nor scored: 4 of 12 val clips")
+    assert run.notes[1].startswith(
+        "clips without video, neither trained on nor scored: 4 of 12 val clips"
+    )
 
 
 def test_run_that_another_process_trains_is_not_claimed(

@@ -47,7 +47,7 @@ def test_tracker_writes_what_was_missed_once_mlflow_is_back(
     wait(lambda: notices, "a notice")
     writer.away = None
     wait(lambda: len(notices) == 2, "MLflow's return")
-    assert "cannot be written to (nobody there)" in notices[0] and "is back" in notices[1]
+    assert "cannot be written to (nobody there)" in notices[0] and "is up to date" in notices[1]
     tracker.update(history(4))
     assert tracker.finish(Ending("FINISHED", FILES))
     assert len(notices) == 2
