@@ -31,7 +31,7 @@ def build_shards(
         folder: Folder of the store.
         plan: The shards of the store.
         source: Recordings to read.
-        on_error: What to do with a recording that cannot be read, as for `build_shard`.
+        on_error: "fail" or "quarantine" a recording that cannot be read.
         workers: Number of processes. None: one per CPU core of the machine or the cluster. One
             process, or a single missing shard, needs no Ray.
         shards: Shards that are complete already, by number.

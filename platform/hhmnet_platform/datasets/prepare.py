@@ -74,7 +74,7 @@ def prepare(
     Args:
         recipe: Everything that the store is built from.
         store: URI of the store.
-        on_error: What to do with a recording that cannot be read: "fail" or "quarantine".
+        on_error: "fail" or "quarantine" a recording that cannot be read.
         overwrite: Replace a store that was made from something else, or is damaged.
         workers: Number of processes. None: one per CPU core of the machine or the cluster.
 
