@@ -93,7 +93,7 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
         store: URI of the store.
         manifest: Manifest of the store.
         published: Published numbers of clips to compare with. Empty: nothing to compare with.
-        console: Where to print.
+        console: Console to print to.
     """
     facts = store_facts(store)
     frames, bodies = facts["num_frames"], facts["num_bodies"]

@@ -1,1 +1,1 @@
-"""Pictures and terminal output of a single run."""
+"""Figures and terminal output of a single run."""
