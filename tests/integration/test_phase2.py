@@ -79,7 +79,7 @@ def phase2(run_script: Start, phase2_arguments: Callable[..., tuple[str, ...]]) 
 
 def test_pipeline_finds_phase1_and_trains_the_rest(trained: Path) -> None:
     output = (trained / "output.txt").read_text()
-    assert output.count("is complete") == 1 and "1 network each" in output
+    assert output.count("is complete") == 1 and "1 network and" in output
     clips = "no video, so neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
     assert f"note        {clips}" in output
     assert "2 test clips without video are not counted" in output
@@ -176,7 +176,7 @@ def test_store_defaults_to_that_of_the_phase1_run(
 def test_pipeline_without_video_is_refused_before_it_trains(
     run_script: Start, tmp_path: Path
 ) -> None:
-    made_stores.write(tmp_path / "store")
+    made_stores.write_small_store(tmp_path / "store")
     options = (f"--data.store={tmp_path / 'store'}", f"--workspace={tmp_path / 'workspace'}")
     process = run_script("pipeline.py", *options)
     assert process.finish(120) == 2, process.output
