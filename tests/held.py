@@ -41,13 +41,14 @@ class Held:
 
     def wait(self, process: Process, epoch: int, workers: int) -> list[int]:
         """Wait until workers are held after an epoch; return the ids of their processes."""
+        what = f"{workers} workers at the end of epoch {epoch}"
+        wait_until(lambda: self.is_held(process, epoch, workers), what, 300)
+        return self._pids(epoch)
 
-        def pids() -> list[int]:
-            return [int(at.name.split("-")[1]) for at in self.folder.glob(f"{epoch}-*")]
+    def is_held(self, process: Process, epoch: int, workers: int) -> bool:
+        """Return whether workers are held after an epoch; AssertionError where there are none."""
+        assert process.returncode is None, process.output
+        return len(self._pids(epoch)) >= workers
 
-        def is_held() -> bool:
-            assert process.returncode is None, process.output
-            return len(pids()) >= workers
-
-        wait_until(is_held, f"{workers} workers at the end of epoch {epoch}", 300)
-        return pids()
+    def _pids(self, epoch: int) -> list[int]:
+        return [int(at.name.split("-")[1]) for at in self.folder.glob(f"{epoch}-*")]

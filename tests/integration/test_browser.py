@@ -16,32 +16,34 @@ from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.fusion.candidates import Candidate, Rejected
-from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
-from hhmnet_platform.fusion.ensemble_report import page_of
+from hhmnet_platform.fusion.candidates import Candidate, LeftOut
+from hhmnet_platform.fusion.ensemble import make_ensemble
+from hhmnet_platform.fusion.ensemble_report import html_report
+from hhmnet_platform.fusion.ensemble_result import summarise_ensemble
 from hhmnet_platform.members import COLOURS
 from hhmnet_platform.tracking.derived_runs import DerivedRun, begin_derived_run, finish_derived_run
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 from hhmnet_platform.tracking.uri import experiment_page
 
-pytestmark = [pytest.mark.integration, pytest.mark.browser, pytest.mark.timeout(600)]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    warnings.warn("no Chromium: pages were not looked at in a browser", stacklevel=1)
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        warnings.warn("no Chromium: pages were not looked at in a browser", stacklevel=1)
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    return found
-
-
-@pytest.fixture(scope="module")
-def page(chromium: str) -> Iterator[Page]:
+def page() -> Iterator[Page]:
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page(viewport={"width": 1600, "height": 1100})
         page.set_default_timeout(90_000)
         expect.set_options(timeout=90_000)
@@ -141,9 +143,17 @@ def test_report_of_an_ensemble_stands_alone(page: Page, tmp_path: Path) -> None:
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("request", lambda request: errors.append(request.url))
-    (tmp_path / "report.html").write_text(page_of(an_ensemble(), "toy-ensemble", "toy/xsub"))
+    ensemble = make_ensemble(candidates(), [LeftOut("other", "is running")], SELECTION)
+    result = summarise_ensemble(ensemble, "toy/xsub", "", SELECTION)
+    (tmp_path / "report.html").write_text(html_report(ensemble, result, "toy-ensemble"))
     page.goto(f"file://{tmp_path / 'report.html'}")
-    for head in ("Leaderboard", "Accuracy by class", "Most frequent confusions", "Left out"):
+    for head in (
+        "Leaderboard",
+        "Members",
+        "Accuracy by class",
+        "Most frequent confusions",
+        "Left out",
+    ):
         expect(page.get_by_role("heading", name=head, exact=True)).to_be_visible()
     pictures = page.locator("img")
     assert pictures.count() == 4
@@ -157,11 +167,11 @@ def test_report_of_an_ensemble_stands_alone(page: Page, tmp_path: Path) -> None:
     assert not loaded, loaded
 
 
-def an_ensemble() -> Ensemble:
-    """An ensemble of four networks on 60 clips of five classes; two networks are good."""
+def candidates() -> list[Candidate]:
+    """Four networks on 60 clips of five classes; two of them are good."""
     random = np.random.default_rng(1)
     names = tuple(f"class {number}" for number in range(5))
-    candidates = []
+    networks = []
     for member, strength in zip(MODALITIES, (2.0, 1.5, 0.5, 0.1), strict=True):
         tables = []
         for split in ("val", "test"):
@@ -172,10 +182,11 @@ def an_ensemble() -> Ensemble:
             tables.append(
                 ScoreTable(ids, labels, logits, "toy-phase1-0", member, split, "d" * 64, names)
             )
-        candidates.append(Candidate("toy-phase1-0", member, *tables))
-    return make_ensemble(candidates, [Rejected("other", "is running")], SelectionConfig(steps=10))
+        networks.append(Candidate("toy-phase1-0", member, *tables))
+    return networks
 
 
+SELECTION = SelectionConfig(steps=10)
 STROKES = "lines => lines.map(line => getComputedStyle(line).stroke)"
 
 

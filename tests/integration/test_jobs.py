@@ -76,7 +76,13 @@ def submit(start: Start, dashboard: str, executable: Callable[[str], str]) -> Ca
     return run
 
 
-@pytest.mark.parametrize("spelling", [(), ("--working-dir", ".")], ids=["plain", "working-dir"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        pytest.param((), marks=pytest.mark.slow, id="plain"),
+        pytest.param(("--working-dir", "."), id="working-dir"),
+    ],
+)
 def test_job_trains_phase1(
     submit: Callable[..., Any],
     data: Path,
@@ -90,6 +96,7 @@ def test_job_trains_phase1(
         "python",
         "experiments/phase1.py",
         *tiny,
+        "--workers=1",
         "--optim.epochs=1",
         f"--data.store={data}",
         f"--workspace={tmp_path}",

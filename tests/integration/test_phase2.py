@@ -178,7 +178,7 @@ def test_store_defaults_to_that_of_the_phase1_run(
 def test_pipeline_without_video_is_refused_before_it_trains(
     run_script: Start, tmp_path: Path
 ) -> None:
-    made_stores.write(tmp_path / "store")
+    made_stores.write_small_store(tmp_path / "store")
     options = (f"--data.store={tmp_path / 'store'}", f"--workspace={tmp_path / 'workspace'}")
     process = run_script("pipeline.py", *options)
     assert process.finish(120) == 2, process.output
