@@ -1,6 +1,5 @@
 """Both phases in one go: what is shared is given once, and phase 2 follows phase 1."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,30 @@ from hhmnet_platform.pipeline import Pipeline, run_phase2, run_pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.space import Dimension
+from hhmnet_platform.storage.results import RunResult, format_result
+from hhmnet_platform.tracking import tags
+
+
+def _result(name: str, selection: str, guide: str) -> RunResult:
+    return RunResult(
+        run=name,
+        phase="phase1",
+        dataset="data",
+        protocol="xsub",
+        selection=selection,
+        digest="d",
+        members={},
+        fitted=None,
+        copies=(),
+        not_filmed=0,
+        mesh="1 worker",
+        mesh_history=(),
+        seconds=1.0,
+        checkpoint="checkpoint",
+        identity={},
+        tags={tags.GUIDE: guide},
+        history=(),
+    )
 
 
 @pytest.fixture
@@ -32,9 +55,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         if not job.dry_run:
-            result = {"dataset": "data", "protocol": "xsub", "selection": job.data.selection,
-                      "tags": {"hhmnet.phase1": getattr(job, "phase1", "")}}  # fmt: skip
-            (folder / "result.json").write_text(json.dumps(result))
+            result = _result(name, job.data.selection, getattr(job, "phase1", ""))
+            (folder / "result.json").write_bytes(format_result(result))
         return name
 
     monkeypatch.setattr(pipeline, "run_phase", run)
@@ -104,7 +126,7 @@ def test_dry_run_plans_phase2_only_under_a_finished_guide(
 ) -> None:
     run_pipeline(Pipeline(workspace=str(tmp_path), dry_run=True))
     assert [type(job) for job in trained] == [Phase1Job]
-    assert "can be planned when phase 1 has been trained" in capsys.readouterr().out
+    assert "can be planned once phase 1, which guides it, is trained" in capsys.readouterr().out
 
 
 def test_phase2_without_arguments_trains_the_demo_first(trained: list[Any], tmp_path: Path) -> None:
