@@ -79,7 +79,7 @@ def phase2(run_script: Start, phase2_arguments: Callable[..., tuple[str, ...]]) 
 
 def test_pipeline_finds_phase1_and_trains_the_rest(trained: Path) -> None:
     output = (trained / "output.txt").read_text()
-    assert output.count("is complete") == 1 and "1 network each" in output
+    assert output.count("is complete") == 1 and "1 network and" in output
     clips = (
         "clips without video, neither trained on nor scored: 4 of 12 val clips, 2 of 18 test clips"
     )
