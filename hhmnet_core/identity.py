@@ -8,11 +8,7 @@ existed counts as having that default, so runs resume.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-from hhmnet_core.errors import InputError
-
-Config = TypeVar("Config")
+from typing import Any
 
 JsonObject = dict[str, Any]  # an object as JSON knows it
 _LATER = "later"
@@ -66,29 +62,6 @@ def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
     )
 
 
-def config_from(kind: type[Config], values: Mapping[str, Any], prefix: str = "") -> Config:
-    """Return a config from nested JSON values, such as `identity` returned.
-
-    Fields that the values lack take their defaults.
-
-    Args:
-        kind: Dataclass of the config; its fields may be dataclasses too.
-        values: Nested values.
-        prefix: Dotted name of the config within a larger one, for messages.
-
-    Raises:
-        InputError: Values of fields that the config does not have.
-    """
-    hints = get_type_hints(kind)
-    if unknown := sorted(values.keys() - {each.name for each in fields(kind)}):  # type: ignore[arg-type]
-        raise InputError(
-            f"{kind.__name__} has no field {', '.join(prefix + name for name in unknown)}: the "
-            "values were written by another version; use that version, or remove them."
-        )
-    typed = {name: _typed(hints[name], value, f"{prefix}{name}.") for name, value in values.items()}
-    return kind(**typed)
-
-
 def flattened(nested: Mapping[str, object], prefix: str = "") -> JsonObject:
     """Return nested dictionaries as one, by dotted names. Flat ones stay as they are."""
     flat: JsonObject = {}
@@ -110,16 +83,3 @@ def _leave_out_defaults(config: Any, plain: JsonObject) -> None:
                 continue
         if is_dataclass(value):
             _leave_out_defaults(value, plain[each.name])
-
-
-def _typed(hint: Any, value: Any, prefix: str) -> Any:
-    """Return a JSON value as a field's type wants it."""
-    if is_dataclass(hint):
-        return config_from(hint, value, prefix)  # type: ignore[arg-type]
-    arguments = get_args(hint)
-    if get_origin(hint) is list:
-        return [_typed(arguments[0], item, prefix) for item in value]
-    if get_origin(hint) is tuple:
-        hints = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_typed(each, item, prefix) for each, item in zip(hints, value, strict=True))
-    return value

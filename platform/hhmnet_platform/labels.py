@@ -1,6 +1,5 @@
 """Names and notes that result tables share: accuracy without copies, clips that are not counted."""
 
-WITHOUT_COPIES_KEY = "test_top1_without_copies"  # in JSON
 WITHOUT_COPIES_HEADING = "test without copies"  # in tables
 WITHOUT_COPIES_METRIC = "test/top1_without_copies"  # in MLflow
 

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, field
 
-import pytest
-
-from hhmnet_core.errors import InputError
-from hhmnet_core.identity import config_from, differing, flat_identity, identity, later
+from hhmnet_core.identity import differing, flat_identity, identity, later
 
 
 @dataclass
@@ -77,36 +74,3 @@ class Nested:
 
 def test_values_are_those_of_json() -> None:
     assert flat_identity(Nested()) == {"layers.branches": [[3, 1], [5, 2]]}
-
-
-@dataclass
-class Shapes:
-    pairs: list[tuple[int, int]] = field(default_factory=list)
-    sizes: tuple[float, ...] = ()
-    name: str | None = None
-
-
-@dataclass
-class RunWithShapes(RunAfter):
-    shapes: Shapes = field(default_factory=Shapes)
-
-
-def test_a_config_is_made_from_its_values() -> None:
-    config = RunWithShapes(
-        optim=After(lr=0.2, compile=True),
-        seed=4,
-        shapes=Shapes([(3, 1), (5, 2)], (0.5, 1.0), "a"),
-    )
-    assert config_from(RunWithShapes, identity(config)) == config
-
-
-def test_fields_that_the_values_lack_take_their_defaults() -> None:
-    config = config_from(RunAfter, {"optim": {"epochs": 3}})
-    assert config == RunAfter(optim=After(epochs=3))
-
-
-def test_values_of_unknown_fields_are_named() -> None:
-    with pytest.raises(InputError, match=r"RunAfter has no field gone, old: the values were"):
-        config_from(RunAfter, {"old": 1, "seed": 2, "gone": 3})
-    with pytest.raises(InputError, match=r"After has no field optim\.momentum: "):
-        config_from(RunAfter, {"optim": {"momentum": 0.9}})

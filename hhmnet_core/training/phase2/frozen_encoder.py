@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import config_from
+from hhmnet_core.from_json import from_json
 from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.joint_importance import ClipGuidance, compute_guidance
@@ -94,7 +94,7 @@ def read_phase1_config(checkpoint: Path, clips: ClipSet) -> Phase1Config:
             f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads; train it "
             "again if it dates from before runs were bound to skeletons."
         )
-    config = config_from(Phase1Config, summary.config)
+    config = from_json(Phase1Config, summary.config)
     done, epochs = len(summary.progress.history), config.optim.epochs
     if done < epochs:
         raise InputError(

@@ -1,18 +1,17 @@
 """The result of an ensemble selection, its file ensemble.json, and its table."""
 
-import json
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
 
-from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.compare import PairedComparison
 from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.identity import JsonObject, identity
 from hhmnet_platform.fusion.candidates import LeftOut
 from hhmnet_platform.fusion.ensemble import Ensemble, Entry
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+from hhmnet_platform.storage.record_files import parse_record
 
 FILE = "ensemble.json"
 MIXTURE = (
@@ -132,46 +131,17 @@ def summarise_ensemble(
     )
 
 
-def format_ensemble(result: EnsembleResult) -> bytes:
-    """Return the content of ensemble.json."""
-    return (json.dumps(asdict(result), indent=2) + "\n").encode()
-
-
 def parse_ensemble(content: bytes, source: str) -> EnsembleResult:
-    """Read the content of an ensemble.json of this or an earlier version.
+    """Return the result that an ensemble.json of this or an earlier version holds.
 
     Args:
         content: The file's content.
         source: The file's URI, for the error message.
 
-    Raises InputError where it is not JSON, or a field is missing or of the wrong kind.
+    Raises:
+        InputError: Not a JSON object, or a field that is missing or of the wrong kind.
     """
-    try:
-        fields = json.loads(content)
-        entries = (
-            Entry(**{**entry, "interval": tuple(entry["interval"])})
-            for entry in fields["leaderboard"]
-        )
-        return EnsembleResult(
-            experiment=fields["experiment"],
-            filter=fields["filter"],
-            selection=SelectionConfig(**fields["selection"]),
-            digest=fields["digest"],
-            class_names=tuple(fields["class_names"]),
-            clips=fields["clips"],
-            copies=fields["copies"],
-            mixture=fields["mixture"],
-            mixture_temperature=fields["mixture_temperature"],
-            members=tuple(Member(**member) for member in fields["members"]),
-            leaderboard=tuple(entries),
-            against_best_single=PairedComparison(**fields["against_best_single"]),
-            rejected=tuple(LeftOut(**each) for each in fields["rejected"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{source} cannot be read ({error!r}): delete that file, and give the ensemble's "
-            "command again."
-        ) from error
+    return parse_record(EnsembleResult, content, source, "the ensemble's command again")
 
 
 def print_ensemble(result: EnsembleResult, name: str) -> None:

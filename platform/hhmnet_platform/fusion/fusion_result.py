@@ -1,13 +1,12 @@
 """The result of a search for fusion weights, its file fusion.json, and its table."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from rich.table import Table
 
-from hhmnet_core.errors import InputError
 from hhmnet_platform.fusion.weightings import SEARCHED, WeightedFusion
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+from hhmnet_platform.storage.record_files import parse_record
 
 FILE = "fusion.json"
 
@@ -60,38 +59,17 @@ class FusionResult:
         return self.fusions[SEARCHED]
 
 
-def format_fusion(result: FusionResult) -> bytes:
-    """Return the content of fusion.json."""
-    return (json.dumps(asdict(result), indent=2) + "\n").encode()
-
-
 def parse_fusion(content: bytes, source: str) -> FusionResult:
-    """Read the content of a fusion.json of this or an earlier version.
+    """Return the result that a fusion.json of this or an earlier version holds.
 
     Args:
         content: The file's content.
         source: The file's URI, for the error message.
 
-    Raises InputError where it is not JSON, or a field is missing or of the wrong kind.
+    Raises:
+        InputError: Not a JSON object, or a field that is missing or of the wrong kind.
     """
-    try:
-        fields = json.loads(content)
-        return FusionResult(
-            search=SearchSettings(**fields["search"]),
-            digest=fields["digest"],
-            scores=fields["scores"],
-            clips=fields["clips"],
-            copies=fields["copies"],
-            fusions={
-                name: WeightedFusion(**{**fusion, "interval": tuple(fusion["interval"])})
-                for name, fusion in fields["fusions"].items()
-            },
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{source} cannot be read ({error!r}): delete that file, and give the search's command "
-            "again."
-        ) from error
+    return parse_record(FusionResult, content, source, "the search's command again")
 
 
 def fusion_table(result: FusionResult) -> Table:

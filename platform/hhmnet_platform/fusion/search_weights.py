@@ -33,7 +33,6 @@ from hhmnet_platform.fusion.fusion_result import (
     FILE,
     FusionResult,
     SearchSettings,
-    format_fusion,
     fusion_table,
     parse_fusion,
 )
@@ -48,6 +47,7 @@ from hhmnet_platform.fusion.weightings import (
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, WITHOUT_COPIES_METRIC, percent
 from hhmnet_platform.storage.finished_run import FinishedRun, check_run_names
+from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
@@ -123,7 +123,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     else:
         check_can_track(uri)
         result = _search(job, candidates, console)
-        content = format_fusion(result)
+        content = format_record(result)
         files.write(FILE, content)
         page = replace_derived_run(uri, _derived_run(name, experiment, result, job, content))
     console.print(fusion_table(result))

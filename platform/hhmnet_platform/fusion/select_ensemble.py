@@ -12,12 +12,12 @@ from hhmnet_platform.fusion.ensemble_report import html_report
 from hhmnet_platform.fusion.ensemble_result import (
     FILE,
     EnsembleResult,
-    format_ensemble,
     print_ensemble,
     summarise_ensemble,
 )
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, percent
+from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import (
@@ -65,7 +65,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     result = summarise_ensemble(ensemble, job.experiment, job.filter, job.selection)
     name = f"{job.experiment.split('/')[0]}-ensemble-{short_hash(result.identity())}"
     content = {
-        FILE: format_ensemble(result),
+        FILE: format_record(result),
         REPORT: html_report(ensemble, result, name).encode(),
     }
     files = folder(workspace.at(f"ensembles/{name}"))

@@ -3,18 +3,20 @@
 The names in the file are fixed: files that earlier versions wrote are read by `parse_result`.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.storage.record_files import format_record, parse_record
 
 RESULT = "result.json"
 WITHOUT_COPIES = "test_top1_without_copies"
+# Names in the file that differ from those of `RunResult`, and values that early files lack.
+_IN_FILE = {"mesh": "layout", "mesh_history": "layouts", "identity": "science"}
+_BEFORE: JsonObject = {"copies": [], "not_filmed": 0, "layouts": []}
 
 
 @dataclass(frozen=True)
@@ -108,66 +110,32 @@ class RunResult:
 
 def format_result(result: RunResult) -> bytes:
     """Return the content of result.json."""
-    members = {name: _without_none(asdict(row)) for name, row in result.members.items()}
-    content = {
-        "run": result.run,
-        "phase": result.phase,
-        "dataset": result.dataset,
-        "protocol": result.protocol,
-        "selection": result.selection,
-        "digest": result.digest,
-        "members": members,
-        "fitted": _without_none(asdict(result.fitted)) if result.fitted else {},
-        "copies": result.copies,
-        "not_filmed": result.not_filmed,
-        "layout": result.mesh,
-        "layouts": result.mesh_history,
-        "seconds": result.seconds,
-        "checkpoint": result.checkpoint,
-        "science": result.identity,
-        "tags": result.tags,
-        "history": [asdict(record) for record in result.history],
-    }
-    return (json.dumps(content, indent=2) + "\n").encode()
+    values = asdict(result)
+    values["members"] = {name: _without_none(row) for name, row in values["members"].items()}
+    values["fitted"] = _without_none(values["fitted"]) if result.fitted else {}
+    return format_record({_IN_FILE.get(name, name): value for name, value in values.items()})
 
 
 def parse_result(content: bytes, source: str) -> RunResult:
-    """Read the content of a result.json.
+    """Return the result that a result.json of this or an earlier version holds.
 
     Args:
-        content: The file's content, of this or an earlier version.
+        content: The file's content.
         source: The file's URI, for the error message.
 
     Raises:
-        InputError: Not JSON, or a field that is missing or of the wrong kind.
+        InputError: Not a JSON object, or a field that is missing or of the wrong kind.
     """
-    try:
-        fields = json.loads(content)
-        fitted = fields.get("fitted")
-        return RunResult(
-            run=fields["run"],
-            phase=fields["phase"],
-            dataset=fields["dataset"],
-            protocol=fields["protocol"],
-            selection=fields["selection"],
-            digest=fields["digest"],
-            members={name: MemberResult(**row) for name, row in fields["members"].items()},
-            fitted=FittedFusion(**fitted) if fitted else None,
-            copies=tuple(fields.get("copies", ())),
-            not_filmed=fields.get("not_filmed", 0),
-            mesh=fields["layout"],
-            mesh_history=tuple((e, s, d, m) for e, s, d, m in fields.get("layouts", ())),
-            seconds=fields["seconds"],
-            checkpoint=fields["checkpoint"],
-            identity=fields["science"],
-            tags=fields["tags"],
-            history=tuple(EpochRecord(**record) for record in fields["history"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{source} cannot be read ({error!r}): delete that file, and give the run's command "
-            "again; it is scored again from its last checkpoint."
-        ) from error
+    command = "the run's command again; it is scored again from its last checkpoint"
+    return parse_record(RunResult, content, source, command, _fields_of)
+
+
+def _fields_of(values: JsonObject) -> JsonObject:
+    """Return the fields of a result from the values of its file."""
+    values = _BEFORE | values
+    named = {each.name: _IN_FILE.get(each.name, each.name) for each in fields(RunResult)}
+    found = {name: values[in_file] for name, in_file in named.items() if in_file in values}
+    return found | {"fitted": found.get("fitted") or None}
 
 
 def _without_none(row: JsonObject) -> JsonObject:

@@ -15,7 +15,6 @@ from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.fusion.ensemble_result import (
     EnsembleResult,
-    format_ensemble,
     leaderboard_cells,
     leaderboard_headings,
     parse_ensemble,
@@ -23,6 +22,7 @@ from hhmnet_platform.fusion.ensemble_result import (
     summarise_ensemble,
 )
 from hhmnet_platform.hashing import short_hash
+from hhmnet_platform.storage.record_files import format_record
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_result_is_enough_to_score_clips(ensemble: Ensemble, result: EnsembleRes
 
 
 def test_result_is_read_as_it_was_written(result: EnsembleResult) -> None:
-    content = format_ensemble(result)
+    content = format_record(result)
     assert parse_ensemble(content, "here") == result
     assert list(json.loads(content))[:4] == ["experiment", "filter", "selection", "digest"]
 
@@ -59,7 +59,7 @@ def test_result_of_version_0_1_0_is_read_and_written_to_the_byte() -> None:
         assert file
         content = file.read()
     result = parse_ensemble(content, name)
-    assert format_ensemble(result) == content
+    assert format_record(result) == content
     assert name.split("/")[-2] == f"example-ensemble-{short_hash(result.identity())}"
 
 

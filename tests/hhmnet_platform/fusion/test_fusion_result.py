@@ -12,11 +12,11 @@ from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.fusion.fusion_result import (
     FusionResult,
     SearchSettings,
-    format_fusion,
     fusion_table,
     parse_fusion,
 )
 from hhmnet_platform.fusion.weightings import baseline_fusions
+from hhmnet_platform.storage.record_files import format_record
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def result(copied: list[Candidate]) -> FusionResult:
 
 
 def test_result_is_read_as_it_was_written(result: FusionResult) -> None:
-    assert parse_fusion(format_fusion(result), "here") == result
+    assert parse_fusion(format_record(result), "here") == result
     assert result.searched == result.fusions["equal"]
 
 
@@ -43,7 +43,7 @@ def test_result_of_version_0_1_0_is_read_and_written_to_the_byte() -> None:
         assert file
         content = file.read()
     result = parse_fusion(content, name)
-    assert format_fusion(result) == content and len(result.searched.weights) == 5
+    assert format_record(result) == content and len(result.searched.weights) == 5
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"search": {}}'])

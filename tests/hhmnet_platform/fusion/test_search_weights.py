@@ -11,7 +11,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.weight_scoring import WeightScorer
 from hhmnet_platform.fusion.candidates import Candidate
-from hhmnet_platform.fusion.fusion_result import FusionResult, SearchSettings, format_fusion
+from hhmnet_platform.fusion.fusion_result import FusionResult, SearchSettings
 from hhmnet_platform.fusion.search_weights import (
     FusionSearch,
     read_fusion,
@@ -20,6 +20,7 @@ from hhmnet_platform.fusion.search_weights import (
     scores_digest,
 )
 from hhmnet_platform.fusion.weightings import baseline_fusions
+from hhmnet_platform.storage.record_files import format_record
 
 
 def test_study_finds_a_known_optimum(candidates: list[Candidate]) -> None:
@@ -56,7 +57,7 @@ def test_result_is_used_again_only_for_the_same_scores_and_copies(
         copies=0,
         fusions=baseline_fusions(candidates),
     )
-    files.write("fusion.json", format_fusion(result))
+    files.write("fusion.json", format_record(result))
     assert read_fusion(files, candidates[::-1]) == result
     first = candidates[0]
     marked = replace(first.test, copies=frozenset(first.test.sample_ids[:2]))

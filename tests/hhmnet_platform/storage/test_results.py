@@ -54,6 +54,22 @@ def test_missing_field_is_named() -> None:
         parse_result(json.dumps(fields).encode(), "here")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tags", []),
+        ("seconds", "long"),
+        ("layouts", [[0, 0, 1]]),
+        ("members", {"joint": {"epoch": 1, "val_top1": "a", "test_top1": 0.5}}),
+        ("history", [{"epoch": 1, "seconds": 1.0, "metrics": [0.5]}]),
+    ],
+)
+def test_value_of_the_wrong_kind_is_refused_when_it_is_read(name: str, value: object) -> None:
+    fields = json.loads(format_result(RESULT)) | {name: value}
+    with pytest.raises(InputError, match=r"here cannot be read .*expected"):
+        parse_result(json.dumps(fields).encode(), "here")
+
+
 def test_member_result_is_the_accuracy_of_its_tables(tmp_path: Path) -> None:
     def table(split: str, copies: frozenset[str] = frozenset()) -> ScoreTable:
         logits = np.eye(2, dtype=np.float32)[[0, 1, 1, 1]]

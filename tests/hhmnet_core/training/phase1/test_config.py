@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import config_from, identity
+from hhmnet_core.from_json import from_json
+from hhmnet_core.identity import identity
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
@@ -36,4 +37,4 @@ def test_a_config_is_read_back_from_its_identity() -> None:
         contrast=ContrastConfig(positives="class"),
         seed=7,
     )
-    assert config_from(Phase1Config, identity(config)) == config
+    assert from_json(Phase1Config, identity(config)) == config

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import config_from, identity
+from hhmnet_core.from_json import from_json
+from hhmnet_core.identity import identity
 from hhmnet_core.models.backbones import VideoModelConfig
 from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phase2Config
 
@@ -36,4 +37,4 @@ def test_a_config_is_read_back_from_its_identity() -> None:
         parts=PartsConfig(mode="body"),
         seed=7,
     )
-    assert config_from(Phase2Config, identity(config)) == config
+    assert from_json(Phase2Config, identity(config)) == config

@@ -1,0 +1,47 @@
+"""JSON files that hold one dataclass: the results of runs, fusions and ensembles."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.from_json import from_json
+from hhmnet_core.identity import JsonObject
+
+Record = TypeVar("Record")
+
+
+def format_record(record: Any) -> bytes:
+    """Return the content of a file that holds a dataclass, or a JSON object."""
+    values = record if isinstance(record, dict) else asdict(record)
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def parse_record(
+    kind: type[Record],
+    content: bytes,
+    source: str,
+    command: str,
+    adapt: Callable[[JsonObject], JsonObject] = lambda values: values,
+) -> Record:
+    """Return the dataclass that a file holds.
+
+    Args:
+        kind: The dataclass.
+        content: The file's content, of this or an earlier version.
+        source: The file's URI, for the error message.
+        command: Whose command writes the file anew, such as "the run's", and what it does.
+        adapt: Function from the names in the file to those of the dataclass.
+
+    Raises:
+        InputError: Not a JSON object, or a field that is missing or of the wrong kind.
+    """
+    try:
+        values = json.loads(content)
+        return from_json(kind, adapt(values) if isinstance(values, dict) else values)
+    except ValueError as error:  # that of JSON, or an InputError
+        reason = str(error).rstrip(".")
+        raise InputError(
+            f"{source} cannot be read ({reason}): delete that file, and give {command}."
+        ) from error
