@@ -21,7 +21,7 @@ def train(
     trainer: Trainer[Any],
     epochs: int,
     resume: Path | None,
-    patience: Callable[[], float] | None = None,
+    max_unsaved: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
     """Train to the last epoch, yielding a report after each.
 
@@ -30,14 +30,14 @@ def train(
         epochs: Number of epochs.
         resume: Folder of the checkpoint to resume from; one of the last epoch is only scored. None:
             a new start.
-        patience: Returns the seconds of training that may go unsaved: when they have passed, a
+        max_unsaved: Returns the seconds of training that may go unsaved: when they have passed, a
             report is yielded within the epoch (see `Pace`). None: no reports within epochs.
 
     Raises InputError as the trainer does.
     """
     progress = Progress([]) if resume is None else trainer.load(resume)
     history, partial = progress.history, progress.partial
-    pace = Pace(trainer.mesh, patience)
+    pace = Pace(trainer.mesh, max_unsaved)
     if len(history) == epochs:
         state = trainer.state(Progress(history))
         yield EpochReport(epochs, history[-1].metrics, list(history), state, trainer.final_scores())

@@ -18,13 +18,13 @@ class Pace:
 
     Args:
         mesh: Processes that have to agree.
-        patience: Returns the seconds of training that may go unsaved. All processes call it at the
-            same steps, once per comparison; the smallest answer counts. None: no report is ever
+        max_unsaved: Returns the seconds of training that may go unsaved. All processes call it at
+            the same steps, once per comparison; the smallest answer counts. None: no report is ever
             due, and nothing is compared.
     """
 
-    def __init__(self, mesh: Mesh, patience: Callable[[], float] | None) -> None:
-        self._mesh, self._patience = mesh, patience
+    def __init__(self, mesh: Mesh, max_unsaved: Callable[[], float] | None) -> None:
+        self._mesh, self._max_unsaved = mesh, max_unsaved
         self._steps_between = 1  # from one comparison to the next
         self.restart()
 
@@ -41,13 +41,13 @@ class Pace:
     def is_due(self) -> bool:
         """Return whether a report is due after this step. Must be called after every step."""
         self._steps += 1
-        if self._patience is None or self._steps < self._steps_between:
+        if self._max_unsaved is None or self._steps < self._steps_between:
             return False
-        now, patience = time.perf_counter(), self._patience()
-        took, overdue, impatience = self._mesh.maximum(
-            [now - self._compared, now - self._saved - patience, -patience]
+        now, allowed = time.perf_counter(), self._max_unsaved()
+        took, overdue, negated_allowed = self._mesh.maximum(
+            [now - self._compared, now - self._saved - allowed, -allowed]
         )
-        left = -impatience if overdue >= 0 else -overdue
+        left = -negated_allowed if overdue >= 0 else -overdue
         step_seconds = max(took, 1e-9) / self._steps
         # At most twice as far as the last time: a pace measured on few steps may be far off.
         steps_left = min(COMPARE_SECONDS, left) / step_seconds

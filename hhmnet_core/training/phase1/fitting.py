@@ -21,7 +21,7 @@ def fit(
     *,
     device: torch.device | None = None,
     resume: Path | None = None,
-    patience: Callable[[], float] | None = None,
+    max_unsaved: Callable[[], float] | None = None,
 ) -> Iterator[EpochReport]:
     """Train phase 1, yielding a report after each epoch.
 
@@ -32,7 +32,7 @@ def fit(
         device: Device to train on. Default: the CPU.
         resume: Folder of the checkpoint to resume from; one of the last epoch is only scored.
             Default: a new start.
-        patience: Returns the seconds of training that may go unsaved, called on all processes at
+        max_unsaved: Returns the seconds of training that may go unsaved, called on all processes at
             the same steps, every few seconds: when they have passed, a report is yielded within
             the epoch too. None: reports at the end of epochs only.
 
@@ -40,7 +40,7 @@ def fit(
     training diverges.
     """
     trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"))
-    yield from train(trainer, config.optim.epochs, resume, patience)
+    yield from train(trainer, config.optim.epochs, resume, max_unsaved)
 
 
 def measure_step_seconds(

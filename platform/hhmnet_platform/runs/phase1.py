@@ -50,7 +50,7 @@ class Phase1(Phase[Phase1Job, Phase1Config]):
             inputs.mesh,
             device=inputs.device,
             resume=inputs.resume,
-            patience=inputs.max_unsaved,
+            max_unsaved=inputs.max_unsaved,
         )
 
     def measure_step(

@@ -107,7 +107,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
             inputs.mesh,
             device=inputs.device,
             resume=inputs.resume,
-            patience=inputs.max_unsaved,
+            max_unsaved=inputs.max_unsaved,
         )
 
     def measure_step(

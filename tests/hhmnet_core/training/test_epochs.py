@@ -70,9 +70,9 @@ def run(
     trainer: CountingTrainer,
     num_epochs: int = 2,
     resume: Path | None = None,
-    patience: Callable[[], float] | None = None,
+    max_unsaved: Callable[[], float] | None = None,
 ) -> list[EpochReport]:
-    return list(train(trainer, num_epochs, resume, patience))  # type: ignore[arg-type]
+    return list(train(trainer, num_epochs, resume, max_unsaved))  # type: ignore[arg-type]
 
 
 def test_each_epoch_is_reported_with_its_metrics_and_history() -> None:
@@ -102,7 +102,7 @@ def test_the_last_epoch_is_scored_and_its_metrics_are_added() -> None:
 
 
 def test_reports_within_an_epoch_hold_its_progress_only() -> None:
-    reports = run(CountingTrainer(), patience=lambda: 0.0)
+    reports = run(CountingTrainer(), max_unsaved=lambda: 0.0)
     points = [(report.epoch, report.steps) for report in reports]
     # After the last step the epoch's own report follows.
     assert points == [(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
@@ -119,7 +119,7 @@ def test_reports_within_an_epoch_hold_its_progress_only() -> None:
 @pytest.mark.parametrize("interrupted", range(7))
 def test_training_resumes_from_every_report_to_equal_metrics(interrupted: int) -> None:
     whole = run(CountingTrainer())
-    report = run(CountingTrainer(), patience=lambda: 0.0)[interrupted]
+    report = run(CountingTrainer(), max_unsaved=lambda: 0.0)[interrupted]
     trainer = CountingTrainer(resumed=report.state)
     resumed = run(trainer, resume=FOLDER)
     assert [r.metrics for r in resumed[-1].history] == [r.metrics for r in whole[-1].history]
@@ -132,7 +132,7 @@ def test_training_resumes_from_every_report_to_equal_metrics(interrupted: int) -
 
 
 def test_the_seconds_of_an_epoch_include_those_before_an_interruption() -> None:
-    state = run(CountingTrainer(), patience=lambda: 0.0)[1].state
+    state = run(CountingTrainer(), max_unsaved=lambda: 0.0)[1].state
     partial = replace(state.partial, seconds=1000.0)
     resumed = run(CountingTrainer(replace(state, partial=partial)), resume=FOLDER)
     assert 1000 < resumed[0].history[0].seconds < 1060

@@ -37,9 +37,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def due(clock: Clock, mesh: Mesh, patience: Callable[[], float], steps: int, each: float) -> list:
+def due(
+    clock: Clock, mesh: Mesh, max_unsaved: Callable[[], float], steps: int, each: float
+) -> list:
     """The steps, from 1, after which a report was due."""
-    counted, found = pace.Pace(mesh, patience), []
+    counted, found = pace.Pace(mesh, max_unsaved), []
     for step in range(1, steps + 1):
         clock.now += each
         if counted.is_due():
@@ -57,11 +59,11 @@ def test_reports_are_due_by_time_and_compared_seldom(clock: Clock) -> None:
     assert mesh.compared < 200  # of 10,000 steps
 
 
-def test_one_step_longer_than_the_patience_is_reported_at_once(clock: Clock) -> None:
+def test_one_step_longer_than_may_go_unsaved_is_reported_at_once(clock: Clock) -> None:
     assert due(clock, Others(), lambda: 1.0, steps=4, each=7.0) == [1, 2, 3, 4]
 
 
-def test_without_patience_nothing_is_due_or_compared(clock: Clock) -> None:
+def test_without_a_limit_nothing_is_due_or_compared(clock: Clock) -> None:
     mesh = Others()
     counted = pace.Pace(mesh, None)
     for _ in range(50):
@@ -72,13 +74,13 @@ def test_without_patience_nothing_is_due_or_compared(clock: Clock) -> None:
 
 def test_the_least_patient_process_decides_for_all(clock: Clock) -> None:
     mesh = Others()
-    # Another process: its patience is 10 seconds, that of this one has no end.
+    # Another process: its limit is 10 seconds, this one has none.
     mesh.theirs = lambda values: [values[0], clock.now - start - 10.0, -10.0]
     start = clock.now
     assert due(clock, mesh, lambda: float("inf"), steps=30, each=0.5)[0] == 20
 
 
-def test_patience_that_ends_is_noticed_within_seconds(clock: Clock) -> None:
+def test_limit_that_ends_is_noticed_within_seconds(clock: Clock) -> None:
     """As where the removal of a node is announced."""
     start = clock.now
     found = due(

@@ -48,8 +48,8 @@ def record_first_gradients(folder: Path) -> None:
     Stream.update = record_and_update  # type: ignore[method-assign]
 
 
-class Impatience:
-    """The patience of a process: none at every second step on the last rank, else an hour."""
+class MaxUnsaved:
+    """The seconds that may go unsaved: none at every second call on the last rank, else an hour."""
 
     def __init__(self, rank: int, world: int) -> None:
         self.is_impatient, self.calls = rank == world - 1, 0
@@ -75,7 +75,7 @@ def main(
     record_first_gradients(Path(out))
     clips = load_clips(store, Path(out) / "cache")
     options = {"resume": Path(resume[0])} if resume else {}
-    for report in fit(config(), clips, mesh, patience=Impatience(rank, world), **options):
+    for report in fit(config(), clips, mesh, max_unsaved=MaxUnsaved(rank, world), **options):
         within = f"-{report.steps}" if report.steps else ""
         report.state.save(Path(out) / f"epoch{report.epoch}{within}")
     tables = {f"{t.modality}-{t.split}": t.logits.tolist() for t in report.scores}

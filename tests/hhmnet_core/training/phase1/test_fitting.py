@@ -220,7 +220,7 @@ def test_reports_within_an_epoch_hold_how_far_it_has_come(
     config = replace(small, optim=replace(small.optim, epochs=2))
     whole = list(fit(config, tiny_clips, Mesh()))
     reports = []
-    for report in fit(config, tiny_clips, Mesh(), patience=lambda: 0.0):
+    for report in fit(config, tiny_clips, Mesh(), max_unsaved=lambda: 0.0):
         report.state.save(tmp_path / f"{report.epoch}-{report.steps}")
         reports.append((report.epoch, report.steps))
         assert [record.epoch for record in report.history] == list(range(1, report.epoch + 1))

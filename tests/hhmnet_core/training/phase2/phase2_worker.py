@@ -41,7 +41,7 @@ def main(
     clips, footage = load_clips(store, cache), load_footage(store, cache)
     options = {"resume": Path(resume[0])} if resume else {}
     for report in fit(
-        config(), clips, footage, Path(phase1), Mesh(), patience=lambda: 0.0, **options
+        config(), clips, footage, Path(phase1), Mesh(), max_unsaved=lambda: 0.0, **options
     ):
         within = f"-{report.steps}" if report.steps else ""
         report.state.save(Path(out) / f"epoch{report.epoch}{within}")
