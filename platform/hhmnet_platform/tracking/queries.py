@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from hhmnet_core.errors import InputError
 from hhmnet_platform.members import FUSION, TRAINED
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import new_client, open_for_reading
+from hhmnet_platform.tracking.client import open_for_reading
 from hhmnet_platform.tracking.uri import database_of, run_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+NO_SUCH_RUN = "RESOURCE_DOES_NOT_EXIST"  # error code of MLflow
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,17 @@ def member_runs(uri: str, experiment: str, filter_string: str = "") -> list[Memb
 def run_name_of(uri: str, run_id: str) -> str:
     """Return the name of the run that an MLflow run belongs to.
 
-    Raises InputError where MLflow holds no run of this platform under that id.
+    Raises InputError where MLflow cannot answer, or holds no run of this platform under that id.
     """
-    client = new_client(uri)
     from mlflow.exceptions import MlflowException
 
-    try:
-        return str(client.get_run(run_id).data.tags[tags.RUN])
-    except (MlflowException, KeyError) as error:
-        raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
+    with open_for_reading(uri) as client:
+        try:
+            return str(client.get_run(run_id).data.tags[tags.RUN])
+        except (MlflowException, KeyError) as error:
+            if isinstance(error, MlflowException) and error.error_code != NO_SUCH_RUN:
+                raise
+            raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
 
 
 def _experiments(client: "MlflowClient") -> str:

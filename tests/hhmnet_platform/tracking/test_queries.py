@@ -97,3 +97,8 @@ def test_name_of_the_run_that_an_mlflow_run_belongs_to(uri: str, folder: Path) -
     for run_id in (other, "0" * 32):
         with pytest.raises(InputError, match=f"holds no run {run_id} of this platform"):
             run_name_of(uri, run_id)
+
+
+def test_server_that_does_not_answer_is_not_taken_for_one_without_the_run(free_port: int) -> None:
+    with pytest.raises(InputError, match=r"MLflow at http://127\.0\.0\.1:\d+ cannot answer"):
+        run_name_of(f"http://127.0.0.1:{free_port}", "0" * 32)
