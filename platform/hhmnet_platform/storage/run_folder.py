@@ -57,12 +57,14 @@ class RunFolder:
             content = json.loads(self.files.read(name))
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
             raise InputError(
-                f"{name} in {self.uri} is not JSON: delete that file, and give the run's command "
-                "again; it resumes from its checkpoints."
-            ) from error
-        return dict(content)
+                f"{name} in {self.uri} is not a JSON object: delete that file, and give the run's "
+                "command again; it resumes from its checkpoints."
+            )
+        return content
 
     def write_json(self, name: str, content: JsonObject) -> None:
         self.files.write(name, (json.dumps(content, indent=2) + "\n").encode())

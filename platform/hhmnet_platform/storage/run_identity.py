@@ -1,9 +1,9 @@
 """The identity of a run: all that decides its result."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from hhmnet_core.identity import JsonObject, differing, flat_identity, flat_values
+from hhmnet_core.training.checkpoints import without_location
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 
@@ -38,10 +38,8 @@ class RunIdentity:
         """Return the names in which recorded `values` of this or an earlier version differ."""
         digests = self._with_digests({})
         config = {key: value for key, value in recorded.items() if key not in (DATA_DIGEST, GUIDE)}
-        data: Any = replace(self.config.data, store="")
-        placed = replace(self.config, data=data)
         other = [key for key in (DATA_DIGEST, GUIDE) if recorded.get(key) != digests.get(key)]
-        return sorted([*differing(config, placed), *other])
+        return sorted([*differing(config, without_location(self.config)), *other])
 
     def _with_digests(self, flat: JsonObject) -> JsonObject:
         flat.pop("data.store", None)

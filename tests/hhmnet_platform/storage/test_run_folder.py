@@ -163,9 +163,10 @@ def test_files_that_are_not_json_are_named(run: RunFolder) -> None:
     run.files.write("result.json", b"{")
     with pytest.raises(InputError, match=r"result\.json cannot be read .* delete that file"):
         run.read_result()
-    run.files.write("science.json", b"{")
-    with pytest.raises(InputError, match=r"science\.json .* is not JSON"):
-        run.read_json("science.json")
+    for content in (b"{", b"[]", b"3"):
+        run.files.write("science.json", content)
+        with pytest.raises(InputError, match=r"science\.json .* is not a JSON object"):
+            run.read_json("science.json")
 
 
 def test_config_is_written_as_yaml(run: RunFolder) -> None:
