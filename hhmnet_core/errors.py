@@ -1,9 +1,17 @@
-"""The only exception that input of a user can cause."""
+"""The exceptions that a user's input or files can cause."""
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Input that cannot be used.
 
     The message is one line: what was given, what was expected, what to do. Scripts print it and
     exit with a non-zero code. Any other exception is a bug of this project and keeps its traceback.
+    """
+
+
+class AccessError(InputError):
+    """A file or folder that cannot be read or written at present.
+
+    Nothing follows from it for the content, which may be whole: no code may take such a file for
+    damaged or missing, leave it out, or make it anew.
     """

@@ -3,7 +3,9 @@
 A URI is a local path (`~` too) or one that fsspec opens: `s3://bucket/folder`, `memory://name`.
 """
 
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +16,11 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 
+_READ_ADVICE = "check the address, the connection and your rights there"
+# A path that leads to no file, whatever the state of the disk or the connection.
+_NO_SUCH_PLACE = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
 
 
@@ -60,7 +65,8 @@ class Folder:
     def read(self, name: str) -> bytes:
         """Return the content of a file.
 
-        Raises FileNotFoundError where there is none, InputError for any other failure.
+        Raises FileNotFoundError where there is none, InputError for a folder or an impossible
+        path, AccessError for any other failure.
         """
         with self.open(name) as file:
             return bytes(file.read())
@@ -109,14 +115,14 @@ class Folder:
         except FileNotFoundError:
             raise
         except Exception as error:
-            self._refuse(doing, name, "check the address and your rights there", error)
+            self._refuse(doing, name, f"{_READ_ADVICE}, and try again", error)
 
     @contextmanager
     def _writable(self, name: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            self._refuse("write", name, "give a place that you may write to", error)
+            self._refuse("write", name, self._write_advice(error), error)
 
     def _refuse(self, doing: str, name: str, advice: str, error: Exception) -> None:
         # A remote file system raises its library's own errors (botocore, gcsfs), which all concern
@@ -125,7 +131,15 @@ class Folder:
             raise error
         what = f"{name} in {self.uri}" if name else self.uri
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"Cannot {doing} {what} ({reason}): {advice}.") from error
+        kind = InputError if getattr(error, "errno", None) in _NO_SUCH_PLACE else AccessError
+        raise kind(f"Cannot {doing} {what} ({reason}): {advice}.") from error
+
+    def _write_advice(self, error: Exception) -> str:
+        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+            return "give a place that you may write to"
+        if not self.is_local:
+            return "free some space there"
+        return f"{free_space(Path(self.path))}; free some, and give the command again"
 
 
 def folder(uri: str | os.PathLike[str]) -> Folder:
@@ -152,6 +166,28 @@ def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
         raise InputError(f"{os.fspath(uri)} is a folder: expected a file.")
     parent = head or ("/" if os.fspath(uri).startswith("/") else ".")
     return folder(parent), name
+
+
+@contextmanager
+def local_access(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the system's errors about a local file that is read in the block into AccessError.
+
+    FileNotFoundError passes.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise AccessError(
+            f"Cannot read {path} ({error.strerror or error}): {_READ_ADVICE}, and try again."
+        ) from error
+
+
+def free_space(path: Path) -> str:
+    """Return the free space of the disk of a path, which need not exist, as text."""
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    return f"the disk of {existing} has {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
 
 
 def write_local(path: Path, content: bytes) -> None:

@@ -62,6 +62,11 @@ def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
     )
 
 
+def canonical(value: object) -> bytes:
+    """Return JSON with sorted keys and no white space: equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
 def flattened(nested: Mapping[str, object], prefix: str = "") -> JsonObject:
     """Return nested dictionaries as one, by dotted names. Flat ones stay as they are."""
     flat: JsonObject = {}

@@ -1,11 +1,13 @@
 """Finished runs as they lie in a workspace, without training."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.training.records import EpochRecord
+from hhmnet_core.training.checkpoints import CheckpointSummary
+from hhmnet_core.training.records import EpochRecord, Progress
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
 from hhmnet_platform.storage.run_folder import RunFolder
@@ -44,3 +46,11 @@ def write_finished_run(workspace: Path, name: str = "first", **changes: Any) -> 
     folder = Workspace(str(workspace)).run(name)
     folder.write_result(replace(RESULT, run=name, **changes))
     return folder
+
+
+def write_checkpoint(run: RunFolder, joint: bytes) -> None:
+    """Write the last checkpoint of a run with some joint weights."""
+    checksums = {"joint.safetensors": hashlib.sha256(joint).hexdigest()}
+    summary = CheckpointSummary("phase1", {}, "digest", Progress([]), checksums)
+    run.sub("epoch-00002").write("joint.safetensors", joint)
+    run.sub("epoch-00002").write("state.json", summary.to_json().encode())

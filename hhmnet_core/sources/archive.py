@@ -1,5 +1,6 @@
 """Raw files of a data set: in a folder, in a zip, or in the zips of a folder, at any URI."""
 
+import errno
 import hashlib
 import re
 import zipfile
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder, split_uri
 
 _READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -50,6 +51,7 @@ class Archive:
 
     Raises:
         InputError: Nothing at `uri`, a damaged zip, or no matching files.
+        AccessError: Files that cannot be read at present.
     """
 
     def __init__(self, uri: str, kind: FileKind) -> None:
@@ -114,6 +116,7 @@ class Archive:
             try:
                 self._zips[path] = zipfile.ZipFile(self._folder.fs.open(location, "rb"))
             except (zipfile.BadZipFile, OSError) as error:
+                _refuse_unreadable(location, error)
                 raise InputError(
                     f"{location} is not a whole zip file ({error}): it is cut off, damaged or "
                     "something else; get it again."
@@ -142,6 +145,7 @@ class Archive:
             raise
         except _READ_ERRORS as error:
             what = f"{name} in {self.uri}" if name else self.uri
+            _refuse_unreadable(what, error)
             raise InputError(f"{what} cannot be read ({error}): get it again.") from error
 
 
@@ -154,7 +158,7 @@ def _locate(uri: str, kind: FileKind) -> tuple[Folder, str, dict[str, int]]:
     except FileNotFoundError as error:
         raise InputError(missing) from error
     except Exception as error:
-        raise InputError(f"Cannot list {uri} ({error}): check the address.") from error
+        raise AccessError(f"Cannot list {uri} ({error}): check the address.") from error
     root = location.path.rstrip("/")
     if list(files) == [root]:
         parent, zip_name = split_uri(uri.rstrip("/"))
@@ -163,6 +167,18 @@ def _locate(uri: str, kind: FileKind) -> tuple[Folder, str, dict[str, int]]:
         raise InputError(missing)
     sizes = {str(path)[len(root) :].lstrip("/"): info["size"] for path, info in files.items()}
     return location, "", sizes
+
+
+def _refuse_unreadable(what: str, error: Exception) -> None:
+    """Raise AccessError where a file cannot be read at present, other than for its content.
+
+    A damaged zip makes `zipfile` seek to impossible places (EINVAL).
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.ENOENT):
+        raise AccessError(
+            f"{what} cannot be read ({error.strerror or error}): check the disk, the connection "
+            "and your rights there, and try again."
+        ) from error
 
 
 def _sha256(file: IO[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.own_table import ClipRow, parse_table
@@ -88,6 +88,8 @@ class Recordings:
     def _of_file(self, path: str, measure: Callable[[Folder, str], object]) -> object:
         try:
             return measure(*self._locate(path)) if path else None
+        except AccessError:
+            raise
         except (OSError, ValueError, InputError):  # reading the clip reports it
             return "missing"
 
@@ -137,6 +139,8 @@ class Recordings:
             return folder.read(name)
         except FileNotFoundError as error:
             raise NoVideoError(f"there is no file {path}") from error
+        except AccessError:
+            raise
         except (InputError, ValueError) as error:
             raise NoVideoError(str(error)) from error
 

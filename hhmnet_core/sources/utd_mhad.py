@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
@@ -143,6 +143,8 @@ class Recordings:
         name = self._depth_of[clip.sample_id]
         try:
             depth = _matrix(self._depth.read(name), "d_depth", f"{name} in {self._depth.uri}")
+        except AccessError:
+            raise
         except InputError as error:
             raise NoVideoError(str(error)) from error
         frames = clip.joints.shape[1]

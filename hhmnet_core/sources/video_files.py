@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import ImageReader, JointLocator, VideoConfig, make_video
 from hhmnet_core.sources.video_decoding import Image, NoVideoError, decode_video
@@ -68,7 +68,9 @@ class Videos:
 
         try:
             return attach_video(clip, read_images, locate, self.config)
-        except InputError as error:  # the file cannot be read
+        except AccessError:
+            raise
+        except InputError as error:  # the file is damaged
             return replace(clip, no_video=str(error))
 
 

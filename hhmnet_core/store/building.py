@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import FIELDS, SCHEMA_VERSION, Manifest, Shard, Visual
@@ -105,8 +105,9 @@ def build_shard(
     """Build a shard: read its recordings, write its file and its note.
 
     Raises:
-        InputError: A recording that cannot be read or trained on, unless `on_error` is
-            "quarantine"; a folder that cannot be written.
+        InputError: A recording that is damaged or cannot be trained on, unless `on_error` is
+            "quarantine".
+        AccessError: A recording that cannot be read at present, or a folder that cannot be written.
     """
     clips: list[Clip] = []
     left_out: Counter[str] = Counter()
@@ -115,6 +116,8 @@ def build_shard(
         try:
             clip = source.clip(name)
             check_clip(clip, plan.description.layout, len(plan.description.class_names))
+        except AccessError:
+            raise
         except InputError as error:
             if on_error == "fail":
                 raise

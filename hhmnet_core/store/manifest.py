@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import JsonObject
+from hhmnet_core.identity import JsonObject, canonical
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 
@@ -133,11 +133,6 @@ class Manifest:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
-
-
-def canonical(value: object) -> bytes:
-    """Return JSON with sorted keys and no white space: equal values have equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, write_local
+from hhmnet_core.identity import canonical
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
-from hhmnet_core.store.manifest import Manifest, canonical
+from hhmnet_core.store.manifest import Manifest
 
 _SKELETONS = b"hhmnet.skeletons"
 _FACTS = ("labels", "subjects", "cameras", "setups", "num_frames", "num_bodies", "first_frame")

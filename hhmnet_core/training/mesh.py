@@ -157,6 +157,14 @@ class Mesh:
         largest: list[float] = tensor.tolist()
         return largest
 
+    def union(self, values: dict[str, str]) -> dict[str, str]:
+        """Return the entries of all processes' dictionaries."""
+        if self._world == 1:
+            return values
+        gathered: list[Any] = [None] * self._world
+        dist.all_gather_object(gathered, values)
+        return {key: value for each in gathered for key, value in each.items()}
+
     def sum_over_data(self, tensors: list[Tensor]) -> None:
         """Sum tensors, in place, over the processes that host the same modalities."""
         if self.data == 1 or not tensors:

@@ -1,12 +1,12 @@
 """Reports that training yields after each epoch and within epochs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.training.checkpoints import STATE_FILE, CheckpointSummary
+from hhmnet_core.training.checkpoints import STATE_FILE, CheckpointSummary, member_file
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.records import EpochRecord, Metrics
 from hhmnet_core.training.stream import Stream
@@ -19,7 +19,7 @@ class TrainingState:
     Attributes:
         streams: Networks that this process trains.
         mesh: This process among the workers.
-        summary: Content of `state.json`.
+        summary: Content of `state.json` but for the checksums.
     """
 
     streams: Sequence[Stream[Any]]
@@ -30,14 +30,15 @@ class TrainingState:
         """Write this process's files; the files of all processes together are a checkpoint.
 
         `<member>.safetensors` comes from the process with data coordinate 0 that hosts the member,
-        `state.json` from rank 0. Other processes write nothing.
+        `state.json`, with the checksums of all files, from rank 0. All processes have to call this,
+        since they exchange the checksums.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        if self.mesh.data_rank == 0:
-            for stream in self.streams:
-                stream.save(folder)
+        saved = self.streams if self.mesh.data_rank == 0 else ()
+        checksums = {member_file(stream.member): stream.save(folder) for stream in saved}
+        summary = replace(self.summary, files=self.mesh.union(checksums))
         if self.mesh.rank == 0:
-            (folder / STATE_FILE).write_text(self.summary.to_json())
+            (folder / STATE_FILE).write_text(summary.to_json())
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """A network in training: optimiser, averaged weights, best weights, and its checkpoint file."""
 
+import hashlib
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import local_access
+from hhmnet_core.training.checkpoints import CheckpointSummary, DamagedFileError, member_file
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -72,8 +75,11 @@ class Stream(Generic[Model]):
         if self.average:
             update_average(self.average, self._learnt, self.config.ema, step)
 
-    def save(self, folder: Path) -> None:
-        """Write `<member>.safetensors`: weights, optimiser state, averaged and best weights."""
+    def save(self, folder: Path) -> str:
+        """Write `<member>.safetensors`: weights, optimiser state, averaged and best weights.
+
+        Returns the sha256 (hex) of the file.
+        """
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -81,21 +87,23 @@ class Stream(Generic[Model]):
         tensors |= {f"average/{name}": weight for name, weight in self.average.items()}
         tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
         # Contiguous copies: safetensors refuses views that share memory.
-        save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, self._file(folder))
+        content = save({n: t.contiguous().cpu() for n, t in tensors.items()})
+        (folder / member_file(self.member)).write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, summary: CheckpointSummary) -> None:
         """Restore what `save` wrote.
+
+        Args:
+            folder: Folder of the checkpoint.
+            summary: Its summary.
 
         Raises:
             InputError: A file that is missing, damaged or of another network.
+            AccessError: A file that cannot be read at present.
         """
-        file = self._file(folder)
-        try:
-            tensors = load_file(file)
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"Checkpoint file {file} cannot be read ({error}): resume from another checkpoint."
-            ) from error
+        tensors, _ = read_tensors(folder, summary, self.member)
+        file = folder / member_file(self.member)
         try:
             self.model.load_state_dict(_group(tensors, "model/"))
         except RuntimeError as error:
@@ -116,8 +124,32 @@ class Stream(Generic[Model]):
         self.average = {n: t.to(device) for n, t in _group(tensors, "average/").items()}
         self.best = {n: t.to(device) for n, t in _group(tensors, "best/").items()}
 
-    def _file(self, folder: Path) -> Path:
-        return folder / f"{self.member}.safetensors"
+
+def read_tensors(
+    folder: Path, summary: CheckpointSummary, member: str
+) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of a member's file in a checkpoint, and the sha256 (hex) of the file.
+
+    Args:
+        folder: Folder of the checkpoint.
+        summary: Its summary.
+        member: Name of the member: a modality, or video.
+
+    Raises:
+        InputError: A file that is missing or damaged.
+        AccessError: A file that cannot be read at present.
+    """
+    file = folder / member_file(member)
+    advice = "resume from another checkpoint, or train the run again."
+    try:
+        with local_access(file):
+            content = file.read_bytes()
+        checksum = summary.check_file(file.name, content)
+        return load(content), checksum
+    except FileNotFoundError as error:
+        raise InputError(f"Checkpoint file {file} is missing: {advice}") from error
+    except (DamagedFileError, SafetensorError) as error:
+        raise InputError(f"Checkpoint file {file} is damaged ({error}): {advice}") from error
 
 
 def scored_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

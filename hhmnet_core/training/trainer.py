@@ -22,7 +22,7 @@ from hhmnet_core.store.protocols import Split
 from hhmnet_core.training.checkpoints import (
     CheckpointSummary,
     TrainingIdentity,
-    resumed_progress,
+    resumed_summary,
 )
 from hhmnet_core.training.evaluation import score_table, table_metrics, update_best
 from hhmnet_core.training.mesh import Mesh
@@ -265,10 +265,10 @@ class Trainer(ABC, Generic[Config]):
 
         Raises InputError where the checkpoint is damaged or belongs to another training.
         """
-        progress = resumed_progress(folder, self.identity)
+        summary = resumed_summary(folder, self.identity)
         for stream in self.streams:
-            stream.load(folder)
-        return progress
+            stream.load(folder, summary)
+        return summary.progress
 
 
 @contextmanager

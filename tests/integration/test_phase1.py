@@ -179,7 +179,10 @@ def test_driver_killed_and_newest_checkpoint_damaged_ends_with_equal_weights(
     (folder / "epoch-00002" / "bone.safetensors").write_bytes(b"damaged")
     again = phase1(tmp_path)
     assert again.finish() == 0, again.output
-    assert "is damaged; resuming from epoch-00001." in again.output
+    assert (
+        "bone.safetensors does not match its checksum in state.json; resuming from epoch-00001."
+        in again.output
+    )
     assert "resuming after epoch 1" in again.output
     assert weights(tmp_path) == weights(finished)
     assert_tracked_once(f"sqlite:///{tmp_path / 'mlflow.db'}")

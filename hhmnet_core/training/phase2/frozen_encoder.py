@@ -1,11 +1,8 @@
 """The frozen phase-1 encoder that guides phase 2, and the checkpoint that it is read from."""
 
-import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
@@ -19,7 +16,7 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import read_summary
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import make_encoder
-from hhmnet_core.training.stream import scored_weights
+from hhmnet_core.training.stream import read_tensors, scored_weights
 
 BATCH = 64  # the gradient keeps the features of all layers
 
@@ -48,7 +45,8 @@ class FrozenEncoder:
     ) -> None:
         self.modality = modality
         self.config = read_phase1_config(checkpoint, clips)
-        tensors, self.digest = read_weights(checkpoint, modality)
+        summary = read_summary(checkpoint, "phase1")
+        tensors, self.digest = read_tensors(checkpoint, summary, modality)
         self.device = device
         self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
         self.encoder.load_state_dict(scored_weights(tensors))
@@ -102,19 +100,3 @@ def read_phase1_config(checkpoint: Path, clips: ClipSet) -> Phase1Config:
             "again with the same command to resume it."
         )
     return config
-
-
-def read_weights(checkpoint: Path, modality: str) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of a modality's checkpoint file, and the sha256 (hex) of the file.
-
-    Raises:
-        InputError: A file that is missing or damaged.
-    """
-    file = checkpoint / f"{modality}.safetensors"
-    try:
-        content = file.read_bytes()
-        return load(content), hashlib.sha256(content).hexdigest()
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{file} cannot be read ({error}): the phase-1 run is damaged; train it again."
-        ) from error

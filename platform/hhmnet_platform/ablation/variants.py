@@ -15,13 +15,14 @@ from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.training.checkpoints import recorded_config
+from hhmnet_core.training.checkpoints import read_summary, recorded_config
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import fitting as phase1
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2 import fitting as phase2
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_core.training.phase2.frozen_encoder import read_phase1_config, read_weights
+from hhmnet_core.training.phase2.frozen_encoder import read_phase1_config
+from hhmnet_core.training.stream import read_tensors
 from hhmnet_platform.ablation.runner import WHOLE, Changes, Outcome, Subject
 from hhmnet_platform.storage.checkpoints import parse_checkpoint_name
 
@@ -127,4 +128,5 @@ def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
 
 @cache
 def _digest(checkpoint: str, modality: str) -> str:
-    return read_weights(Path(checkpoint), modality)[1]
+    folder = Path(checkpoint)
+    return read_tensors(folder, read_summary(folder, "phase1"), modality)[1]

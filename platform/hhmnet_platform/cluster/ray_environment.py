@@ -25,6 +25,8 @@ def set_ray_defaults() -> None:
     defaults = {
         "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
+        # Ray's own 15 starves the workers beside any other work on the machine.
+        "RAY_worker_niceness": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # delay until a finished epoch is seen
         # The display shows one line where Ray logs ten, or fifty for a lost node.
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
@@ -35,6 +37,8 @@ def set_ray_defaults() -> None:
         # its processes listen on all interfaces. "0" means that it may not; it is the default on
         # the operating systems in the name.
         defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # When the driver was killed, Ray's agents ask its server, which is dead too, for a minute.
+        defaults["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
     for name, value in defaults.items():

@@ -6,9 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from hhmnet_core.errors import InputError
+from hhmnet_platform.cluster.joining import join_cluster
+from hhmnet_platform.cluster.private_session import private_session, protect_token_file
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
 from hhmnet_platform.cluster.resources import (
     THIS_MACHINE,
@@ -36,20 +37,22 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     set_ray_defaults()
     import ray
 
+    protect_token_file()
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    if address is None:
-        _start_ray(dashboard)
-    else:
-        _join_ray(address)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced ours with its own
-    try:
-        yield _ray_resources(address)
-    finally:
-        ray.shutdown()
+    with private_session() if address is None else nullcontext() as folder:
+        if folder is None:
+            join_cluster(str(address))
+        else:
+            _start_ray(dashboard, folder)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced ours with its own
+        try:
+            yield _ray_resources(address)
+        finally:
+            ray.shutdown()
 
 
-def _start_ray(dashboard: bool) -> None:
+def _start_ray(dashboard: bool, folder: str) -> None:
     import ray
 
     # It is an actor, a process that takes seconds to start; this machine is not preempted.
@@ -64,30 +67,11 @@ def _start_ray(dashboard: bool) -> None:
                 object_store_memory=256 << 20,  # only epoch reports pass through it
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                _temp_dir=folder,
             )
     except Exception as error:  # Ray raises a bare one on a timeout
         reason = " ".join(str(error).split())[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
-
-
-def _join_ray(address: str) -> None:
-    import ray
-
-    try:
-        _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
-            "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
-        ) from error
-
-
-def _check_reachable(address: str) -> None:
-    """Raise OSError at once where Ray would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _ray_resources(address: str | None) -> Resources:

@@ -40,7 +40,11 @@ from hhmnet_platform.runs.worker import (
     describe_failures,
     train_worker,
 )
-from hhmnet_platform.storage.checkpoints import TrainingPoint, parse_checkpoint_name
+from hhmnet_platform.storage.checkpoints import (
+    TrainingPoint,
+    checkpoint_name,
+    parse_checkpoint_name,
+)
 from hhmnet_platform.tracking.background import BackgroundTracker
 
 PATIENCE_SECONDS = 60.0  # before a note that workers have not started
@@ -89,17 +93,24 @@ class Training:
 
         Returns the checkpoint to start from, "" where Ray resumes by itself or there is none.
         """
-        recovered = self.run.folder.recover()
-        if recovered is None:
-            self.reached = self.run.folder.latest_point()
-            return ""
-        source = recovered or "the start: no checkpoint is undamaged"
-        self.display.say(
-            "The last checkpoint, or Ray's list of checkpoints, is damaged; resuming from "
-            f"{source}."
-        )
-        self.reached = parse_checkpoint_name(recovered) if recovered else TrainingPoint()
-        return recovered
+        folder = self.run.folder
+        recovery = folder.recover()
+        if recovery is None:
+            self.reached = folder.latest_point()
+        else:
+            start = recovery.start_from
+            self.display.say(
+                f"{recovery.reason}; resuming from {start or 'the start: no checkpoint is whole'}."
+            )
+            self.reached = parse_checkpoint_name(start) if start else TrainingPoint()
+        if self.reached > TrainingPoint():
+            latest = checkpoint_name(self.reached)
+            if folder.lacks_checksums(latest):
+                self.display.say(
+                    f"note: checkpoint {latest} is of an earlier version, without checksums: "
+                    "changed bytes in it would go unnoticed."
+                )
+        return recovery.start_from if recovery else ""
 
     def _follow(self, trainer: TorchTrainer, outbox: Queue) -> None:
         """Run the trainer, and receive messages until it ends."""

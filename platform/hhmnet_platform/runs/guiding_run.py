@@ -1,10 +1,15 @@
 """Finding the finished phase-1 run that guides phase 2, and checking that it fits."""
 
-import hashlib
 import re
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
+from hhmnet_core.training.checkpoints import (
+    STATE_FILE,
+    DamagedFileError,
+    member_file,
+    parse_summary,
+)
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
@@ -67,13 +72,21 @@ def check_guiding_run(run: FinishedRun, data: StoreConfig, skeletons: str) -> No
 
 
 def weights_digest(run: FinishedRun, modality: str) -> str:
-    """Return the sha256 (hex) of a modality's weights in the run's last checkpoint."""
-    checkpoint = run.result.checkpoint
+    """Return the sha256 (hex) of a modality's weights in the run's last checkpoint.
+
+    Raises InputError where they are missing or damaged.
+    """
+    checkpoint, name = run.folder.sub(run.result.checkpoint), member_file(modality)
     try:
-        weights = run.folder.sub(checkpoint).read(f"{modality}.safetensors")
+        summary = parse_summary(checkpoint.read(STATE_FILE))
+        return summary.check_file(name, checkpoint.read(name))
     except FileNotFoundError as error:
         raise InputError(
-            f"The phase-1 run {run.folder.uri} lacks the {modality} weights of {checkpoint}: "
+            f"The phase-1 run {run.folder.uri} lacks the {modality} weights of "
+            f"{run.result.checkpoint}: train it again."
+        ) from error
+    except DamagedFileError as error:
+        raise InputError(
+            f"The phase-1 run {run.folder.uri} is damaged ({error}, in {run.result.checkpoint}): "
             "train it again."
         ) from error
-    return hashlib.sha256(weights).hexdigest()

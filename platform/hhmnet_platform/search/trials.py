@@ -1,9 +1,9 @@
 """Trials of a search: runs of the phase, below the search's run in MLflow."""
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hhmnet_core.training.checkpoints import STATE_FILE, DamagedFileError, parse_summary
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.config import Job
@@ -85,8 +85,7 @@ def _history(run: RunFolder) -> list[EpochRecord]:
     """Return the history in the newest checkpoint of a run that was stopped."""
     for name in sorted(filter(is_checkpoint, run.files.names()), reverse=True):
         try:
-            state = json.loads(run.sub(name).read("state.json"))
-        except (FileNotFoundError, ValueError):  # it was being written
+            return parse_summary(run.sub(name).read(STATE_FILE)).progress.history
+        except (FileNotFoundError, DamagedFileError):  # it was being written
             continue
-        return [EpochRecord(**record) for record in state["history"]]
     return []

@@ -40,7 +40,7 @@ def parse_record(
     try:
         values = json.loads(content)
         return from_json(kind, adapt(values) if isinstance(values, dict) else values)
-    except ValueError as error:  # that of JSON, or an InputError
+    except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")
         raise InputError(
             f"{source} cannot be read ({reason}): delete that file, and give {command}."

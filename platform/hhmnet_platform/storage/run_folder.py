@@ -13,6 +13,12 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.training.checkpoints import (
+    STATE_FILE,
+    DamagedFileError,
+    member_file,
+    parse_summary,
+)
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.storage.checkpoints import (
     TrainingPoint,
@@ -29,6 +35,20 @@ TRACKED = "tracked.json"  # exists when MLflow holds all of a finished run
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints
 MESHES = "layouts.json"
 LOCK_SECONDS = 5
+_NO_SNAPSHOT = "Ray's list of checkpoints is missing"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How a run goes on where Ray cannot resume it by itself.
+
+    Attributes:
+        start_from: Name of the newest whole checkpoint. "" for none.
+        reason: What is damaged or missing.
+    """
+
+    start_from: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -144,7 +164,7 @@ class RunFolder:
             if is_within_epoch(name) and name not in known:
                 self.files.remove_folder(name)
 
-    def recover(self) -> str | None:
+    def recover(self) -> Recovery | None:
         """Make the folder usable after a crash.
 
         Ray Train lists the checkpoints in a snapshot that it does not write atomically: a process
@@ -153,37 +173,56 @@ class RunFolder:
         a given checkpoint.
 
         Returns:
-            None where Ray can resume by itself or nothing was trained yet, else the name of the
-            newest undamaged checkpoint, "" for none.
+            None where Ray can resume by itself or nothing was trained yet.
+
+        Raises AccessError, and changes nothing, where a file cannot be read at present.
         """
         names = self.files.names()
         checkpoints = sorted(filter(is_checkpoint, names), reverse=True)
-        if SNAPSHOT in names:
-            if self._is_snapshot_usable(checkpoints):
-                return None
-            self.files.remove(SNAPSHOT)
-        elif not checkpoints:
+        if SNAPSHOT not in names and not checkpoints:
             return None
-        return next((name for name in checkpoints if self._is_undamaged(name)), "")
+        damage = self._snapshot_damage(checkpoints) if SNAPSHOT in names else _NO_SNAPSHOT
+        if not damage:
+            return None
+        damaged = {name: self._checkpoint_damage(name) for name in checkpoints}
+        start = next((name for name, reason in damaged.items() if not reason), "")
+        newer = [reason for name, reason in damaged.items() if reason and name > start]
+        if SNAPSHOT in names:
+            self.files.remove(SNAPSHOT)
+        return Recovery(start, "; ".join(newer) or damage)
 
-    def _is_snapshot_usable(self, checkpoints: list[str]) -> bool:
+    def _snapshot_damage(self, checkpoints: list[str]) -> str:
+        """Return what is wrong with Ray's list or the checkpoint it names last; "" for nothing."""
         try:
             snapshot = json.loads(self.files.read(SNAPSHOT))
             listed = {str(each["checkpoint_dir_name"]) for each in snapshot["checkpoint_results"]}
             latest = str(snapshot["latest_checkpoint_result"]["checkpoint_dir_name"])
-        except (ValueError, KeyError, TypeError):
-            return False
-        return listed <= set(checkpoints) and self._is_undamaged(latest)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return f"Ray's list of checkpoints, {SNAPSHOT}, is damaged"
+        if missing := sorted(listed - set(checkpoints)):
+            return f"checkpoint {', '.join(missing)} is missing"
+        return self._checkpoint_damage(latest)
 
-    def _is_undamaged(self, checkpoint: str) -> bool:
-        files = self.sub(checkpoint)
+    def _checkpoint_damage(self, checkpoint: str) -> str:
+        """Return what is wrong with a checkpoint; "" for nothing."""
+        files, name = self.sub(checkpoint), STATE_FILE
         try:
-            state = json.loads(files.read("state.json"))
-            for member in TRAINED[state["phase"]]:
-                deserialize(files.read(f"{member}.safetensors"))
-        except (FileNotFoundError, ValueError, KeyError, TypeError, SafetensorError):
-            return False
-        return True
+            summary = parse_summary(files.read(name))
+            for name in map(member_file, TRAINED.get(summary.phase, ())):
+                content = files.read(name)
+                summary.check_file(name, content)
+                deserialize(content)
+        except FileNotFoundError:
+            return f"{name} of checkpoint {checkpoint} is missing"
+        except DamagedFileError as error:
+            return f"checkpoint {checkpoint} is damaged: {error}"
+        except SafetensorError as error:
+            return f"checkpoint {checkpoint} is damaged: {name} cannot be read ({error})"
+        return ""
+
+    def lacks_checksums(self, checkpoint: str) -> bool:
+        """Return whether a checkpoint is of an early version, which recorded no checksums."""
+        return not parse_summary(self.sub(checkpoint).read(STATE_FILE)).files
 
 
 @contextmanager

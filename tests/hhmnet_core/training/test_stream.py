@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.training.checkpoints import CheckpointSummary
 from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.records import Progress
 from hhmnet_core.training.stream import Stream, scored_weights
 
 
@@ -17,6 +19,12 @@ def make_stream(**changes: object) -> Stream[nn.Sequential]:
     torch.manual_seed(3)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     return Stream("bone", model, OptimConfig(**({"ema": 0.5} | changes)))
+
+
+def summary(checksum: str = "") -> CheckpointSummary:
+    """Return the summary of a checkpoint of the stream, with or without its checksum."""
+    files = {"bone.safetensors": checksum} if checksum else {}
+    return CheckpointSummary("phase1", {}, "", Progress([]), files)
 
 
 def take_steps(stream: Stream[nn.Sequential], steps: range) -> None:
@@ -80,8 +88,8 @@ def test_a_stream_that_was_loaded_goes_on_exactly(name: str, tmp_path: Path) -> 
     stream, other = make_stream(name=name), make_stream(name=name)
     take_steps(stream, range(2))
     stream.keep_best()
-    stream.save(tmp_path)
-    other.load(tmp_path)
+    checksum = stream.save(tmp_path)
+    other.load(tmp_path, summary(checksum))
     for each in (stream, other):
         take_steps(each, range(2, 4))
     (tmp_path / "again").mkdir()
@@ -96,14 +104,23 @@ def test_a_stream_that_was_loaded_goes_on_exactly(name: str, tmp_path: Path) -> 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     stream = make_stream()
-    with pytest.raises(InputError, match=r"bone\.safetensors cannot be read .*another checkpoint"):
-        stream.load(tmp_path)
-    (tmp_path / "bone.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"bone\.safetensors cannot be read"):
-        stream.load(tmp_path)
+    checksum = stream.save(tmp_path)
+    file = tmp_path / "bone.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"bone\.safetensors is damaged .*another checkpoint"):
+        stream.load(tmp_path, summary(checksum))
+    stream.load(tmp_path, summary())  # of an early version, without checksums
+    file.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"bone\.safetensors is damaged"):
+        stream.load(tmp_path, summary())
+    file.unlink()
+    with pytest.raises(InputError, match=r"bone\.safetensors is missing"):
+        stream.load(tmp_path, summary())
     Stream("bone", nn.Linear(5, 5), OptimConfig()).save(tmp_path)
     with pytest.raises(InputError, match=r"does not fit the model .*Use the config"):
-        stream.load(tmp_path)
+        stream.load(tmp_path, summary())
 
 
 def test_scored_weights_prefer_the_best_then_the_average(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finished_runs import write_finished_run
+from finished_runs import write_checkpoint, write_finished_run
 from video_files import write_video_store
 
 from hhmnet_core.fusion.scores import FUSION, ScoreTable, write_scores
@@ -31,7 +31,7 @@ def guide(store: Path) -> Callable[..., RunFolder]:
     def write(workspace: Path, of: Path = store, **changes: Any) -> RunFolder:
         settings = {"digest": load_clips(of).skeletons} | changes
         run = write_finished_run(workspace, **settings)
-        run.sub("epoch-00002").write("joint.safetensors", b"weights")
+        write_checkpoint(run, b"weights")
         return run
 
     return write

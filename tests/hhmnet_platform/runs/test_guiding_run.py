@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finished_runs import write_checkpoint
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
@@ -63,7 +64,10 @@ def test_missing_and_unfinished_runs_are_named(tmp_path: Path, guide: Guide) -> 
 def test_digest_is_that_of_the_weights(tmp_path: Path, guide: Guide) -> None:
     folder = guide(tmp_path)
     before = weights_digest(FinishedRun.read(folder), "joint")
-    folder.sub("epoch-00002").write("joint.safetensors", b"others")
+    write_checkpoint(folder, b"others")
     assert weights_digest(FinishedRun.read(folder), "joint") != before
+    folder.sub("epoch-00002").write("joint.safetensors", b"otherS")
+    with pytest.raises(InputError, match=r"joint.safetensors does not match .* in epoch-00002"):
+        weights_digest(FinishedRun.read(folder), "joint")
     with pytest.raises(InputError, match="lacks the bone weights of epoch-00002"):
         weights_digest(FinishedRun.read(folder), "bone")

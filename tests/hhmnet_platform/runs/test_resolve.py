@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from finished_runs import write_checkpoint
 from made_stores import write_store
 
 from hhmnet_core.errors import InputError
@@ -34,7 +35,7 @@ def test_run_is_named_by_its_config_and_its_guide(
     assert run.tracked.tags[tags.GUIDE] == "first"
     by_path = resolve_run(phase2_job(phase1=folder.uri), workspace, str(store))
     assert by_path.folder.name == run.folder.name
-    folder.sub("epoch-00002").write("joint.safetensors", b"others")
+    write_checkpoint(folder, b"others")
     other = resolve_run(phase2_job(), workspace, str(store))
     assert other.folder.name != run.folder.name
     folder.sub("epoch-00002").remove("joint.safetensors")

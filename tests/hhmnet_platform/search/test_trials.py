@@ -11,7 +11,8 @@ from ray import tune
 from video_files import write_video_store
 
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.training.records import EpochRecord
+from hhmnet_core.training.checkpoints import CheckpointSummary
+from hhmnet_core.training.records import EpochRecord, Progress
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.runs.run import Run
@@ -93,8 +94,8 @@ def test_stopped_trial_is_written_from_its_newest_readable_checkpoint(
     search: Phase1Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, calls = run_of(search), list[Any]()
-    history = b'{"history": [{"epoch": 1, "seconds": 1.0, "metrics": {}}]}'
-    run.folder.sub("epoch-00001").write("state.json", history)
+    summary = CheckpointSummary("phase1", {}, "digest", Progress([EpochRecord(1, 1.0, {})]))
+    run.folder.sub("epoch-00001").write("state.json", summary.to_json().encode())
     run.folder.sub("epoch-00002").write("state.json", b'{"histo')  # it was being written
     monkeypatch.setattr(trials, "MlflowWriter", Writer(calls))
     complete_tracking(search, study_of(VALUES), "id-of-search")

@@ -1,17 +1,22 @@
 """The folder of a run: claims, locks, checkpoints, and recovery after a crash."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from failing_files import failing_reads
 from finished_runs import RESULT
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.checkpoints import CheckpointSummary
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.records import Progress
 from hhmnet_platform.storage import run_folder
 from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.run_folder import SNAPSHOT, RunFolder
@@ -71,9 +76,17 @@ def save(run: RunFolder, epoch: int | TrainingPoint) -> None:
     place = run.sub(
         checkpoint_name(epoch if isinstance(epoch, TrainingPoint) else TrainingPoint(epoch))
     )
-    for modality in MODALITIES:
-        place.write(f"{modality}.safetensors", safetensors.numpy.save({"w": np.zeros(3)}))
-    place.write("state.json", b'{"phase": "phase1"}')
+    files = {f"{m}.safetensors": safetensors.numpy.save({"w": np.zeros(3)}) for m in MODALITIES}
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    summary = CheckpointSummary("phase1", {}, "digest", Progress([]), checksums)
+    for name, content in (files | {"state.json": summary.to_json().encode()}).items():
+        place.write(name, content)
+
+
+def start_after_recovery(run: RunFolder) -> str:
+    recovery = run.recover()
+    assert recovery
+    return recovery.start_from
 
 
 def test_recovery_leaves_a_sound_run_alone(run: RunFolder) -> None:
@@ -91,15 +104,15 @@ def test_recovery_finds_the_newest_checkpoint_where_the_note_is_torn(
     save(run, 1)
     save(run, 2)
     run.files.write(SNAPSHOT, content)
-    assert run.recover() == "epoch-00002"
+    assert start_after_recovery(run) == "epoch-00002"
     assert run.latest_point() == TrainingPoint()  # Ray knows of none
-    assert run.recover() == "epoch-00002"  # killed again before Ray noted the next
+    assert start_after_recovery(run) == "epoch-00002"  # killed again before Ray noted the next
 
 
 def test_recovery_finds_the_newest_checkpoint_where_a_noted_one_is_gone(run: RunFolder) -> None:
     save(run, 1)
     write_snapshot(run, 1, 2)
-    assert run.recover() == "epoch-00001"
+    assert start_after_recovery(run) == "epoch-00001"
 
 
 @pytest.mark.parametrize("missing", ["state.json", "bone.safetensors"])
@@ -107,17 +120,17 @@ def test_recovery_passes_over_a_checkpoint_that_is_not_whole(run: RunFolder, mis
     save(run, 1)
     save(run, 2)
     run.sub("epoch-00002").remove(missing)
-    assert run.recover() == "epoch-00001"
+    assert start_after_recovery(run) == "epoch-00001"
     whole = run.sub("epoch-00001").read("bone.safetensors")
     run.sub("epoch-00001").write("bone.safetensors", whole[:-4])
-    assert run.recover() == ""
+    assert start_after_recovery(run) == ""
 
 
 def test_recovery_goes_on_within_an_epoch(run: RunFolder) -> None:
     save(run, 1)
     save(run, TrainingPoint(1, 40))
     run.files.write(SNAPSHOT, b"torn")
-    assert run.recover() == "epoch-00001-step-0000040"
+    assert start_after_recovery(run) == "epoch-00001-step-0000040"
 
 
 def test_tidy_leaves_what_is_noted_and_every_epoch(run: RunFolder) -> None:
@@ -144,7 +157,7 @@ def test_recovery_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: Run
     save(run, 2)
     write_snapshot(run, 1, 2)
     run.sub("epoch-00002").write("bone.safetensors", b"damaged")
-    assert run.recover() == "epoch-00001"
+    assert start_after_recovery(run) == "epoch-00001"
     assert run.latest_point() == TrainingPoint()
 
 
@@ -172,3 +185,42 @@ def test_files_that_are_not_json_are_named(run: RunFolder) -> None:
 def test_config_is_written_as_yaml(run: RunFolder) -> None:
     run.write_config({"seed": 1, "data": {"store": "/data/films"}})
     assert run.files.read("config.yaml") == b"seed: 1\ndata:\n  store: /data/films\n"
+
+
+@pytest.mark.parametrize("name", ["bone.safetensors", "state.json"])
+def test_recovery_notices_a_single_byte_that_changed(run: RunFolder, name: str) -> None:
+    save(run, 1)
+    save(run, 2)
+    write_snapshot(run, 1, 2)
+    content = bytearray(run.sub("epoch-00002").read(name))
+    position = content.index(b"digest") if name == "state.json" else -1
+    content[position] ^= 1
+    run.sub("epoch-00002").write(name, bytes(content))
+    recovery = run.recover()
+    assert recovery and recovery.start_from == "epoch-00001"
+    assert re.search(rf"epoch-00002 is damaged: {name} does not match its", recovery.reason)
+
+
+def test_recovery_deletes_nothing_where_a_file_cannot_be_read(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(run, 1)
+    write_snapshot(run, 1)
+    before = run.files.names()
+    with failing_reads(monkeypatch, "bone.safetensors"):
+        with pytest.raises(AccessError, match=r"Cannot read bone.safetensors .*Input/output error"):
+            run.recover()
+    with failing_reads(monkeypatch, SNAPSHOT), pytest.raises(AccessError):
+        run.recover()
+    assert run.files.names() == before
+    assert run.recover() is None
+
+
+def test_a_checkpoint_of_before_has_no_checksums(run: RunFolder) -> None:
+    save(run, 1)
+    assert not run.lacks_checksums("epoch-00001")
+    old = {"phase": "phase1", "epoch": 0, "config": {}, "digest": "", "history": [], "part": None}
+    run.sub("epoch-00001").write("state.json", json.dumps(old).encode())
+    assert run.lacks_checksums("epoch-00001")
+    run.files.write(SNAPSHOT, b"torn")
+    assert start_after_recovery(run) == "epoch-00001"

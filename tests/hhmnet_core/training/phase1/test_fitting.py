@@ -159,7 +159,7 @@ def test_damaged_checkpoint_is_named(
 ) -> None:
     next(fit(small, tiny_clips, Mesh())).state.save(tmp_path)
     (tmp_path / "bone.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"bone.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"bone.safetensors is damaged"):
         next(fit(small, tiny_clips, Mesh(), resume=tmp_path))
 
 
@@ -231,6 +231,7 @@ def test_reports_within_an_epoch_hold_how_far_it_has_come(
     state = json.loads((tmp_path / "1-2" / "state.json").read_text())
     assert state["epoch"] == 1 and state["part"]["steps"] == 2
     state["part"]["seconds"] = 1000.0
+    del state["files"], state["sha256"]  # as of before there were checksums
     (tmp_path / "1-2" / "state.json").write_text(json.dumps(state))
     (last,) = fit(config, tiny_clips, Mesh(), resume=tmp_path / "1-2")
     assert [record.metrics for record in last.history] == [each.metrics for each in whole]

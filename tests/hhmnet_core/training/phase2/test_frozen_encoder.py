@@ -18,11 +18,7 @@ from hhmnet_core.skeleton.modalities import derive
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_core.training.phase2.frozen_encoder import (
-    FrozenEncoder,
-    read_phase1_config,
-    read_weights,
-)
+from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder, read_phase1_config
 from hhmnet_core.training.phase2.trainer import Phase2Trainer
 
 CPU = torch.device("cpu")
@@ -80,10 +76,7 @@ def test_its_guidance_of_a_clip_does_not_depend_on_the_batch(
 
 def test_its_digest_is_that_of_the_checkpoint_file(guide: FrozenEncoder, phase1: Path) -> None:
     content = (phase1 / "joint.safetensors").read_bytes()
-    tensors, digest = read_weights(phase1, "joint")
-    assert guide.digest == digest == hashlib.sha256(content).hexdigest()
-    assert tensors.keys() == load_file(phase1 / "joint.safetensors").keys()
-    assert read_weights(phase1, "bone")[1] != digest
+    assert guide.digest == hashlib.sha256(content).hexdigest()
 
 
 def test_its_config_is_that_of_the_run(clips: ClipSet, phase1: Path) -> None:
@@ -108,6 +101,7 @@ def test_a_folder_that_holds_no_phase1_checkpoint_is_refused(
     with pytest.raises(InputError, match="is not a checkpoint of phase 1"):
         FrozenEncoder(tmp_path, "joint", clips, CPU)
     state = json.loads((phase1 / "state.json").read_text())
+    del state["files"], state["sha256"]  # as of before there were checksums
     (tmp_path / "state.json").write_text(json.dumps(state | {"phase": "phase2"}))
     with pytest.raises(InputError, match="is a checkpoint of phase2, expected one of phase 1"):
         FrozenEncoder(tmp_path, "joint", clips, CPU)
@@ -117,10 +111,10 @@ def test_damaged_weights_are_named(phase1: Path, clips: ClipSet, tmp_path: Path)
     folder = tmp_path / "copy"
     shutil.copytree(phase1, folder)
     (folder / "joint.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"joint\.safetensors cannot be read .* train it again"):
+    with pytest.raises(InputError, match=r"joint\.safetensors is damaged .* train the run again"):
         FrozenEncoder(folder, "joint", clips, CPU)
     (folder / "joint.safetensors").unlink()
-    with pytest.raises(InputError, match=r"joint\.safetensors cannot be read .*No such file"):
+    with pytest.raises(InputError, match=r"joint\.safetensors is missing"):
         FrozenEncoder(folder, "joint", clips, CPU)
 
 
