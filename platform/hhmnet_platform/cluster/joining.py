@@ -1,30 +1,96 @@
-"""Joining a Ray cluster that is running."""
+"""Joining a Ray cluster that is running, with its token, and noticing one that needs none."""
 
+import ipaddress
 import logging
+import os
 import socket
 
 from hhmnet_core.errors import InputError
+from hhmnet_platform.cluster.ray_environment import cluster_address
+
+OPEN_CLUSTER = (
+    "warning: this Ray cluster has no token: whoever reaches its ports runs commands as its user. "
+    "Start it again after `ray get-auth-token --generate && chmod 600 ~/.ray/auth_token`."
+)
+_CONNECT_SECONDS = 10
 
 
 def join_cluster(address: str) -> None:
-    """Connect this process to the cluster at an address.
+    """Connect this process to the cluster at an address, an `ip:port`, a `ray://` or "auto".
 
-    Raises InputError where no cluster answers.
+    Raises InputError where no cluster answers, or where its token is missing or another.
     """
     import ray
+    from ray._private.services import canonicalize_bootstrap_address
+    from ray.exceptions import AuthenticationError, RayError
 
+    _check_token()
     try:
-        _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        found = canonicalize_bootstrap_address("auto") if address == "auto" else address
+        _check_reachable(str(found))
+        if not address.startswith("ray://"):
+            _check_accepted(str(found))
+        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+    except AuthenticationError as error:
         raise InputError(
-            f"No Ray cluster can be joined at RAY_ADDRESS={address} ({error}): start one with "
+            f"The Ray cluster at RAY_ADDRESS={address} asks for its token: set "
+            "RAY_AUTH_MODE=token, and put the token into ~/.ray/auth_token or RAY_AUTH_TOKEN."
+        ) from error
+    except (OSError, RayError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"No Ray cluster can be joined at RAY_ADDRESS={address} ({reason}): start one with "
             "`ray start --head`, or unset RAY_ADDRESS to run on this machine."
         ) from error
+
+
+def is_open_cluster() -> bool:
+    """Return whether Ray here is a joined cluster that other machines command without a token.
+
+    A process that has a token is taken to be on a cluster that asks for it.
+    """
+    import ray
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    if cluster_address() is None or is_token_auth_enabled():
+        return False
+    hosts = [str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]]
+    if not all(ipaddress.ip_address(host).is_loopback for host in hosts):
+        return True
+    # Ray listens on all interfaces even where its nodes have the loopback's address.
+    _, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((ray.util.get_node_ip_address(), int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _check_token() -> None:
+    """Raise InputError where RAY_AUTH_MODE asks for a token that is nowhere to be found."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not _has_token():
+        raise InputError(
+            "RAY_AUTH_MODE=token, but there is no token: put the cluster's into ~/.ray/auth_token "
+            "(and `chmod 600` it) or RAY_AUTH_TOKEN."
+        )
+
+
+def _has_token() -> bool:
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+    return bool(AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
 
 
 def _check_reachable(address: str) -> None:
     """Raise OSError at once where Ray would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        connection = (host.strip("[]"), int(port))
+        socket.create_connection(connection, timeout=_CONNECT_SECONDS).close()
+
+
+def _check_accepted(address: str) -> None:
+    """Raise AuthenticationError at once where Ray would try for half a minute."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    GcsClient(address=address)

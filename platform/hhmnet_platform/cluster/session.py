@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from hhmnet_platform.cluster.joining import join_cluster
+from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
 from hhmnet_platform.cluster.resources import (
@@ -25,7 +25,8 @@ HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     """Start Ray on this machine, or join the cluster of RAY_ADDRESS, until the end of the block.
 
-    A Ray started here listens on the loopback interface alone: no other machine can reach it.
+    A Ray started here listens on the loopback interface alone, has a token of its own, and keeps
+    its files where only this user may enter. A joined cluster that anyone may command is reported.
 
     Args:
         dashboard: Whether a Ray started here has its dashboard, on loopback. Ray Train asks it
@@ -47,6 +48,8 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced ours with its own
         try:
+            if is_open_cluster():
+                print(OPEN_CLUSTER, flush=True)
             yield _ray_resources(address)
         finally:
             ray.shutdown()

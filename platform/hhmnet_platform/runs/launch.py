@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import asdict, replace
 
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.cluster.joining import is_open_cluster
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import Resources, local_resources
@@ -191,7 +192,10 @@ def _fit(
     # Imports Ray Train: before MLflow, which would be imported at the same time.
     from hhmnet_platform.runs.driver import Training
 
-    tracked = replace(run.tracked, tags={**run.tracked.tags, **mesh_tags(plan)})
+    own_tags = {**run.tracked.tags, **mesh_tags(plan)}
+    if is_open_cluster():
+        own_tags |= {tags.OPEN_CLUSTER: "true"}
+    tracked = replace(run.tracked, tags=own_tags)
     tracker = BackgroundTracker(MlflowWriter(tracked), display.say)
     try:
         training = Training(job, run, plan, display, tracker, startup, on_epoch)

@@ -23,6 +23,7 @@ WORKERS = "hhmnet.workers"
 MODALITY_PARALLEL = "hhmnet.modality_parallel"
 MESH_HISTORY = "hhmnet.layouts"  # worker meshes of an elastic run, in order
 DEVICE = "hhmnet.device"
+OPEN_CLUSTER = "hhmnet.open_cluster"  # "true" for a run on a cluster without a token
 HOST = "hhmnet.host"
 PYTHON = "hhmnet.python"
 GIT_COMMIT = "hhmnet.git_commit"
