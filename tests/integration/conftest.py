@@ -7,13 +7,16 @@ processes started here are ever signalled.
 import os
 import shutil
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import ray
 from filelock import FileLock
 from held import Held
 from processes import Process, Starter, free_port, wait_until
@@ -34,6 +37,25 @@ TINY = (
 )
 
 Start = Callable[..., Process]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running `ray start --head`, its temporary folder, and the ports of GCS and dashboard."""
+
+    process: Process
+    folder: Path
+    port: int
+    dashboard_port: int
+
+    @property
+    def address(self) -> str:
+        """The address that RAY_ADDRESS takes: Ray's own, which is not that of the loopback."""
+        return f"{ray.util.get_node_ip_address()}:{self.port}"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard_port}"
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +88,46 @@ def data(shared_folder: Callable[..., Path]) -> Path:
 def start(starter: Starter) -> Start:
     """`start("program", "argument", env={...})`: a program."""
     return starter.program
+
+
+@pytest.fixture(scope="module")
+def start_head(start: Start, executable: Callable[[str], str]) -> Iterator[Callable[..., Head]]:
+    """`start_head(env)`: a `ray start --head` in the root of the repository."""
+    heads: list[Head] = []
+
+    def run(env: dict[str, str], *options: str) -> Head:
+        folder = Path(tempfile.mkdtemp(prefix="ray-"))  # Ray's sockets need a short path
+        ports = {
+            name: free_port()
+            for name in (
+                "port",
+                "dashboard-port",
+                "dashboard-agent-listen-port",
+                "ray-client-server-port",
+                "metrics-export-port",
+            )
+        }
+        command = [executable("ray"), "start", "--head", "--block", "--num-cpus=2"]
+        command += ["--disable-usage-stats", f"--temp-dir={folder}", *options]
+        command += [f"--{name}={number}" for name, number in ports.items()]
+        # Jobs run `python`, which is that of the environment that the cluster was started in.
+        path = f"{Path(executable('ray')).parent}:{os.environ['PATH']}"
+        # On a busy machine Ray may not be up within its own limit of 30 seconds.
+        for _ in range(3):
+            process = start(*command, env={"PATH": path} | env, cwd=REPOSITORY)
+            head = Head(process, folder, ports["port"], ports["dashboard-port"])
+            heads.append(head)
+            try:
+                process.wait_for("Ray runtime started", 120)
+                return head
+            except AssertionError:
+                process.stop()
+        pytest.fail(process.output)
+
+    yield run
+    for head in heads:
+        head.process.stop()
+        shutil.rmtree(head.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

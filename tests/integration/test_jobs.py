@@ -1,63 +1,25 @@
 """Phase 1 as a job of a running cluster, with and without a working directory."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from processes import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 Start = Callable[..., Any]
 REPOSITORY = Path(__file__).parents[2]
-# A cluster asks for a token by default, which `ray start` makes and the command line reads.
-TOKEN = {"RAY_AUTH_MODE": "token"}
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 @pytest.fixture(scope="module")
-def dashboard(start: Start, executable: Callable[[str], str]) -> Iterator[str]:
-    """The address for jobs of a `ray start --head` in the root of the repository."""
-    folder = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets need a short path
-    ports = {
-        name: free_port()
-        for name in (
-            "port",
-            "dashboard-port",
-            "dashboard-agent-listen-port",
-            "ray-client-server-port",
-            "metrics-export-port",
-        )
-    }
-    command = [
-        executable("ray"),
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=2",
-        "--disable-usage-stats",
-    ]
-    options = [f"--{name}={number}" for name, number in ports.items()]
-    # Jobs run `python`, which is that of the environment that the cluster was started in.
-    env = {**TOKEN, "PATH": f"{Path(executable('ray')).parent}:{os.environ['PATH']}"}
-    # On a busy machine Ray may not be up within its own limit of 30 seconds.
-    for _ in range(3):
-        head = start(*command, *options, f"--temp-dir={folder}", env=env, cwd=REPOSITORY)
-        try:
-            head.wait_for("Ray runtime started", 120)
-            break
-        except AssertionError:
-            head.stop()
-    else:
-        pytest.fail(head.output)
-    url = f"http://127.0.0.1:{ports['dashboard-port']}"
-    yield url
-    head.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+def dashboard(start_head: Callable[..., Any]) -> str:
+    """The address for jobs of a cluster with a token."""
+    url: str = start_head(TOKEN).dashboard
+    return url
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from processes import free_port, wait_until
+
+from hhmnet_platform.cluster.private_session import PREFIX
 
 pytestmark = [
     pytest.mark.integration,
@@ -63,7 +66,8 @@ def training(
 ) -> tuple[Path, Any]:
     """A phase 1 after its first epoch, far from its last one, and its workspace."""
     workspace = tmp_path_factory.mktemp("running")
-    process = phase1(workspace, "--optim.epochs=9000")
+    (workspace / "home").mkdir()
+    process = phase1(workspace, "--optim.epochs=9000", env={"HOME": str(workspace / "home")})
     process.wait_for(r"^ *1/9000 ")
     return workspace, process
 
@@ -82,6 +86,16 @@ def test_training_listens_on_loopback_alone(training: tuple[Path, Any]) -> None:
     assert {"gcs_server", "raylet"} <= {program for program, _ in found}
     assert sum(program.startswith("ray::RayTrain") for program, _ in found) >= 4, found
     assert beyond_loopback(found) == []
+
+
+def test_training_is_closed_to_other_users(training: tuple[Path, Any]) -> None:
+    workspace, process = training
+    assert not (workspace / "home" / ".ray").exists()  # the token is in no file
+    commands = [Path(f"/proc/{each}/cmdline").read_text() for each in family(process.popen.pid)]
+    (folder,) = {
+        found for each in commands for found in re.findall(rf"(/[^\0=]*?/{PREFIX}\w+)/", each)
+    }
+    assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
 
 
 def test_interrupt_ends_the_training_and_marks_its_runs(training: tuple[Path, Any]) -> None:

@@ -4,6 +4,9 @@ import ipaddress
 import logging
 import os
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster.ray_environment import cluster_address
@@ -93,4 +96,19 @@ def _check_accepted(address: str) -> None:
     """Raise AuthenticationError at once where Ray would try for half a minute."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
-    GcsClient(address=address)
+    with _no_native_logs():
+        GcsClient(address=address)
+
+
+@contextmanager
+def _no_native_logs() -> Iterator[None]:
+    """Drop what Ray's native code writes to stderr in the block: the exception has it all."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

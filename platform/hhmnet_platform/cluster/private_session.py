@@ -19,15 +19,16 @@ from hhmnet_core.errors import InputError
 
 PREFIX = "hhm-"
 LOCK = ".lock"
+SESSION = "r"  # within the folder: Ray opens the one that it is given to everyone
 TOKEN = "RAY_AUTH_TOKEN"
-# The system's limit on the path of a socket, 107 bytes on Linux and 103 on macOS, less what Ray and
-# this module append: /hhm-abcdefgh/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store
-LONGEST_BASE = 103 - 78
+# The system's limit on the path of a socket, 107 bytes on Linux and 103 on macOS, less what is
+# appended: /hhm-abcdefgh/r/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store
+LONGEST_BASE = 103 - 80
 
 
 @contextmanager
 def private_session() -> Iterator[str]:
-    """Yield a new folder, which only this user may enter, for the session of a local Ray.
+    """Yield the path of a folder for the session of a local Ray, where only this user may enter.
 
     In the block, Ray finds a token of its own in the environment, and writes none to a file. The
     folder is removed at the end, and with it those that killed processes have left.
@@ -43,7 +44,7 @@ def private_session() -> Iterator[str]:
     os.environ[TOKEN] = secrets.token_hex(32)
     _forget_token()
     try:
-        yield str(folder)
+        yield str(folder / SESSION)
     finally:
         if before is None:
             del os.environ[TOKEN]

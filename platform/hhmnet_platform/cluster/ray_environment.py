@@ -41,7 +41,5 @@ def set_ray_defaults() -> None:
         defaults["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
-    else:
-        defaults["RAY_BACKEND_LOG_LEVEL"] = "error"  # of this process, on a cluster that refuses it
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -114,7 +114,7 @@ def test_ray_that_is_started_here_is_closed_to_other_users(
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     with ray_session():
-        folder = Path(fake_ray.options["_temp_dir"])
+        folder = Path(fake_ray.options["_temp_dir"]).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert len(fake_ray.environment["RAY_AUTH_TOKEN"]) == 64
     assert not folder.exists() and "RAY_AUTH_TOKEN" not in os.environ
