@@ -217,3 +217,16 @@ def test_options_of_quoted_commands_exist(path: Path) -> None:
         if not re.search(rf"{re.escape(option)}[\s,]", help_of(name, command))
     ]
     assert not unknown
+
+
+CLUSTER_TEXTS = [*DOCUMENTS, *ROOT.glob("cluster/**/*.yaml")]
+
+
+@pytest.mark.parametrize("path", CLUSTER_TEXTS, ids=named)
+def test_no_text_leads_to_a_cluster_without_a_token(path: Path) -> None:
+    """Ray asks for a token only where one was made before: it comes first, and closed to others."""
+    text = path.read_text()
+    started = re.search(r"^#? *(ray start --head|.*ray up \w+\.yaml)", text, re.MULTILINE)
+    if started:
+        made = "ray get-auth-token --generate && chmod 600 ~/.ray/auth_token"
+        assert made in text[: started.start()]

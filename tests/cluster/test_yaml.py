@@ -106,6 +106,7 @@ def test_head_trains_nothing_and_is_not_preempted(aws: Config) -> None:
 def test_everything_is_behind_the_token_and_on_loopback(aws: Config) -> None:
     told = settings(aws)
     assert told["RAY_AUTH_MODE"] == "token"
+    assert told["RAY_worker_niceness"] == "0"
     assert told["MLFLOW_TRACKING_URI"].startswith("http://127.0.0.1:")
     assert "--dashboard-host=127.0.0.1" in aws["head_start_ray_commands"][-1]
     assert "~/.ray/auth_token" in aws["file_mounts"]

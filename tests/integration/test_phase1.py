@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from held import Held
 from mlflow import MlflowClient
-from processes import free_port
+from processes import family, free_port, is_running, wait_until
 
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.metrics import top1
@@ -172,8 +172,10 @@ def test_driver_killed_and_newest_checkpoint_damaged_ends_with_equal_weights(
     process = held.script(PHASE1, *phase1_arguments(tmp_path))
     held.wait(process, epoch=3, workers=2)
     process.wait_for(r"^ *2/3 ")
+    started = list(family(process.popen.pid))
     process.popen.kill()
     process.finish()
+    wait_until(lambda: not any(map(is_running, started)), "all of the run to end", 10)
     folder = run_folder(tmp_path)
     assert not (folder / "result.json").exists()
     (folder / "epoch-00002" / "bone.safetensors").write_bytes(b"damaged")

@@ -5,13 +5,13 @@ import re
 import signal
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from processes import free_port, wait_until
+from processes import family, free_port, wait_until
 
 from hhmnet_platform.cluster.private_session import PREFIX
 
@@ -23,18 +23,6 @@ pytestmark = [
 LISTENING = "0A"
 # As /proc writes 127.0.0.1, ::1 and ::ffff:127.0.0.1.
 LOOPBACK = r"0100007F|0{24}01000000|0{16}FFFF00000100007F"
-
-
-def family(pid: int) -> Iterator[int]:
-    """A process and all its descendants."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            started = children.read_text().split()
-        except OSError:  # it has ended
-            continue
-        for child in started:
-            yield from family(int(child))
 
 
 def listening(pid: int) -> list[tuple[str, str]]:

@@ -37,8 +37,6 @@ def set_ray_defaults() -> None:
         # its processes listen on all interfaces. "0" means that it may not; it is the default on
         # the operating systems in the name.
         defaults["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        # When the driver was killed, Ray's agents ask its server, which is dead too, for a minute.
-        defaults["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         defaults |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
     for name, value in defaults.items():

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file
@@ -75,6 +76,18 @@ def _start_ray(dashboard: bool, folder: str) -> None:
     except Exception as error:  # Ray raises a bare one on a timeout
         reason = " ".join(str(error).split())[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
+    _let_agents_end(Path(folder))
+
+
+def _let_agents_end(folder: Path) -> None:
+    """Make Ray's two agents end within seconds of the raylet, as it does of a killed driver.
+
+    Before they end, they report a raylet that died without a SIGTERM to Ray's server, and try for a
+    minute where that is dead too. They look for the SIGTERM in the raylet's log.
+    """
+    for log in folder.glob("session_*/logs/raylet.out"):
+        with log.open("a") as lines:
+            lines.write("Ends with its driver, as if Raylet received SIGTERM.\n")
 
 
 def _ray_resources(address: str | None) -> Resources:
