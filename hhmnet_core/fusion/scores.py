@@ -113,7 +113,8 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
         pa.array([sample_id in table.copies for sample_id in table.sample_ids], pa.bool_()),
     ]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
+    scores = pa.Table.from_arrays(columns, schema=schema)
+    pq.write_table(scores, sink, compression="zstd", write_page_checksum=True)
     folder, name = split_uri(uri)
     folder.write(name, bytes(sink.getvalue()))
 
@@ -141,7 +142,7 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
 
 
 def _parse(content: bytes, uri: str) -> ScoreTable:
-    parsed = pq.read_table(pa.BufferReader(content))
+    parsed = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
     metadata = json.loads((parsed.schema.metadata or {})[_METADATA_KEY])
     _check_version(int(metadata["schema_version"]), uri)
     logits = parsed.column("logits").combine_chunks().flatten().to_numpy()

@@ -91,3 +91,21 @@ def test_a_file_that_cannot_be_read_is_named(
     with pytest.raises(InputError, match=message) as caught:
         read_scores(path)
     assert str(path) in str(caught.value)
+
+
+def test_no_byte_of_the_clips_and_logits_changes_unnoticed(tmp_path: Path) -> None:
+    """Those of the footer decide how the pages are read: they may name another run, but no score."""
+    table, file = make_table(), tmp_path / "joint.parquet"
+    write_scores(table, file)
+    content = file.read_bytes()
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        file.write_bytes(changed)
+        try:
+            read = read_scores(file)
+        except InputError:
+            continue
+        np.testing.assert_array_equal(read.logits, table.logits)
+        np.testing.assert_array_equal(read.labels, table.labels)
+        assert read.sample_ids == table.sample_ids
