@@ -215,7 +215,7 @@ def test_best_guidance_of_a_search_is_a_config(
     assert {trial["epochs"] for trial in trials} == {1} and len(trials) == 2
     plan = run_script("phase2.py", f"--config={study / 'best.yaml'}", *options, "--dry_run=true")
     assert plan.finish() == 0, plan.output
-    assert "steps       3 an epoch, 9 in 3 epochs" in plan.output  # the whole run, not a trial's
+    assert "steps       3 per epoch, 9 in 3 epochs" in plan.output  # the whole run, not a trial's
 
 
 @pytest.mark.slow
