@@ -17,6 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.memory import check_file_memory, check_free_memory
 
 _READ_ADVICE = "check the address, the connection and your rights there"
 # A path that leads to no file, whatever the state of the disk or the connection.
@@ -51,6 +52,8 @@ class Folder:
 
     def at(self, name: str) -> str:
         """Return the path of a file or folder in it, without the protocol."""
+        if "\0" in name:
+            raise InputError(f"{name!r} in {self.uri} holds a zero byte: no file has such a name.")
         return f"{self.path.rstrip('/')}/{name}"
 
     def names(self) -> list[str]:
@@ -62,13 +65,23 @@ class Folder:
                 str(path).rstrip("/").split("/")[-1] for path in self.fs.ls(self.path, False)
             )
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, expansion: int = 0) -> bytes:
         """Return the content of a file.
 
-        Raises FileNotFoundError where there is none, InputError for a folder or an impossible
-        path, AccessError for any other failure.
+        Args:
+            name: Name of the file.
+            expansion: Largest number of bytes in memory that the content's reader makes of one.
+                0: the file has no limit but the free memory.
+
+        Raises FileNotFoundError where there is none, InputError for a folder, an impossible path or
+        a file beyond the limit of memory, AccessError for any other failure.
         """
         with self.open(name) as file:
+            size, what = getattr(file, "size", None) or 0, f"{name} in {self.uri}"
+            if expansion:
+                check_file_memory(expansion * size, what)
+            else:
+                check_free_memory(size, what)
             return bytes(file.read())
 
     @contextmanager
@@ -149,8 +162,7 @@ def folder(uri: str | os.PathLike[str]) -> Folder:
         InputError: An empty URI, an unknown protocol, or one whose library is not installed.
     """
     address = os.fspath(uri)
-    if not address.strip():
-        raise InputError("An empty location was given: expected a path or a URI such as s3://...")
+    _check_address(address)
     try:
         # A cached listing hides files that another process has written since.
         fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
@@ -161,11 +173,19 @@ def folder(uri: str | os.PathLike[str]) -> Folder:
 
 def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
     """Return the folder and the name of a file at a URI."""
+    _check_address(os.fspath(uri))
     head, _, name = os.fspath(uri).rpartition("/")
     if not name:
         raise InputError(f"{os.fspath(uri)} is a folder: expected a file.")
     parent = head or ("/" if os.fspath(uri).startswith("/") else ".")
     return folder(parent), name
+
+
+def _check_address(address: str) -> None:
+    if not address.strip():
+        raise InputError("An empty location was given: expected a path or a URI such as s3://...")
+    if "\0" in address:
+        raise InputError(f"{address!r} holds a zero byte: no file or folder has such a name.")
 
 
 @contextmanager

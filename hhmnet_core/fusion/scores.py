@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
+from hhmnet_core.parquet_size import check_parquet
+from hhmnet_core.parsing import parse_json
 
 SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
@@ -127,14 +129,22 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
     """
     folder, name = split_uri(uri)
     try:
-        content = folder.read(name)
+        content = folder.read(name, expansion=1)
     except FileNotFoundError as error:
         raise InputError(f"There is no score table at {uri}: check the address.") from error
     try:
         return _parse(content, str(uri))
     except InputError:
         raise
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        KeyError,
+        ValueError,
+        OverflowError,
+        TypeError,
+        AttributeError,
+    ) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{uri} is damaged or not a score table ({reason}): train its run again."
@@ -142,11 +152,19 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
 
 
 def _parse(content: bytes, uri: str) -> ScoreTable:
-    parsed = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    metadata = json.loads((parsed.schema.metadata or {})[_METADATA_KEY])
+    metadata = parse_json((pq.read_schema(pa.BufferReader(content)).metadata or {})[_METADATA_KEY])
     _check_version(int(metadata["schema_version"]), uri)
+    file = pq.ParquetFile(
+        pa.BufferReader(content), read_dictionary=["sample_id"], page_checksum_verification=True
+    )
+    check_parquet(file, f"The score table {uri}", indexed="sample_id")
+    parsed = file.read()
     logits = parsed.column("logits").combine_chunks().flatten().to_numpy()
-    sample_ids = tuple(parsed.column("sample_id").to_pylist())
+    ids = parsed.column("sample_id")
+    if any(len(chunk.dictionary) < len(chunk) for chunk in ids.chunks):
+        # Found before the ids become text: a long one could be repeated without bound.
+        raise InputError(f"The score table {uri} has a sample id twice: sample ids must be unique.")
+    sample_ids = tuple(ids.to_pylist())
     return ScoreTable(
         sample_ids=sample_ids,
         labels=parsed.column("label").to_numpy().astype(np.int64),

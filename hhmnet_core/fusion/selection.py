@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
+from hhmnet_core.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import stack_aligned
 from hhmnet_core.fusion.scores import ScoreTable
@@ -47,9 +48,14 @@ class SelectionConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "initial", "bags"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, but is {getattr(self, name)}.")
+        check_bounds(
+            self,
+            "",
+            steps=(1, 10_000),
+            initial=(1, 10_000),
+            bags=(1, 10_000),
+            seed=(0, MAX_SEED),
+        )
         if not 0 < self.bag_share <= 1:
             raise InputError(f"bag_share must be in (0, 1], but is {self.bag_share}.")
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.config import MAX_FRAMES
 from hhmnet_core.store.protocols import LAST_EPOCH, LITERATURE, VAL, check_selection
-
-MAX_FRAMES = 2048
 
 
 @dataclass

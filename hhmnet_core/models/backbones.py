@@ -19,8 +19,11 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.bounds import check_bounds
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.config import MAX_WIDTH
 
+MAX_STAGES = 16
 VIDEOMAE_PATCH, VIDEOMAE_TUBELET, VIDEOMAE_HEAD = 16, 2, 32
 
 
@@ -60,8 +63,13 @@ class VideoModelConfig:
                 f"video.widths and video.depths must be of the same length, at least 1, but are "
                 f"{self.widths} and {self.depths}."
             )
-        if min(*self.widths, *self.depths, self.embedding) < 1:
-            raise InputError("video.widths, video.depths and video.embedding must be at least 1.")
+        check_bounds(
+            self, "video.", widths=(1, MAX_WIDTH), depths=(1, 256), embedding=(1, MAX_WIDTH)
+        )
+        if len(self.widths) > MAX_STAGES:
+            raise InputError(
+                f"video.widths has {len(self.widths)} stages, expected at most {MAX_STAGES}."
+            )
         if self.backbone == "videomae" and self.widths[-1] % VIDEOMAE_HEAD:
             raise InputError(
                 f"The last of video.widths must be a multiple of {VIDEOMAE_HEAD} for videomae, but "

@@ -3,7 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hhmnet_core.bounds import check_bounds
 from hhmnet_core.errors import InputError
+
+MAX_WIDTH, MAX_BLOCKS = 4096, 64
+MAX_BRANCHES, MAX_KERNEL = 16, 255
+MAX_FRAMES = 2048
 
 
 @dataclass
@@ -49,9 +54,22 @@ class ModelConfig:
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
 
     def __post_init__(self) -> None:
-        for name in ("heads", "patch", "segments", "k1", "k2", "embedding"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} must be at least 1, but is {getattr(self, name)}.")
+        check_bounds(
+            self,
+            "model.",
+            widths=(1, MAX_WIDTH),
+            heads=(1, 64),
+            patch=(1, MAX_FRAMES),
+            segments=(1, MAX_FRAMES),
+            k1=(1, 1024),
+            k2=(1, 1024),
+            embedding=(1, MAX_WIDTH),
+        )
+        if len(self.widths) > MAX_BLOCKS or len(self.branches or ()) > MAX_BRANCHES:
+            raise InputError(
+                f"model.widths and model.branches have {len(self.widths)} and "
+                f"{len(self.branches)} entries, expected at most {MAX_BLOCKS} and {MAX_BRANCHES}."
+            )
         if not self.widths or any(width < 1 or width % (2 * self.heads) for width in self.widths):
             raise InputError(
                 f"model.widths must be multiples of twice model.heads ({self.heads}), "
@@ -63,9 +81,10 @@ class ModelConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"model.{name} must be in [0, 1), but is {getattr(self, name)}.")
         if not self.branches or any(
-            kernel < 1 or kernel % 2 == 0 or dilation < 1 for kernel, dilation in self.branches
+            kernel % 2 == 0 or not 1 <= min(kernel, dilation) <= max(kernel, dilation) <= MAX_KERNEL
+            for kernel, dilation in self.branches
         ):
             raise InputError(
-                "model.branches needs odd kernels and dilations of at least 1, "
+                f"model.branches needs odd kernels and dilations of 1 to {MAX_KERNEL}, "
                 f"but is {self.branches}."
             )

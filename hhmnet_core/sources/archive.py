@@ -12,6 +12,7 @@ from typing import IO
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder, split_uri
+from hhmnet_core.memory import check_file_memory
 
 _READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
@@ -78,8 +79,19 @@ class Archive:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_zips": {}}
 
-    def read(self, name: str) -> bytes:
-        """Return a file's content. Raises InputError, naming the file, if it is unreadable."""
+    def read(self, name: str, expansion: int = 1) -> bytes:
+        """Return a file's content.
+
+        Args:
+            name: Name of the file.
+            expansion: Largest number of bytes in memory that the content's reader makes of one.
+
+        Raises:
+            InputError: A file that is unreadable or beyond the limit of memory; the message names
+                it.
+        """
+        size = int(self.sizes[name].partition(":")[0])
+        check_file_memory(expansion * size, f"{name} in {self.uri}")
         with self._read_errors(name), self._open(name) as file:
             return file.read()
 

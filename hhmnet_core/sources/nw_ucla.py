@@ -6,7 +6,6 @@ Videos (`multiview_action_videos`) are matched by the same numbers, in any order
 `a01/v01_s01_e00.avi`.
 """
 
-import json
 import os
 import re
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.memory import TEXT_EXPANSION
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
@@ -50,7 +51,7 @@ WIDTH = 640
 FOCAL = 525.0  # of the Kinect v1's colour camera, in pixels of an image WIDTH wide
 
 _SKELETONS = FileKind(
-    re.compile(r"(?:.*/)?a(\d+)_s(\d+)_e(\d+)_v(\d+)\.json"),
+    re.compile(r"(?:.*/)?a(\d{1,18})_s(\d{1,18})_e(\d{1,18})_v(\d{1,18})\.json"),
     "NW-UCLA recordings",
     "a01_s01_e00_v01.json",
 )
@@ -59,7 +60,7 @@ _VIDEOS = FileKind(
     "NW-UCLA videos",
     "a01/v01_s01_e00.avi",
 )
-_NUMBER = re.compile(r"(?<![a-z])([asev])(\d+)(?=[_/.])")
+_NUMBER = re.compile(r"(?<![a-z])([asev])(\d{1,18})(?=[_/.])")
 _LABEL_OF_ACTION = {action: label for label, action in enumerate(ACTIONS)}
 
 
@@ -131,7 +132,7 @@ class Recordings:
             subject=subject,
             camera=view,
             setup=0,
-            joints=_parse_joints(self._archive.read(name), label, where)[None],
+            joints=_parse_joints(self._archive.read(name, TEXT_EXPANSION), label, where)[None],
         )
         try:
             check_clip(clip, get_layout(LAYOUT), len(CLASS_NAMES))
@@ -146,7 +147,7 @@ class Recordings:
 def _parse_joints(content: bytes, label: int, where: str) -> Float32Array:
     """Return the joints (T, 20, 3) of a JSON file, in metres, after checking its label."""
     try:
-        fields = json.loads(content)
+        fields = parse_json(content)
     except ValueError as error:
         raise InputError(
             f"{where} is not JSON ({error}): it is cut off or damaged; get the file again."

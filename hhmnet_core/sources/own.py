@@ -10,14 +10,20 @@ several. With 3D joints a clip with video needs an `.npz` of two arrays: `joints
 import hashlib
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
+from hhmnet_core.memory import TEXT_EXPANSION, check_file_memory
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.own_table import ClipRow, parse_table
 from hhmnet_core.sources.video_crops import VideoConfig
@@ -25,6 +31,19 @@ from hhmnet_core.sources.video_decoding import Image, NoVideoError
 from hhmnet_core.sources.video_files import attach_video, config_fingerprint, decode_frames
 from hhmnet_core.sources.video_timing import Timing
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, check_clip
+
+_ZIP = b"PK"
+_FLOAT32_BYTES = 4
+_BYTES_PER_BYTE = 2  # the file, and its joints as float32
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# Errors of NumPy, zipfile and parsers for malformed content.
+_NO_ARRAYS = (
+    ValueError, TypeError, ArithmeticError, EOFError, OSError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class Recordings:
@@ -64,7 +83,7 @@ class Recordings:
             raise InputError(f"fps must be above 0 frames a second, but is {fps}.")
         self._folder, name = split_uri(index)
         try:
-            self._content = self._folder.read(name)
+            self._content = self._folder.read(name, TEXT_EXPANSION)
         except FileNotFoundError as error:
             raise InputError(f"There is no table at {index}: expected a CSV of clips.") from error
         table = parse_table(self._content, index, classes)
@@ -136,7 +155,7 @@ class Recordings:
     def _read_video(self, path: str) -> bytes:
         try:
             folder, name = self._locate(path)
-            return folder.read(name)
+            return folder.read(name, expansion=1)
         except FileNotFoundError as error:
             raise NoVideoError(f"there is no file {path}") from error
         except AccessError:
@@ -147,15 +166,15 @@ class Recordings:
     def _read_joints(self, row: ClipRow, where: str) -> tuple[Float32Array, Float32Array | None]:
         """Return joints (M, T, V, C) and, if the file holds them, pixels (M, T, V, 2)."""
         folder, name = self._locate(row.skeleton)
+        is_json = name.endswith(".json")
         try:
-            content = folder.read(name)
+            content = folder.read(name, TEXT_EXPANSION if is_json else _BYTES_PER_BYTE)
         except FileNotFoundError as error:
             raise InputError(f"{where}: there is no such file.") from error
-        except ValueError as error:
-            raise InputError(f"{where}: no file can have this name ({error}).") from error
         try:
-            arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in _arrays(content, name)]
-        except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            values = [parse_json(content)] if is_json else _arrays(content, where)
+            arrays = [np.ascontiguousarray(each, dtype=np.float32) for each in values]
+        except _NO_ARRAYS as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{where} cannot be read ({reason}): expected .npy, .npz or .json of numbers."
@@ -171,20 +190,34 @@ class Recordings:
 
 
 def _sha256(folder: Folder, name: str) -> str:
-    return hashlib.sha256(folder.read(name)).hexdigest()
+    with folder.open(name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def _arrays(content: bytes, name: str) -> list[object]:
-    """Return the joints and, if the file holds them, their pixels."""
-    if name.endswith(".json"):
-        return [json.loads(content)]
-    loaded = np.load(io.BytesIO(content), allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return [loaded]
-    if set(loaded.files) == {"joints", "pixels"}:
-        return [loaded["joints"], loaded["pixels"]]
-    if len(loaded.files) != 1:
-        raise ValueError(
-            f"it holds the arrays {', '.join(loaded.files)}, expected one, or joints and pixels"
-        )
-    return [loaded[loaded.files[0]]]
+def _arrays(content: bytes, where: str) -> list[NDArray[Any]]:
+    """Return the joints of a .npy or .npz file and, if it holds them, their pixels."""
+    if not content.startswith(_ZIP):
+        _check_array(io.BytesIO(content), where)
+        return [np.load(io.BytesIO(content), allow_pickle=False)]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {each.filename.removesuffix(".npy"): each for each in archive.infolist()}
+        names = ["joints", "pixels"] if set(members) == {"joints", "pixels"} else list(members)
+        if len(names) != 1 and names != ["joints", "pixels"]:
+            raise ValueError(
+                f"it holds the arrays {', '.join(names)}, expected one, or joints and pixels"
+            )
+        check_file_memory(sum(each.file_size for each in members.values()), where)
+        for name in names:
+            with archive.open(members[name]) as file:
+                _check_array(file, where)
+    with np.load(io.BytesIO(content), allow_pickle=False) as loaded:
+        return [loaded[name] for name in names]
+
+
+def _check_array(file: IO[bytes], where: str) -> None:
+    """Check the size that the header of a .npy file claims, against the limit of memory."""
+    read_header = _HEADERS.get(np.lib.format.read_magic(file))
+    if read_header is None:
+        raise ValueError("it is of an unknown version of .npy")
+    shape, _, dtype = read_header(file)
+    check_file_memory(math.prod(shape) * (dtype.itemsize + _FLOAT32_BYTES), where)

@@ -11,6 +11,7 @@ from hhmnet_core.store.manifest import Protocol
 REQUIRED = ("sample_id", "label", "subject", "skeleton")
 OPTIONAL = ("camera", "setup", "split", "video")
 SPLITS = ("train", "test")
+_MAX_DIGITS = 18  # of a number that fits 64 bits
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,11 @@ def _parse_row(
         raise InputError(f"{where}: unknown label {row['label']!r}; the classes are {known}.")
     numbers = {"camera": 1, "setup": 0}
     for name in numbers:
-        if name in row and not row[name].isdecimal():
-            raise InputError(f"{where}: {name} {row[name]!r}, expected a whole number.")
+        if name in row and not _is_number(row[name]):
+            raise InputError(
+                f"{where}: {name} {row[name][:80]!r}, expected a whole number of at most "
+                f"{_MAX_DIGITS} digits."
+            )
         numbers[name] = int(row.get(name, numbers[name]))
     if "split" in row:
         if row["split"] not in SPLITS:
@@ -166,15 +170,19 @@ def _protocols(
 def _number_subjects(subjects: set[str]) -> dict[str, int]:
     """Return each subject's number: its own if all are numbers, else its rank from 1."""
     ordered = _sorted(subjects)
-    if all(map(str.isdecimal, ordered)):
+    if all(map(_is_number, ordered)):
         return {subject: int(subject) for subject in ordered}
     return {subject: rank for rank, subject in enumerate(ordered, start=1)}
 
 
 def _sorted(values: set[str]) -> tuple[str, ...]:
     """Sort as numbers if all values are, else as text."""
-    numeric = all(map(str.isdecimal, values))
+    numeric = all(map(_is_number, values))
     return tuple(sorted(values, key=lambda value: (int(value) if numeric else 0, value)))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def _listed(values: Sequence[object]) -> str:

@@ -6,6 +6,7 @@ T, in millimetres, zero where nothing was measured; or `aA_sS_tT_color.avi`.
 """
 
 import io
+import math
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.memory import check_file_memory
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
@@ -45,17 +47,22 @@ DEPTH_LAG = 2
 # Range of depths kept around the body, in millimetres: an outstretched arm, and a little behind.
 DEPTH_BEFORE, DEPTH_BEHIND = 600.0, 900.0
 Stream = Literal["none", "depth", "rgb"]
+_BYTES_PER_NUMBER = 16 + 4  # the largest type of MATLAB, and float32
+# Classes of variables whose size does not follow from their shape.
+_NO_NUMBERS = ("cell", "struct", "object", "opaque", "function", "sparse", "char")
 
 _SKELETONS = FileKind(
-    re.compile(r"(?:.*/)?a(\d+)_s(\d+)_t(\d+)_skeleton\.mat"),
+    re.compile(r"(?:.*/)?a(\d{1,18})_s(\d{1,18})_t(\d{1,18})_skeleton\.mat"),
     "UTD-MHAD skeletons",
     "a1_s1_t1_skeleton.mat",
 )
 _DEPTH = FileKind(
-    re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_depth\.mat"), "UTD-MHAD depth", "a1_s1_t1_depth.mat"
+    re.compile(r"(?:.*/)?a\d{1,18}_s\d{1,18}_t\d{1,18}_depth\.mat"),
+    "UTD-MHAD depth",
+    "a1_s1_t1_depth.mat",
 )
 _COLOUR = FileKind(
-    re.compile(r"(?:.*/)?a\d+_s\d+_t\d+_color\.(?i:avi)"),
+    re.compile(r"(?:.*/)?a\d{1,18}_s\d{1,18}_t\d{1,18}_color\.(?i:avi)"),
     "UTD-MHAD videos",
     "a1_s1_t1_color.avi",
 )
@@ -186,10 +193,17 @@ def _sample_id(name: str) -> str:
 
 def _matrix(content: bytes, variable: str, where: str) -> NDArray[Any]:
     """Return a variable of a MATLAB file. Raises InputError if the file or variable is missing."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
+        for name, shape, kind in whosmat(io.BytesIO(content)):
+            if name == variable and kind in _NO_NUMBERS:
+                raise InputError(f"{where} has {variable} of type {kind}; expected numbers.")
+            if name == variable:
+                check_file_memory(math.prod(shape) * _BYTES_PER_NUMBER, where)
         values = loadmat(io.BytesIO(content), variable_names=[variable]).get(variable)
+    except InputError:
+        raise
     except Exception as error:  # scipy's errors for malformed bytes have no common base
         raise InputError(
             f"{where} is not a MATLAB file of version 5 ({error}): it is cut off or damaged; get "

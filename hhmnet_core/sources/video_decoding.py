@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.memory import check_file_memory
 from hhmnet_core.store.clips import Int64Array
 
 if TYPE_CHECKING:
@@ -76,8 +78,11 @@ def _count_images(file: "InputContainer") -> tuple[int, float | None]:
 
 def _decode(file: "InputContainer", numbers: Int64Array) -> list[Image]:
     decoded: dict[int, Image] = {}
-    for number, frame in enumerate(file.decode(_video_stream(file))):
+    stream, images = _video_stream(file), len(set(numbers.tolist()))
+    _check_size(images, stream.width, stream.height)
+    for number, frame in enumerate(file.decode(stream)):
         if number in numbers:
+            _check_size(images, frame.width, frame.height)
             if frame.is_corrupt:
                 raise NoVideoError(f"its image {number} is damaged")
             if round(frame.rotation) % 360:
@@ -88,3 +93,14 @@ def _decode(file: "InputContainer", numbers: Int64Array) -> list[Image]:
         if number >= numbers[-1]:
             break
     return [decoded[number] for number in numbers.tolist()]
+
+
+def _check_size(images: int, width: int, height: int) -> None:
+    """Raise NoVideoError where images of a size exceed the limit of memory."""
+    try:
+        what = f"{images} images of {width} x {height} pixels"
+        check_file_memory(images * width * height * 3, what)
+    except AccessError:
+        raise
+    except InputError as error:
+        raise NoVideoError(str(error).rstrip(".")) from error

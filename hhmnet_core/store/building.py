@@ -18,6 +18,7 @@ import numpy as np
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import FIELDS, SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.store.shards import shard_name, write_shard
@@ -235,7 +236,7 @@ def _note_name(number: int) -> str:
 
 def _parse_note(content: bytes) -> BuiltShard | None:
     try:
-        fields = json.loads(content)
+        fields = parse_json(content)
         shard = fields.pop("shard")
         return BuiltShard(shard=Shard(**shard) if shard else None, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject, canonical
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 
 SCHEMA_VERSION = 1
+_SHARD_NAME = re.compile(r"(?!\.{1,2}$)[^/\0]+")
 FIELDS = ("subject", "camera", "setup")
 
 
@@ -148,7 +151,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     file = f"manifest.json of the store {where}"
     again = "prepare the store again"
     try:
-        fields = json.loads(text)
+        fields = parse_json(text)
     except ValueError as error:
         raise InputError(f"{file} is not JSON ({error}): {again}.") from error
     version = fields.get("schema_version") if isinstance(fields, dict) else None
@@ -161,10 +164,15 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         )
     try:
         manifest = _from_fields(fields)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InputError(
             f"{file} has a missing or malformed field ({error!r}): {again}."
         ) from error
+    for shard in manifest.shards:
+        if not _SHARD_NAME.fullmatch(shard.name):
+            raise InputError(f"{file} names a shard {shard.name!r}, which is no file: {again}.")
+    if manifest.num_clips < 1:
+        raise InputError(f"{file} lists no clips: {again}.")
     if manifest.digest != manifest.expected_digest():
         raise InputError(f"{file} does not match its own digest, so it was edited: {again}.")
     return manifest

@@ -19,6 +19,7 @@ import pyarrow as pa
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, write_local
 from hhmnet_core.identity import canonical
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
 from hhmnet_core.store.manifest import Manifest
 
@@ -140,7 +141,7 @@ class NodeCache:
     def verified_versions(self, digest: str, store: Folder) -> dict[str, str]:
         """Return the versions of a store's shards when they were last verified on this node."""
         try:
-            known = json.loads(self._versions_file(digest, store).read_text())
+            known = parse_json(self._versions_file(digest, store).read_text())
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

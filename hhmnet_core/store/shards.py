@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.parquet_size import check_parquet
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, Video, check_clip
 from hhmnet_core.store.manifest import Manifest, Shard
@@ -130,8 +131,10 @@ def shard_facts(folder: Folder, shard: Shard) -> dict[str, Int64Array]:
     names = [field.name for field in SCHEMA if field.type == pa.int64()]
     try:
         with folder.open(shard.name) as file:
+            parquet = pq.ParquetFile(file)
+            check_parquet(parquet, f"Shard {shard.name} of the store {folder.uri}")
             # On threads, Arrow may still hold the file when Python ends, and abort the process.
-            table = pq.read_table(file, columns=names, use_threads=False)
+            table = parquet.read(columns=names, use_threads=False)
         return {name: table.column(name).to_numpy().astype(np.int64) for name in names}
     except FileNotFoundError as error:
         raise _missing(folder, shard) from error
@@ -179,6 +182,7 @@ def decode_shard(
     layout = manifest.skeleton
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
+        check_parquet(file, where)
         names = set(file.schema_arrow.names)
         schema = SCHEMA
         if pixels and PIXELS.name in names:

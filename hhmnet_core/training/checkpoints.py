@@ -10,6 +10,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject, canonical, differing, identity
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.training.records import Progress
 
 STATE_FILE = "state.json"
@@ -160,7 +161,7 @@ def parse_summary(content: bytes) -> CheckpointSummary:
     Raises DamagedFileError where it holds none, or is not as it was written.
     """
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         recorded = values.pop(_OWN_CHECKSUM, None)
         has_checksums = recorded is not None or "files" in values
         if has_checksums and recorded != _checksum(values):

@@ -8,7 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hhmnet_core.bounds import check_bounds
 from hhmnet_core.errors import InputError
+
+MAX_EPOCHS = 100_000
 
 
 @dataclass
@@ -43,17 +46,15 @@ class OptimConfig:
     precision: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
-        for name, smallest in (
-            ("epochs", 1),
-            ("batch", 1),
-            ("lr", 0),
-            ("warmup", 0),
-            ("weight_decay", 0),
-        ):
-            if getattr(self, name) < smallest:
-                raise InputError(
-                    f"optim.{name} must be at least {smallest}, but is {getattr(self, name)}."
-                )
+        check_bounds(
+            self,
+            "optim.",
+            epochs=(1, MAX_EPOCHS),
+            batch=(1, 65_536),
+            lr=(0, 1000),
+            warmup=(0, MAX_EPOCHS),
+            weight_decay=(0, 1000),
+        )
         for name in ("label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"optim.{name} must be in [0, 1), but is {getattr(self, name)}.")

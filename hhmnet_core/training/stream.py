@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
+from hhmnet_core.memory import check_free_memory
 from hhmnet_core.training.checkpoints import CheckpointSummary, DamagedFileError, member_file
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 
@@ -143,6 +144,8 @@ def read_tensors(
     advice = "resume from another checkpoint, or train the run again."
     try:
         with local_access(file):
+            # The file, the tensors that it is parsed into, and their copies.
+            check_free_memory(3 * file.stat().st_size, f"Checkpoint file {file}")
             content = file.read_bytes()
         checksum = summary.check_file(file.name, content)
         return load(content), checksum

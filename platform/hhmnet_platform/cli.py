@@ -9,18 +9,23 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse._loaders_dumpers import get_yaml_default_loader
+import yaml
+from jsonargparse import ArgumentParser, Namespace, set_loader
+from jsonargparse._actions import ActionConfigFile
+from jsonargparse._loaders_dumpers import get_yaml_default_loader, yaml_load
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.parsing import MAX_YAML_BYTES, check_yaml
 
 Config = TypeVar("Config", bound=Any)
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
+MAY_BE_EMPTY = {"--tracking_uri"}  # empty: the workspace's, whatever $MLFLOW_TRACKING_URI is
 MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
 
 
@@ -51,9 +56,11 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
         argv: Arguments without the program's name. Default: those of the process.
 
     Raises:
-        InputError: An argument is unknown, missing or of the wrong type, or a config file is
-            missing, is not YAML or has an unknown key. The message names it.
+        InputError: An argument is unknown, missing, empty or of the wrong type, or a config file is
+            missing, is not YAML or has an unknown key, or one twice. The message names it.
     """
+    _check_no_empty_value(sys.argv[1:] if argv is None else argv)
+    set_loader("yaml", _load_yaml, exceptions=(yaml.YAMLError,))
     parser.exit_on_error = False
     parser.allow_abbrev = False  # a mistyped option is an error, as a mistyped key in a file is
     try:
@@ -83,11 +90,69 @@ def parse_config(
     """
     _read_ranges_as_text()
     parser = ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--config", action="config", help="YAML file with values of any options.")
+    parser.add_argument(
+        "--config", action=_ConfigFile, help="YAML file with values of any options, up to 1 MB."
+    )
     parser.add_class_arguments(kind)
-    values = parser.instantiate(parse_args(parser, argv))
+    parsed = parse_args(parser, argv)
+    _check_groups(kind, parsed)
+    values = parser.instantiate(parsed)
     config: Config = kind(**{field.name: values[field.name] for field in fields(kind)})
     return config
+
+
+class _ConfigFile(ActionConfigFile):
+    """A config file whose size is checked before it is read."""
+
+    def __call__(
+        self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        file = Path(values)
+        if file.is_file() and file.stat().st_size > MAX_YAML_BYTES:
+            raise InputError(
+                f"The config file {file} has {file.stat().st_size} bytes, expected at most "
+                f"{MAX_YAML_BYTES}: give a YAML file of options."
+            )
+        super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
+
+
+def _check_no_empty_value(argv: Sequence[str]) -> None:
+    """Raise InputError for an option with an empty value.
+
+    It is mostly a shell variable that is not set, whose option must not fall back to its default.
+    """
+    for before, argument in zip(["", *argv], argv, strict=False):
+        name = before if not argument else argument.removesuffix("=")
+        is_empty = name.startswith("--") and (not argument or argument == f"{name}=")
+        if is_empty and name not in MAY_BE_EMPTY:
+            raise InputError(
+                f"{name} has an empty value: give one, or leave the option out for its default."
+            )
+
+
+def _check_groups(kind: type[Any], values: Namespace, prefix: str = "") -> None:
+    """Raise InputError where a config file gives a group of options another value than options."""
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        value = values.get(each.name)
+        if not is_dataclass(hints[each.name]):
+            continue
+        if not isinstance(value, Namespace):
+            first = fields(hints[each.name])[0].name
+            raise InputError(
+                f"{prefix}{each.name} in the config file is {str(value)[:80]!r}, expected options "
+                f"such as {first}: give them, or leave {prefix}{each.name} out for its defaults."
+            )
+        _check_groups(hints[each.name], value, f"{prefix}{each.name}.")
+
+
+def _load_yaml(text: str) -> object:
+    """Load YAML for the parser, checked by `check_yaml`. Raises YAMLError."""
+    check_yaml(text)
+    try:
+        return yaml_load(text)  # type: ignore[no-untyped-call]
+    except ValueError as error:  # a tag or a number that its text does not fit
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _read_ranges_as_text() -> None:

@@ -174,7 +174,7 @@ def test_stopped_search_marks_its_trials(search: Start, tmp_path: Path) -> None:
         (("--name=mine",), "Use --study to name"),
         (("--data.selection=literature",), "A search selects on the validation split"),
         (("--space={contrast.temprature: {low: 0.1, high: 0.5}}",), "is not a field of the config"),
-        (("--reduction=1",), "reduction must be at least 2"),
+        (("--reduction=1",), "reduction must be 2 to 1000"),
         (("--gpu=true",), "--gpu true was given, but this machine has"),
         (("--workspace=memory://workspace",), "needs a local --workspace folder"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.memory import TEXT_EXPANSION
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.ntu.cleaning import clean_recording
 from hhmnet_core.sources.ntu.editions import (
@@ -129,7 +130,7 @@ class Recordings:
             InputError: The file is unreadable, malformed, or shows nobody; the message names it.
         """
         where = f"{name} in {self.archive.uri}"
-        recording = parse_skeleton(self.archive.read(name), where)
+        recording = parse_skeleton(self.archive.read(name, TEXT_EXPANSION), where)
         cleaned = clean_recording(recording, where, self.align)
         sample_id = self.sample_id(name)
         sample = parse_sample_id(sample_id)

@@ -9,6 +9,7 @@ another thing in the hand, which only the video shows: drink and eat, hammer and
 
 import numpy as np
 
+from hhmnet_core.bounds import MAX_SEED
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources.synthetic.actions import ACTIONS, Action
 from hhmnet_core.sources.synthetic.canvas import FOCAL
@@ -24,7 +25,7 @@ from hhmnet_core.store.manifest import Protocol
 DATASET = "synthetic"
 LAYOUT = "kinect_v1_20"
 CLASS_NAMES = tuple(action.name for action in ACTIONS)
-CLIPS_PER_CLASS = 60
+CLIPS_PER_CLASS, MAX_CLIPS_PER_CLASS = 60, 100_000
 PROTOCOLS = {
     "cross-subject": Protocol(
         train={"subject": [1, 2, 4, 5, 7, 8, 10]}, test={"subject": [3, 6, 9]}
@@ -57,10 +58,12 @@ class Recordings:
         clips_per_class: int = CLIPS_PER_CLASS,
         video: VideoConfig | None = None,
     ) -> None:
-        if seed < 0:
-            raise InputError(f"The seed must be 0 or more, but got {seed}.")
-        if clips_per_class < 1:
-            raise InputError(f"clips_per_class must be 1 or more, but got {clips_per_class}.")
+        if not 0 <= seed <= MAX_SEED:
+            raise InputError(f"The seed must be 0 to {MAX_SEED}, but got {seed}.")
+        if not 1 <= clips_per_class <= MAX_CLIPS_PER_CLASS:
+            raise InputError(
+                f"clips_per_class must be 1 to {MAX_CLIPS_PER_CLASS}, but got {clips_per_class}."
+            )
         self.seed, self.video = seed, video
         index_n = np.arange(clips_per_class)
         self._subject_n = index_n % NUM_SUBJECTS

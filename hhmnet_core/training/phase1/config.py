@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hhmnet_core.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
@@ -56,8 +57,7 @@ class Phase1Config:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, but is {self.seed}.")
+        check_bounds(self, "", seed=(0, MAX_SEED))
         if self.model.patch > self.data.frames:
             raise InputError(
                 f"model.patch must be at most data.frames ({self.data.frames}), but is "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hhmnet_core.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
@@ -77,5 +78,4 @@ class Phase2Config:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, but is {self.seed}.")
+        check_bounds(self, "", seed=(0, MAX_SEED))

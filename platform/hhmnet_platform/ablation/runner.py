@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
@@ -85,13 +87,13 @@ def run_ablation(
 ) -> Iterator[Outcome]:
     """Yield the outcome of every run: first those in the file, then each one as it ends.
 
-    Raises InputError where a variant is unknown, no seed is given, or the file does not
+    Raises InputError where a variant is unknown, no variant or seed is given, or the file does not
     hold outcomes or has no folder.
     """
-    if not seeds or processes < 1:
+    if not variants or not seeds or processes < 1:
         raise InputError(
-            f"An ablation needs at least one seed and one process, but got {list(seeds)} and "
-            f"{processes}."
+            "An ablation needs at least one variant, one seed and one process, but got "
+            f"{list(variants)}, {list(seeds)} and {processes}."
         )
     if not file.absolute().parent.is_dir():
         raise InputError(f"There is no folder {file.absolute().parent} for {file}: make it first.")
@@ -108,6 +110,7 @@ def run_ablation(
     ]
     yield from done
     missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
+    processes = min(processes, len(wanted))
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
         futures = [
             pool.submit(subject.train, one, name)
@@ -168,8 +171,8 @@ def read_outcomes(file: Path) -> list[Outcome]:
     if not file.exists():
         return []
     try:
-        return [Outcome(**json.loads(line)) for line in file.read_text().splitlines()]
-    except (OSError, ValueError, TypeError) as error:
+        return [from_json(Outcome, parse_json(line)) for line in file.read_text().splitlines()]
+    except (OSError, ValueError, InputError) as error:
         raise InputError(
             f"{file} is not a file of outcomes ({error}): give another with --out."
         ) from error

@@ -10,6 +10,8 @@ import yaml
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
+from hhmnet_core.memory import TEXT_EXPANSION
+from hhmnet_core.parsing import check_yaml
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 from hhmnet_core.sources import nw_ucla, own, utd_mhad
@@ -287,10 +289,12 @@ def _layout(name: str) -> Layout:
         return get_layout(name)
     folder, file = split_uri(name)
     try:
-        fields = yaml.safe_load(folder.read(file))
+        content = folder.read(file, TEXT_EXPANSION)
+        check_yaml(content)
+        fields = yaml.safe_load(content)
     except FileNotFoundError as error:
         raise InputError(f"There is no layout at {name}: expected a YAML file.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
     if fields is None:
         raise InputError(f"{name} is empty: expected a layout as in docs/data.md.")

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.bounds import check_bounds
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.storage.workspace import default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
+
+MAX_MINUTES = 525_600  # a year
 
 
 @dataclass
@@ -79,8 +81,12 @@ Job = Phase1Job | Phase2Job
 
 
 def check_placement(placement: Placement) -> None:
-    """Raise InputError for a number that is negative or infinite."""
-    for name in ("checkpoint_minutes", "resize_minutes", "price_per_worker_hour", "max_failures"):
-        value = getattr(placement, name)
-        if not 0 <= value < float("inf"):
-            raise InputError(f"{name} must be at least 0, but is {value}.")
+    """Raise InputError for a number that is negative, or too large to be meant."""
+    check_bounds(
+        placement,
+        "",
+        checkpoint_minutes=(0, MAX_MINUTES),
+        resize_minutes=(0, MAX_MINUTES),
+        price_per_worker_hour=(0, 1e9),
+        max_failures=(0, 1000),
+    )

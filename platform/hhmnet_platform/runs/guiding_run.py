@@ -42,8 +42,8 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
     result = folder.read_result()
     if result is None:
         raise InputError(
-            f"The phase-1 run {folder.uri} is unfinished: start it again with its own command, and "
-            "it resumes."
+            f"The phase-1 run {folder.uri} {folder.missing_result}. Check --phase1, or give the "
+            "run's own command again: it resumes."
         )
     return FinishedRun(folder, result)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.bounds import check_bounds
+from hhmnet_core.training.optim import MAX_EPOCHS
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job, Phase1Job, Phase2Job
@@ -39,10 +40,14 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         self.space = {name: parse_dimension(name, each) for name, each in self.space.items()}
-        for name, least in (("trials", 1), ("epochs", 1), ("grace", 1), ("reduction", 2)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, but is {value}.")
+        check_bounds(
+            self,
+            "",
+            trials=(1, 100_000),
+            **({} if self.epochs is None else {"epochs": (1, MAX_EPOCHS)}),
+            grace=(1, MAX_EPOCHS),
+            reduction=(2, 1000),
+        )
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.parsing import parse_json
 
 Record = TypeVar("Record")
 
@@ -38,7 +39,7 @@ def parse_record(
         InputError: Not a JSON object, or a field that is missing or of the wrong kind.
     """
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         return from_json(kind, adapt(values) if isinstance(values, dict) else values)
     except (ValueError, InputError) as error:
         reason = str(error).rstrip(".")

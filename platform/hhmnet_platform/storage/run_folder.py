@@ -13,6 +13,7 @@ from safetensors import SafetensorError, deserialize
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.parsing import parse_json
 from hhmnet_core.training.checkpoints import (
     STATE_FILE,
     DamagedFileError,
@@ -74,7 +75,7 @@ class RunFolder:
     def read_json(self, name: str) -> JsonObject | None:
         """Return the content of a JSON file. None where there is no such file."""
         try:
-            content = json.loads(self.files.read(name))
+            content = parse_json(self.files.read(name))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -108,7 +109,12 @@ class RunFolder:
     @property
     def missing_result(self) -> str:
         """The reason why there is no result, as the end of a sentence about the run."""
-        return f"is unfinished: it has no {RESULT}" if self.files.names() else "does not exist"
+        names = self.files.names()
+        if not names:
+            return "does not exist"
+        if not {IDENTITY, CONFIG} & {*names} and not any(map(is_checkpoint, names)):
+            return f"is no run: it has neither {IDENTITY} nor {RESULT}"
+        return f"is unfinished: it has no {RESULT}"
 
     @property
     def is_tracked(self) -> bool:
@@ -194,10 +200,10 @@ class RunFolder:
     def _snapshot_damage(self, checkpoints: list[str]) -> str:
         """Return what is wrong with Ray's list or the checkpoint it names last; "" for nothing."""
         try:
-            snapshot = json.loads(self.files.read(SNAPSHOT))
+            snapshot = parse_json(self.files.read(SNAPSHOT))
             listed = {str(each["checkpoint_dir_name"]) for each in snapshot["checkpoint_results"]}
             latest = str(snapshot["latest_checkpoint_result"]["checkpoint_dir_name"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return f"Ray's list of checkpoints, {SNAPSHOT}, is damaged"
         if missing := sorted(listed - set(checkpoints)):
             return f"checkpoint {', '.join(missing)} is missing"

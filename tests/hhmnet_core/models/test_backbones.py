@@ -148,8 +148,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"widths": [8]}, "of the same length"),
         ({"widths": [], "depths": []}, "of the same length"),
-        ({"depths": [1, 0]}, "at least 1"),
-        ({"embedding": 0}, "at least 1"),
+        ({"depths": [1, 0]}, "values of video.depths must be 1 to 256"),
+        ({"widths": [8] * 17, "depths": [1] * 17}, "17 stages, expected at most 16"),
+        ({"embedding": 0}, "video.embedding must be 1 to"),
         ({"dropout": 1.0}, "video.dropout"),
         ({"backbone": "videomae", "widths": [8, 40]}, "a multiple of 32"),
     ],

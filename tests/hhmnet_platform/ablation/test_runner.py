@@ -50,8 +50,9 @@ def test_a_figure_that_some_runs_lack_has_no_column() -> None:
     ("changes", "message"),
     [
         ({"variants": ["no legs"]}, "Unknown variant 'no legs'; known are all, no mask"),
-        ({"seeds": []}, "at least one seed"),
-        ({"processes": 0}, "at least one seed and one process"),
+        ({"variants": []}, "at least one variant"),
+        ({"seeds": []}, "at least one variant, one seed"),
+        ({"processes": 0}, "one seed and one process"),
     ],
 )
 def test_what_cannot_be_run_is_named(

@@ -57,8 +57,14 @@ def test_missing_and_unfinished_runs_are_named(tmp_path: Path, guide: Guide) -> 
     with pytest.raises(InputError, match=r"holds no run 0{32} of this platform"):
         find_guiding_run("0" * 32, workspace, "")
     guide(tmp_path).files.remove("result.json")
-    with pytest.raises(InputError, match="is unfinished: start it again"):
+    with pytest.raises(
+        InputError, match=r"is unfinished: it has no result\.json\. Check --phase1, or"
+    ):
         find_guiding_run("first", workspace, "")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "read.me").touch()
+    with pytest.raises(InputError, match=r"notes is no run: it has neither science\.json nor"):
+        find_guiding_run(str(tmp_path / "notes"), workspace, "")
 
 
 def test_digest_is_that_of_the_weights(tmp_path: Path, guide: Guide) -> None:

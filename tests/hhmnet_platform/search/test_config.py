@@ -82,10 +82,10 @@ def test_equal_searches_share_a_study_and_others_do_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trials": 0}, "trials must be at least 1"),
-        ({"epochs": 0}, "epochs must be at least 1"),
-        ({"grace": 0}, "grace must be at least 1"),
-        ({"reduction": 1}, "reduction must be at least 2"),
+        ({"trials": 0}, "trials must be 1 to 100000"),
+        ({"epochs": 0}, "epochs must be 1 to 100000"),
+        ({"grace": 0}, "grace must be 1 to 100000"),
+        ({"reduction": 1}, "reduction must be 2 to 1000"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:

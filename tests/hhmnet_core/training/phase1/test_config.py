@@ -16,7 +16,7 @@ from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Phase1Config(seed=-1), "seed must be at least 0, but is -1"),
+        (lambda: Phase1Config(seed=-1), "seed must be 0 to 9223372036854775807, but is -1"),
         (
             lambda: Phase1Config(data=DataConfig(frames=2)),
             "model.patch must be at most data.frames (2), but is 4",

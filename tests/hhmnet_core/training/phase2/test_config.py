@@ -22,7 +22,7 @@ from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phas
         ),
         (lambda: PartsConfig(weight=-1), "parts.weight must be at least 0, but is -1"),
         (lambda: PartsConfig(temperature=0), "parts.temperature must be above 0, but is 0"),
-        (lambda: Phase2Config(seed=-1), "seed must be at least 0, but is -1"),
+        (lambda: Phase2Config(seed=-1), "seed must be 0 to 9223372036854775807, but is -1"),
     ],
 )
 def test_impossible_values_are_named(make: Callable[[], object], message: str) -> None:
