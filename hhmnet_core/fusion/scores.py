@@ -3,6 +3,7 @@
 Shapes: N clips, K classes.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hhmnet_core.parsing import parse_json
 
 SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
+_SEAL = b"hhmnet.sha256:"  # precedes the checksum of a file
 _METADATA_KEY = b"hhmnet.scores"
 
 
@@ -116,9 +118,9 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
     ]
     sink = pa.BufferOutputStream()
     scores = pa.Table.from_arrays(columns, schema=schema)
-    pq.write_table(scores, sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(scores, sink, compression="zstd")
     folder, name = split_uri(uri)
-    folder.write(name, bytes(sink.getvalue()))
+    folder.write(name, _with_checksum(bytes(sink.getvalue())))
 
 
 def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
@@ -133,6 +135,7 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
     except FileNotFoundError as error:
         raise InputError(f"There is no score table at {uri}: check the address.") from error
     try:
+        _check_checksum(content)
         return _parse(content, str(uri))
     except InputError:
         raise
@@ -151,12 +154,34 @@ def read_scores(uri: str | os.PathLike[str]) -> ScoreTable:
         ) from error
 
 
+def _with_checksum(parquet: bytes) -> bytes:
+    """Return a parquet file with its checksum before the footer, where no reader looks."""
+    end = _end_of_data(parquet)
+    return parquet[:end] + _SEAL + hashlib.sha256(parquet).digest() + parquet[end:]
+
+
+def _check_checksum(content: bytes) -> None:
+    """Raise ValueError where a file with a checksum is not as it was written.
+
+    This comes before parquet's own reader, which ends the process on some damaged footers.
+    """
+    end = _end_of_data(content)
+    start = end - len(_SEAL) - hashlib.sha256().digest_size
+    if start > 0 and content.startswith(_SEAL, start):
+        recorded = content[start + len(_SEAL) : end]
+        if hashlib.sha256(content[:start] + content[end:]).digest() != recorded:
+            raise ValueError("it does not match its checksum")
+
+
+def _end_of_data(parquet: bytes) -> int:
+    """Return the position of the footer, whose length precedes the last four bytes."""
+    return len(parquet) - 8 - int.from_bytes(parquet[-8:-4], "little")
+
+
 def _parse(content: bytes, uri: str) -> ScoreTable:
     metadata = parse_json((pq.read_schema(pa.BufferReader(content)).metadata or {})[_METADATA_KEY])
     _check_version(int(metadata["schema_version"]), uri)
-    file = pq.ParquetFile(
-        pa.BufferReader(content), read_dictionary=["sample_id"], page_checksum_verification=True
-    )
+    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=["sample_id"])
     check_parquet(file, f"The score table {uri}", indexed="sample_id")
     parsed = file.read()
     logits = parsed.column("logits").combine_chunks().flatten().to_numpy()
