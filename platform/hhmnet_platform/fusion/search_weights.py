@@ -113,7 +113,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     experiment = experiment_name(run.dataset, run.protocol, run.selection)
     name = f"{run.dataset}-fusion-{short_hash(_identity(job, candidates))}"
     files = folder(workspace.at(f"fusions/{name}"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
     result = read_fusion(files, candidates)
