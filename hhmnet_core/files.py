@@ -5,6 +5,7 @@ A URI is a local path (`~` too) or one that fsspec opens: `s3://bucket/folder`, 
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from hhmnet_core.errors import AccessError, InputError
 _READ_ADVICE = "check the address, the connection and your rights there"
 # A path that leads to no file, whatever the state of the disk or the connection.
 _NO_SUCH_PLACE = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL_TEXT = re.compile(
+    r"database or disk is full|No space left on device|Disk quota exceeded", re.IGNORECASE
+)
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
 
 
@@ -135,11 +140,9 @@ class Folder:
         raise kind(f"Cannot {doing} {what} ({reason}): {advice}.") from error
 
     def _write_advice(self, error: Exception) -> str:
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
-            return "give a place that you may write to"
-        if not self.is_local:
+        if is_disk_full(error) and not self.is_local:
             return "free some space there"
-        return f"{free_space(Path(self.path))}; free some, and give the command again"
+        return write_advice(self.path, error)
 
 
 def folder(uri: str | os.PathLike[str]) -> Folder:
@@ -169,19 +172,45 @@ def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
 
 
 @contextmanager
-def local_access(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn the system's errors about a local file that is read in the block into AccessError.
+def local_access(path: str | os.PathLike[str], doing: str = "read") -> Iterator[None]:
+    """Turn the system's errors about a local file in the block into AccessError.
 
-    FileNotFoundError passes.
+    FileNotFoundError passes where the file is read.
+
+    Args:
+        path: The file.
+        doing: "read" or "write".
     """
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and doing == "read":
+            raise
+        advice = f"{_READ_ADVICE}, and try again" if doing == "read" else write_advice(path, error)
         raise AccessError(
-            f"Cannot read {path} ({error.strerror or error}): {_READ_ADVICE}, and try again."
+            f"Cannot {doing} {path} ({error.strerror or error}): {advice}."
         ) from error
+
+
+def write_advice(path: str | os.PathLike[str], error: BaseException) -> str:
+    """Return what to do about a local file that cannot be written, for the end of a message."""
+    if not is_disk_full(error):
+        return "give a place that you may write to"
+    return f"{free_space(Path(path))}; free some, and give the command again"
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it arose from, is about a full disk.
+
+    Libraries (SQLite, pyarrow, safetensors, Ray) wrap the system's error, or keep its text only.
+    """
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        if getattr(error, "errno", None) in _DISK_FULL or _DISK_FULL_TEXT.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def free_space(path: Path) -> str:

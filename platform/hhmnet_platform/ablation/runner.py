@@ -22,6 +22,7 @@ from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.storage.line_files import read_lines
 
 WHOLE = "all"
 Config = TypeVar("Config", Phase1Config, Phase2Config)
@@ -164,12 +165,13 @@ def print_ablation(
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """Return the outcomes in a file, an empty list where there is no file."""
-    if not file.exists():
-        return []
+    """Return the outcomes in a file, an empty list where there is no file.
+
+    A last line that was cut off is removed, with a notice.
+    """
     try:
-        return [Outcome(**json.loads(line)) for line in file.read_text().splitlines()]
-    except (OSError, ValueError, TypeError) as error:
+        return [Outcome(**record) for record in read_lines(file, b'{"variant":')]
+    except TypeError as error:
         raise InputError(
             f"{file} is not a file of outcomes ({error}): give another with --out."
         ) from error

@@ -1,5 +1,6 @@
 """The ablation: runs are not repeated, differences are paired by seed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,12 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("{}\n")
     with pytest.raises(InputError, match="is not a file of outcomes"):
         read_outcomes(tmp_path / "out")
+
+
+def test_an_outcome_cut_at_any_byte_is_trained_again(tmp_path: Path) -> None:
+    known = [outcome("all", 1, 0.8), outcome("no mask", 1, 0.6)]
+    first, last = (json.dumps(each.__dict__).encode() + b"\n" for each in known)
+    for length in range(len(last) - 1):
+        (tmp_path / "out").write_bytes(first + last[:length])
+        assert read_outcomes(tmp_path / "out") == known[:1]
+        assert (tmp_path / "out").read_bytes() == first
