@@ -7,8 +7,9 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,24 +200,69 @@ def write_advice(path: str | os.PathLike[str], error: BaseException) -> str:
     return f"{free_space(Path(path))}; free some, and give the command again"
 
 
-def is_disk_full(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Return whether an error, or one that it arose from, is about a full disk.
 
     Libraries (SQLite, pyarrow, safetensors, Ray) wrap the system's error, or keep its text only.
     """
+    return any(
+        getattr(each, "errno", None) in _DISK_FULL or _DISK_FULL_TEXT.search(str(each))
+        for each in _with_causes(error)
+    )
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and those that it arose from."""
     known: set[int] = set()
     while error is not None and id(error) not in known:
         known.add(id(error))
-        if getattr(error, "errno", None) in _DISK_FULL or _DISK_FULL_TEXT.search(str(error)):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def free_space(path: Path) -> str:
     """Return the free space of the disk of a path, which need not exist, as text."""
-    existing = next(each for each in (path, *path.parents) if each.exists())
-    return f"the disk of {existing} has {shutil.disk_usage(existing).free / 1e6:.0f} MB free"
+    existing = _existing(path)
+    mount = next(each for each in (existing, *existing.parents) if each.is_mount())
+    free = shutil.disk_usage(existing).free
+    return f"the disk of {existing}, mounted at {mount}, has {free / 1e6:.1f} MB free"
+
+
+def disk_full_error(
+    error: BaseException, places: Sequence[str | os.PathLike[str]] = ()
+) -> AccessError:
+    """Return the error of one line about a full disk: which file, which disk, and how much is free.
+
+    Args:
+        error: Error for which `is_disk_full` is true.
+        places: Local files and folders that may have been written to. Where the error names no
+            file, the one with the least free space is named, or the folder for temporary files.
+    """
+    named = _named_file(error)
+    possible = [Path(each).absolute() for each in ([named] if named else places)]
+    if not named:
+        possible.append(Path(tempfile.gettempdir()))
+    full = min(possible, key=lambda each: shutil.disk_usage(_existing(each)).free)
+    what = f"Cannot write {named}" if named else "A file could not be written"
+    return AccessError(
+        f"{what}, the disk is full: {free_space(full)}; free some, and give the command again."
+    )
+
+
+def _named_file(error: BaseException) -> str:
+    """Return the file that an error about a full disk, or one that it arose from, names."""
+    for each in _with_causes(error):
+        if isinstance(each, OSError) and each.errno in _DISK_FULL and each.filename:
+            return str(each.filename)
+        if found := re.search(r"(?:No space left on device|quota exceeded): '([^']+)'", str(each)):
+            return found[1]
+    return ""
+
+
+def _existing(path: Path) -> Path:
+    """Return a path, or the nearest folder above it that exists."""
+    absolute = path.absolute()
+    return next(each for each in (absolute, *absolute.parents) if each.exists())
 
 
 def write_local(path: Path, content: bytes) -> None:

@@ -45,8 +45,8 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
     except BaseException as error:
         if interrupts.have_come or _is_interrupt(error):
             code = EXIT_INTERRUPTED
-        elif isinstance(error, InputError):
-            print(f"error: {one_line(str(error))}", file=sys.stderr)
+        elif (shown := _for_users(error)) is not None:
+            print(f"error: {one_line(str(shown))}", file=sys.stderr)
             code = EXIT_INPUT
         else:
             raise
@@ -103,6 +103,15 @@ class _Interrupts:
             signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
         else:
             self._report_unraisable(unraisable)
+
+
+def _for_users(error: BaseException) -> InputError | None:
+    """Return what the user can mend: an InputError, or a full disk. None for any other error."""
+    if isinstance(error, InputError):
+        return error
+    from hhmnet_core.files import disk_full_error, is_disk_full  # takes time to import
+
+    return disk_full_error(error) if is_disk_full(error) else None
 
 
 def _is_interrupt(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """The entry point of the scripts: error messages, exit codes and interrupts."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -49,6 +50,18 @@ def test_script_ends_with_one_line_and_a_code(
         run_script(load)
     assert caught.value.code == code
     assert capfd.readouterr().err == error
+
+
+def test_full_disk_is_one_line_with_the_file_and_its_space(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/proc/a")
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: raises(full))
+    assert caught.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: Cannot write /proc/a, the disk is full: the disk of /proc, ")
+    assert "MB free" in line
 
 
 def test_bug_keeps_its_traceback() -> None:

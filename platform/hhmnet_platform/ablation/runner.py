@@ -5,14 +5,15 @@ all cores are used and runs do not depend on each other. Finished runs are lines
 command continues with those that are missing.
 """
 
-import json
 import os
+import signal
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,7 +23,7 @@ from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.storage.line_files import read_lines
+from hhmnet_platform.storage.line_files import append_line, check_appendable, read_lines
 
 WHOLE = "all"
 Config = TypeVar("Config", Phase1Config, Phase2Config)
@@ -87,7 +88,7 @@ def run_ablation(
     """Yield the outcome of every run: first those in the file, then each one as it ends.
 
     Raises InputError where a variant is unknown, no seed is given, or the file does not
-    hold outcomes or has no folder.
+    hold outcomes, has no folder or cannot be written.
     """
     if not seeds or processes < 1:
         raise InputError(
@@ -109,20 +110,37 @@ def run_ablation(
     ]
     yield from done
     missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
+    if not missing:
+        return
+    check_appendable(file)
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
-        futures = [
-            pool.submit(subject.train, one, name)
-            for (name, seed), one in wanted.items()
-            if (name, seed) in missing
-        ]
         try:
+            with _without_interrupts():
+                futures = [
+                    pool.submit(subject.train, one, name)
+                    for (name, seed), one in wanted.items()
+                    if (name, seed) in missing
+                ]
             for future in as_completed(futures):
                 outcome = future.result()
-                with file.open("a") as lines:
-                    lines.write(json.dumps(outcome.__dict__) + "\n")
+                append_line(file, outcome.__dict__)
                 yield outcome
-        finally:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():  # the pool would wait for the runs in progress
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all, from processes that are started in the block."""
+    resource_tracker.ensure_running()  # it would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -4,13 +4,17 @@ A power cut or a full disk may leave the last record cut off, or NUL bytes in it
 whole before it counts.
 """
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access, write_local
 from hhmnet_core.identity import JsonObject
+
+_USUAL_BYTES = 4096
 
 
 def read_lines(
@@ -64,6 +68,36 @@ def read_lines(
     with local_access(path, "write"):
         write_local(path, whole if whole.endswith(b"\n") or not whole else whole + b"\n")
     return records
+
+
+def append_line(path: Path, record: JsonObject) -> None:
+    """Append a record. What a full disk has cut off is taken back.
+
+    Raises AccessError where the file cannot be written.
+    """
+    _append(path, (json.dumps(record) + "\n").encode())
+
+
+def check_appendable(path: Path) -> None:
+    """Raise AccessError where no record of usual size can be appended. The file is made."""
+    size = _append(path, b"\0" * _USUAL_BYTES)
+    with local_access(path, "write"):
+        os.truncate(path, size)
+
+
+def _append(path: Path, content: bytes) -> int:
+    """Append bytes, all or none; return the size before."""
+    with local_access(path, "write"), open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except OSError:
+            if path.is_file():
+                file.truncate(size)
+            raise
+    return size
 
 
 def _parse(line: bytes) -> JsonObject | None:

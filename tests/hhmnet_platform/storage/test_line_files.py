@@ -1,12 +1,14 @@
 """Files of a record a line: what is whole counts, whatever has become of the last record."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from small_disk import needs_small_disk, run_on_small_disk
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.storage.line_files import read_lines
+from hhmnet_platform.storage.line_files import append_line, check_appendable, read_lines
 
 START = b'{"at": '
 RECORDS = [{"at": number, "name": "é\U0001f600"} for number in range(3)]
@@ -68,3 +70,40 @@ def test_records_that_may_follow_are_dropped_with_the_damaged_one(tmp_path: Path
     path.write_bytes(LINES[0] + LINES[1][:9] + LINES[0] + LINES[0])
     found = read_lines(path, START, lambda record: record["at"] == 0, notes.append)
     assert found == RECORDS[:1] and len(notes) == 1
+
+
+def test_records_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    check_appendable(path)
+    assert path.read_bytes() == b""
+    for record in RECORDS:
+        append_line(path, record)
+    check_appendable(path)
+    assert read_lines(path, START, notify=pytest.fail) == RECORDS
+
+
+@needs_small_disk
+def test_full_disk_is_found_before_and_leaves_no_cut_record(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from hhmnet_platform.storage.line_files import *
+path = Path({str(tmp_path / "file")!r})
+check_appendable(path)
+append_line(path, {{"at": 1}})
+for action in (lambda: append_line(path, {{"at": "x" * 200_000}}), lambda: check_appendable(path)):
+    try:
+        action()
+    except Exception as error:
+        print(type(error).__name__, error)
+    print(path.read_text() == '{{"at": 1}}' + chr(10))
+    path.with_name("filler").write_bytes(bytes(4096 * 24 - 4096)) if action else None
+"""
+    (tmp_path.parent / "code.py").write_text(code)
+    ended = run_on_small_disk(tmp_path, "96k", f"{sys.executable} {tmp_path.parent}/code.py")
+    first, kept, second, still_kept = ended.stdout.splitlines()
+    for line in (first, second):
+        assert line.startswith(
+            f"AccessError Cannot write {tmp_path}/file (No space left on device)"
+        )
+        assert f"mounted at {tmp_path}, has " in line and "MB free" in line
+    assert kept == still_kept == "True"
