@@ -1,12 +1,17 @@
 """Select an ensemble from the finished runs of an MLflow experiment, on val; report it on test."""
 
-from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
+from collections.abc import Callable
+
+from hhmnet_platform.entry import run_script
 
 
-def main() -> None:
-    run_ensemble(parse_config("ensemble.py", __doc__, EnsembleJob))
+def load() -> Callable[[], object]:
+    from hhmnet_platform.cli import parse_config
+    from hhmnet_platform.fusion.select_ensemble import EnsembleJob, run_ensemble
+
+    job = parse_config("ensemble.py", __doc__, EnsembleJob)
+    return lambda: run_ensemble(job)
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(load)

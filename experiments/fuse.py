@@ -1,12 +1,17 @@
 """Fuse finished runs with equal and with published weights. No validation split is needed."""
 
-from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion
+from collections.abc import Callable
+
+from hhmnet_platform.entry import run_script
 
 
-def main() -> None:
-    run_fixed_fusion(parse_config("fuse.py", __doc__, FixedFusion))
+def load() -> Callable[[], object]:
+    from hhmnet_platform.cli import parse_config
+    from hhmnet_platform.fusion.fixed_weights import FixedFusion, run_fixed_fusion
+
+    job = parse_config("fuse.py", __doc__, FixedFusion)
+    return lambda: run_fixed_fusion(job)
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(load)

@@ -3,14 +3,19 @@
 By default: a demo on synthetic skeletons and video, in about ten minutes on two cores.
 """
 
-from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.pipeline import Pipeline, run_pipeline
-from hhmnet_platform.runs.startup import process_start_time
+from collections.abc import Callable
+
+from hhmnet_platform.entry import run_script
 
 
-def main() -> None:
-    run_pipeline(parse_config("pipeline.py", __doc__, Pipeline), began=process_start_time())
+def load() -> Callable[[], object]:
+    from hhmnet_platform.cli import parse_config
+    from hhmnet_platform.pipeline import Pipeline, run_pipeline
+    from hhmnet_platform.runs.startup import process_start_time
+
+    job = parse_config("pipeline.py", __doc__, Pipeline)
+    return lambda: run_pipeline(job, began=process_start_time())
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(load)

@@ -3,46 +3,56 @@
 A complete store is not built again. After an interruption the same command continues.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from jsonargparse import ArgumentParser
-from rich.console import Console
+from hhmnet_platform.entry import TYPE_CHECKING, run_script
 
-from hhmnet_platform.cli import parse_args, run_script
-from hhmnet_platform.datasets.builders import (
-    prepare_ntu,
-    prepare_nw_ucla,
-    prepare_own,
-    prepare_synthetic,
-    prepare_utd_mhad,
-)
-from hhmnet_platform.datasets.describe import describe, verify
-from hhmnet_platform.datasets.prepare import Prepared, print_prepared
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-COMMANDS: dict[str, Callable[..., Prepared | None]] = {
-    "ntu": prepare_ntu,
-    "nw_ucla": prepare_nw_ucla,
-    "utd_mhad": prepare_utd_mhad,
-    "own": prepare_own,
-    "synthetic": prepare_synthetic,
-    "verify": verify,
-    "describe": describe,
-}
+    from hhmnet_platform.datasets.prepare import Prepared
 
 
-def main() -> None:
+def commands() -> dict[str, Callable[..., Prepared | None]]:
+    """Return the function of each subcommand."""
+    from hhmnet_platform.datasets import builders
+    from hhmnet_platform.datasets.describe import describe, verify
+
+    return {
+        "ntu": builders.prepare_ntu,
+        "nw_ucla": builders.prepare_nw_ucla,
+        "utd_mhad": builders.prepare_utd_mhad,
+        "own": builders.prepare_own,
+        "synthetic": builders.prepare_synthetic,
+        "verify": verify,
+        "describe": describe,
+    }
+
+
+def load() -> Callable[[], object]:
+    from jsonargparse import ArgumentParser
+    from rich.console import Console
+
+    from hhmnet_platform.cli import parse_args
+    from hhmnet_platform.datasets.prepare import print_prepared
+
+    functions = commands()
     parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)
-    commands = parser.add_subcommands(dest="command", title="data sets and stores")
-    for name, function in COMMANDS.items():
+    subcommands = parser.add_subcommands(dest="command", title="data sets and stores")
+    for name, function in functions.items():
         summary = (function.__doc__ or "").splitlines()[0]
         command = ArgumentParser(description=summary)
         command.add_function_arguments(function, as_group=False)
-        commands.add_subcommand(name, command, help=summary)
+        subcommands.add_subcommand(name, command, help=summary)
     values = parser.instantiate(parse_args(parser))
-    prepared = COMMANDS[values.command](**vars(values[values.command]))
-    if prepared:
-        print_prepared(prepared, Console())
+
+    def run() -> None:
+        prepared = functions[values.command](**vars(values[values.command]))
+        if prepared:
+            print_prepared(prepared, Console(markup=False, emoji=False))
+
+    return run
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(load)

@@ -5,24 +5,30 @@ finished runs.
 """
 
 import sys
+from collections.abc import Callable
 
-from hhmnet_platform.cli import parse_config, run_script
-from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
-from hhmnet_platform.search.config import Phase1Search, Phase2Search
-from hhmnet_platform.search.run import run_search
+from hhmnet_platform.entry import run_script
 
 
-def main() -> None:
+def load() -> Callable[[], object]:
+    from hhmnet_platform.cli import parse_config
+    from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
+    from hhmnet_platform.search.config import Phase1Search, Phase2Search, Search
+    from hhmnet_platform.search.run import run_search
+
+    job: Search
     match sys.argv[1:2]:
         case ["fusion"]:
             about = "Search the weights that fuse finished runs, with Optuna on validation."
-            run_fusion_search(parse_config("search.py fusion", about, FusionSearch, sys.argv[2:]))
+            fusion = parse_config("search.py fusion", about, FusionSearch, sys.argv[2:])
+            return lambda: run_fusion_search(fusion)
         case ["phase2"]:
             about = "Search the hyper-parameters of phase 2 by the video's top-1 on validation."
-            run_search(parse_config("search.py phase2", about, Phase2Search, sys.argv[2:]))
+            job = parse_config("search.py phase2", about, Phase2Search, sys.argv[2:])
         case _:
-            run_search(parse_config("search.py", __doc__, Phase1Search))
+            job = parse_config("search.py", __doc__, Phase1Search)
+    return lambda: run_search(job)
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(load)

@@ -2,6 +2,8 @@
 
 import os
 import random
+import signal
+import sys
 from collections.abc import Iterator
 from urllib.request import Request, urlopen
 
@@ -48,6 +50,18 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     starter = Starter(tmp_path_factory.mktemp("processes"))
     yield starter
     starter.stop()
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Take back the handlers of signals that a script installs which runs in this process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    unraisable = sys.unraisablehook
+    yield
+    sys.unraisablehook = unraisable
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -8,27 +8,25 @@ in the file `<process id>.exit` of the folder that was given as argument.
 """
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-
 
 def import_packages() -> None:
-    """Import what the scripts of `experiments/` import."""
+    """Import what the scripts of `experiments/` import once they run."""
+    import hhmnet_platform
     from hhmnet_platform.cluster.ray_environment import set_ray_defaults
 
     set_ray_defaults()  # Ray reads them when it is imported
-    import hhmnet_platform.figures.run
-    import hhmnet_platform.runs.driver  # noqa: F401
-
-    for script in EXPERIMENTS.glob("*.py"):
-        runpy.run_path(str(script), run_name="imported")
+    for module in pkgutil.walk_packages(hhmnet_platform.__path__, "hhmnet_platform."):
+        importlib.import_module(module.name)
 
 
 def note_exits(folder: Path) -> None:

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from jsonargparse import ArgumentParser
 
+from hhmnet_platform.ablation.jobs import Phase1Ablation, Phase2Ablation
 from hhmnet_platform.fusion.fixed_weights import FixedFusion
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob
@@ -181,7 +182,7 @@ def help_of(name: str, command: str) -> str:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     if name == "prepare":
-        parser.add_function_arguments(script(name).COMMANDS[command], as_group=False)
+        parser.add_function_arguments(script(name).commands()[command], as_group=False)
         return parser.format_help()
     kinds = {
         "phase1": Phase1Job,
@@ -190,8 +191,10 @@ def help_of(name: str, command: str) -> str:
         "search": {"fusion": FusionSearch, "phase2": Phase2Search}.get(command, Phase1Search),
         "fuse": FixedFusion,
         "ensemble": EnsembleJob,
+        "ablate": Phase1Ablation,
+        "ablate_phase2": Phase2Ablation,
     }
-    parser.add_class_arguments(kinds.get(name) or script(name).Ablation)
+    parser.add_class_arguments(kinds[name])
     return parser.format_help()
 
 

@@ -91,3 +91,15 @@ def test_constraints_lock_what_is_pulled_and_nothing_else(requirements: set[str]
 def test_installed_versions_are_the_locked_ones(requirements: set[str]) -> None:
     installed = {name: metadata.version(name).partition("+")[0] for name in requirements}
     assert installed == {name: locked().get(name) for name in requirements}
+
+
+def test_every_terminal_prints_texts_literally() -> None:
+    """Square brackets and colons in names of users are no markup."""
+    calls = [
+        (path, call)
+        for top in ("platform", "experiments")
+        for path in ROOT.glob(f"{top}/**/*.py")
+        for call in re.findall(r"\bConsole\((?!self)[^)]*\)", path.read_text())
+    ]
+    assert len(calls) > 5
+    assert not [each for each in calls if "markup=False, emoji=False" not in each[1]]

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from cluster.rehearsal import enclosure
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config, run_script
+from hhmnet_platform.cli import parse_config
+from hhmnet_platform.entry import run_script
 
 
 @dataclass
@@ -101,4 +102,4 @@ def _since(began: float) -> str:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(lambda: main)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import Folder, write_local
+from hhmnet_core.files import Folder, free_space, is_disk_full, write_local
 from hhmnet_core.identity import canonical
 from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
@@ -164,7 +164,8 @@ class NodeCache:
         try:
             yield
         except OSError as error:
+            free = f"; {free_space(self.root)}" if is_disk_full(error) else ""
             raise InputError(
-                f"The cache folder {self.root} cannot be used ({error.strerror or error}): point "
-                "HHMNET_CACHE at a local folder with space that you may write to."
+                f"The cache folder {self.root} cannot be used ({error.strerror or error}{free}): "
+                "point HHMNET_CACHE at a local folder with space that you may write to."
             ) from error

@@ -1,17 +1,12 @@
-"""Command lines of the scripts in `experiments/`: parsing, error messages and exit codes.
-
-Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM. Any other
-exception is a bug: Python prints its traceback and exits with 1.
-"""
+"""Command lines of the scripts in `experiments/`."""
 
 import argparse
 import re
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_loader
@@ -20,30 +15,12 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader, yaml_load
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.parsing import MAX_YAML_BYTES, check_yaml
+from hhmnet_platform.entry import one_line
 
 Config = TypeVar("Config", bound=Any)
 
-EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
 MAY_BE_EMPTY = {"--tracking_uri"}  # empty: the workspace's, whatever $MLFLOW_TRACKING_URI is
 MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
-
-
-def run_script(main: Callable[[], None]) -> NoReturn:
-    """Run `main` and exit the process, with one line on stderr for an error that users can mend.
-
-    SIGTERM, which `ray job stop` and schedulers send, interrupts as Ctrl-C does.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
-        sys.exit(EXIT_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted.", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
-    sys.exit(0)
 
 
 def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
@@ -66,7 +43,7 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
     try:
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
-        message = _one_line(str(error)).rstrip(".")
+        message = one_line(str(error)).rstrip(".")
         if len(message) > MAX_PARSER_MESSAGE:
             message = f"{message[:MAX_PARSER_MESSAGE]}..."
         raise InputError(f"{message}. See `{parser.prog} --help`.") from error
@@ -167,8 +144,3 @@ def _read_ranges_as_text() -> None:
         resolvers[first_character] = [each for each in known if each[0] != integer_tag]
     integer = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
     loader.add_implicit_resolver(integer_tag, integer, list("-+0123456789"))
-
-
-def _one_line(text: str) -> str:
-    """Return a text with every run of white space, line ends included, as one space."""
-    return " ".join(text.split())

@@ -1,5 +1,7 @@
 """Names and notes that result tables share: accuracy without copies, clips that are not counted."""
 
+import re
+
 WITHOUT_COPIES_HEADING = "test without copies"  # in tables
 WITHOUT_COPIES_METRIC = "test/top1_without_copies"  # in MLflow
 
@@ -16,6 +18,11 @@ def not_filmed_note(clips: int) -> str | None:
     if clips == 1:
         return "1 test clip without video is not counted"
     return f"{clips} test clips without video are not counted" if clips else None
+
+
+def markdown(text: str) -> str:
+    """Return a text from a user for use in Markdown: one line, without formatting or HTML."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
 def percent(share: float | None) -> str:

@@ -64,6 +64,7 @@ def no_folder(folder: Path) -> tuple[object, ...]:
         (lambda at: ("describe", "--store", at / "no"), "There is no clip store at"),
     ],
 )
+@pytest.mark.usefixtures("own_signals")
 def test_wrong_input_gives_one_line_and_exit_code_2(
     tmp_path: Path,
     arguments: Callable[[Path], tuple[object, ...]],

@@ -1,11 +1,22 @@
 """Files at any URI: atomic writes, and errors of one line."""
 
+import errno
+import os
+import sys
 from pathlib import Path
 
 import pytest
+from small_disk import needs_small_disk, run_on_small_disk
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder, split_uri, write_local
+from hhmnet_core.files import (
+    disk_full_error,
+    folder,
+    free_space,
+    is_disk_full,
+    split_uri,
+    write_local,
+)
 
 
 @pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-files"])
@@ -80,3 +91,54 @@ def test_interrupted_write_leaves_the_old_file(
         write_local(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/proc/self/none/file.bin")
+
+
+def wrapped(error: BaseException) -> BaseException:
+    outer = RuntimeError("a library failed")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (FULL, True),
+        (wrapped(FULL), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), True),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (RuntimeError("out of memory"), False),
+    ],
+)
+def test_full_disk_is_known_however_it_is_reported(error: BaseException, is_full: bool) -> None:
+    assert is_disk_full(error) is is_full
+
+
+def test_error_of_a_full_disk_names_the_file_and_its_disk(tmp_path: Path) -> None:
+    for error in (FULL, wrapped(FULL), RuntimeError(f"Task failed: {FULL}")):
+        assert str(disk_full_error(error)).startswith(
+            "Cannot write /proc/self/none/file.bin, the disk is full: the disk of /proc/self, "
+            "mounted at /proc, has 0.0 MB free; free some"
+        )
+    unnamed = str(disk_full_error(RuntimeError("database or disk is full"), [tmp_path / "a" / "b"]))
+    assert unnamed.startswith("A file could not be written, the disk is full: the disk of ")
+
+
+def test_free_space_names_the_mount(tmp_path: Path) -> None:
+    assert free_space(tmp_path / "none").startswith(f"the disk of {tmp_path}, mounted at /")
+
+
+@needs_small_disk
+def test_write_to_a_small_disk_is_one_error_with_its_space(tmp_path: Path) -> None:
+    write = f"from hhmnet_core.files import folder; folder({str(tmp_path)!r}).write('a', bytes(%d))"
+    ended = run_on_small_disk(
+        tmp_path, "100k",
+        f"""{sys.executable} -c "{write % 40_000}" && {sys.executable} -c "{write % 500_000}"
+        ls -A {tmp_path}; wc -c < {tmp_path}/a""",
+    )  # fmt: skip
+    assert f"mounted at {tmp_path}, has 0.1 MB free; free some" in ended.stderr
+    assert ended.stdout.split() == ["a", "40000"]  # the old content, and nothing beside it

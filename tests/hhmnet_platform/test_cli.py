@@ -1,7 +1,5 @@
-"""Command lines of the scripts: parsing, error messages and exit codes."""
+"""Command lines of the scripts: parsing and error messages."""
 
-import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_args, parse_config, run_script
+from hhmnet_platform.cli import parse_args, parse_config
 
 
 @dataclass
@@ -34,36 +32,6 @@ class Config:
 
     seed: int = 1
     part: Part = field(default_factory=Part)
-
-
-def raises(error: BaseException) -> Callable[[], None]:
-    def main() -> None:
-        raise error
-
-    return main
-
-
-@pytest.mark.parametrize(
-    ("main", "code", "error"),
-    [
-        (lambda: None, 0, ""),
-        (raises(InputError("Two\nlines.")), 2, "error: Two lines.\n"),
-        (raises(KeyboardInterrupt()), 130, "interrupted.\n"),
-        (raises(SystemExit(3)), 3, ""),
-    ],
-)
-def test_script_ends_with_one_line_and_a_code(
-    main: Callable[[], None], code: int, error: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        run_script(main)
-    assert caught.value.code == code
-    assert capsys.readouterr().err == error
-
-
-def test_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_script(raises(ZeroDivisionError()))
 
 
 @pytest.fixture
@@ -173,14 +141,3 @@ def test_help_starts_with_the_description_and_has_the_attribute_texts(
     assert ended.value.code == 0
     assert "usage: some.py" in text and "\nDo something.\n" in text
     assert "Random seed. (type: int, default: 1)" in text
-
-
-def test_sigterm_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            run_script(lambda: signal.raise_signal(signal.SIGTERM))
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == "interrupted.\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hhmnet_platform.labels import copies_note, not_filmed_note, percent
+from hhmnet_platform.labels import copies_note, markdown, not_filmed_note, percent
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_clips_without_video_are_counted(clips: int, note: str | None) -> None:
 @pytest.mark.parametrize(("share", "cell"), [(0.4567, "45.7%"), (1.0, "100.0%"), (None, "-")])
 def test_shares_are_shown_in_per_cent(share: float | None, cell: str) -> None:
     assert percent(share) == cell
+
+
+def test_names_are_no_markdown() -> None:
+    assert markdown("a|b\n<b>[x](y)</b> `c` *d* nw_ucla-1") == (
+        r"a\|b \<b\>\[x\](y)\</b\> \`c\` \*d\* nw_ucla-1"
+    )

@@ -5,14 +5,15 @@ all cores are used and runs do not depend on each other. Finished runs are lines
 command continues with those that are missing.
 """
 
-import json
 import os
+import signal
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,10 +21,10 @@ from typing import Any, Generic, TypeVar
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.storage.line_files import append_line, check_appendable, read_lines
 
 WHOLE = "all"
 Config = TypeVar("Config", Phase1Config, Phase2Config)
@@ -88,7 +89,7 @@ def run_ablation(
     """Yield the outcome of every run: first those in the file, then each one as it ends.
 
     Raises InputError where a variant is unknown, no variant or seed is given, or the file does not
-    hold outcomes or has no folder.
+    hold outcomes, has no folder or cannot be written.
     """
     if not variants or not seeds or processes < 1:
         raise InputError(
@@ -110,21 +111,38 @@ def run_ablation(
     ]
     yield from done
     missing = wanted.keys() - {(outcome.variant, outcome.seed) for outcome in done}
-    processes = min(processes, len(wanted))
+    if not missing:
+        return
+    check_appendable(file)
+    processes = min(processes, len(missing))
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
-        futures = [
-            pool.submit(subject.train, one, name)
-            for (name, seed), one in wanted.items()
-            if (name, seed) in missing
-        ]
         try:
+            with _without_interrupts():
+                futures = [
+                    pool.submit(subject.train, one, name)
+                    for (name, seed), one in wanted.items()
+                    if (name, seed) in missing
+                ]
             for future in as_completed(futures):
                 outcome = future.result()
-                with file.open("a") as lines:
-                    lines.write(json.dumps(outcome.__dict__) + "\n")
+                append_line(file, outcome.__dict__)
                 yield outcome
-        finally:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():  # the pool would wait for the runs in progress
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all, from processes that are started in the block."""
+    resource_tracker.ensure_running()  # it would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
@@ -167,12 +185,14 @@ def print_ablation(
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """Return the outcomes in a file, an empty list where there is no file."""
-    if not file.exists():
-        return []
+    """Return the outcomes in a file, an empty list where there is no file.
+
+    A last line that was cut off is removed, with a notice.
+    """
+    records = read_lines(file, b'{"variant":')
     try:
-        return [from_json(Outcome, parse_json(line)) for line in file.read_text().splitlines()]
-    except (OSError, ValueError, InputError) as error:
+        return [from_json(Outcome, record) for record in records]
+    except InputError as error:
         raise InputError(
             f"{file} is not a file of outcomes ({error}): give another with --out."
         ) from error

@@ -6,7 +6,6 @@ from itertools import islice
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
@@ -21,6 +20,7 @@ from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.protocols import LITERATURE, split_clips
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
+from hhmnet_platform.drawing import Drawing, draw_figures, short_name
 
 Published = Mapping[str, tuple[int, int]]  # numbers of training and test clips, by protocol
 NUM_SKELETONS = 6
@@ -59,7 +59,7 @@ def describe(store: str, figure: str = "describe.png") -> None:
         InputError: There is no store, a shard cannot be read, or a figure cannot be written.
     """
     manifest = read_manifest(store)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     show_store(store, manifest, {}, console)
     clips = load_clips(store)
     console.print(
@@ -70,13 +70,11 @@ def describe(store: str, figure: str = "describe.png") -> None:
     for line in _copies_notes(clips):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
     figures_folder, name = split_uri(figure)
-    figures = {name: draw_store(store, manifest)}
+    drawings: dict[str, Drawing] = {name: lambda: draw_store(store, manifest)}
     if manifest.visual and manifest.visual.clips:
-        figures[_video_name(name)] = draw_videos(store, manifest)
-    for name, drawn in figures.items():
-        png = BytesIO()
-        FigureCanvasAgg(drawn).print_png(png)
-        figures_folder.write(name, png.getvalue())
+        drawings[_video_name(name)] = lambda: draw_videos(store, manifest)
+    for name, png in draw_figures(drawings).items():
+        figures_folder.write(name, png)
         console.print(f"Figure  {figures_folder.at(name)}", highlight=False, soft_wrap=True)
 
 
@@ -155,10 +153,11 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
     assert grid is not None
     by_class = np.bincount(facts["label"], minlength=len(manifest.class_names))
     axis = figure.add_subplot(grid[0, :])
+    names = [short_name(name) for name in manifest.class_names]
     axis.bar(range(len(by_class)), by_class)
     axis.set(title="clips of each class", xlim=(-0.6, len(by_class) - 0.4))
     if len(by_class) <= MAX_NAMED_CLASSES:
-        axis.set_xticks(range(len(by_class)), manifest.class_names, rotation=30, ha="right")
+        axis.set_xticks(range(len(by_class)), names, rotation=30, ha="right")
     _draw_counts(figure.add_subplot(grid[1, :2]), facts["subject"], "clips of each subject")
     _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera")
     axis = figure.add_subplot(grid[1, 3:])
@@ -166,7 +165,7 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
     axis.set(title="length in frames")
     clips = _one_per_class(store, manifest, NUM_SKELETONS)
     for axis, clip in zip(rows[2], clips, strict=False):
-        _draw_skeleton(axis, clip, layout, manifest.class_names[clip.label])
+        _draw_skeleton(axis, clip, layout, names[clip.label])
     for axis in rows[2][len(clips) :]:
         axis.remove()
     return figure
@@ -192,8 +191,8 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
             axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
             axis.set_title(f"frame {video.positions[index]}", fontsize=7)
             axis.set_axis_off()
-        title = f"{manifest.class_names[clip.label]}\n{clip.sample_id}, frame {video.positions[0]}"
-        row[0].set_title(title, fontsize=7)
+        name, clip_name = short_name(manifest.class_names[clip.label]), short_name(clip.sample_id)
+        row[0].set_title(f"{name}\n{clip_name}, frame {video.positions[0]}", fontsize=7)
     return figure
 
 
@@ -245,7 +244,7 @@ def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
     """Draw the middle frame of each body as the camera sees it."""
     for body in clip.joints[:, clip.joints.shape[1] // 2]:
         _draw_pose(axis, body[:, :2], layout, 2.0)
-    axis.set(title=f"{title}\n{clip.sample_id}", aspect="equal")
+    axis.set(title=f"{title}\n{short_name(clip.sample_id)}", aspect="equal")
     axis.title.set_fontsize(9)
     axis.set_axis_off()
     if layout.channels == 2:  # pixel rows count downwards

@@ -107,9 +107,9 @@ class _ProgressBar:
         self.dataset, self.total = dataset, total
         self.done, self.built = 0, 0
         self.started = self.logged = time.monotonic()
-        console = Console(stderr=True)
+        console = Console(stderr=True, markup=False, emoji=False)
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),

@@ -11,6 +11,7 @@ from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.models.heat_maps import heat_map, importance_at_images, joint_gaussians
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
+from hhmnet_platform.drawing import short_name
 
 HEAT_MAP_SIZE = 28  # rows and columns; finer than the network's grid, to show single joints
 NUM_CLIPS = 6
@@ -64,8 +65,8 @@ def guidance_figure(
                     axis.plot(*body[[child, parent]].T, color="white", linewidth=0.6)
             axis.set(xlim=(0, 1), ylim=(1, 0))
             axis.set_axis_off()
-        name = clips.manifest.class_names[int(clips.labels[clip])]
-        row[0].set_title(f"{name}\n{clips.sample_ids[clip]}", fontsize=7)
+        name = short_name(clips.manifest.class_names[int(clips.labels[clip])])
+        row[0].set_title(f"{name}\n{short_name(str(clips.sample_ids[clip]))}", fontsize=7)
     return figure
 
 

@@ -20,7 +20,9 @@ class Display:
     """
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(
+            markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
         self._epochs = epochs
         self._header_shown = False
         self._first_epoch: int | None = None
@@ -28,9 +30,9 @@ class Display:
         self._seconds_per_epoch = 0.0
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
             console=self.console,
             transient=True,
             get_time=time.monotonic,

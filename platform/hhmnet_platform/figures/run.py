@@ -1,17 +1,16 @@
 """Figures of one run, and the table of its result."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.drawing import Drawing, short_name
 from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
 from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
@@ -78,8 +77,9 @@ def confusion_matrix(table: ScoreTable) -> Figure:
     axis: Axes = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     size = 9 if num_classes <= MAX_LABELLED_CLASSES else 6
-    axis.set_xticks(range(num_classes), table.class_names, rotation=90, fontsize=size)
-    axis.set_yticks(range(num_classes), table.class_names, fontsize=size)
+    names = [short_name(name) for name in table.class_names]
+    axis.set_xticks(range(num_classes), names, rotation=90, fontsize=size)
+    axis.set_yticks(range(num_classes), names, fontsize=size)
     if num_classes <= MAX_LABELLED_CLASSES:
         for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
             share = shares[row, column]
@@ -97,7 +97,7 @@ def class_accuracy(table: ScoreTable) -> Figure:
     """Draw the accuracy of each class as bars, the lowest on top, classes without clips last."""
     accuracies = per_class_accuracy(table)
     order = np.argsort(np.where(np.isnan(accuracies), 2.0, accuracies), kind="stable")
-    names = [table.class_names[i] for i in order]
+    names = [short_name(table.class_names[i]) for i in order]
     figure = Figure(figsize=(7, max(3.0, 0.18 * len(names) + 1.2)), layout="constrained")
     axis: Axes = figure.subplots()
     axis.barh(range(len(names)), np.nan_to_num(accuracies[order]), color=COLOURS[table.modality])
@@ -111,10 +111,10 @@ def class_accuracy(table: ScoreTable) -> Figure:
     return figure
 
 
-def figures_of(
+def drawings_of(
     member: str, history: Sequence[EpochRecord], table: ScoreTable | None
-) -> dict[str, bytes]:
-    """Draw the figures of a network, or of the whole run for the fusion.
+) -> dict[str, Drawing]:
+    """Return the figures of a network, or of the whole run for the fusion, as functions.
 
     Args:
         member: Name of the network, or "fusion".
@@ -122,21 +122,17 @@ def figures_of(
         table: Scores of the member. None draws the curves only.
 
     Returns:
-        PNG images by file name.
+        Functions that draw, by file name.
     """
-    curves = compared_curves(history) if member == FUSION else learning_curves(history, member)
-    figures = {"curves.png": curves}
+    drawings: dict[str, Drawing] = {
+        "curves.png": lambda: (
+            compared_curves(history) if member == FUSION else learning_curves(history, member)
+        )
+    }
     if table is not None:
-        figures[f"confusion-{table.split}.png"] = confusion_matrix(table)
-        figures[f"classes-{table.split}.png"] = class_accuracy(table)
-    return {name: to_png(figure) for name, figure in figures.items()}
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG image."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+        drawings[f"confusion-{table.split}.png"] = lambda: confusion_matrix(table)
+        drawings[f"classes-{table.split}.png"] = lambda: class_accuracy(table)
+    return drawings
 
 
 def result_table(result: RunResult) -> Table:

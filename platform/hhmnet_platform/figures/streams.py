@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.layouts import PARTS
+from hhmnet_platform.drawing import short_name
 from hhmnet_platform.members import COLOURS, FUSION, VIDEO
 
 SKELETON = "skeleton"
@@ -26,15 +27,16 @@ def side_by_side(tables: Mapping[str, ScoreTable]) -> Figure:
     side = max(4.5, 0.13 * num_classes + 2.5)
     figure = Figure(figsize=(side * len(tables), side + 1), layout="constrained")
     axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    names = [short_name(name) for name in first.class_names]
     size = 8 if num_classes <= 30 else 5
     for axis, (name, table) in zip(axes, tables.items(), strict=True):
         counts = count_confusions(table)
         totals = np.maximum(counts.sum(1, keepdims=True), 1)
         image = axis.imshow(100.0 * counts / totals, cmap="Blues", vmin=0, vmax=100)
         axis.set_title(f"{name}, {table.split}: {top1(table):.1%}")
-        axis.set_xticks(range(num_classes), table.class_names, rotation=90, fontsize=size)
+        axis.set_xticks(range(num_classes), names, rotation=90, fontsize=size)
         axis.set_xlabel("predicted")
-    axes[0].set_yticks(range(num_classes), first.class_names, fontsize=size)
+    axes[0].set_yticks(range(num_classes), names, fontsize=size)
     axes[0].set_ylabel("true")
     figure.colorbar(image, ax=axes, shrink=0.6, label="% of the true class")
     return figure
@@ -51,7 +53,7 @@ def class_gains(skeleton: ScoreTable, video: ScoreTable, fused: ScoreTable) -> F
     }
     gains = np.nan_to_num(by_name[FUSION] - by_name[SKELETON], nan=-2.0)
     order = np.argsort(-gains, kind="stable")
-    names = [fused.class_names[label] for label in order]
+    names = [short_name(fused.class_names[label]) for label in order]
     figure = Figure(figsize=(8, max(3.0, 0.2 * len(names) + 1.4)), layout="constrained")
     axis: Axes = figure.subplots()
     rows = np.arange(len(names))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from hhmnet_core.fusion.compare import disagreement, most_frequent_confusions, reliability
-from hhmnet_platform.figures.run import to_png
+from hhmnet_platform.drawing import Drawing, draw_figures, short_name
 from hhmnet_platform.fusion.ensemble import Ensemble
 from hhmnet_platform.fusion.ensemble_result import (
     EnsembleResult,
@@ -60,13 +60,13 @@ def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
         "<h2>Members</h2>",
         _table(("network", "weight", "temperature", "val top-1", "test top-1"), members),
         "<h2>Accuracy by number of members, the heaviest first</h2>",
-        _picture(_growing(ensemble), "accuracy over the number of members"),
+        _picture(lambda: _growing(ensemble), "accuracy over the number of members"),
         "<h2>Accuracy by class</h2>",
-        _picture(_classes(ensemble), "accuracy of each class"),
+        _picture(lambda: _classes(ensemble), "accuracy of each class"),
         "<h2>Disagreement between members</h2>",
-        _picture(_diversity(ensemble), "share of clips on which two networks disagree"),
+        _picture(lambda: _diversity(ensemble), "share of clips on which two networks disagree"),
         "<h2>Calibration</h2>",
-        _picture(_reliability(ensemble), "reliability diagram"),
+        _picture(lambda: _reliability(ensemble), "reliability diagram"),
         "<h2>Most frequent confusions</h2>",
         _table(("class", "clips", "of the class"), confusions),
         "<h2>Left out</h2>",
@@ -112,8 +112,11 @@ def _table(
     return "<table>\n" + "\n".join(shown) + "\n</table>"
 
 
-def _picture(figure: Figure, about: str) -> str:
-    data = base64.b64encode(to_png(figure)).decode()
+def _picture(draw: Drawing, about: str) -> str:
+    images = draw_figures({about: draw})
+    if not images:
+        return "<p class=note>This figure could not be drawn.</p>"
+    data = base64.b64encode(images[about]).decode()
     return f'<img alt="{escape(about)}" src="data:image/png;base64,{data}">'
 
 
@@ -141,7 +144,10 @@ def _classes(ensemble: Ensemble) -> Figure:
     ours = ensemble.is_right("test")
     single = ensemble.is_right("test", ensemble.only(ensemble.best_single))
     present = [k for k in range(len(names)) if (labels == k).any()]
-    pairs = [(names[k], single[labels == k].mean(), ours[labels == k].mean()) for k in present]
+    pairs = [
+        (short_name(names[k]), single[labels == k].mean(), ours[labels == k].mean())
+        for k in present
+    ]
     pairs.sort(key=lambda pair: pair[1] - pair[2])
     figure = Figure(figsize=(8, max(3.0, 0.2 * len(pairs) + 1.4)), layout="constrained")
     axis: Axes = figure.subplots()
@@ -162,7 +168,7 @@ def _diversity(ensemble: Ensemble) -> Figure:
     members = ensemble.members[:20]
     predictions_sn = ensemble.logs["test"][members].argmax(2)
     shares = 100 * disagreement(predictions_sn)
-    names = [ensemble.candidates[at].name.rpartition("-")[2] for at in members]
+    names = [short_name(ensemble.candidates[at].name.rpartition("-")[2]) for at in members]
     side = max(4.0, 0.42 * len(members) + 2.5)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axis: Axes = figure.subplots()

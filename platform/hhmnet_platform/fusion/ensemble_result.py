@@ -146,7 +146,7 @@ def parse_ensemble(content: bytes, source: str) -> EnsembleResult:
 
 def print_ensemble(result: EnsembleResult, name: str) -> None:
     """Print the leaderboard without single candidates, and what was left out."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     table = Table(title=name, caption=copies_note(result.copies))
     for at, heading in enumerate(leaderboard_headings(result)):
         # Long names fold in a narrow terminal, they are not cut off.

@@ -45,7 +45,7 @@ def run_fixed_fusion(job: FixedFusion) -> None:
         for run in finished_runs(workspace, job.runs)
         for member in run.networks
     }
-    Console(highlight=False, soft_wrap=True).print(fixed_table(networks))
+    Console(markup=False, emoji=False, highlight=False, soft_wrap=True).print(fixed_table(networks))
 
 
 def fixed_table(networks: Networks) -> Table:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.weight_fitting import fit_weights
@@ -113,7 +113,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     experiment = experiment_name(run.dataset, run.protocol, run.selection)
     name = f"{run.dataset}-fusion-{short_hash(_identity(job, candidates))}"
     files = folder(workspace.at(f"fusions/{name}"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
     result = read_fusion(files, candidates)
@@ -137,6 +137,8 @@ def read_fusion(files: Folder, candidates: Sequence[Candidate]) -> FusionResult 
     """Return the result of an earlier search on the same scores. None where there is none."""
     try:
         result = parse_fusion(files.read(FILE), f"{files.uri}/{FILE}")
+    except AccessError:
+        raise
     except (FileNotFoundError, InputError):
         return None
     return result if result.scores == scores_digest(candidates) else None

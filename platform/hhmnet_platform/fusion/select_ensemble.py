@@ -16,7 +16,7 @@ from hhmnet_platform.fusion.ensemble_result import (
     summarise_ensemble,
 )
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, percent
+from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, markdown, percent
 from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
@@ -130,7 +130,7 @@ def _note(ensemble: Ensemble, result: EnsembleResult) -> str:
     without = "" if novel is None else f" ({percent(novel)} without copies of training clips)"
     rows = [
         f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
-        f"[{ensemble.candidates[at].name}]({ensemble.candidates[at].page}) |"
+        f"[{markdown(ensemble.candidates[at].name)}]({ensemble.candidates[at].page}) |"
         for at in ensemble.members
     ]
     head = (

@@ -14,6 +14,7 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import disk_full_error, is_disk_full
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import torch_config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -307,10 +308,16 @@ class Training:
                 f"The workspace {self.run.folder.uri} is not the same folder on all nodes: give "
                 "--workspace a path on a shared file system or a URI such as s3://..."
             )
-        self.run.folder.files.write("error.log", f"{error}\n".encode())
+        if is_disk_full(cause):
+            return disk_full_error(cause, [self.run.folder.uri])
+        try:
+            self.run.folder.files.write("error.log", f"{error}\n".encode())
+            whole = f"The whole error: {self.run.folder.uri}/error.log."
+        except InputError as unwritten:
+            whole = f"The whole error could not be kept: {unwritten}"
         return SystemExit(
-            f"error: training failed, {reason}. The whole error: {self.run.folder.uri}/error.log. "
-            "The same command resumes from the last checkpoint."
+            f"error: training failed, {reason}. {whole} The same command resumes from the last "
+            "checkpoint."
         )
 
 

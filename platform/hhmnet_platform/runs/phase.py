@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import torch
 
@@ -23,6 +23,9 @@ from hhmnet_platform.runs.run import Config, Run
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.results import MemberResult
 from hhmnet_platform.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from hhmnet_platform.drawing import Drawing
 
 JobT = TypeVar("JobT", bound=Job)
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -182,8 +185,8 @@ class Phase(ABC, Generic[JobT, ConfigT]):
 
     def extra_figures(
         self, run: Run, tables: dict[str, Tables], last: EpochRecord
-    ) -> dict[str, bytes]:
-        """Return figures beside those of each member, as PNG by file name.
+    ) -> "dict[str, Drawing]":
+        """Return figures beside those of each member, as functions that draw, by file name.
 
         Args:
             run: The run.

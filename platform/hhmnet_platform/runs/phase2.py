@@ -34,6 +34,8 @@ from hhmnet_platform.tracking import tags
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from hhmnet_platform.drawing import Drawing
+
 
 class Phase2(Phase[Phase2Job, Phase2Config]):
     """Phase 2, which trains one network and is fused with its guide by the driver."""
@@ -167,8 +169,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
 
     def extra_figures(
         self, run: Run, tables: dict[str, Tables], last: EpochRecord
-    ) -> dict[str, bytes]:
-        from hhmnet_platform.figures.run import to_png
+    ) -> "dict[str, Drawing]":
         from hhmnet_platform.figures.streams import (
             SKELETON,
             class_gains,
@@ -179,13 +180,12 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
         order = (*MODALITIES, VIDEO, FUSION)
         *four, video, fusion = keep_shared_clips([tables[member]["test"] for member in order])
         streams = {SKELETON: fuse(four), VIDEO: video, FUSION: fusion}
-        figures = {
-            "compared-test.png": side_by_side(streams),
-            "class-gains-test.png": class_gains(*streams.values()),
-            "part-similarity.png": part_similarity(last.metrics[VIDEO]),
-            "guidance.png": self._guidance_figure(run),
+        return {
+            "compared-test.png": lambda: side_by_side(streams),
+            "class-gains-test.png": lambda: class_gains(*streams.values()),
+            "part-similarity.png": lambda: part_similarity(last.metrics[VIDEO]),
+            "guidance.png": lambda: self._guidance_figure(run),
         }
-        return {name: to_png(figure) for name, figure in figures.items() if figure}
 
     def _guidance_figure(self, run: Run) -> "Figure":
         from hhmnet_platform.figures.guidance import guidance_figure

@@ -1,6 +1,8 @@
 """Publishing a finished run: figures, result.json, MLflow, and a table in the terminal."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -17,46 +19,55 @@ from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.tracked_run import Ending
 
+if TYPE_CHECKING:
+    from hhmnet_platform.drawing import Drawing
+
 CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves
 
 
 def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) -> None:
-    """Write figures, then result.json, then MLflow: the run is finished before MLflow has it."""
+    """Write result.json, then figures, then MLflow: no figure can cost the result of a training.
+
+    Where that fails after the first step, the run's command does the rest.
+    """
+    from hhmnet_platform.figures.run import drawings_of  # matplotlib would slow the start of a run
+
     run = scored.run
     tracker.update(result.history)
-    files = {member: _member_files(scored, result, member) for member in run.members}
-    extra = PHASES[run.phase].extra_figures(run, scored.tables, result.history[-1])
-    files[FUSION] |= _write_figures(run, extra)
     if run.folder.read_result() is None:
         run.folder.write_result(result)
+    files: dict[str, dict[str, bytes]] = {}
+    for member in run.members:
+        tables = scored.tables[member]
+        drawings = drawings_of(member, result.history, tables.get("test") or tables.get("val"))
+        files[member] = _write_figures(run, drawings, f"{member}-") | {
+            f"scores/{split}.parquet": run.folder.files.read(scores_file(member, split))
+            for split in tables
+        }
+    extra = PHASES[run.phase].extra_figures(run, scored.tables, result.history[-1])
+    files[FUSION] |= _write_figures(run, extra)
     files[FUSION] |= {name: run.folder.files.read(name) for name in (CONFIG, RESULT)}
     if tracker.finish(Ending("FINISHED", files, _mesh_history_tags(result))):
         run.folder.write_json(TRACKED, {"uri": run.tracked.uri, "page": tracker.page})
 
 
-def _member_files(scored: ScoredRun, result: RunResult, member: str) -> dict[str, bytes]:
-    """Write the figures of a member; return them and its score tables by artifact path."""
-    from hhmnet_platform.figures.run import figures_of  # matplotlib would slow the start of a run
+def _write_figures(
+    run: Run, drawings: "Mapping[str, Drawing]", prefix: str = ""
+) -> dict[str, bytes]:
+    """Draw figures into the run's folder; return them by their artifact path, without a prefix.
 
-    run, tables = scored.run, scored.tables[member]
-    figures = figures_of(member, result.history, tables.get("test") or tables.get("val"))
-    written = _write_figures(run, {f"{member}-{name}": png for name, png in figures.items()})
-    artifacts = {
-        f"figures/{name}": png for name, png in zip(figures, written.values(), strict=True)
-    }
-    return artifacts | {
-        f"scores/{split}.parquet": run.folder.files.read(scores_file(member, split))
-        for split in tables
-    }
+    Args:
+        run: The run.
+        drawings: Functions that draw, by file name.
+        prefix: Prefix of the names in the run's folder.
+    """
+    from hhmnet_platform.drawing import draw_figures
 
-
-def _write_figures(run: Run, figures: dict[str, bytes]) -> dict[str, bytes]:
-    """Write figures to the run's folder; return them by their path there."""
-    files = {f"figures/{name}": png for name, png in figures.items()}
-    for path, png in files.items():
-        run.folder.files.write(path, png)
-    return files
+    images = draw_figures({f"{prefix}{name}": draw for name, draw in drawings.items()})
+    for name, png in images.items():
+        run.folder.files.write(f"figures/{name}", png)
+    return {f"figures/{name.removeprefix(prefix)}": png for name, png in images.items()}
 
 
 def _mesh_history_tags(result: RunResult) -> dict[str, str]:
@@ -72,7 +83,7 @@ def print_result(run: Run, result: RunResult) -> None:
     """Print the table of a finished run, and where its files and its MLflow page are."""
     from hhmnet_platform.figures.run import result_table
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(result_table(result))
     for line in location_lines(run.folder, run.tracked.uri, run.tracked.experiment):
         console.print(line, markup=False, emoji=False)

@@ -20,6 +20,7 @@ from ray.train.torch import get_device
 from ray.util.queue import Queue
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import disk_full_error, is_disk_full
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.clips import ClipSet
@@ -86,11 +87,22 @@ class Assignment:
 
 def train_worker(settings: dict[str, Assignment]) -> None:
     """Run the loop of one worker, under Ray Train."""
+    try:
+        _train(settings["assignment"])
+    except InputError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        # Only this node knows its disks. Such an error ends the run: to start again does not help.
+        raise disk_full_error(error, [settings["assignment"].run_uri]) from error
+
+
+def _train(task: Assignment) -> None:
     startup = Startup(process_start_time())
     startup.mark("worker processes", startup.began)
     startup.mark("their imports", IMPORTED)
     startup.mark("process group")
-    task = settings["assignment"]
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     task.outbox.put(WorkerStarted(rank, workers, socket.gethostname(), os.getpid()))

@@ -37,7 +37,9 @@ class SearchDisplay:
     """
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(
+            markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
         self._epochs = epochs
         self._rows: dict[str, Row] = {}
         self._ended = 0

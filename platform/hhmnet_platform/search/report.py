@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from hhmnet_core.identity import JsonObject
-from hhmnet_platform.figures.run import to_png
+from hhmnet_platform.drawing import Drawing, draw_figures
 
 if TYPE_CHECKING:
     import optuna
@@ -51,14 +51,14 @@ def report_files(
         }
         for trial in finished_trials(study)
     ]
-    files = {
+    drawings: dict[str, Drawing] = {"slices.png": lambda: _slices(trials, study, names, epochs)}
+    if len(trials) >= MIN_TRIALS and len({trial["val_top1"] for trial in trials}) > 1:
+        drawings["importance.png"] = lambda: _importance(study)
+    return {
         "best.yaml": best,
         "trials.json": (json.dumps(trials, indent=2) + "\n").encode(),
-        "slices.png": to_png(_slices(trials, study, names, epochs)),
+        **draw_figures(drawings),
     }
-    if len(trials) >= MIN_TRIALS and len({trial["val_top1"] for trial in trials}) > 1:
-        files["importance.png"] = to_png(_importance(study))
-    return files
 
 
 def _slices(

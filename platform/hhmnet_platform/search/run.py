@@ -18,6 +18,7 @@ from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import local_resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.figures.progress import clock
+from hhmnet_platform.labels import markdown
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.launch import check_nodes_of, run_phase
 from hhmnet_platform.runs.phases import phase_of
@@ -191,7 +192,7 @@ def _note(job: Search, study: "optuna.Study") -> str:
     names = ", ".join(job.space)
     best = ""
     if finished_trials(study):
-        values = format_values(study.best_params)
+        values = markdown(format_values(study.best_params))
         best = f" Best so far: val top-1 {study.best_value:.1%}, {values}."
     return (
         f"A search of {job.trials} trials over {names}, by val top-1 of the "

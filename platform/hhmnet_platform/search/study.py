@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject
 from hhmnet_platform.search.config import StudyIdentity
+from hhmnet_platform.storage.line_files import read_lines
 from hhmnet_platform.storage.run_identity import RunIdentity
 
 if TYPE_CHECKING:
@@ -28,13 +29,19 @@ def open_study(
         identity: Values that decide a trial's result beside the searched ones.
         first: Identity of the run without searched fields.
 
-    Raises InputError where the study has searched another space or another config.
+    A record that a power cut or a full disk has cut off is left out, with a notice.
+
+    Raises InputError where the study has searched another space or another config, or its file is
+    damaged before its end.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Optuna appends to a record that was cut off, and can then never open the journal again. What
+    # it appends first is that the study exists.
+    read_lines(path / JOURNAL, b'{"op_code":', lambda record: record.get("op_code") == 0)
     storage = JournalStorage(JournalFileBackend(str(path / JOURNAL)))
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True

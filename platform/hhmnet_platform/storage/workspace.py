@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
+from hhmnet_core.files import folder, is_disk_full
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.tracking.uri import check_tracking_scheme
 
@@ -65,6 +65,8 @@ class Workspace:
             location.write(probe, b"")
             location.remove(probe)
         except InputError as error:
+            if is_disk_full(error):
+                raise
             cause = error.__cause__
             reason = getattr(cause, "strerror", None) or cause
             raise InputError(

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import is_disk_full
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.tracking.client import LONGEST_REASON
+from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
 from hhmnet_platform.tracking.uri import experiment_page
@@ -95,6 +96,10 @@ class BackgroundTracker:
         if isinstance(error, InputError):
             return str(error)
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        is_unreachable = "Max retries exceeded" in first_line
-        reason = "no server answers" if is_unreachable else first_line[:LONGEST_REASON]
+        if is_disk_full(error):
+            reason = reason_of(error, self._writer.run.uri)
+        elif "Max retries exceeded" in first_line:
+            reason = "no server answers"
+        else:
+            reason = first_line[:LONGEST_REASON]
         return f"MLflow at {self._writer.run.uri} cannot be written to ({reason})."

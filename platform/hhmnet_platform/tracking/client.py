@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import free_space, is_disk_full
 from hhmnet_platform.tracking.uri import database_of
 
 if TYPE_CHECKING:
@@ -86,8 +87,15 @@ def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[N
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
-        reason = " ".join(str(error).split())[:LONGEST_REASON]
-        raise InputError(f"MLflow at {uri} {failure} ({reason}).") from error
+        raise InputError(f"MLflow at {uri} {failure} ({reason_of(error, uri)}).") from error
+
+
+def reason_of(error: BaseException, uri: str) -> str:
+    """Return why MLflow failed, in one line; for a full disk, what is free on the database's."""
+    database = database_of(uri)
+    if database is not None and is_disk_full(error):
+        return f"the disk is full: {free_space(database)}"
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
 
 
 def _set_quiet_defaults() -> None:
@@ -95,3 +103,5 @@ def _set_quiet_defaults() -> None:
     for name, value in QUIET_DEFAULTS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    # It logs the whole traceback of an error that it raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

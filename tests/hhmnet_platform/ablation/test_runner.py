@@ -1,10 +1,15 @@
 """The ablation: runs are not repeated, differences are paired by seed."""
 
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from video_files import write_video_store
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.runner import (
     Outcome,
@@ -85,3 +90,26 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("{}\n")
     with pytest.raises(InputError, match="is not a file of outcomes"):
         read_outcomes(tmp_path / "out")
+
+
+def test_an_outcome_cut_at_any_byte_is_trained_again(tmp_path: Path) -> None:
+    known = [outcome("all", 1, 0.8), outcome("no mask", 1, 0.6)]
+    first, last = (json.dumps(each.__dict__).encode() + b"\n" for each in known)
+    for length in range(len(last) - 1):
+        (tmp_path / "out").write_bytes(first + last[:length])
+        assert read_outcomes(tmp_path / "out") == known[:1]
+        assert (tmp_path / "out").read_bytes() == first
+
+
+def test_file_that_cannot_be_written_is_named_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_video_store(tmp_path / "store")
+    config = Phase1Config(data=DataConfig(store=str(store)))
+    subject = replace(phase1_ablation(config), train=pytest.fail)
+    monkeypatch.setattr(
+        "hhmnet_platform.storage.line_files.os.fsync", lambda _: os.open("/nowhere/a", os.O_RDONLY)
+    )
+    with pytest.raises(AccessError, match=r"Cannot write .*out"):
+        next(run_ablation(subject, config, ["all"], [1], 1, tmp_path / "out"))
+    assert not (tmp_path / "out").read_bytes()

@@ -41,6 +41,14 @@ def test_epoch_line_shows_train_where_there_is_no_val() -> None:
     assert "25.0%" in epoch_line(shown, 40, 1.0)
 
 
+def test_texts_are_no_markup_on_a_terminal() -> None:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=80, markup=False, emoji=False)
+    with Display(2, console) as display:
+        display.phase("[Errno 28] of [/data]; starting again")
+    assert "[Errno 28] of [/data]" in output.getvalue()
+
+
 def test_output_that_is_no_terminal_gets_plain_lines() -> None:
     output = io.StringIO()
     with Display(2, Console(file=output, soft_wrap=True)) as display:

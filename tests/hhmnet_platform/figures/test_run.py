@@ -11,11 +11,12 @@ from rich.console import Console
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.drawing import draw_figures
 from hhmnet_platform.figures.run import (
     class_accuracy,
     compared_curves,
     confusion_matrix,
-    figures_of,
+    drawings_of,
     result_table,
     series,
 )
@@ -83,14 +84,31 @@ def test_confusion_and_classes_name_every_class(num_classes: int) -> None:
 @pytest.mark.parametrize("member", [*MODALITIES, FUSION])
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_figures_are_png_images_that_are_not_empty(member: str, split: str) -> None:
-    figures = figures_of(member, history(split), table(10, member))
+    figures = draw_figures(drawings_of(member, history(split), table(10, member)), pytest.fail)
     assert set(figures) == {"curves.png", "confusion-test.png", "classes-test.png"}
     for content in figures.values():
         assert imread(io.BytesIO(content)).std() > 0.05
 
 
+def test_names_of_classes_are_drawn_literally_and_cut() -> None:
+    shown = replace(table(3), class_names=(r"$\frac{1$", "two\nlines", "x" * 10_000))
+    matrix = confusion_matrix(shown)
+    for axis in (matrix.axes[0], class_accuracy(shown).axes[0]):
+        names = {label.get_text() for label in axis.get_yticklabels()}
+        assert names == {r"$\frac{1$", "two lines", "x" * 59 + "…"}
+    drawn = draw_figures(drawings_of("joint", history(), shown), pytest.fail)
+    assert set(drawn) == {"curves.png", "confusion-test.png", "classes-test.png"}
+
+
+def test_result_table_is_printed_literally() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, markup=False, emoji=False)
+    console.print(result_table(replace(result(), dataset="[/red] :smile:")))
+    assert "[/red] :smile:" in output.getvalue()
+
+
 def test_without_scores_only_curves_are_drawn() -> None:
-    assert set(figures_of("joint", history(), None)) == {"curves.png"}
+    assert set(drawings_of("joint", history(), None)) == {"curves.png"}
 
 
 def result(selection: str = "val", val: float | None = 0.5) -> RunResult:

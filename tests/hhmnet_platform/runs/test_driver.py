@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hhmnet_core.errors import AccessError
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.figures.progress import Display
@@ -122,3 +123,19 @@ def test_announced_removal_is_no_failure_and_is_shown_once(driver: Driver) -> No
 
 def test_too_few_nodes_are_shown(driver: Driver) -> None:
     assert "fewer than 2 workers" in driver(TooFewNodes(2))[0]
+
+
+def test_full_disk_is_told_with_its_space(driver: Driver, tmp_path: Path) -> None:
+    full = RuntimeError(f"Upload failed: [Errno 28] No space left on device: '{tmp_path}/a'")
+    error = driver.training._as_user_error(full)
+    assert isinstance(error, AccessError)
+    assert str(error).startswith(f"Cannot write {tmp_path}/a, the disk is full: the disk of ")
+    assert not (tmp_path / "error.log").exists()
+
+
+def test_cause_is_told_where_the_whole_error_cannot_be_kept(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "error.log").mkdir()
+    (tmp_path / "error.log" / "file").touch()
+    error = driver.training._as_user_error(RuntimeError("some bug"))
+    assert isinstance(error, SystemExit)
+    assert "RuntimeError: some bug. The whole error could not be kept: Cannot write" in str(error)

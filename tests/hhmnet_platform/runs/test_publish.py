@@ -1,4 +1,4 @@
-"""Publishing: figures, result and MLflow, in this order, and where everything is."""
+"""Publishing: result, figures and MLflow, in this order, and where everything is."""
 
 import json
 import shutil
@@ -58,6 +58,35 @@ def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
     assert {each.path for each in scores} == {"scores/val.parquet", "scores/test.parquet"}
     local = client.download_artifacts(parent.info.run_id, "result.json")
     assert json.loads(Path(local).read_text())["run"] == run.folder.name
+
+
+def test_figure_that_fails_costs_neither_the_result_nor_the_others(
+    store: Path,
+    tmp_path: Path,
+    write_tables: Callable[..., None],
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    job = Phase1Job(data=DataConfig(store=str(store)), workspace=str(tmp_path))
+    run = resolve_run(job, Workspace(str(tmp_path)), str(store))
+    write_tables(run, *MODALITIES, FUSION)
+    run.folder.write_config({"seed": 1})
+    history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
+    scored = ScoredRun.complete(run)
+    result = summarise(scored, MeshPlan((2,), 2, False, 1), history)
+
+    def fail(table: object) -> None:
+        assert run.folder.read_result() == result  # it is written before any figure
+        raise ValueError("no room")
+
+    monkeypatch.setattr("hhmnet_platform.figures.run.confusion_matrix", fail)
+    publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), pytest.fail))
+    assert run.folder.is_tracked
+    figures = set(run.folder.sub("figures").names())
+    assert "joint-classes-test.png" in figures and "joint-confusion-test.png" not in figures
+    assert "the figure joint-confusion-test.png could not be drawn" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,56 @@ def test_study_from_before_a_field_existed_continues(tmp_path: Path) -> None:
     del recorded["augment.roll"]
     open_study("mine", tmp_path, replace(STUDY, config=recorded), RUN)
     open_study("mine", tmp_path, STUDY, RUN)
+
+
+def finish(study: optuna.Study, value: float) -> None:
+    trial = study.ask(DISTRIBUTIONS)
+    trial.set_user_attr("run", f"run-{trial.number}")
+    study.tell(trial, value)
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a study with two finished trials."""
+    path = tmp_path_factory.mktemp("study")
+    study = open_study("mine", path, STUDY, RUN)
+    finish(study, 0.5)
+    finish(study, 0.75)
+    return (path / "study.journal").read_bytes()
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 512, b"\xff garbage"])
+def test_study_cut_at_any_byte_of_its_last_record_continues(
+    journal: bytes, tail: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begins = journal.rindex(b"\n", 0, -1) + 1
+    step = 1 if not tail else 7
+    for length in range(begins, len(journal) - 1, step):
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        (folder / "study.journal").write_bytes(journal[:length] + tail)
+        study = open_study("mine", folder, STUDY, RUN)
+        notices = capsys.readouterr().out.splitlines()
+        assert len(notices) == (length > begins or bool(tail))
+        assert [each.value for each in study.trials if each.value] == [0.5]
+        finish(study, 0.9)  # the interrupted trial, which was queued again
+        again = open_study("mine", folder, STUDY, RUN)
+        assert [each.value for each in again.trials if each.value] == [0.5, 0.9]
+        assert capsys.readouterr().out == ""
+
+
+def test_study_that_was_opened_with_a_cut_record_before_continues(
+    journal: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = journal[: journal.index(b"\n") + 1]
+    (tmp_path / "study.journal").write_bytes(journal[:-20] + created + created)
+    study = open_study("mine", tmp_path, STUDY, RUN)
+    assert [each.value for each in study.trials if each.value] == [0.5]
+    assert "was cut off" in capsys.readouterr().out
+
+
+def test_study_that_is_damaged_before_its_end_is_named(journal: bytes, tmp_path: Path) -> None:
+    middle = len(journal) // 2
+    (tmp_path / "study.journal").write_bytes(journal[:middle] + b"\0" + journal[middle:])
+    with pytest.raises(InputError, match=r"of .*study\.journal cannot be read"):
+        open_study("mine", tmp_path, STUDY, RUN)

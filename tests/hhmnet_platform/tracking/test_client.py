@@ -1,9 +1,11 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from filelock import Timeout
 from mlflow.exceptions import MlflowException
+from small_disk import needs_small_disk, run_on_small_disk
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.tracking import client
@@ -81,3 +83,29 @@ def test_lock_of_a_database_in_a_new_folder(tmp_path: Path) -> None:
 def test_servers_take_several_writers() -> None:
     with exclusive("http://127.0.0.1:5000"), exclusive("http://127.0.0.1:5000"):
         pass
+
+
+@needs_small_disk
+def test_full_disk_of_the_database_is_one_line_with_its_space(
+    empty_database: Path, tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    code = f"""
+from hhmnet_core.errors import InputError
+from hhmnet_platform.tracking.client import open_for_writing
+try:
+    with open_for_writing("sqlite:///{database}") as client:
+        for number in range(100):
+            client.create_experiment(str(number), tags={{"long": "x" * 4000}})
+except InputError as error:
+    print(error)
+"""
+    (tmp_path.parent / "fill.py").write_text(code)
+    ended = run_on_small_disk(
+        tmp_path, f"{empty_database.stat().st_size // 1024 + 60}k",
+        f"cp {empty_database} {database} && {sys.executable} {tmp_path.parent}/fill.py",
+    )  # fmt: skip
+    assert ended.stderr == ""
+    (line,) = ended.stdout.splitlines()
+    assert line.startswith(f"MLflow at sqlite:///{database} cannot be written to (the disk is full")
+    assert f"mounted at {tmp_path}, has 0." in line and "MB free" in line

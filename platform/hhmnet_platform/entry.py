@@ -1,0 +1,120 @@
+"""The entry point of the scripts in `experiments/`: error messages, exit codes and interrupts.
+
+Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM. Any other
+exception is a bug: Python prints its traceback and exits with 1.
+
+This module and the scripts import nothing that takes time, not even `typing`, so that an interrupt
+is handled from the first milliseconds on.
+"""
+
+from __future__ import annotations
+
+# `signal` itself takes milliseconds to import.
+import _signal as signal  # type: ignore[import-not-found]
+import os
+import sys
+
+from hhmnet_core.errors import InputError
+
+TYPE_CHECKING = False  # as type checkers read it
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+_RETRY_SECONDS = 0.05
+
+
+def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
+    """Run a script and exit the process, with one line on stderr for an error that users can mend.
+
+    SIGTERM, which `ray job stop` and schedulers send, interrupts as Ctrl-C does.
+
+    Args:
+        load: Function that imports what the script needs, parses its command line, and returns its
+            work. An interrupt ends the process at once before and after the work; within it, it
+            raises KeyboardInterrupt, so that files and processes are left in order.
+    """
+    interrupts = _Interrupts()
+    code = 0
+    try:
+        work = load()
+        interrupts.are_raised = True
+        work()
+    except BaseException as error:
+        if interrupts.have_come or _is_interrupt(error):
+            code = EXIT_INTERRUPTED
+        elif (shown := _for_users(error)) is not None:
+            print(f"error: {one_line(str(shown))}", file=sys.stderr)
+            code = EXIT_INPUT
+        else:
+            raise
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            pass  # Python tries again, and reports it, at the end of the process
+        interrupts.are_raised = False
+    if code == EXIT_INTERRUPTED:
+        interrupts.show()
+    sys.exit(code)
+
+
+def one_line(text: str) -> str:
+    """Return a text with every run of white space, line ends included, as one space."""
+    return " ".join(text.split())
+
+
+class _Interrupts:
+    """Handler of Ctrl-C and SIGTERM for the life of the process.
+
+    An exception that is raised within an import or an exit handler may be swallowed there, or come
+    out as another one. So the process ends at once where there is nothing to put in order.
+
+    Attributes:
+        are_raised: Whether an interrupt raises KeyboardInterrupt. Else it ends the process.
+        have_come: Whether one has been raised.
+    """
+
+    def __init__(self) -> None:
+        self.are_raised = self.have_come = self._is_shown = False
+        self._report_unraisable = sys.unraisablehook
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, self._handle)
+        sys.unraisablehook = self._raise_later
+
+    def show(self) -> None:
+        """Print that the script was interrupted, once."""
+        if not self._is_shown:
+            self._is_shown = True
+            os.write(2, b"interrupted.\n")
+
+    def _handle(self, number: int, frame: object) -> None:
+        if not self.are_raised:
+            self.show()
+            os._exit(EXIT_INTERRUPTED)
+        self.have_come = True
+        raise KeyboardInterrupt
+
+    def _raise_later(self, unraisable: Any) -> None:
+        """Raise an interrupt again that came where Python swallows exceptions, as in callbacks."""
+        if self.have_come and unraisable.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
+        else:
+            self._report_unraisable(unraisable)
+
+
+def _for_users(error: BaseException) -> InputError | None:
+    """Return what the user can mend: an InputError, or a full disk. None for any other error."""
+    if isinstance(error, InputError):
+        return error
+    from hhmnet_core.files import disk_full_error, is_disk_full  # takes time to import
+
+    return disk_full_error(error) if is_disk_full(error) else None
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    # While Ray starts, its own handler of SIGTERM exits with the number of the signal.
+    is_of_ray = isinstance(error, SystemExit) and error.code == signal.SIGTERM
+    return is_of_ray or isinstance(error, KeyboardInterrupt)

@@ -1,0 +1,140 @@
+"""The entry point of the scripts: error messages, exit codes and interrupts."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.entry import run_script
+
+pytestmark = pytest.mark.usefixtures("own_signals")
+
+
+def raises(error: BaseException) -> Callable[[], None]:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("is_loading", [True, False])
+@pytest.mark.parametrize(
+    ("work", "code", "error"),
+    [
+        (lambda: None, 0, ""),
+        (raises(InputError("Two\nlines.")), 2, "error: Two lines.\n"),
+        (raises(KeyboardInterrupt()), 130, "interrupted.\n"),
+        (raises(SystemExit(3)), 3, ""),
+        # Ray's handler of SIGTERM, while Ray starts.
+        (raises(SystemExit(signal.SIGTERM)), 130, "interrupted.\n"),
+    ],
+)
+def test_script_ends_with_one_line_and_a_code(
+    work: Callable[[], None],
+    code: int,
+    error: str,
+    is_loading: bool,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def load() -> Callable[[], None]:
+        if is_loading:
+            work()
+        return work
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(load)
+    assert caught.value.code == code
+    assert capfd.readouterr().err == error
+
+
+def test_full_disk_is_one_line_with_the_file_and_its_space(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/proc/a")
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: raises(full))
+    assert caught.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: Cannot write /proc/a, the disk is full: the disk of /proc, ")
+    assert "MB free" in line
+
+
+def test_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_script(lambda: raises(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_that_comes_out_as_another_error_is_one(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as error:
+            raise ImportError("numpy could not be imported") from error
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: work)
+    assert caught.value.code == 130
+    assert capfd.readouterr().err == "interrupted.\n"
+
+
+IN_A_SCRIPT = """
+import atexit, os, signal, sys, time
+from hhmnet_platform.entry import run_script
+
+def interrupt():
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(20)
+
+class Interrupting:
+    def __del__(self):  # Python swallows what is raised here
+        os.kill(os.getpid(), signal.{number})
+        for _ in range(1000):
+            pass
+
+def swallow():
+    Interrupting()
+    time.sleep(20)
+
+def load():
+    print("loading")
+    {at_load}
+    return work
+
+def work():
+    print("working")
+    {at_work}
+
+{at_exit}
+run_script(load)
+"""
+MOMENTS = {
+    "imports and arguments": {"at_load": "interrupt()"},
+    "work": {"at_work": "interrupt()"},
+    "a callback": {"at_work": "swallow()"},
+    "exit": {"at_exit": "atexit.register(interrupt)"},
+    "exit after an interrupt": {
+        "at_work": "interrupt()", "at_exit": "atexit.register(interrupt)",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_interrupt_is_one_line_and_a_code_at_any_moment(moment: str, number: str) -> None:
+    lines = dict.fromkeys(("at_load", "at_work", "at_exit"), "pass") | MOMENTS[moment]
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_A_SCRIPT.format(number=number, **lines)],
+        capture_output=True, text=True, timeout=60, env={**os.environ}, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (130, "interrupted.\n")
+    if "exit" in moment:
+        assert "working" in ended.stdout
