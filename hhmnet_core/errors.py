@@ -1,12 +1,18 @@
 """The exceptions that a user's input or files can cause."""
 
+from hhmnet_core.passwords import without_password
+
 
 class InputError(Exception):
     """Input that cannot be used.
 
     The message is one line: what was given, what was expected, what to do. Scripts print it and
     exit with a non-zero code. Any other exception is a bug of this project and keeps its traceback.
+    Passwords in its URIs are left out.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_password(message))
 
 
 class AccessError(InputError):

@@ -18,6 +18,7 @@ import numpy as np
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
+from hhmnet_core.passwords import one_line
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.own_table import ClipRow, parse_table
 from hhmnet_core.sources.video_crops import VideoConfig
@@ -156,7 +157,7 @@ class Recordings:
         try:
             arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in _arrays(content, name)]
         except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise InputError(
                 f"{where} cannot be read ({reason}): expected .npy, .npz or .json of numbers."
             ) from error

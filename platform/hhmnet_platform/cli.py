@@ -5,17 +5,21 @@ exception is a bug: Python prints its traceback and exits with 1.
 """
 
 import argparse
+import ctypes
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.passwords import masked, one_line
 
 Config = TypeVar("Config", bound=Any)
 
@@ -30,15 +34,38 @@ def run_script(main: Callable[[], None]) -> NoReturn:
     SIGTERM, which `ray job stop` and schedulers send, interrupts as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if any(masked(argument) != argument for argument in sys.argv[1:]):
+        cover_passwords()
+        print(
+            "note: other users of this machine can see a password on the command line, if only "
+            "until a script has started: give it in the environment, such as MLFLOW_TRACKING_URI.",
+            file=sys.stderr,
+        )
     try:
         main()
     except InputError as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_INPUT)
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def cover_passwords() -> None:
+    """Cover passwords in the arguments that the system shows for this process, as in `ps`.
+
+    Linux shows the process's own memory. Elsewhere nothing is changed. `sys.argv` stays as it is.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        # Fields 48 and 49 of proc(5); the second one, the program's name, may hold blanks.
+        numbers = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(numbers[45]), int(numbers[46])
+        shown = Path("/proc/self/cmdline").read_bytes()
+        if start and len(shown) == end - start:  # 0 where the system keeps addresses to itself
+            arguments = shown.decode("latin-1").split("\0")
+            covered = "\0".join(map(masked, arguments)).encode("latin-1")
+            ctypes.memmove(start, covered, len(covered))
 
 
 def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
@@ -59,7 +86,7 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
     try:
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
-        message = _one_line(str(error)).rstrip(".")
+        message = one_line(error).rstrip(".")
         if len(message) > MAX_PARSER_MESSAGE:
             message = f"{message[:MAX_PARSER_MESSAGE]}..."
         raise InputError(f"{message}. See `{parser.prog} --help`.") from error
@@ -102,8 +129,3 @@ def _read_ranges_as_text() -> None:
         resolvers[first_character] = [each for each in known if each[0] != integer_tag]
     integer = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
     loader.add_implicit_resolver(integer_tag, integer, list("-+0123456789"))
-
-
-def _one_line(text: str) -> str:
-    """Return a text with every run of white space, line ends included, as one space."""
-    return " ".join(text.split())

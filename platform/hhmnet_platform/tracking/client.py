@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.passwords import one_line
 from hhmnet_platform.tracking.uri import database_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def mlflow_errors(uri: str, failure: str = "cannot be written to") -> Iterator[N
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
-        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        reason = one_line(error)[:LONGEST_REASON]
         raise InputError(f"MLflow at {uri} {failure} ({reason}).") from error
 
 
