@@ -15,17 +15,31 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.passwords import masked, one_line
+from hhmnet_core.passwords import masked, one_line, without_password
 
 Config = TypeVar("Config", bound=Any)
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
 MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
+
+
+class _HelpFormatter(DefaultHelpFormatter):
+    """Shows no password of a default, such as one from the environment."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return without_password(str(super()._expand_help(action)))
+
+
+class _Parser(ArgumentParser):
+    """Prints no password with --print_config."""
+
+    def dump(self, *arguments: Any, **settings: Any) -> str:
+        return without_password(super().dump(*arguments, **settings))
 
 
 def run_script(main: Callable[[], None]) -> NoReturn:
@@ -109,7 +123,7 @@ def parse_config(
         InputError: `parse_args` or the dataclass rejects a value.
     """
     _read_ranges_as_text()
-    parser = ArgumentParser(prog=prog, description=description)
+    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     parser.add_argument("--config", action="config", help="YAML file with values of any options.")
     parser.add_class_arguments(kind)
     values = parser.instantiate(parse_args(parser, argv))

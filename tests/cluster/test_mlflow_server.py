@@ -151,3 +151,15 @@ def experiments(url: str) -> set[str]:
     from mlflow import MlflowClient
 
     return {one.name for one in MlflowClient(url).search_experiments()}
+
+
+def test_password_of_a_database_is_no_argument(
+    server: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    database = "postgresql://me:secret@host/mlflow"
+    assert "secret" not in " ".join(server.command())
+    assert server.places(database, "s3://bucket/w/") == {
+        "MLFLOW_BACKEND_STORE_URI": database,
+        "MLFLOW_ARTIFACTS_DESTINATION": "s3://bucket/w/mlartifacts",
+    }

@@ -80,3 +80,20 @@ def test_interrupted_write_leaves_the_old_file(
         write_local(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-patterns"])
+def test_removal_takes_no_name_for_a_pattern(tmp_path: Path, uri: str) -> None:
+    target = folder(uri.format(tmp=tmp_path))
+    for name in ("a*", "ab"):
+        target.write(name, b"file")
+        folder(f"{target.uri}/runs/{name}").write("part", b"1")
+    target.remove("a*")
+    folder(f"{target.uri}/runs").remove_folder("a*")
+    assert target.names() == ["ab", "runs"]
+    assert folder(f"{target.uri}/runs").names() == ["ab"]
+
+
+def test_uri_for_messages_lacks_the_password_that_connects() -> None:
+    target = folder("memory://me:secret@host/d")
+    assert target.uri == "memory://host/d" and target.path == "/me:secret@host/d"

@@ -1,6 +1,8 @@
 """Command lines of the scripts: parsing, error messages and exit codes."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,3 +186,56 @@ def test_sigterm_interrupts(capsys: pytest.CaptureFixture[str]) -> None:
         signal.signal(signal.SIGTERM, handler)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted.\n"
+
+
+@dataclass
+class Tracked:
+    """A config.
+
+    Attributes:
+        tracking_uri: MLflow tracking URI.
+    """
+
+    tracking_uri: str = "http://a-user-of-mlflow:secret-that-is-too-long-for-a-line@host:5000"
+
+
+@pytest.mark.parametrize("option", ["--help", "--print_config"])
+def test_password_of_a_default_is_not_printed(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_config("some.py", "", Tracked, [option])
+    printed = capsys.readouterr().out
+    assert "http://host:5000" in printed and "secret" not in printed
+
+
+SCRIPT = """
+import sys, time
+from hhmnet_platform.cli import run_script
+
+def main():
+    print(sys.argv[1], flush=True)
+    sys.stdin.read()
+
+run_script(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arguments are covered on Linux only")
+@pytest.mark.integration
+def test_password_on_the_command_line_is_covered_and_used() -> None:
+    uri = "--tracking_uri=http://me:secret@host:5000"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, uri, "ü x"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == f"{uri}\n"
+    shown = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert shown[3:] == ["--tracking_uri=http://**********host:5000", "ü x", ""]
+    assert "note: other users of this machine can see a password" in errors
+    assert "secret" not in errors

@@ -81,3 +81,11 @@ def test_lock_of_a_database_in_a_new_folder(tmp_path: Path) -> None:
 def test_servers_take_several_writers() -> None:
     with exclusive("http://127.0.0.1:5000"), exclusive("http://127.0.0.1:5000"):
         pass
+
+
+def test_password_is_neither_shown_nor_cut_in_two() -> None:
+    uri = "postgresql://me:secret@host/db"
+    with pytest.raises(InputError) as raised, mlflow_errors(uri):
+        raise MlflowException("x" * 180 + f" {uri}")
+    assert "secret" not in str(raised.value) and "me:" not in str(raised.value)
+    assert "MLflow at postgresql://host/db cannot" in str(raised.value)
