@@ -50,9 +50,9 @@ bench: $(STAMP) ## run every benchmark; the report goes to WORKSPACE=workspace
 	mkdir -p '$(WORKSPACE)'
 	$(BIN)/python benchmarks/run_all.py --out '$(WORKSPACE)/benchmarks.md'
 
-ui: $(STAMP) ## open MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000
-	@test -f '$(WORKSPACE)/mlflow.db' || { echo "error: no runs in '$(WORKSPACE)' yet. Run 'make demo' first, or name another: make ui WORKSPACE=..."; exit 1; }
-	exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(WORKSPACE)/mlflow.db' --host $(UI_HOST) --port $(UI_PORT) --workers 1
+ui: export HHMNET_WORKSPACE = $(WORKSPACE)
+ui: $(STAMP) ## open MLflow on WORKSPACE=workspace at UI_HOST=127.0.0.1 UI_PORT=5000; LOGIN=1: ask for a password
+	exec $(BIN)/python experiments/ui.py --host $(UI_HOST) --port $(UI_PORT) --login $(if $(filter 1 yes true,$(LOGIN)),true,false)
 
 clean: ## remove caches and builds; keep .venv and the workspace
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

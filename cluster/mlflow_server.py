@@ -9,9 +9,7 @@ minutes and at the end, and taken from there by a head that has none; with
 HHMNET_MLFLOW_DATABASE=postgresql://... it is a database that somebody else keeps safe.
 """
 
-import configparser
 import os
-import secrets
 import signal
 import sqlite3
 import subprocess
@@ -24,8 +22,11 @@ from urllib.parse import urlsplit
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.cli import run_script
 from hhmnet_platform.storage.workspace import default_workspace
+from hhmnet_platform.tracking.server import BASIC_AUTH, SERVER_ENVIRONMENT, auth_environment
+from hhmnet_platform.tracking.uri import database_of, sqlite_uri
 
 STATE = Path("~/.hhmnet/mlflow").expanduser()
 CREDENTIALS = Path("~/.mlflow/credentials").expanduser()
@@ -38,13 +39,12 @@ def main() -> None:
     os.umask(0o077)
     STATE.mkdir(parents=True, exist_ok=True)
     workspace = default_workspace()
-    database = os.environ.get("HHMNET_MLFLOW_DATABASE") or f"sqlite:///{STATE / BACKUP}"
-    file = Path(database.removeprefix("sqlite:///")) if database.startswith("sqlite:///") else None
+    database = os.environ.get("HHMNET_MLFLOW_DATABASE") or sqlite_uri(str(STATE / BACKUP))
+    file = database_of(database)
     if file:
         restore(file, workspace)
-    server = subprocess.Popen(
-        command(database, workspace), env=os.environ | auth_environment(), cwd=STATE
-    )
+    environment = SERVER_ENVIRONMENT | auth_environment(CREDENTIALS) | places(database, workspace)
+    server = subprocess.Popen(command(), env=os.environ | environment, cwd=STATE)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -63,7 +63,7 @@ def main() -> None:
         raise InputError(f"MLflow's server ended by itself with {ended}: it says above why.")
 
 
-def command(database: str, workspace: str) -> list[str]:
+def command() -> list[str]:
     """Of the server. Raises InputError where it would listen beyond loopback."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     at = urlsplit(uri)
@@ -73,31 +73,16 @@ def command(database: str, workspace: str) -> list[str]:
             "http://127.0.0.1:PORT. Reach it from elsewhere by an ssh tunnel."
         )
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"),
+        *(sys.executable, "-m", "mlflow", "server", *BASIC_AUTH),
         *("--host", at.hostname, "--port", str(at.port), "--workers", "2"),
-        *("--backend-store-uri", database),
-        *("--artifacts-destination", f"{workspace.rstrip('/')}/mlartifacts"),
     ]
 
 
-def auth_environment() -> dict[str, str]:
-    """What MLflow's authentication reads; makes the password where there is none yet."""
-    known = configparser.RawConfigParser()  # a password may hold the % that others expand
-    known.read(CREDENTIALS)
-    if not known.has_section("mlflow"):
-        known["mlflow"] = {
-            "mlflow_tracking_username": "admin",
-            "mlflow_tracking_password": secrets.token_urlsafe(24),
-        }
-        CREDENTIALS.parent.mkdir(parents=True, exist_ok=True)
-        with CREDENTIALS.open("w") as file:
-            known.write(file)
-        CREDENTIALS.chmod(0o600)
+def places(database: str, workspace: str) -> dict[str, str]:
+    """Where MLflow keeps what it holds; not as options, which other users can see."""
     return {
-        "MLFLOW_AUTH_ADMIN_PASSWORD": known["mlflow"]["mlflow_tracking_password"],
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(24),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_BACKEND_STORE_URI": database,
+        "MLFLOW_ARTIFACTS_DESTINATION": f"{workspace.rstrip('/')}/mlartifacts",
     }
 
 
@@ -123,7 +108,8 @@ def try_backup(file: Path, workspace: str) -> None:
                 live.backup(target)
             folder(f"{workspace.rstrip('/')}/mlflow").write(BACKUP, copy.read_bytes())
     except (InputError, OSError, sqlite3.Error) as error:  # the server goes on
-        print(f"MLflow's database could not be copied to {workspace}: {error}", flush=True)
+        shown = without_password(f"MLflow's database could not be copied to {workspace}: {error}")
+        print(shown, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,14 @@ class InputError(Exception):
 
     The message is one line: what was given, what was expected, what to do. Scripts print it and
     exit with a non-zero code. Any other exception is a bug of this project and keeps its traceback.
+    Passwords in its URIs are left out.
     """
+
+    def __init__(self, message: str) -> None:
+        # Here, so that scripts can name this class before anything that takes time is imported.
+        from hhmnet_core.passwords import without_password
+
+        super().__init__(without_password(message))
 
 
 class AccessError(InputError):

@@ -4,6 +4,7 @@ A URI is a local path (`~` too) or one that fsspec opens: `s3://bucket/folder`, 
 """
 
 import errno
+import glob
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.memory import check_file_memory, check_free_memory
+from hhmnet_core.passwords import without_password
 
 _READ_ADVICE = "check the address, the connection and your rights there"
 # A path that leads to no file, whatever the state of the disk or the connection.
@@ -36,7 +38,7 @@ class Folder:
     """A folder at a URI.
 
     Attributes:
-        uri: URI as the user gave it, for messages.
+        uri: URI as the user gave it, without a password, for messages.
         fs: File system.
         path: Path in the file system, without the protocol.
     """
@@ -120,12 +122,14 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file in it."""
         with self._writable(name):
-            self.fs.rm(self.at(name))
+            self.fs.rm_file(self.at(name))
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder in it and its content."""
         with self._writable(name):
-            self.fs.rm(self.at(name), recursive=True)
+            path = self.at(name)
+            # All but local file systems take a name such as a* for a pattern.
+            self.fs.rm(path if self.is_local else glob.escape(path), recursive=True)
 
     @contextmanager
     def _readable(self, doing: str, name: str) -> Iterator[None]:
@@ -172,7 +176,7 @@ def folder(uri: str | os.PathLike[str]) -> Folder:
         fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except (ValueError, ImportError, OSError) as error:
         raise InputError(f"Cannot open {address}: {error}.") from error
-    return Folder(address, fs, str(path))
+    return Folder(without_password(address), fs, str(path))
 
 
 def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:

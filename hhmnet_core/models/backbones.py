@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from hhmnet_core.bounds import check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.config import MAX_WIDTH
+from hhmnet_core.passwords import one_line
 
 MAX_STAGES = 16
 VIDEOMAE_PATCH, VIDEOMAE_TUBELET, VIDEOMAE_HEAD = 16, 2, 32
@@ -207,7 +208,7 @@ def _load_pretrained(model_type: Any, config: VideoModelConfig) -> tuple[nn.Modu
             name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise InputError(
             f"The backbone {name} cannot be loaded ({reason}). If {name} cannot be downloaded, put "
             "its config.json and model.safetensors into a folder, and give the folder as "

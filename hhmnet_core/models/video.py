@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
 from hhmnet_core.models.temporal import SkTc
+from hhmnet_core.passwords import one_line
 
 # Statistics of ImageNet, RGB in [0, 1]: pretrained backbones expect images standardised by them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -44,7 +45,7 @@ def _grid_shape(
         with torch.no_grad():
             return tuple(backbone(torch.zeros(1, images, 3, size, size)).shape[1:])
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise InputError(
             f"{config.pretrained or config.backbone} cannot take the store's images of {size} x "
             f"{size} ({reason}): give a backbone of fewer stages (video.widths and video.depths), "

@@ -24,6 +24,7 @@ from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
 from hhmnet_core.memory import TEXT_EXPANSION, check_file_memory
 from hhmnet_core.parsing import parse_json
+from hhmnet_core.passwords import one_line
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.own_table import ClipRow, parse_table
 from hhmnet_core.sources.video_crops import VideoConfig
@@ -175,7 +176,7 @@ class Recordings:
             values = [parse_json(content)] if is_json else _arrays(content, where)
             arrays = [np.ascontiguousarray(each, dtype=np.float32) for each in values]
         except _NO_ARRAYS as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise InputError(
                 f"{where} cannot be read ({reason}): expected .npy, .npz or .json of numbers."
             ) from error

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject, canonical
+from hhmnet_core.names import check_name
 from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
@@ -87,6 +88,9 @@ class Manifest:
             digest.
         visual: Videos in the store. None: no videos. Not in the digest.
         own_layout: Fields of a layout that is not built in, as `parse_layout` takes them.
+
+    Raises:
+        InputError: A name of the data set or of a shard that would lead to another folder.
     """
 
     schema_version: int
@@ -101,6 +105,11 @@ class Manifest:
     left_out: dict[str, int] = field(default_factory=dict)
     visual: Visual | None = None
     own_layout: JsonObject | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.dataset, "data set name")  # names of runs start with it
+        for shard in self.shards:
+            check_name(shard.name, "shard name")
 
     @property
     def skeleton(self) -> Layout:
@@ -164,13 +173,9 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         )
     try:
         manifest = _from_fields(fields)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise InputError(
-            f"{file} has a missing or malformed field ({error!r}): {again}."
-        ) from error
-    for shard in manifest.shards:
-        if not _SHARD_NAME.fullmatch(shard.name):
-            raise InputError(f"{file} names a shard {shard.name!r}, which is no file: {again}.")
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, InputError) as error:
+        reason = str(error).rstrip(".") if isinstance(error, InputError) else repr(error)
+        raise InputError(f"{file} has a missing or malformed field ({reason}): {again}.") from error
     if manifest.num_clips < 1:
         raise InputError(f"{file} lists no clips: {again}.")
     if manifest.digest != manifest.expected_digest():

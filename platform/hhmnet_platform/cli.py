@@ -9,18 +9,32 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace, set_loader
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_loader
 from jsonargparse._actions import ActionConfigFile
 from jsonargparse._loaders_dumpers import get_yaml_default_loader, yaml_load
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.parsing import MAX_YAML_BYTES, check_yaml
-from hhmnet_platform.entry import one_line
+from hhmnet_core.passwords import one_line, without_password
 
 Config = TypeVar("Config", bound=Any)
 
 MAY_BE_EMPTY = {"--tracking_uri"}  # empty: the workspace's, whatever $MLFLOW_TRACKING_URI is
 MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
+
+
+class _HelpFormatter(DefaultHelpFormatter):
+    """Shows no password of a default, such as one from the environment."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return without_password(str(super()._expand_help(action)))
+
+
+class _Parser(ArgumentParser):
+    """Prints no password with --print_config."""
+
+    def dump(self, *arguments: Any, **settings: Any) -> str:
+        return without_password(super().dump(*arguments, **settings))
 
 
 def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
@@ -43,7 +57,7 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
     try:
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
-        message = one_line(str(error)).rstrip(".")
+        message = one_line(error).rstrip(".")
         if len(message) > MAX_PARSER_MESSAGE:
             message = f"{message[:MAX_PARSER_MESSAGE]}..."
         raise InputError(f"{message}. See `{parser.prog} --help`.") from error
@@ -66,7 +80,7 @@ def parse_config(
         InputError: `parse_args` or the dataclass rejects a value.
     """
     _read_ranges_as_text()
-    parser = ArgumentParser(prog=prog, description=description)
+    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     parser.add_argument(
         "--config", action=_ConfigFile, help="YAML file with values of any options, up to 1 MB."
     )

@@ -39,6 +39,7 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
     interrupts = _Interrupts()
     code = 0
     try:
+        _cover_passwords()
         work = load()
         interrupts.are_raised = True
         work()
@@ -46,7 +47,9 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
         if interrupts.have_come or _is_interrupt(error):
             code = EXIT_INTERRUPTED
         elif (shown := _for_users(error)) is not None:
-            print(f"error: {one_line(str(shown))}", file=sys.stderr)
+            from hhmnet_core.passwords import one_line
+
+            print(f"error: {one_line(shown)}", file=sys.stderr)
             code = EXIT_INPUT
         else:
             raise
@@ -59,11 +62,6 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
     if code == EXIT_INTERRUPTED:
         interrupts.show()
     sys.exit(code)
-
-
-def one_line(text: str) -> str:
-    """Return a text with every run of white space, line ends included, as one space."""
-    return " ".join(text.split())
 
 
 class _Interrupts:
@@ -103,6 +101,21 @@ class _Interrupts:
             signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
         else:
             self._report_unraisable(unraisable)
+
+
+def _cover_passwords() -> None:
+    """Cover passwords on the command line, with a note. Imports nothing where there can be none."""
+    if not any("://" in argument for argument in sys.argv[1:]):
+        return
+    from hhmnet_core.passwords import cover_command_line, masked
+
+    if any(masked(argument) != argument for argument in sys.argv[1:]):
+        cover_command_line()
+        print(
+            "note: other users of this machine can see a password on the command line, if only "
+            "until a script has started: give it in the environment, such as MLFLOW_TRACKING_URI.",
+            file=sys.stderr,
+        )
 
 
 def _for_users(error: BaseException) -> InputError | None:

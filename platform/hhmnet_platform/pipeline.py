@@ -7,6 +7,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.inputs.footage import check_video
+from hhmnet_core.names import check_name
 from hhmnet_core.store.protocols import VAL
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
@@ -19,7 +20,7 @@ from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.run import run_search
 from hhmnet_platform.storage.finished_run import FinishedRun
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.experiments import experiment_name
 

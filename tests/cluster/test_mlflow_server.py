@@ -43,13 +43,13 @@ def test_server_refuses_to_listen_beyond_loopback(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(InputError, match="listens on loopback alone"):
-        server.command("sqlite:///mlflow.db", "workspace")
+        server.command()
 
 
 def test_password_is_made_once_and_is_nobody_elses(server: ModuleType) -> None:
-    first = server.auth_environment()["MLFLOW_AUTH_ADMIN_PASSWORD"]
+    first = server.auth_environment(server.CREDENTIALS)["MLFLOW_AUTH_ADMIN_PASSWORD"]
     assert len(first) >= 32
-    assert server.auth_environment()["MLFLOW_AUTH_ADMIN_PASSWORD"] == first
+    assert server.auth_environment(server.CREDENTIALS)["MLFLOW_AUTH_ADMIN_PASSWORD"] == first
     assert stat.S_IMODE(server.CREDENTIALS.stat().st_mode) == 0o600
 
 
@@ -127,7 +127,7 @@ def test_server_asks_for_the_password_and_a_new_head_has_the_old_runs(
     workspace = tmp_path / "workspace"
     runs = "api/2.0/mlflow/experiments/get?experiment_id=0"
     with serving(tmp_path, str(workspace), free_port) as url:
-        password = server.auth_environment()["MLFLOW_AUTH_ADMIN_PASSWORD"]
+        password = server.auth_environment(server.CREDENTIALS)["MLFLOW_AUTH_ADMIN_PASSWORD"]
         assert status(f"{url}/{runs}") == 401
         assert status(f"{url}/{runs}", "password1234") == 401
         assert status(f"{url}/{runs}", password) == 200
@@ -151,3 +151,15 @@ def experiments(url: str) -> set[str]:
     from mlflow import MlflowClient
 
     return {one.name for one in MlflowClient(url).search_experiments()}
+
+
+def test_password_of_a_database_is_no_argument(
+    server: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    database = "postgresql://me:secret@host/mlflow"
+    assert "secret" not in " ".join(server.command())
+    assert server.places(database, "s3://bucket/w/") == {
+        "MLFLOW_BACKEND_STORE_URI": database,
+        "MLFLOW_ARTIFACTS_DESTINATION": "s3://bucket/w/mlartifacts",
+    }

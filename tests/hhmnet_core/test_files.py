@@ -142,3 +142,20 @@ def test_write_to_a_small_disk_is_one_error_with_its_space(tmp_path: Path) -> No
     )  # fmt: skip
     assert f"mounted at {tmp_path}, has 0.1 MB free; free some" in ended.stderr
     assert ended.stdout.split() == ["a", "40000"]  # the old content, and nothing beside it
+
+
+@pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-patterns"])
+def test_removal_takes_no_name_for_a_pattern(tmp_path: Path, uri: str) -> None:
+    target = folder(uri.format(tmp=tmp_path))
+    for name in ("a*", "ab"):
+        target.write(name, b"file")
+        folder(f"{target.uri}/runs/{name}").write("part", b"1")
+    target.remove("a*")
+    folder(f"{target.uri}/runs").remove_folder("a*")
+    assert target.names() == ["ab", "runs"]
+    assert folder(f"{target.uri}/runs").names() == ["ab"]
+
+
+def test_uri_for_messages_lacks_the_password_that_connects() -> None:
+    target = folder("memory://me:secret@host/d")
+    assert target.uri == "memory://host/d" and target.path == "/me:secret@host/d"

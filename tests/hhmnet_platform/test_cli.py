@@ -141,3 +141,24 @@ def test_help_starts_with_the_description_and_has_the_attribute_texts(
     assert ended.value.code == 0
     assert "usage: some.py" in text and "\nDo something.\n" in text
     assert "Random seed. (type: int, default: 1)" in text
+
+
+@dataclass
+class Tracked:
+    """A config.
+
+    Attributes:
+        tracking_uri: MLflow tracking URI.
+    """
+
+    tracking_uri: str = "http://a-user-of-mlflow:secret-that-is-too-long-for-a-line@host:5000"
+
+
+@pytest.mark.parametrize("option", ["--help", "--print_config"])
+def test_password_of_a_default_is_not_printed(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_config("some.py", "", Tracked, [option])
+    printed = capsys.readouterr().out
+    assert "http://host:5000" in printed and "secret" not in printed

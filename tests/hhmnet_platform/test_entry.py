@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +139,35 @@ def test_interrupt_is_one_line_and_a_code_at_any_moment(moment: str, number: str
     assert (ended.returncode, ended.stderr) == (130, "interrupted.\n")
     if "exit" in moment:
         assert "working" in ended.stdout
+
+
+SCRIPT = """
+import sys, time
+from hhmnet_platform.entry import run_script
+
+def main():
+    print(sys.argv[1], flush=True)
+    sys.stdin.read()
+
+run_script(lambda: main)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arguments are covered on Linux only")
+@pytest.mark.integration
+def test_password_on_the_command_line_is_covered_and_used() -> None:
+    uri = "--tracking_uri=http://me:secret@host:5000"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, uri, "ü x"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == f"{uri}\n"
+    shown = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert shown[3:] == ["--tracking_uri=http://**********host:5000", "ü x", ""]
+    assert "note: other users of this machine can see a password" in errors
+    assert "secret" not in errors

@@ -37,7 +37,7 @@ def _result(name: str, selection: str, guide: str) -> RunResult:
         mesh="1 worker",
         mesh_history=(),
         seconds=1.0,
-        checkpoint="checkpoint",
+        checkpoint="epoch-00002",
         identity={},
         tags={tags.GUIDE: guide},
         history=(),

@@ -9,6 +9,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.passwords import one_line
 
 PATIENCE_SECONDS = 180.0  # a node starts a process for its first task
 Answer = TypeVar("Answer")
@@ -58,7 +59,7 @@ def _result(node: str, result: Any, deadline: float) -> Any:
             "overloaded, or take it out of the cluster."
         ) from None
     except RayError as error:
-        reason = " ".join(str(error).split())[-300:].rstrip(".")
+        reason = one_line(error)[-300:].rstrip(".")
         raise InputError(
             f"Node {node} cannot run a task of Ray ({reason}): see `df` there first, a full "
             "disk does this, then its logs in /tmp/ray/session_latest/logs."

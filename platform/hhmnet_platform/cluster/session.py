@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
@@ -74,7 +75,7 @@ def _start_ray(dashboard: bool, folder: str) -> None:
                 _temp_dir=folder,
             )
     except Exception as error:  # Ray raises a bare one on a timeout
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
     _let_agents_end(Path(folder))
 

@@ -11,7 +11,9 @@ import yaml
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.memory import TEXT_EXPANSION
+from hhmnet_core.names import check_name
 from hhmnet_core.parsing import check_yaml
+from hhmnet_core.passwords import without_password
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 from hhmnet_core.sources import nw_ucla, own, utd_mhad
@@ -182,9 +184,11 @@ def prepare_own(
         overwrite: Replace a store that was made from another source, or is damaged.
 
     Raises:
-        InputError: The CSV file, the layout or a file of a clip is missing or cannot be used, or
-            the store was made from another source, is damaged or cannot be written.
+        InputError: The name cannot be used, the CSV file, the layout or a file of a clip is missing
+            or cannot be used, or the store was made from another source, is damaged or cannot be
+            written.
     """
+    check_name(name, "data set name")
     skeleton = _layout(layout)
     recordings = own.Recordings(index, skeleton, classes or (), video, fps)
     description = StoreDescription(
@@ -272,8 +276,8 @@ def _published_recipe(
     notes: tuple[str, ...] = ()
     if num_clips != published:
         notes = (
-            f"{source} holds {num_clips:,} clips; {published:,} are published: results cannot be "
-            "compared with published ones.",
+            f"{without_password(source)} holds {num_clips:,} clips; {published:,} are published: "
+            "results cannot be compared with published ones.",
         )
     shard_clips = VIDEO_SHARD_CLIPS if visual else SHARD_CLIPS
     return Recipe(description, recordings, shard_clips, notes=notes)

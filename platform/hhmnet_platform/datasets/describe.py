@@ -39,7 +39,7 @@ def verify(store: str) -> None:
     """
     manifest = verify_store(store)
     print(
-        f"{store} is undamaged: {counted(manifest.num_clips, 'clip')} in "
+        f"{folder(store).uri} is undamaged: {counted(manifest.num_clips, 'clip')} in "
         f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:.1f} MB, "
         f"digest {manifest.digest}"
     )
@@ -95,7 +95,7 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
     """
     facts = store_facts(store)
     frames, bodies = facts["num_frames"], facts["num_bodies"]
-    table = Table(title=f"{manifest.dataset}: {store}", show_header=False)
+    table = Table(title=f"{manifest.dataset}: {folder(store).uri}", show_header=False)
     rows = {
         "classes": f"{len(manifest.class_names)}",
         "clips": f"{manifest.num_clips:,}",
@@ -122,7 +122,9 @@ def show_store(store: str, manifest: Manifest, published: Published, console: Co
             left_out.add_row(kind, f"{count:,}")
         console.print(left_out)
     if any(kind.startswith("clips ") for kind in manifest.left_out):
-        console.print(f"Clips and reasons: {store}/{LEFT_OUT}", highlight=False, soft_wrap=True)
+        console.print(
+            f"Clips and reasons: {folder(store).uri}/{LEFT_OUT}", highlight=False, soft_wrap=True
+        )
 
 
 def _copies_notes(clips: ClipSet) -> list[str]:

@@ -142,7 +142,8 @@ def print_prepared(prepared: Prepared, console: Console) -> None:
     if prepared.written:
         lines = [f"Written in {prepared.seconds:.1f} s."]
     else:
-        lines = [f"Nothing to do: {prepared.store} was made from the same source and is undamaged."]
+        shown = folder(prepared.store).uri
+        lines = [f"Nothing to do: {shown} was made from the same source and is undamaged."]
         if BY_SIZE & prepared.recipe.description.source.keys():
             lines.append(
                 "Large files were compared by name and size (in a zip by checksum too): after a "

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
 from hhmnet_core.fusion.align import check_compatible, keep_shared_clips
 from hhmnet_core.fusion.scores import ScoreTable, read_scores
 from hhmnet_core.store.protocols import VAL
@@ -91,7 +90,7 @@ def untracked_runs(workspace: Workspace, experiment: str) -> list[LeftOut]:
     MLflow may hold another run of the same name; that run is the candidate then.
     """
     untracked = []
-    for name in folder(workspace.at("runs")).names():
+    for name in workspace.run_names():
         run = workspace.run(name)
         try:
             result = None if run.is_tracked else run.read_result()

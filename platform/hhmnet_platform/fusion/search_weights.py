@@ -22,6 +22,7 @@ from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.passwords import one_line, without_password
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.fusion.candidates import (
@@ -112,7 +113,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     run = FinishedRun.read(workspace.run(job.runs[0])).result
     experiment = experiment_name(run.dataset, run.protocol, run.selection)
     name = f"{run.dataset}-fusion-{short_hash(_identity(job, candidates))}"
-    files = folder(workspace.at(f"fusions/{name}"))
+    files = folder(workspace.derived("fusions", name))
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
@@ -130,7 +131,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     weights = ", ".join(f"{n} {w:.3f}" for n, w in result.searched.weights.items())
     console.print(f"Weights  {weights}")
     console.print(f"Files    {files.uri}/{FILE}", markup=False)
-    console.print(f"MLflow   {uri}, run {name}: {page}", markup=False)
+    console.print(f"MLflow   {without_password(uri)}, run {name}: {page}", markup=False)
 
 
 def read_fusion(files: Folder, candidates: Sequence[Candidate]) -> FusionResult | None:
@@ -185,7 +186,7 @@ def search_weights(
     )
     results = tuner.fit()
     if results.errors:
-        reason = " ".join(str(results.errors[0]).split())[:300]
+        reason = one_line(results.errors[0])[:300]
         raise SystemExit(f"error: a study failed: {reason}")
     trials = [results[at].metrics or {} for at in range(len(results))]
     best = min(trials, key=lambda each: (-each["val_top1"], each["distance"], each["weights"]))

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.fusion.selection import SelectionConfig
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.fusion.candidates import candidates_of_mlflow, untracked_runs
 from hhmnet_platform.fusion.ensemble import Ensemble, make_ensemble
 from hhmnet_platform.fusion.ensemble_report import html_report
@@ -68,7 +69,7 @@ def run_ensemble(job: EnsembleJob) -> None:
         FILE: format_record(result),
         REPORT: html_report(ensemble, result, name).encode(),
     }
-    files = folder(workspace.at(f"ensembles/{name}"))
+    files = folder(workspace.derived("ensembles", name))
     is_known = FILE in files.names() and files.read(FILE) == content[FILE]
     page = find_finished_page(uri, job.experiment, name) if is_known else None
     if page is None:
@@ -79,7 +80,7 @@ def run_ensemble(job: EnsembleJob) -> None:
         print(f"{name} exists already: nothing new was selected.")
     print_ensemble(result, name)
     print(f"Report   {files.uri}/{REPORT}, and {FILE} beside it")
-    print(f"MLflow   {uri}, run {name}: {page}")
+    print(f"MLflow   {without_password(uri)}, run {name}: {page}")
 
 
 def _select(job: EnsembleJob, workspace: Workspace, uri: str) -> Ensemble:

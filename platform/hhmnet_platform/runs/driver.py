@@ -1,5 +1,6 @@
 """The driver of a run: starts the workers, shows their progress, explains their failures."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import disk_full_error, is_disk_full
+from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import torch_config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -161,6 +163,8 @@ class Training:
             start_from=start_from,
             outbox=outbox,
         )
+        if not run.folder.name.isascii():  # which Ray's metrics, labelled by the name, must be
+            os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
         kind = ElasticTrainer if plan.is_elastic else TorchTrainer
         trainer = kind(
             train_worker,
@@ -296,11 +300,11 @@ class Training:
         """Return an error of one line, with the cause and the file of the whole traceback."""
         if isinstance(error, ControllerError):
             cause: BaseException = error.controller_failure
-            reason = _one_line(cause)
+            reason = _described(cause)
         elif isinstance(error, WorkerGroupError):
             cause, reason = error, describe_failures(error.worker_failures)
         else:
-            cause, reason = error, _one_line(error)
+            cause, reason = error, _described(error)
         if isinstance(cause, InputError):
             return cause
         if "Unable to set up cluster storage" in str(cause):
@@ -310,9 +314,10 @@ class Training:
             )
         if is_disk_full(cause):
             return disk_full_error(cause, [self.run.folder.uri])
+        files = self.run.folder.files
         try:
-            self.run.folder.files.write("error.log", f"{error}\n".encode())
-            whole = f"The whole error: {self.run.folder.uri}/error.log."
+            files.write("error.log", without_password(f"{error}\n").encode())
+            whole = f"The whole error: {files.uri}/error.log."
         except InputError as unwritten:
             whole = f"The whole error could not be kept: {unwritten}"
         return SystemExit(
@@ -321,8 +326,8 @@ class Training:
         )
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error)[:300]}"
 
 
 def _outbox() -> Queue:

@@ -4,6 +4,7 @@ import re
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
+from hhmnet_core.names import check_name
 from hhmnet_core.training.checkpoints import (
     STATE_FILE,
     DamagedFileError,
@@ -32,9 +33,11 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
         )
     if re.fullmatch("[0-9a-f]{32}", name):
         name = run_name_of(workspace.tracking_uri(tracking_uri), name)
-    folder = workspace.run(name)
     if "/" in name:
-        folder = RunFolder(name.rstrip("/").rpartition("/")[2], absolute_uri(name))
+        uri = absolute_uri(name)
+        folder = RunFolder(check_name(uri.rpartition("/")[2]), uri)
+    else:
+        folder = workspace.run(name)
     if not folder.files.names():
         raise InputError(
             f"There is no phase-1 run at {folder.uri}: check its name and --workspace."

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 
+from hhmnet_core.names import check_name
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.joining import is_open_cluster
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -21,7 +22,7 @@ from hhmnet_platform.runs.result import ScoredRun, summarise
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.runs.startup import Startup
 from hhmnet_platform.storage.results import RunResult
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 import hhmnet_platform
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.result import ScoredRun
@@ -92,7 +94,8 @@ def print_result(run: Run, result: RunResult) -> None:
 def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> list[str]:
     """Return lines that lead to the files of a finished run and to its MLflow page."""
     tracked = folder.read_json(TRACKED)
-    lines = [f"Files    {folder.uri}"]
+    tracking_uri = without_password(tracking_uri)
+    lines = [f"Files    {folder.files.uri}"]
     if tracked is None:
         return [
             *lines,
@@ -100,10 +103,12 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
             "write what is missing.",
         ]
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {folder.name}")
-    if tracking_uri.startswith("sqlite:"):
+    if tracking_uri.startswith("sqlite"):
         workspace = Path(folder.uri).parent.parent
-        option = "" if workspace == CHECKOUT / "workspace" else f" WORKSPACE={workspace}"
-        lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {tracking_uri}")
+        is_usual = workspace == CHECKOUT / "workspace"
+        option = "" if is_usual else f" WORKSPACE={quote(str(workspace))}"
+        database = quote(tracking_uri)
+        lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {database}")
         lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}{CHARTS}")
     else:
         lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}{CHARTS}")

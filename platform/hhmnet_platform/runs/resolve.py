@@ -8,6 +8,7 @@ import numpy as np
 
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.copies import copies_of_training
+from hhmnet_core.passwords import without_password
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import Split, protocol_name, split_clips
 from hhmnet_core.store.reading import load_clips
@@ -76,14 +77,14 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
         tracked=TrackedRun(
             uri=workspace.tracking_uri(job.tracking_uri),
             experiment=experiment_name(manifest.dataset, protocol, config.data.selection),
-            artifacts="" if job.tracking_uri else workspace.at("mlartifacts"),
+            artifacts=workspace.artifacts(job.tracking_uri),
             name=name,
             members=phase.members,
             params=identity.params,
             tags=_tags(phase, config, manifest.dataset, digest, guide),
             dataset=manifest.dataset,
             digest=digest,
-            store=store,
+            store=without_password(store),
         ),
         guide=guide,
         notes=_copies_note(clips, whole, usable) + phase.notes(whole, usable),
@@ -99,7 +100,7 @@ def _tags(
         tags.PROTOCOL: config.data.protocol,
         tags.SELECTION: config.data.selection,
         tags.DATA_DIGEST: digest,
-        tags.STORE: config.data.store,
+        tags.STORE: without_password(config.data.store),
         **({tags.GUIDE: guide.name} if guide else {}),
         **environment_tags(),
     }

@@ -23,6 +23,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import disk_full_error, is_disk_full
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.passwords import one_line
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
@@ -249,4 +250,4 @@ def describe_failures(worker_failures: Mapping[int, Exception]) -> str:
         return f"the node of worker {rank} ran out of memory"
     if "ActorDiedError" in text or "actor died" in text.lower() or "health check" in text:
         return f"the process of worker {rank} died"
-    return f"worker {rank}: {type(error).__name__}: {' '.join(text.split())[:300]}"
+    return f"worker {rank}: {type(error).__name__}: {one_line(text)[:300]}"

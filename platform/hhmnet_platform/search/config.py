@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from hhmnet_core.bounds import check_bounds
+from hhmnet_core.passwords import without_passwords
 from hhmnet_core.training.optim import MAX_EPOCHS
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.overrides import apply_overrides
@@ -125,7 +126,10 @@ def trial_job(job: Search, values: Values) -> Job:
 
 
 def best_config(job: Search, values: Values, head: str) -> bytes:
-    """Return a config file with these values for `phase1.py --config` or `phase2.py --config`."""
+    """Return a config file with these values for `phase1.py --config` or `phase2.py --config`.
+
+    It lacks the password of a store, if that has one.
+    """
     config = asdict(best_job(job, values))
     best = {each.name: config[each.name] for each in fields(phase_of(job).config_type)}
-    return (f"# {head}\n" + yaml.safe_dump(best, sort_keys=False)).encode()
+    return (f"# {head}\n" + yaml.safe_dump(without_passwords(best), sort_keys=False)).encode()

@@ -9,10 +9,13 @@ configs are one run.
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_core.names import check_name
+from hhmnet_core.passwords import without_password
 from hhmnet_core.store.protocols import VAL
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import local_resources
@@ -45,7 +48,7 @@ from hhmnet_platform.search.study import open_study
 from hhmnet_platform.search.trials import complete_tracking
 from hhmnet_platform.search.tune import tune_trials
 from hhmnet_platform.storage.run_folder import exclusive_folder
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name, default_workspace
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import (
     DerivedRun,
@@ -71,7 +74,7 @@ def run_search(job: Search) -> Values:
     Raises InputError for anything the user can cause.
     """
     if job.study:
-        check_name(job.study)
+        check_name(job.study, "study name")
     if job.name:
         raise InputError(
             "--name applies to a single run; a search has many. Use --study to name the search."
@@ -97,7 +100,7 @@ def run_search(job: Search) -> Values:
         job = apply_overrides(job, {"data.store": store})
         first = resolve_run(trial_job(job, {}), workspace, store)
     job = replace(job, study=study_name(job, first))
-    path = Path(workspace.at(f"searches/{job.study}"))
+    path = Path(workspace.derived("searches", job.study))
     path.mkdir(parents=True, exist_ok=True)
     with exclusive_folder(path, f"The study {job.study} is being searched by another process"):
         return _search(job, space, first, path)
@@ -138,7 +141,8 @@ def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, pa
     )
     finish_derived_run(uri, tracked, derived)
     _print_best(job, study, path)
-    print(f"MLflow   {uri}, experiment {derived.experiment}: {tracked.page}")
+    shown = without_password(uri)
+    print(f"MLflow   {shown}, experiment {derived.experiment}: {tracked.page}")
     return dict(study.best_params)
 
 
@@ -183,7 +187,9 @@ def _training_command(job: Search, path: Path) -> str:
         options["workspace"] = absolute_uri(job.workspace)
     if job.tracking_uri != default_tracking():
         options["tracking_uri"] = job.tracking_uri
-    arguments = " ".join(f"--{name} {value}" for name, value in options.items())
+    arguments = " ".join(
+        f"--{name} {quote(without_password(value))}" for name, value in options.items()
+    )
     return f"python experiments/{job.phase}.py {arguments}"
 
 

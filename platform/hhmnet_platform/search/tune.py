@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.runs.phases import phase_of
@@ -87,7 +88,7 @@ def tune_trials(
         )
         results = tuner.fit()
     if results.errors:
-        reason = " ".join(str(results.errors[0]).split())[-300:]
+        reason = one_line(results.errors[0])[-300:]
         raise SystemExit(f"error: {len(results.errors)} trials failed, the first with: {reason}")
 
 

@@ -1,5 +1,6 @@
 """Names of checkpoints, and the training progress that each name stands for."""
 
+import re
 from typing import NamedTuple
 
 _STEP = "-step-"
@@ -36,7 +37,7 @@ def parse_checkpoint_name(checkpoint: str) -> TrainingPoint:
 
 def is_checkpoint(name: str) -> bool:
     """Return whether a folder name is that of a checkpoint."""
-    return name.startswith("epoch-")
+    return re.fullmatch(rf"epoch-\d+({_STEP}\d+)?", name, re.ASCII) is not None
 
 
 def is_within_epoch(name: str) -> bool:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.names import check_name
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.storage.results import RESULT, RunResult
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.scores import load_scores
-from hhmnet_platform.storage.workspace import Workspace, check_name
+from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
 
 
@@ -96,5 +96,5 @@ def check_run_names(names: Sequence[str]) -> None:
 
 
 def _finished_names(workspace: Workspace) -> list[str]:
-    names = folder(workspace.at("runs")).names()
+    names = workspace.run_names()
     return [name for name in names if RESULT in workspace.run(name).files.names()]

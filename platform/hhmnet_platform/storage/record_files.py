@@ -9,14 +9,15 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.parsing import parse_json
+from hhmnet_core.passwords import without_passwords
 
 Record = TypeVar("Record")
 
 
 def format_record(record: Any) -> bytes:
-    """Return the content of a file that holds a dataclass, or a JSON object."""
+    """Return the content of a file that holds a dataclass, or a JSON object; no passwords."""
     values = record if isinstance(record, dict) else asdict(record)
-    return (json.dumps(values, indent=2) + "\n").encode()
+    return (json.dumps(without_passwords(values), indent=2) + "\n").encode()
 
 
 def parse_record(

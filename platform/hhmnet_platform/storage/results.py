@@ -6,11 +6,16 @@ The names in the file are fixed: files that earlier versions wrote are read by `
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.names import check_name
 from hhmnet_core.training.records import EpochRecord
+from hhmnet_platform.members import TRAINED
+from hhmnet_platform.storage.checkpoints import is_checkpoint
 from hhmnet_platform.storage.record_files import format_record, parse_record
+from hhmnet_platform.tracking import tags
 
 RESULT = "result.json"
 WITHOUT_COPIES = "test_top1_without_copies"
@@ -87,6 +92,10 @@ class RunResult:
         identity: All values that decide the result, by dotted name.
         tags: Tags of the run in MLflow.
         history: Record of each epoch.
+
+    Raises:
+        InputError: A phase or a checkpoint that cannot be, or a name that would lead to another
+            folder.
     """
 
     run: str
@@ -106,6 +115,16 @@ class RunResult:
     identity: JsonObject
     tags: dict[str, str]
     history: tuple[EpochRecord, ...]
+
+    def __post_init__(self) -> None:
+        check_name(self.run)
+        check_name(self.dataset, "data set name")
+        if guide := self.tags.get(tags.GUIDE):
+            check_name(guide)
+        if self.phase not in TRAINED:
+            raise InputError(f"phase is {self.phase!r}, expected {' or '.join(TRAINED)}.")
+        if not is_checkpoint(self.checkpoint):
+            raise InputError(f"checkpoint is {self.checkpoint!r}, expected such as 'epoch-00002'.")
 
 
 def format_result(result: RunResult) -> bytes:

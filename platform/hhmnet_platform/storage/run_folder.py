@@ -1,6 +1,5 @@
 """The folder of one run: its files, its checkpoints, and the lock of the process that trains it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.parsing import parse_json
+from hhmnet_core.passwords import without_passwords
 from hhmnet_core.training.checkpoints import (
     STATE_FILE,
     DamagedFileError,
@@ -27,6 +27,7 @@ from hhmnet_platform.storage.checkpoints import (
     is_within_epoch,
     parse_checkpoint_name,
 )
+from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.results import RESULT, RunResult, format_result, parse_result
 from hhmnet_platform.storage.run_identity import RunIdentity
 
@@ -88,11 +89,12 @@ class RunFolder:
         return content
 
     def write_json(self, name: str, content: JsonObject) -> None:
-        self.files.write(name, (json.dumps(content, indent=2) + "\n").encode())
+        self.files.write(name, format_record(content))
 
     def write_config(self, content: JsonObject) -> None:
-        """Write config.yaml: the job as it was given, with its data resolved."""
-        self.files.write(CONFIG, yaml.safe_dump(dict(content), sort_keys=False).encode())
+        """Write config.yaml: the job as it was given, with its data resolved, without passwords."""
+        plain = without_passwords(dict(content))
+        self.files.write(CONFIG, yaml.safe_dump(plain, sort_keys=False).encode())
 
     def read_result(self) -> RunResult | None:
         """Return the result. None for a run that does not exist or is unfinished."""
@@ -205,7 +207,7 @@ class RunFolder:
             latest = str(snapshot["latest_checkpoint_result"]["checkpoint_dir_name"])
         except (ValueError, KeyError, TypeError):
             return f"Ray's list of checkpoints, {SNAPSHOT}, is damaged"
-        if missing := sorted(listed - set(checkpoints)):
+        if missing := sorted((listed | {latest}) - set(checkpoints)):
             return f"checkpoint {', '.join(missing)} is missing"
         return self._checkpoint_damage(latest)
 

@@ -11,7 +11,6 @@
 """
 
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,8 +19,9 @@ from pathlib import Path
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder, is_disk_full
+from hhmnet_core.names import check_name, is_name
 from hhmnet_platform.storage.run_folder import RunFolder
-from hhmnet_platform.tracking.uri import check_tracking_scheme
+from hhmnet_platform.tracking.uri import artifact_location, check_tracking_scheme, sqlite_uri
 
 
 def default_workspace() -> str:
@@ -54,8 +54,24 @@ class Workspace:
         return f"{self.uri}/{name}"
 
     def run(self, name: str) -> RunFolder:
-        """Return the folder of a run."""
-        return RunFolder(name, self.at(f"runs/{name}"))
+        """Return the folder of a run. Raises InputError for a name that cannot be used."""
+        return RunFolder(check_name(name), self.at(f"runs/{name}"))
+
+    def run_names(self) -> list[str]:
+        """Return the sorted names of all runs, finished or not."""
+        return [name for name in folder(self.at("runs")).names() if is_name(name)]
+
+    def derived(self, kind: str, name: str) -> str:
+        """Return the URI of a search, a fusion or an ensemble.
+
+        Args:
+            kind: "searches", "fusions" or "ensembles".
+            name: Its name.
+
+        Raises:
+            InputError: A name that cannot be used.
+        """
+        return self.at(f"{kind}/{check_name(name, 'name')}")
 
     def check_writable(self) -> None:
         """Raise InputError where nothing can be written."""
@@ -87,7 +103,15 @@ class Workspace:
                 f"The workspace {self.uri} cannot hold a database: give --tracking_uri, the "
                 "address of an MLflow server."
             )
-        return f"sqlite:///{self.at('mlflow.db')}"
+        return sqlite_uri(self.at("mlflow.db"))
+
+    def artifacts(self, tracking_uri: str) -> str:
+        """Return the place of a new experiment's artifacts. "" leaves it to MLflow.
+
+        Args:
+            tracking_uri: MLflow tracking URI as it was given.
+        """
+        return "" if tracking_uri else artifact_location(self.at("mlartifacts"))
 
 
 def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:
@@ -97,12 +121,3 @@ def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -
     for name in source.names() if names is None else names:
         (local / name).write_bytes(source.read(name))
     return local
-
-
-def check_name(name: str) -> None:
-    """Raise InputError for a name that cannot be used for a folder."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise InputError(
-            f"The run name {name!r} cannot be used: expected up to 100 letters, digits, dots, "
-            "dashes and underscores."
-        )

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.tracking.client import new_client
 
 if TYPE_CHECKING:
@@ -45,4 +46,5 @@ def download(uri: str, run_id: str, path: str, folder: str) -> Path:
     try:
         return Path(new_client(uri).download_artifacts(run_id, path, folder))
     except MlflowException as error:
-        raise OSError(f"MLflow at {uri} has no readable {path} of run {run_id}: {error}") from error
+        shown = f"MLflow at {uri} has no readable {path} of run {run_id}: {error}"
+        raise OSError(without_password(shown)) from error

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import is_disk_full
+from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
 from hhmnet_platform.tracking.run_writer import MlflowWriter
@@ -95,11 +96,13 @@ class BackgroundTracker:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, InputError):
             return str(error)
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first_line = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])
         if is_disk_full(error):
             reason = reason_of(error, self._writer.run.uri)
         elif "Max retries exceeded" in first_line:
             reason = "no server answers"
         else:
             reason = first_line[:LONGEST_REASON]
-        return f"MLflow at {self._writer.run.uri} cannot be written to ({reason})."
+        return without_password(
+            f"MLflow at {self._writer.run.uri} cannot be written to ({reason})."
+        )

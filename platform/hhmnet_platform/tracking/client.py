@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import free_space, is_disk_full
+from hhmnet_core.passwords import one_line
 from hhmnet_platform.tracking.uri import database_of
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def reason_of(error: BaseException, uri: str) -> str:
     database = database_of(uri)
     if database is not None and is_disk_full(error):
         return f"the disk is full: {free_space(database)}"
-    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    return one_line(error)[:LONGEST_REASON] or type(error).__name__
 
 
 def _set_quiet_defaults() -> None:

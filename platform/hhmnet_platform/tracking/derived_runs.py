@@ -9,6 +9,7 @@ from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
 from hhmnet_platform.tracking.client import open_for_writing
 from hhmnet_platform.tracking.experiments import ensure_experiment
+from hhmnet_platform.tracking.queries import runs_with_tag
 from hhmnet_platform.tracking.uri import run_page
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def kill_running_children(uri: str, parent: DerivedRunId) -> None:
 
 
 def _runs_named(client: "MlflowClient", experiment_id: str, name: str) -> list["Run"]:
-    return list(client.search_runs([experiment_id], f"tags.`{tags.DERIVED}` = '{name}'"))
+    return list(runs_with_tag(client, experiment_id, tags.DERIVED, name))
 
 
 def _runs_below(client: "MlflowClient", experiment_id: str, run_id: str) -> list["Run"]:
-    return list(client.search_runs([experiment_id], f"tags.`{tags.MLFLOW_PARENT}` = '{run_id}'"))
+    return list(runs_with_tag(client, experiment_id, tags.MLFLOW_PARENT, run_id))

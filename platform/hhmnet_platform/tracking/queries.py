@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.names import check_name
 from hhmnet_platform.members import FUSION, TRAINED
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_reading
@@ -78,17 +79,30 @@ def member_runs(uri: str, experiment: str, filter_string: str = "") -> list[Memb
 def run_name_of(uri: str, run_id: str) -> str:
     """Return the name of the run that an MLflow run belongs to.
 
-    Raises InputError where MLflow cannot answer, or holds no run of this platform under that id.
+    Raises InputError where MLflow cannot answer, or holds no run of this platform with a usable
+    name under that id.
     """
     from mlflow.exceptions import MlflowException
 
     with open_for_reading(uri) as client:
         try:
-            return str(client.get_run(run_id).data.tags[tags.RUN])
+            return check_name(str(client.get_run(run_id).data.tags[tags.RUN]))
         except (MlflowException, KeyError) as error:
             if isinstance(error, MlflowException) and error.error_code != NO_SUCH_RUN:
                 raise
             raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
+
+
+def runs_with_tag(
+    client: "MlflowClient", experiment_id: str, tag: str, value: str
+) -> Iterator["Run"]:
+    """Yield the runs of an experiment that have a value of a tag, the newest first."""
+    # MLflow's filters know no escapes: a value with both quotes is looked for in all runs.
+    quotes = [mark for mark in ("'", '"') if mark not in value and not value.endswith("\\")]
+    filter_string = f"tags.`{tag}` = {quotes[0]}{value}{quotes[0]}" if quotes else ""
+    for run in _all_runs(client, experiment_id, filter_string):
+        if run.data.tags.get(tag) == value:  # some databases ignore case
+            yield run
 
 
 def _experiments(client: "MlflowClient") -> str:

@@ -16,6 +16,7 @@ from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
 from hhmnet_platform.tracking.client import exclusive, exclusive_client
 from hhmnet_platform.tracking.experiments import ensure_experiment
+from hhmnet_platform.tracking.queries import runs_with_tag
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
 if TYPE_CHECKING:
@@ -87,13 +88,9 @@ class MlflowWriter:
     def _find(self, client: "MlflowClient") -> dict[str, "Run"]:
         """Return the MLflow runs of this run by member."""
         known: dict[str, Run] = {}
-        # Oldest first, and the oldest kept: should there be two, both drivers choose the same.
-        for run in client.search_runs(
-            [self.experiment_id],
-            filter_string=f"tags.`{tags.RUN}` = '{self.run.name}'",
-            order_by=["attributes.start_time ASC"],
-        ):
-            known.setdefault(run.data.tags.get(tags.MODALITY, ""), run)
+        # The newest first, and the oldest kept: should there be two, both drivers choose the same.
+        for run in runs_with_tag(client, self.experiment_id, tags.RUN, self.run.name):
+            known[run.data.tags.get(tags.MODALITY, "")] = run
         return known
 
     def _refuse_other_run(self, known: Iterable["Run"]) -> None:

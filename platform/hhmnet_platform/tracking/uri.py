@@ -3,7 +3,7 @@
 import os
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from hhmnet_core.errors import InputError
 
@@ -12,6 +12,7 @@ TRACKING_SCHEMES = {
     *("", "file", "http", "https", "databricks", "databricks-uc", "uc"),
     *("postgresql", "mysql", "sqlite", "mssql"),
 }
+_SQLITE, _SQLITE_ESCAPED = "sqlite:///", "sqlite+pysqlite:///"
 
 
 def default_tracking() -> str:
@@ -31,12 +32,24 @@ def check_tracking_scheme(uri: str) -> None:
         )
 
 
+def sqlite_uri(path: str) -> str:
+    """Return the URI of an SQLite file, in which % and ? are escaped: they stand for themselves."""
+    escaped = path.replace("%", "%25").replace("?", "%3F")
+    # Of a plain sqlite:/// MLflow makes the folder, and takes its escaped name for the real one.
+    return f"{_SQLITE if escaped == path else _SQLITE_ESCAPED}{escaped}"
+
+
 def database_of(uri: str) -> Path | None:
     """Return the SQLite file of a URI; None for other stores, and for a URI with options."""
-    prefix = "sqlite:///"
-    if uri.startswith(prefix) and "?" not in uri:
-        return Path(uri.removeprefix(prefix)).absolute()
+    for prefix in (_SQLITE, _SQLITE_ESCAPED):
+        if uri.startswith(prefix) and "?" not in uri:
+            return Path(unquote(uri.removeprefix(prefix))).absolute()
     return None
+
+
+def artifact_location(path: str) -> str:
+    """Return a local folder as MLflow takes one for artifacts: it decodes % in a path too."""
+    return f"file://{quote(path)}" if "%" in path else path
 
 
 def experiment_page(experiment_id: str) -> str:

@@ -1,6 +1,7 @@
 """The manifest: its digest, and files that are refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,35 @@ def test_digests_of_a_store_do_not_change(tmp_path: Path) -> None:
     assert load_clips(tmp_path / "store", tmp_path / "cache").skeletons == (
         "b35429a64e23ff3b53c2b98284e471271ed422659639092d400032d8f7c3eef2"
     )
+
+
+def edit_manifest(folder: Path, edit: Callable[[Any], object]) -> None:
+    """Change fields that are not part of the digest, as the maker of a foreign store can."""
+    file = folder / "manifest.json"
+    fields = json.loads(file.read_text())
+    edit(fields)
+    file.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize("name", ["../../../escaped/here", "/etc", "..", "a\0b", "a\nb", ""])
+def test_data_set_name_that_leads_out_of_a_workspace_is_refused(tmp_path: Path, name: str) -> None:
+    write_small_store(tmp_path)
+    edit_manifest(tmp_path, lambda fields: fields.update(dataset=name))
+    with pytest.raises(InputError, match=r"manifest.json of .*data set name .* cannot be used"):
+        read_manifest(tmp_path)
+    with pytest.raises(InputError, match=r"data set name .* cannot be used"):
+        write_small_store(tmp_path / "made", dataset=name)
+
+
+@pytest.mark.parametrize("name", ["my data", "it's", "Übung (2)", "nw.ucla-12_3", "100%"])
+def test_data_set_name_of_one_folder_is_taken(tmp_path: Path, name: str) -> None:
+    write_small_store(tmp_path, dataset=name)
+    assert read_manifest(tmp_path).dataset == name
+
+
+@pytest.mark.parametrize("name", ["../clips-00000.parquet", "sub/clips.parquet", "a\0b", "..", ""])
+def test_shard_outside_of_its_store_is_refused(tmp_path: Path, name: str) -> None:
+    write_small_store(tmp_path)
+    edit_manifest(tmp_path, lambda fields: fields["shards"][0].update(name=name))
+    with pytest.raises(InputError, match=r"manifest.json of .*shard name .* cannot be used"):
+        load_clips(tmp_path, tmp_path / "cache")

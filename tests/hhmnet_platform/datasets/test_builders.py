@@ -141,3 +141,11 @@ def test_layout_file_that_cannot_be_used_is_named(
         file.write_text(content)
     with pytest.raises(InputError, match=message):
         prepare_own("unused.csv", str(file), str(tmp_path / "store"), workers=1)
+
+
+def test_name_that_leads_out_of_the_workspace_is_refused_before_anything_is_read(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match=r"data set name '\.\./\.\./there' cannot be used"):
+        prepare_own("no.csv", "coco_17", str(tmp_path / "store"), name="../../there")
+    assert not list(tmp_path.iterdir())

@@ -127,7 +127,7 @@ def result(selection: str = "val", val: float | None = 0.5) -> RunResult:
         mesh="1 worker",
         mesh_history=(),
         seconds=1.0,
-        checkpoint="checkpoint",
+        checkpoint="epoch-00002",
         identity={},
         tags={},
         history=(),

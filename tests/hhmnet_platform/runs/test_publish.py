@@ -111,3 +111,14 @@ def test_run_that_mlflow_lacks_is_named_with_the_way_out(tmp_path: Path) -> None
     folder = write_finished_run(tmp_path)
     _, line = location_lines(folder, "http://mlflow:5000", "films/cross-view")
     assert "is incomplete for this run: give the same command again" in line
+
+
+def test_lines_show_no_password_and_can_be_pasted(tmp_path: Path) -> None:
+    folder = write_finished_run(tmp_path / "a&b")
+    folder.write_json("tracked.json", {"uri": "", "page": "#/experiments/1/runs"})
+    lines = location_lines(folder, "http://me:secret@mlflow:5000", "films/cross-view")
+    assert lines[-1].startswith("Open it  http://mlflow:5000/#/experiments/1")
+    assert "secret" not in "".join(lines)
+    command = location_lines(folder, f"sqlite:///{tmp_path}/a&b/mlflow.db", "films/cross-view")[2]
+    assert f"make ui WORKSPACE='{tmp_path}/a&b', or" in command
+    assert f"--backend-store-uri 'sqlite:///{tmp_path}/a&b/mlflow.db'" in command

@@ -1,6 +1,7 @@
 """From a job to a run: its name, store, clips, guide and notes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from finished_runs import write_checkpoint
 from made_stores import write_store
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.runs import resolve
@@ -114,3 +116,25 @@ def test_store_is_that_of_the_guide_where_none_is_given(tmp_path: Path, guide: G
         resolve_store(Phase2Job(), workspace, keep=True),
     ):
         pass
+
+
+def test_password_of_a_store_or_a_server_connects_and_is_no_part_of_the_run(
+    store: Path, tmp_path: Path
+) -> None:
+    shown, given = "memory://films-of-mine/store", "memory://me:secret@films-of-mine/store"
+    for file in store.iterdir():
+        for uri in (shown, given):
+            folder(uri).write(file.name, file.read_bytes())
+    servers = "http://host:5000", "http://me:secret@host:5000"
+    plain, secret = (
+        resolve_run(
+            Phase1Job(data=DataConfig(store=uri), tracking_uri=server),
+            Workspace(str(tmp_path)),
+            uri,
+        )
+        for uri, server in zip((shown, given), servers, strict=True)
+    )
+    assert secret.folder == plain.folder and secret.identity.values == plain.identity.values
+    assert (secret.config.data.store, secret.tracked.uri) == (given, servers[1])
+    assert secret.tracked.tags[tags.STORE] == secret.tracked.store == shown
+    assert replace(secret.tracked, uri="") == replace(plain.tracked, uri="")

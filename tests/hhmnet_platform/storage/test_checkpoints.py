@@ -32,5 +32,6 @@ def test_points_are_described_in_words() -> None:
 
 def test_checkpoints_are_told_apart_from_other_folders() -> None:
     assert is_checkpoint("epoch-00002") and not is_checkpoint("scores")
+    assert not is_checkpoint("epoch-00002/../../other") and not is_checkpoint("epoch-last")
     assert is_within_epoch("epoch-00001-step-0000040")
     assert not is_within_epoch("epoch-00001") and not is_within_epoch("figures-step-1")

@@ -81,3 +81,25 @@ def test_member_result_is_the_accuracy_of_its_tables(tmp_path: Path) -> None:
     assert MemberResult.of({"test": table("test")}, 3) == MemberResult(3, None, 0.75)
     both = {"val": table("val"), "test": table("test", frozenset({"d"}))}
     assert MemberResult.of(both, None) == MemberResult(None, 0.75, 0.75, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run", "../other"),
+        ("dataset", "../../../escaped/here"),
+        ("checkpoint", "epoch-00002/../../../other"),
+        ("checkpoint", "scores"),
+        ("phase", "phase9"),
+        ("tags", {"hhmnet.phase1": "../other"}),
+    ],
+)
+def test_name_that_leads_to_another_folder_is_refused(name: str, value: object) -> None:
+    fields = json.loads(format_result(RESULT)) | {name: value}
+    with pytest.raises(InputError, match=r"here cannot be read \("):
+        parse_result(json.dumps(fields).encode(), "here")
+
+
+def test_file_holds_no_password() -> None:
+    result = replace(RESULT, tags={"hhmnet.store": "s3://key:secret@bucket/films"})
+    assert b"secret" not in format_result(result) and b"s3://bucket/films" in format_result(result)

@@ -224,3 +224,18 @@ def test_a_checkpoint_of_before_has_no_checksums(run: RunFolder) -> None:
     assert run.lacks_checksums("epoch-00001")
     run.files.write(SNAPSHOT, b"torn")
     assert start_after_recovery(run) == "epoch-00001"
+
+
+def test_checkpoint_outside_of_the_run_is_not_looked_at(run: RunFolder) -> None:
+    outside = {"checkpoint_dir_name": "../two/epoch-00001"}
+    run.write_json(SNAPSHOT, {"checkpoint_results": [], "latest_checkpoint_result": outside})
+    recovery = run.recover()
+    assert recovery and recovery.reason == "checkpoint ../two/epoch-00001 is missing"
+
+
+def test_files_hold_no_password(run: RunFolder) -> None:
+    uri = "http://me:secret@host:5000"
+    run.write_config({"tracking_uri": uri, "data": {"store": "s3://key:secret@bucket/films"}})
+    run.write_json("tracked.json", {"uri": uri})
+    assert run.read_json("tracked.json") == {"uri": "http://host:5000"}
+    assert "secret" not in (Path(run.uri) / "config.yaml").read_text()

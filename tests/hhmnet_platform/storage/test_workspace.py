@@ -10,13 +10,22 @@ from hhmnet_platform.fusion.select_ensemble import EnsembleJob
 from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri, check_name
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "x" * 101, "ä"])
-def test_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "..", "../../there", "a/b", "a\\b", "memory::a", "a\0b"])
+def test_name_that_leads_elsewhere_has_no_folder(tmp_path: Path, name: str) -> None:
+    workspace = Workspace(str(tmp_path))
     with pytest.raises(InputError, match="cannot be used"):
-        check_name(name)
+        workspace.run(name)
+    with pytest.raises(InputError, match="cannot be used"):
+        workspace.derived("fusions", name)
+
+
+def test_runs_are_listed_without_files_of_other_programs(tmp_path: Path) -> None:
+    for name in ("b", "it's a", ".DS_Store"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert Workspace(str(tmp_path)).run_names() == ["b", "it's a"]
 
 
 def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,3 +109,11 @@ except InputError as error:
     (line,) = ended.stdout.splitlines()
     assert line.startswith(f"MLflow at sqlite:///{database} cannot be written to (the disk is full")
     assert f"mounted at {tmp_path}, has 0." in line and "MB free" in line
+
+
+def test_password_is_neither_shown_nor_cut_in_two() -> None:
+    uri = "postgresql://me:secret@host/db"
+    with pytest.raises(InputError) as raised, mlflow_errors(uri):
+        raise MlflowException("x" * 180 + f" {uri}")
+    assert "secret" not in str(raised.value) and "me:" not in str(raised.value)
+    assert "MLflow at postgresql://host/db cannot" in str(raised.value)

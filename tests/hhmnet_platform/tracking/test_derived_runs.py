@@ -114,3 +114,11 @@ def test_tracking_that_does_not_answer_is_refused(uri: str, tmp_path: Path) -> N
     database.write_text("no database" * 99)
     with pytest.raises(InputError, match=r"damaged\.db cannot be written to"):
         check_can_track(f"sqlite:///{database}")
+
+
+def test_run_with_quotes_in_its_name_is_replaced(uri: str, client: MlflowClient) -> None:
+    named = replace(ENSEMBLE, name='it\'s a "test"-ensemble-1')
+    page = replace_derived_run(uri, named)
+    assert find_finished_page(uri, named.experiment, named.name) == page
+    assert replace_derived_run(uri, named) != page
+    assert only_run(client).data.tags[tags.DERIVED] == named.name

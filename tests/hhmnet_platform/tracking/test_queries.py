@@ -102,3 +102,9 @@ def test_name_of_the_run_that_an_mlflow_run_belongs_to(uri: str, folder: Path) -
 def test_server_that_does_not_answer_is_not_taken_for_one_without_the_run(free_port: int) -> None:
     with pytest.raises(InputError, match=r"MLflow at http://127\.0\.0\.1:\d+ cannot answer"):
         run_name_of(f"http://127.0.0.1:{free_port}", "0" * 32)
+
+
+def test_name_of_a_run_that_leads_to_another_folder_is_refused(uri: str, folder: Path) -> None:
+    writer = track(tracked_run(folder, "../../elsewhere"), "FINISHED")
+    with pytest.raises(InputError, match=r"run name .* cannot be used"):
+        run_name_of(uri, writer.run_ids["joint"])

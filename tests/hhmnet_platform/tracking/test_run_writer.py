@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from tracked import FILES, MEMBERS, expected_losses, history, tracked_losses, tr
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.members import COLOURS
+from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.artifacts import download
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
@@ -119,3 +122,29 @@ def test_of_two_runs_of_a_member_the_older_is_continued(folder: Path) -> None:
             start_time=2**41,
         )
     assert connected(run).run_ids == first.run_ids
+
+
+@pytest.mark.parametrize("name", ["q?x=1", "p%41 #ü'&"])
+def test_workspace_of_any_name_holds_its_database_and_artifacts(
+    tmp_path: Path, empty_database: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    workspace = Workspace(str(folder))
+    uri, artifacts = workspace.tracking_uri(""), workspace.artifacts("")
+    writer = MlflowWriter(tracked_run(folder, uri=uri, artifacts=artifacts))
+    writer.connect()
+    writer.finish(Ending("FINISHED", FILES))
+    copy = download(uri, writer.run_ids["joint"], "note.txt", str(tmp_path))
+    assert copy.read_bytes() == b"x"
+    assert len(list(folder.glob("mlartifacts/*/artifacts/note.txt"))) == len(FILES)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "note.txt"}
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "x"', 'it\'s "x"', "a;b -- c", "100%"])
+def test_run_with_any_name_is_found_again(folder: Path, name: str) -> None:
+    first, second = (MlflowWriter(tracked_run(folder, name)) for _ in range(2))
+    first.connect()
+    second.connect()
+    assert second.run_ids == first.run_ids

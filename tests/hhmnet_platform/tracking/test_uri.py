@@ -1,15 +1,19 @@
 from pathlib import Path
 
 import pytest
+from mlflow.utils.file_utils import local_file_uri_to_path
+from sqlalchemy.engine import make_url
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.tracking.uri import (
     TRACKING_SCHEMES,
+    artifact_location,
     check_tracking_scheme,
     database_of,
     default_tracking,
     experiment_page,
     run_page,
+    sqlite_uri,
 )
 
 
@@ -50,3 +54,18 @@ def test_database_of_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_pages_behind_the_servers_address() -> None:
     assert experiment_page("3") == "#/experiments/3/runs"
     assert run_page("3", "abc") == "#/experiments/3/runs/abc"
+
+
+@pytest.mark.parametrize("name", ["plain", "q?x=1", "p%41", "100%", "a#b", "a&b ü'\""])
+def test_uri_of_a_file_leads_to_that_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name / "mlflow.db"
+    uri = sqlite_uri(str(file))
+    assert make_url(uri).database == str(file)
+    assert database_of(uri) == file
+    check_tracking_scheme(uri)
+    assert local_file_uri_to_path(artifact_location(str(file))) == str(file)
+
+
+def test_uri_of_a_usual_path_is_the_path() -> None:
+    assert sqlite_uri("/w s/mlflow.db") == "sqlite:////w s/mlflow.db"
+    assert artifact_location("/w s/mlartifacts") == "/w s/mlartifacts"
