@@ -87,7 +87,13 @@ def choose(seed: int, full: bool, only: str, done: Collection[str] = ()) -> dict
     return sections
 
 
-def run_all(chosen: dict[str, list], seed: int, log: cases.Log, work: Path, is_late) -> None:
+def run_all(
+    chosen: dict[str, list[Any]],
+    seed: int,
+    log: cases.Log,
+    work: Path,
+    is_late: Callable[[str], bool],
+) -> None:
     """Run the cases, section by section; a section that is late leaves the rest of its cases."""
     if chosen["file"]:
         files.run_file_cases(chosen["file"], seed, log, work, SLOTS, lambda: not is_late("file"))
