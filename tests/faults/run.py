@@ -78,12 +78,12 @@ def choose(seed: int, full: bool, only: str, done: Collection[str] = ()) -> dict
         "host": hosts.host_cases(full),
     }
     for name, found in sections.items():
+        if name in ("file", "option"):
+            Random(seed).shuffle(found)  # where time ends, every format had its turn
         if only:
             sections[name] = [case for case in found if only in case.id]
         elif full:
             sections[name] = [case for case in found if case.id not in done]
-        if name in ("file", "option"):
-            Random(seed).shuffle(sections[name])  # where time ends, every format had its turn
     return sections
 
 

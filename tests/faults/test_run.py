@@ -1,11 +1,14 @@
 """The choice of cases: seeded, repeatable by id, and continued where a whole run stopped."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from faults.cases import Log, Outcome
 from faults.run import choose, report
 
 
-def ids(chosen: dict) -> list[str]:
+def ids(chosen: dict[str, list[Any]]) -> list[str]:
     return [case.id for section in chosen.values() for case in section]
 
 
@@ -22,7 +25,7 @@ def test_whole_run_goes_on_where_it_stopped() -> None:
     assert ids(choose(1, full=True, only="", done=every[5:])) == every[:5]
 
 
-def test_failures_decide_the_exit_code(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_decide_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(tmp_path, "")
     log.add(Outcome("file/a/b-0", "equal"))
     assert report(log, {"file/a/b-0"}, 2) == 0
