@@ -12,9 +12,11 @@ from random import Random
 
 from failing_files import fail_reads_from_now_on
 from faults.cases import Log, judge_end
-from faults.formats import EXAMPLES, FORMATS, Format, Reading, fingerprint
+from faults.examples import EXAMPLES
+from faults.formats import FORMATS, Format
 from faults.isolated import run_cases
 from faults.mutate import Content, mutate, mutation_names, replace_file
+from faults.readers import Reading, fingerprint
 
 from hhmnet_core.errors import AccessError, InputError
 
@@ -55,7 +57,7 @@ def file_cases(full: bool) -> list[FileCase]:
         FileCase(name, mutation, number)
         for number in range(times)
         for name, format in FORMATS.items()
-        for mutation in (*mutation_names(format.kind), UNREADABLE)
+        for mutation in (*mutation_names(format.kind), *([UNREADABLE] * format.is_opened))
         if mutation not in ("empty", "directory", "bomb", UNREADABLE) or not number
     ]
 

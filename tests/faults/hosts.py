@@ -18,7 +18,8 @@ from pathlib import Path
 from random import Random
 
 from faults.cases import Log, Outcome
-from faults.kills import EXPERIMENTS, MARK, SECONDS, TARGETS, Kills, end_marked, marked
+from faults.kills import EXPERIMENTS, SECONDS, TARGETS, Kills
+from faults.leavings import MARK, end_marked, marked
 from processes import Process
 
 FAILING = Path(__file__).with_name("failing")

@@ -4,9 +4,7 @@ After the kill no process of the command may be left, and the same command again
 nothing had happened. A new command joins by one entry in `TARGETS`.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import signal
 import sys
@@ -22,15 +20,14 @@ from typing import Any
 import yaml
 from earlier_version import PHASE1, PHASE2, unpack
 from faults.cases import Log, Outcome
+from faults.leavings import GRACE, MARK, command_of, differing, end_marked, left_after, results_of
 from processes import Process, Starter
 from video_files import write_video_store
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT}
 SAMPLE, WHOLE = 1, 4  # cases of each target in a sample, of each target and signal in a whole run
-GRACE = 10.0  # seconds after which no process may be left
 SECONDS = 600.0
-MARK = "HHMNET_FAULT_CASE"  # environment variable by which a command's processes are found
 
 _TINY = {"data.frames": 8, "model.widths": [8, 8], "model.heads": 2, "model.embedding": 8}
 _TINY |= {"optim.epochs": 2, "optim.batch": 8}
@@ -204,12 +201,12 @@ class Kills:
         with suppress(ProcessLookupError):
             process.popen.send_signal(SIGNALS[case.signal])
         said = f"{case.signal} after {after:.1f} of {undisturbed.seconds:.1f} s"
-        left = _left(process, mark)
+        left = left_after(process, mark)
         with suppress(AssertionError):
             process.finish(GRACE)
         output = process.output
         if left:
-            names = [_command_of(pid) for pid in left]
+            names = [command_of(pid) for pid in left]
             end_marked(mark)
             return "left", f"{said}: {len(left)} processes, such as {names[0]}"[:300], output
         if "Traceback (most recent call last)" in output:
@@ -272,70 +269,3 @@ class Kills:
 
     def close(self) -> None:
         self.starter.stop()
-
-
-def results_of(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """Return the sha256 of result files by path; of JSON files without times and places."""
-    results = {}
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        if path.is_file():
-            content = path.read_bytes()
-            if path.suffix == ".json":
-                content = json.dumps(_lasting(json.loads(content), str(folder))).encode()
-            results[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
-    return results
-
-
-def _lasting(value: Any, folder: str) -> Any:
-    """Return JSON values without times, MLflow's ids and the folder of the case."""
-    if isinstance(value, dict):
-        passing = ("seconds", "run_id")
-        return {k: _lasting(v, folder) for k, v in value.items() if k not in passing}
-    if isinstance(value, list):
-        return [_lasting(each, folder) for each in value]
-    return value.replace(folder, "") if isinstance(value, str) else value
-
-
-def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:
-    """Return what differs between two results, a text for each file."""
-    return (
-        [f"lacks {name}" for name in expected.keys() - found.keys()]
-        + [f"has {name}" for name in found.keys() - expected.keys()]
-        + [name for name in expected.keys() & found.keys() if expected[name] != found[name]]
-    )
-
-
-def marked(mark: str) -> list[int]:
-    """Return the ids of the living processes whose environment has the mark of a command."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            is_alive = (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-            if is_alive and f"{MARK}={mark}".encode() in (path / "environ").read_bytes():
-                found.append(int(path.name))
-    return found
-
-
-def _left(process: Process, mark: str) -> list[int]:
-    """Return the processes of a command that are left after the time of grace."""
-    ends = time.monotonic() + GRACE
-    while time.monotonic() < ends:
-        process.popen.poll()
-        if not marked(mark):
-            return []
-        time.sleep(0.1)
-    return marked(mark)
-
-
-def end_marked(mark: str) -> None:
-    """End the processes of a command that still live."""
-    for pid in marked(mark):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _command_of(pid: int) -> str:
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return " ".join(word.decode(errors="replace") for word in words)[:100]
-    return str(pid)

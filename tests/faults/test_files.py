@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from faults.cases import Log
+from faults.examples import EXAMPLES
 from faults.files import Valid, file_cases, judge_reading, run_file_cases
-from faults.formats import EXAMPLES, FORMATS, Format, Reading, fingerprint
+from faults.formats import FORMATS, Format
 from faults.mutate import MUTATIONS
+from faults.readers import Reading, fingerprint
 
 from hhmnet_core.errors import InputError
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from faults.kills import MARK, TARGETS, differing, end_marked, kill_cases, marked, results_of
+from faults.kills import TARGETS, kill_cases
+from faults.leavings import MARK, differing, end_marked, marked, results_of
 
 
 def test_results_are_compared_without_times_and_places(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from faults.option_values import SHAPES
 from faults.options import (
     BASES,
-    SHAPES,
     WHOLE,
     Option,
     OptionCase,
