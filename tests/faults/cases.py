@@ -28,7 +28,7 @@ FAILURES = {
     "unclear": "a refusal of several lines, or one that does not name what was refused",
     "left": "processes of a killed run that still live after ten seconds",
     "stuck": "the same command, given again, does not end with code 0",
-    "lost": "files that were deleted or changed because they could not be read",
+    "lost": "a file taken for damaged, left out, changed or deleted, because it could not be read",
     "entered": "a second user who got in",
     "broken": "the harness itself",
 }

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from earlier_version import PHASE1, PHASE2, unpack
 from faults.cases import Log, Outcome
-from faults.leavings import GRACE, MARK, command_of, differing, end_marked, left_after, results_of
+from faults.leavings import GRACE, MARK, differing, end_marked, left_after, results_of
 from processes import Process, Starter
 from video_files import write_video_store
 
@@ -206,9 +206,8 @@ class Kills:
             process.finish(GRACE)
         output = process.output
         if left:
-            names = [command_of(pid) for pid in left]
             end_marked(mark)
-            return "left", f"{said}: {len(left)} processes, such as {names[0]}"[:300], output
+            return "left", f"{said}: {len(left)} processes, such as {left[0]}"[:300], output
         if "Traceback (most recent call last)" in output:
             return "traceback", f"{said}: {output.splitlines()[-1]}"[:300], output
         expected = {"KILL": -signal.SIGKILL}.get(case.signal, 130)

@@ -57,15 +57,15 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def left_after(process: Process, mark: str) -> list[int]:
-    """Return the processes of a command that are left after the time of grace."""
+def left_after(process: Process, mark: str) -> list[str]:
+    """Return the command lines of a command's processes that are left after the time of grace."""
     ends = time.monotonic() + GRACE
     while time.monotonic() < ends:
-        process.popen.poll()
+        process.popen.poll()  # one that has ended is no more than an entry until it is asked for
         if not marked(mark):
             return []
         time.sleep(0.1)
-    return marked(mark)
+    return list(filter(None, map(_command_of, marked(mark))))
 
 
 def end_marked(mark: str) -> None:
@@ -75,8 +75,9 @@ def end_marked(mark: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def command_of(pid: int) -> str:
+def _command_of(pid: int) -> str:
+    """Return the command line of a process, "" for one that is ending."""
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return " ".join(word.decode(errors="replace") for word in words)[:100]
-    return str(pid)
+    return ""
