@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv install demo test test-slow rehearsal lint bench ui clean
+.PHONY: help .venv install demo test test-slow faults rehearsal lint bench ui clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: $(STAMP) ## every test but the slow ones
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
+
+faults: $(STAMP) ## damaged files, wrong options, kills, full disks; SEED=1, ONLY=id, FULL=1 for all
+	PYTHONPATH='$(CURDIR)/tests' $(BIN)/python -m faults.run --out '$(WORKSPACE)/faults' \
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)') $(if $(FULL),--full)
 
 rehearsal: $(STAMP) ## rehearse a cluster on hosts made on this machine: ray up, jobs, a lost host; root on Linux
 	$(BIN)/python cluster/rehearsal/rehearse.py
