@@ -39,6 +39,8 @@ def test_digest_does_not_depend_on_names_of_source_and_data_set(tmp_path: Path) 
         ("[]", "no schema_version"),
         ('{"schema_version": 99}', "schema version 99, newer than the 1"),
         ('{"schema_version": 1}', "has a missing or malformed field"),
+        ('{"schema_version": 1, "schema_version": 1}', "'schema_version' is given twice"),
+        ("[" * 100_000, "nested more than 64 deep"),
     ],
 )
 def test_malformed_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -67,3 +69,26 @@ def test_digests_of_a_store_do_not_change(tmp_path: Path) -> None:
     assert load_clips(tmp_path / "store", tmp_path / "cache").skeletons == (
         "b35429a64e23ff3b53c2b98284e471271ed422659639092d400032d8f7c3eef2"
     )
+
+
+@pytest.mark.parametrize(
+    ("shards", "message"),
+    [
+        ([], "lists no clips"),
+        ([{"num_clips": 0}], "lists no clips"),
+        ([{"name": "a\0b"}], r"names a shard 'a\\x00b', which is no file"),
+        ([{"name": "../other.parquet"}], "which is no file"),
+        ([{"name": ".."}], "which is no file"),
+        ([{"num_clips": 1e999}], "has a missing or malformed field"),
+    ],
+)
+def test_shards_that_cannot_be_are_refused(
+    tmp_path: Path, shards: list[dict[str, object]], message: str
+) -> None:
+    write_small_store(tmp_path)
+    file = tmp_path / "manifest.json"
+    fields = json.loads(file.read_text())
+    fields["shards"] = [fields["shards"][0] | changes for changes in shards]
+    file.write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=message):
+        read_manifest(tmp_path)
