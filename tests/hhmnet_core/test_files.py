@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from small_disk import needs_small_disk, run_on_small_disk
 
-from hhmnet_core.errors import InputError
+from hhmnet_core import memory
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import (
     disk_full_error,
     folder,
@@ -63,17 +64,42 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("uri", "message"),
-    [("", "An empty location"), ("  ", "An empty location"), ("nope://x/y", "Cannot open nope://")],
+    [
+        ("", "An empty location"),
+        ("  ", "An empty location"),
+        ("nope://x/y", "Cannot open nope://"),
+        ("a\0b", "zero byte"),
+    ],
 )
 def test_uri_that_cannot_be_opened_is_named(uri: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         folder(uri)
 
 
+def test_no_file_has_a_zero_byte_in_its_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'a\\x00b' in .* zero byte: no file has such a name"):
+        folder(tmp_path).read("a\0b")
+
+
+def test_file_beyond_the_limit_of_memory_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(bytes(1000))
+    monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 2000)
+    assert len(folder(tmp_path).read("a", expansion=2)) == 1000
+    with pytest.raises(InputError, match=r"a in .* would need"):
+        folder(tmp_path).read("a", expansion=3)
+    monkeypatch.setattr(memory, "free_host_memory", lambda: 999)
+    with pytest.raises(AccessError, match="are free"):
+        folder(tmp_path).read("a")
+
+
 def test_uri_of_a_file_is_split(tmp_path: Path) -> None:
     target, name = split_uri(f"{tmp_path}/a.png")
     assert (target.path, name) == (str(tmp_path), "a.png")
     assert split_uri("a.png")[1] == "a.png"
+    with pytest.raises(InputError, match="An empty location"):
+        split_uri("")
     with pytest.raises(InputError, match="is a folder: expected a file"):
         split_uri(f"{tmp_path}/")
 

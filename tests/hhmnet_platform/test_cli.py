@@ -81,6 +81,33 @@ def test_bad_config_file_is_one_line(
         parse_args(parser, ["--config", str(tmp_path / "made.yaml")])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("part: null", "^part in the config file is 'None', expected options such as width"),
+        ("part: 5", "^part in the config file is '5'"),
+        ("seed: 1\nseed: 2", r"the key 'seed' is given twice \(line 2\)"),
+        ("part: {width: 1, width: 2}", "the key 'width' is given twice"),
+        ("seed: &a [*a]", "a refers to itself"),
+        ("seed: " + "[" * 5000 + "]" * 5000, "nested more than 64 deep"),
+        (f"seed: {'1' * 5000}", "4300 digits"),
+        ("seed: !!int abc", "invalid literal"),
+        ("#" * 1_000_001, "has 1000001 bytes, expected at most 1000000"),
+    ],
+)
+def test_config_file_that_nobody_means_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "made.yaml").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        parse_config("made.py", "", Config, ["--config", str(tmp_path / "made.yaml")])
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("argv", [["--seed", ""], ["--part.width="], ["--seed=1", "--config", ""]])
+def test_an_empty_value_is_not_the_default(parser: ArgumentParser, argv: list[str]) -> None:
+    with pytest.raises(InputError, match="has an empty value: give one, or leave the option out"):
+        parse_args(parser, argv)
+
+
 def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_bytes(b"\xff\xfe\x00binary")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file
@@ -20,6 +22,7 @@ from hhmnet_platform.cluster.resources import (
     nodes_when_grown,
 )
 
+MIN_OPEN_FILES, OPEN_FILES = 256, 4096  # below the first, Ray's processes fail
 HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 
 
@@ -34,13 +37,15 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
         dashboard: Whether a Ray started here has its dashboard, on loopback. Ray Train asks it
             which drivers have died: without one, the workers of a killed driver keep their CPUs.
 
-    Raises InputError where no cluster answers, SystemExit where Ray does not start.
+    Raises InputError where no cluster answers or too few files may be open, SystemExit where Ray
+    does not start.
     """
     address = cluster_address()
     set_ray_defaults()
     import ray
 
     protect_token_file()
+    allow_open_files()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with private_session() if address is None else nullcontext() as folder:
         if folder is None:
@@ -55,6 +60,22 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
             yield _ray_resources(address)
         finally:
             ray.shutdown()
+
+
+def allow_open_files() -> None:
+    """Raise the limit of open files of this process and those it starts, as far as it may be.
+
+    Raises InputError where Ray could not work within it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < MIN_OPEN_FILES:
+        raise InputError(
+            f"This process may open {wanted} files, Ray needs {MIN_OPEN_FILES} at least: raise the "
+            "limit, such as `ulimit -n 4096`."
+        )
 
 
 def _start_ray(dashboard: bool, folder: str) -> None:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, deserialize
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.parsing import parse_json
 from hhmnet_core.passwords import without_passwords
@@ -51,6 +52,13 @@ class Recovery:
 
     start_from: str
     reason: str
+
+
+@dataclass(frozen=True)
+class _Meshes:
+    """The content of layouts.json: (epoch, step, data, modality) for each mesh of a run."""
+
+    layouts: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,8 +156,11 @@ class RunFolder:
     def latest_point(self) -> TrainingPoint:
         """Return the progress of the newest checkpoint that Ray Train resumes from."""
         snapshot = self.read_json(SNAPSHOT) or {}
-        latest = snapshot.get("latest_checkpoint_result") or {}
-        return parse_checkpoint_name(str(latest.get("checkpoint_dir_name", "epoch-0")))
+        try:
+            latest = snapshot["latest_checkpoint_result"]
+            return parse_checkpoint_name(str(latest["checkpoint_dir_name"]))
+        except (KeyError, TypeError, ValueError):  # empty or damaged; `recover` removes it
+            return TrainingPoint()
 
     def add_mesh(self, point: TrainingPoint, data: int, modality: int) -> None:
         """Record the mesh that trains an elastic run from a point on."""
@@ -159,8 +170,13 @@ class RunFolder:
 
     def meshes(self) -> tuple[tuple[int, int, int, int], ...]:
         """Return each mesh that trained the run: (epoch, step) of its start, D and P."""
-        recorded = (self.read_json(MESHES) or {}).get("layouts", ())
-        return tuple((epoch, step, data, modality) for epoch, step, data, modality in recorded)
+        try:
+            return from_json(_Meshes, self.read_json(MESHES) or {}).layouts
+        except InputError as error:
+            raise InputError(
+                f"{MESHES} in {self.uri} cannot be read ({str(error).rstrip('.')}): delete that "
+                "file, and give the run's command again."
+            ) from error
 
     def remove_unfinished_checkpoints(self) -> None:
         """Remove incomplete checkpoints from within an epoch."""

@@ -65,6 +65,16 @@ def replace_by_other_parquet(path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), path)
 
 
+def repeat_an_id(path: Path) -> None:
+    """Repeat a sample id of 1 MB: a few kilobytes in the file, 100 GB as text."""
+    table = pq.read_table(path)
+    ids = pa.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 1_000_000])
+    rows = pa.concat_tables([table] * -(-100_000 // len(table))).slice(0, 100_000)
+    columns = [ids, *rows.drop_columns("sample_id").columns]
+    repeated = pa.Table.from_arrays(columns, names=table.schema.names)
+    pq.write_table(repeated.replace_schema_metadata(table.schema.metadata), path)
+
+
 def set_version(path: Path, version: int) -> None:
     table = pq.read_table(path)
     ((key, metadata),) = table.schema.metadata.items()
@@ -76,6 +86,7 @@ def set_version(path: Path, version: int) -> None:
     ("spoil", "message"),
     [
         (cut, "is damaged or not a score table"),
+        (repeat_an_id, "has a sample id twice"),
         (replace_by_other_parquet, r"hhmnet\.scores' is missing"),
         (Path.unlink, "no score table at"),
         (partial(set_version, version=1), "does not record the copies of training clips"),

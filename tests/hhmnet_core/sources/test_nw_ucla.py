@@ -112,6 +112,9 @@ def with_nan(name: str) -> str:
 BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "cut": (lambda name: recording(name)[:-40], "is not JSON .* cut off"),
     "empty": (lambda _: "", "is not JSON"),
+    "deep": (lambda _: "[" * 200_000, "is not JSON .*nested more than 64 deep"),
+    "huge number": (lambda name: recording(name, label=2**64), "is not JSON .*more than 64 bits"),
+    "huge": (lambda _: " " * 100_000_000, "would need 4.8 GB of memory, the limit"),
     "not an object": (lambda _: "[1, 2]", "lacks a key"),
     "no skeletons": (lambda _: '{"label": 1}', "lacks a key"),
     "joints": (lambda name: recording(name, skeletons=[[[0.0] * 3] * 19]), r"shape \(1, 19, 3\)"),

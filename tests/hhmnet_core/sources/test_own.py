@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,11 +83,26 @@ def save_pickled(path: Path) -> None:
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
 
 
+def save_header(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def save_bomb(path: Path) -> None:
+    """Write a small .npz of 5 GB of zeros."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        with packed.open("joints.npy", "w", force_zip64=True) as file:
+            for _ in range(5 * 64):
+                file.write(bytes(1 << 24))
+
+
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "there is no such file"),
     "text": (lambda path: path.write_text("hello"), "cannot be read"),
     "empty": (lambda path: path.touch(), "cannot be read"),
     "pickle": (save_pickled, "cannot be read"),
+    "claims 12 TiB": (lambda path: save_header(path, 12 * 2**40), "would need .* GB of memory"),
     "joints": (lambda path: np.save(path, poses(4, 17, 3)), "17 joints of 3 channels, but layout"),
     "2D": (lambda path: np.save(path, poses(4, 20, 2)), "20 joints of 2 channels, but layout"),
     "flat": (lambda path: np.save(path, poses(4, 60)), r"joints of shape \(4, 60\)"),
@@ -102,6 +119,42 @@ def test_mistake_in_a_file_is_named(tmp_path: Path, kind: str) -> None:
         Recordings(index, KINECT).clip("a")
     assert str(caught.value).startswith(f"a.npy of a in {index}")
     assert "\n" not in str(caught.value)
+
+
+JSON_FILES = {
+    "[" * 200_000: "nested more than 64 deep",
+    f"[[[{2**63}]]]": "more than 64 bits",
+    " " * 100_000_000: "would need 4.8 GB of memory, the limit for one file is 4.3 GB",
+}
+
+
+@pytest.mark.parametrize("number", range(len(JSON_FILES)))
+def test_json_that_cannot_be_read_is_named(tmp_path: Path, number: int) -> None:
+    text, message = list(JSON_FILES.items())[number]
+    (tmp_path / "a.json").write_text(text)
+    index = table(tmp_path, "a,wave,1,a.json", "b,wave,2,a.json")
+    with pytest.raises(InputError, match=message):
+        Recordings(index, KINECT).clip("a")
+
+
+def test_file_that_expands_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
+    save_bomb(tmp_path / "a.npz")
+    recordings = Recordings(table(tmp_path, "a,wave,1,a.npz", "b,wave,2,a.npz"), KINECT)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a\.npz of a in .* would need 5.4 GB of memory"):
+        recordings.clip("a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 << 20
+
+
+@pytest.mark.parametrize("number", ["1" * 19, "1" * 5000])
+def test_number_that_does_not_fit_64_bits(tmp_path: Path, number: str) -> None:
+    index = table(tmp_path, f"a,wave,1,a.npy,{number}", head=f"{HEAD},camera")
+    with pytest.raises(InputError, match="expected a whole number of at most 18 digits"):
+        Recordings(index, KINECT)
+    rows = (f"a,{number},{number},a.npy", "b,2,2,a.npy")
+    assert Recordings(table(tmp_path, *rows), KINECT).names == ["a", "b"]
 
 
 def test_file_of_several_arrays_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ def matlab(**variables: object) -> bytes:
     return file.getvalue()
 
 
+def claim_frames(content: bytes, frames: int) -> bytes:
+    """Change the number of frames in the header of a file that holds a skeleton."""
+    dimensions = np.array([20, 3], "<i4").tobytes()
+    at = content.index(dimensions) + len(dimensions)
+    return content[:at] + np.array(frames, "<i4").tobytes() + content[at + 4 :]
+
+
 def make_zip(path: Path, **contents: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as packed:
         for name in NAMES:
@@ -82,6 +89,11 @@ BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another variable": (lambda _: matlab(d_depth=np.ones(3)), "has no d_skel"),
     "joints": (lambda _: matlab(d_skel=np.ones((25, 3, 4))), r"d_skel of shape \(25, 3, 4\)"),
     "no frames": (lambda _: matlab(d_skel=np.ones((20, 3, 0))), r"shape \(20, 3, 0\)"),
+    "huge": (lambda whole: claim_frames(whole, 10**8), "would need 120.0 GB of memory, the limit"),
+    "cells": (
+        lambda _: matlab(d_skel=np.full((20, 3, 2), "x", object)),
+        "of type cell",
+    ),
     "words": (lambda _: matlab(d_skel=np.full((20, 3, 2), "x")), "expected"),
 }
 

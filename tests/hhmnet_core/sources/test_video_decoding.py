@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from video_files import encode_video, image_number, numbered_images
 
+from hhmnet_core import memory
 from hhmnet_core.sources.video_decoding import NoVideoError, decode_video
 from hhmnet_core.sources.video_timing import even_positions
 from hhmnet_core.store.clips import Int64Array
@@ -52,3 +53,10 @@ def test_refusal_by_the_chooser_is_passed_on() -> None:
 def test_image_beyond_the_end_is_named() -> None:
     with pytest.raises(NoVideoError, match="its image 24 cannot be decoded"):
         decode_video(WHOLE, lambda images, rate: np.array([3, images]))
+
+
+def test_images_beyond_the_limit_of_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 3 * 64 * 48 * 3)
+    decode_video(WHOLE, lambda images, rate: np.array([0, 1, 2, 2]))
+    with pytest.raises(NoVideoError, match="4 images of 64 x 48 pixels would need"):
+        decode_video(WHOLE, lambda images, rate: np.array([0, 1, 2, 3]))

@@ -40,6 +40,8 @@ def test_digest_does_not_depend_on_names_of_source_and_data_set(tmp_path: Path) 
         ("[]", "no schema_version"),
         ('{"schema_version": 99}', "schema version 99, newer than the 1"),
         ('{"schema_version": 1}', "has a missing or malformed field"),
+        ('{"schema_version": 1, "schema_version": 1}', "'schema_version' is given twice"),
+        ("[" * 100_000, "nested more than 64 deep"),
     ],
 )
 def test_malformed_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -100,3 +102,23 @@ def test_shard_outside_of_its_store_is_refused(tmp_path: Path, name: str) -> Non
     edit_manifest(tmp_path, lambda fields: fields["shards"][0].update(name=name))
     with pytest.raises(InputError, match=r"manifest.json of .*shard name .* cannot be used"):
         load_clips(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("shards", "message"),
+    [
+        ([], "lists no clips"),
+        ([{"num_clips": 0}], "lists no clips"),
+        ([{"num_clips": 1e999}], "has a missing or malformed field"),
+    ],
+)
+def test_shards_that_cannot_be_are_refused(
+    tmp_path: Path, shards: list[dict[str, object]], message: str
+) -> None:
+    write_small_store(tmp_path)
+    edit_manifest(
+        tmp_path,
+        lambda fields: fields.update(shards=[fields["shards"][0] | each for each in shards]),
+    )
+    with pytest.raises(InputError, match=message):
+        read_manifest(tmp_path)

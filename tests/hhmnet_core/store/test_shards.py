@@ -13,6 +13,7 @@ import pytest
 from built_stores import Recordings, build_store, build_video_store, make_video_clip
 from made_stores import make_clip_with_nan, make_clips, write_small_store
 
+from hhmnet_core import memory
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.store.clips import Clip
@@ -139,6 +140,18 @@ def test_store_written_wrongly_by_hand_is_refused(
     write_by_hand(tmp_path / "store", **changes)
     with pytest.raises(InputError, match=message):
         load_clips(tmp_path / "store", tmp_path / "cache")
+
+
+def test_shard_beyond_the_limit_of_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column of equal numbers, of 8 MB in memory, has a few kilobytes in the file."""
+    write_by_hand(tmp_path / "store", joints=[[0.5] * 1_000_000] * 2)
+    monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 5_000_000)
+    assert (tmp_path / "store" / "any-name.parquet").stat().st_size < 100_000
+    for read in (lambda uri: load_clips(uri, tmp_path / "cache"), store_facts):
+        with pytest.raises(InputError, match=r"any-name.parquet of .* would need 0\.0 GB"):
+            read(tmp_path / "store")
 
 
 def test_pixels_are_read_on_request(tmp_path: Path) -> None:

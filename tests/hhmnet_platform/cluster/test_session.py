@@ -1,6 +1,8 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,3 +132,19 @@ def test_open_cluster_is_reported(
         with ray_session():
             lines = capsys.readouterr().out.splitlines()
         assert lines == [joining.OPEN_CLUSTER] * is_open
+
+
+@pytest.mark.parametrize(
+    ("limit", "output"),
+    [(64, "may open 64 files, Ray needs 256 at least"), (1024, "1024"), (8192, "4096")],
+)
+def test_open_files_are_allowed_as_far_as_they_may(limit: int, output: str) -> None:
+    code = (
+        "import resource\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (min({limit}, 128), {limit}))\n"
+        "from hhmnet_platform.cluster.session import allow_open_files\n"
+        "allow_open_files()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert output in done.stdout + done.stderr

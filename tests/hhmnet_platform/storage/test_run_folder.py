@@ -152,6 +152,20 @@ def test_layouts_are_noted_where_they_change(run: RunFolder) -> None:
     assert run.meshes() == ((0, 0, 1, 2), (3, 0, 1, 4))
 
 
+@pytest.mark.parametrize("layouts", ["[1]", "[[0, 0, 1]]", '[["a", 0, 1, 2]]', "3"])
+def test_meshes_that_are_none_are_named(run: RunFolder, layouts: str) -> None:
+    run.files.write("layouts.json", f'{{"layouts": {layouts}}}'.encode())
+    with pytest.raises(InputError, match=r"layouts\.json in .* cannot be read .*: delete"):
+        run.meshes()
+
+
+@pytest.mark.parametrize("latest", ["[1]", "null", '{"checkpoint_dir_name": "last"}'])
+def test_a_list_of_checkpoints_that_names_none_is_a_new_start(run: RunFolder, latest: str) -> None:
+    content = f'{{"latest_checkpoint_result": {latest}}}'.encode()
+    run.files.write("checkpoint_manager_snapshot.json", content)
+    assert run.latest_point() == TrainingPoint()
+
+
 def test_recovery_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: RunFolder) -> None:
     save(run, 1)
     save(run, 2)
@@ -163,6 +177,8 @@ def test_recovery_turns_from_a_damaged_checkpoint_that_ray_would_resume(run: Run
 
 def test_result_makes_a_run_finished(run: RunFolder) -> None:
     assert run.read_result() is None and run.missing_result == "does not exist"
+    run.files.write("read.me", b"")
+    assert run.missing_result == "is no run: it has neither science.json nor result.json"
     run.write_json("science.json", {})
     assert run.read_result() is None
     assert run.missing_result == "is unfinished: it has no result.json"
@@ -176,7 +192,7 @@ def test_files_that_are_not_json_are_named(run: RunFolder) -> None:
     run.files.write("result.json", b"{")
     with pytest.raises(InputError, match=r"result\.json cannot be read .* delete that file"):
         run.read_result()
-    for content in (b"{", b"[]", b"3"):
+    for content in (b"{", b"[]", b"3", b"[1, 2]", b"[" * 100_000, b'{"a": 1, "a": 2}'):
         run.files.write("science.json", content)
         with pytest.raises(InputError, match=r"science\.json .* is not a JSON object"):
             run.read_json("science.json")
