@@ -182,7 +182,7 @@ def _second_user(case: HostCase, kills: Kills, seed: int, folder: Path) -> tuple
         _wait_for_training(process, folder)
         pids = marked(mark)
         ports = _ports(pids)
-        folders = [str(each) for each in Path(tempfile.gettempdir()).glob("hhm-*")] + ["/tmp/ray"]
+        folders = _session_folders(pids)
         tokens = [str(Path.home() / ".ray" / "auth_token")]
         tokens += [f"/proc/{pid}/environ" for pid in pids]
         given = [json.dumps(each) for each in (ports, folders, tokens)]
@@ -213,6 +213,17 @@ def _wait_for_training(process: Process, folder: Path) -> None:
         assert process.returncode is None, process.output
         assert time.monotonic() < ends, process.output
         time.sleep(0.2)
+
+
+def _session_folders(pids: list[int]) -> list[str]:
+    """Return the folder of Ray's session, which its processes are given, and the one it is in."""
+    found: set[Path] = set()
+    for pid in pids:
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            found |= {Path(path) for path in re.findall(r"/[^\0=:,\s]*/session_[\d_-]+", words)}
+    outer = {path.parent for path in found} - {Path(tempfile.gettempdir())}
+    return sorted(map(str, found | outer))
 
 
 def _ports(pids: list[int]) -> list[int]:

@@ -96,7 +96,7 @@ TARGETS: dict[str, Target] = {
         lambda folder: [
             "fuse.py", f"--workspace={folder}/workspace", f"--runs=[{PHASE1},{PHASE2}]"
         ],
-        (f"workspace/runs/{PHASE1}/**/*",),
+        (f"workspace/runs/{PHASE1}/scores/*", *_RUNS[1:]),
         _earlier,
     ),
     "fusion search": Target(

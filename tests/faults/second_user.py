@@ -10,6 +10,7 @@ import socket
 import sys
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 JOB = json.dumps({"entrypoint": "id"}).encode()
@@ -35,10 +36,10 @@ def main() -> None:
             url = f"http://127.0.0.1:{port}{path}"
             kind = {"Content-Type": "application/json"}
             request = urllib.request.Request(url, data, kind, method=method)
-            with suppress(OSError, ValueError, EOFError):
+            with suppress(OSError, ValueError, HTTPException):
                 answer = urllib.request.urlopen(request, timeout=3).read()
-                # The version alone tells nothing.
-                if path != "/api/version":
+                # The version alone tells nothing, and metrics are for whoever asks.
+                if path != "/api/version" and not answer.startswith(b"# HELP"):
                     print(f"{method} {url} answered: {answer[:80]!r}")
         with suppress(OSError):  # a port that serves Python objects to whoever connects
             with socket.create_connection(("127.0.0.1", port), 2) as connection:
