@@ -19,6 +19,7 @@ from optuna.distributions import FloatDistribution
 from scipy.io import savemat
 from video_files import encode_video, numbered_images
 
+from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
@@ -53,6 +54,8 @@ def _run(folder: Path) -> None:
     shutil.copytree(workspace / "runs" / PHASE1, path)
     shutil.rmtree(folder / "old")
     run = RunFolder("first", str(path))
+    for table in (path / "scores").iterdir():
+        write_scores(read_scores(table), table)  # with a checksum
     snapshot = json.loads((path / SNAPSHOT).read_text())
     latest = snapshot["latest_checkpoint_result"]
     last = str(latest["checkpoint_dir_name"])

@@ -87,7 +87,7 @@ FORMATS: dict[str, Format] = {
         "binary", "store", "cache/*.arrow", read_cached, checked=True, names=("cache folder",)
     ),
     "result": Format("json", "run", "runs/first/result.json", read_result),
-    "scores": Format("binary", "run", "runs/first/scores/*.parquet", read_scores),
+    "scores": Format("binary", "run", "runs/first/scores/*.parquet", read_scores, checked=True),
     "science": Format(
         "json", "run", "runs/first/science.json", read_identity, names=("Run first",)
     ),

@@ -28,6 +28,7 @@ from faults.option_values import IN_A_FILE, REFUSED, SHAPES, VALUES
 from jsonargparse import ArgumentParser
 
 from hhmnet_platform import cli
+from hhmnet_platform.entry import EXIT_INPUT
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LONGEST_LINE = 1500  # characters of an error message
@@ -51,6 +52,7 @@ BASES: dict[str, dict[str, str]] = {
     | {"space": "{optim.lr: {low: 0.01, high: 0.1}}"},
     "search.py fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
     "fuse.py": _WORKSPACE | {"runs": f"[{PHASE1}]"},
+    "ui.py": _WORKSPACE,
     "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate.py": _STORE | _ABLATED | _TINY,
     "ablate_phase2.py": _STORE | _ABLATED | _TINY2
@@ -123,9 +125,9 @@ def commands() -> dict[str, ArgumentParser]:
         for word in SUBCOMMANDS.get(script, ("",)):
             with _captured_parsers() as parsers:
                 sys.argv = [script, *filter(None, [word])]
-                main = runpy.run_path(str(EXPERIMENTS / script))["main"]
+                load = runpy.run_path(str(EXPERIMENTS / script))["load"]
                 try:
-                    main()
+                    load()
                 except _CapturedError:
                     pass
             (parser,) = parsers
@@ -280,6 +282,7 @@ def start_nothing() -> None:
         print("here the command would start processes")
         raise SystemExit(0)
 
+    os.execve = os.execvpe = end  # MLflow takes the place of ui.py
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
         if name.startswith("hhmnet_platform"):
@@ -299,7 +302,7 @@ def judge_command(case: OptionCase, code: int, output: str) -> tuple[str, str]:
         return "accepted", lines[-1][:100] if lines else ""
     errors = [line for line in lines if line.startswith("error: ")]
     message = errors[-1] if errors else ""
-    if code != cli.EXIT_INPUT or len(errors) != 1 or lines[-1] != message:
+    if code != EXIT_INPUT or len(errors) != 1 or lines[-1] != message:
         return (
             "unclear",
             f"exit code {code}, {len(errors)} error lines: {' | '.join(lines[-3:])[:300]}",
