@@ -96,13 +96,13 @@ class Log:
                     self.outcomes[values["id"]] = Outcome(**values)
 
     def add(self, outcome: Outcome, files: Iterable[Path] = ()) -> None:
-        """Record an outcome; of a failure, keep the files and the output too."""
+        """Record an outcome; of a failure, and of no other case, keep the files and the output."""
         self.outcomes[outcome.id] = outcome
         with self.file.open("a") as lines:
             lines.write(json.dumps(asdict(outcome) | {"output": "", "key": self.key}) + "\n")
+        kept = self.folder / "failures" / outcome.id.replace("/", "__").replace(" ", "-")
+        shutil.rmtree(kept, ignore_errors=True)  # of an earlier run of the case
         if outcome.failed:
-            kept = self.folder / "failures" / outcome.id.replace("/", "__").replace(" ", "-")
-            shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(parents=True)
             (kept / "case.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
             (kept / "output.txt").write_text(outcome.output)

@@ -120,7 +120,8 @@ def _become(function: Callable[[], Any], folder: Path, limit: int) -> None:
         log = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for output in (1, 2):
             os.dup2(log, output)
-        sys.stdout, sys.stderr = (open(each, "w", closefd=False) for each in (1, 2))
+        sys.stdout = open(1, "w", closefd=False)
+        sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # as Python's own
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         faulthandler.disable()  # a signal is an outcome, not news
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

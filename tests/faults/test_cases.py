@@ -26,6 +26,8 @@ def test_log_goes_on_with_outcomes_of_the_same_sources(tmp_path: Path) -> None:
     assert not Log(tmp_path, "1/other").outcomes
     (kept,) = (tmp_path / "failures").iterdir()
     assert (kept / "output.txt").read_text() == "all of it"
+    log.add(Outcome("file/a/c-0", "refused"))
+    assert not kept.exists()
 
 
 def test_table_counts_by_group() -> None:
