@@ -6,12 +6,12 @@ was interrupted continues where it stopped.
 
 from collections.abc import Callable
 
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.entry import run_script
 
 
 def load() -> Callable[[], object]:
     from hhmnet_platform.ablation.jobs import Phase1Ablation, run_phase1_ablation
-    from hhmnet_platform.cli import parse_config
+    from hhmnet_platform.scripts.cli import parse_config
 
     job = parse_config("ablate.py", __doc__, Phase1Ablation)
     return lambda: run_phase1_ablation(job)

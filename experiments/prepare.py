@@ -5,7 +5,7 @@ A complete store is not built again. After an interruption the same command cont
 
 from __future__ import annotations
 
-from hhmnet_platform.entry import TYPE_CHECKING, run_script
+from hhmnet_platform.scripts.entry import TYPE_CHECKING, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ def load() -> Callable[[], object]:
     from jsonargparse import ArgumentParser
     from rich.console import Console
 
-    from hhmnet_platform.cli import parse_args
     from hhmnet_platform.datasets.prepare import print_prepared
+    from hhmnet_platform.scripts.cli import parse_args
 
     functions = commands()
     parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)

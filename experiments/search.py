@@ -7,12 +7,12 @@ finished runs.
 import sys
 from collections.abc import Callable
 
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.entry import run_script
 
 
 def load() -> Callable[[], object]:
-    from hhmnet_platform.cli import parse_config
     from hhmnet_platform.fusion.search_weights import FusionSearch, run_fusion_search
+    from hhmnet_platform.scripts.cli import parse_config
     from hhmnet_platform.search.config import Phase1Search, Phase2Search, Search
     from hhmnet_platform.search.run import run_search
 

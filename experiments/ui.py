@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.cli import parse_config
+from hhmnet_platform.scripts.entry import run_script
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.server import BASIC_AUTH, SERVER_ENVIRONMENT, auth_environment
 from hhmnet_platform.tracking.uri import database_of

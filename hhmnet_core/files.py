@@ -19,8 +19,8 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from hhmnet_core.checks.memory import check_file_memory, check_free_memory
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.memory import check_file_memory, check_free_memory
 from hhmnet_core.passwords import without_password
 
 _READ_ADVICE = "check the address, the connection and your rights there"

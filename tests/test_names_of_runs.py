@@ -11,8 +11,8 @@ import pytest
 
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.hashing import run_name
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.storage.run_identity import RunIdentity
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"

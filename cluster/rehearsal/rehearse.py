@@ -15,8 +15,8 @@ from rich.console import Console
 
 from cluster.rehearsal import enclosure
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.cli import parse_config
+from hhmnet_platform.scripts.entry import run_script
 
 
 @dataclass

@@ -25,10 +25,10 @@ from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.workspace import Workspace
 

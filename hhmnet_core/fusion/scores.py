@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hhmnet_core.checks.parquet_size import check_parquet
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
-from hhmnet_core.parquet_size import check_parquet
-from hhmnet_core.parsing import parse_json
 
 SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
-from hhmnet_core.bounds import MAX_SEED, check_bounds
+from hhmnet_core.checks.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import stack_aligned
 from hhmnet_core.fusion.scores import ScoreTable

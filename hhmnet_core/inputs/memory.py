@@ -2,7 +2,7 @@
 
 import torch
 
-from hhmnet_core.memory import free_host_memory
+from hhmnet_core.checks.memory import free_host_memory
 
 
 def fits_in_memory(size: int, device: torch.device, sharers: int) -> bool:

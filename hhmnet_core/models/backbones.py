@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.config import MAX_WIDTH
 from hhmnet_core.passwords import one_line

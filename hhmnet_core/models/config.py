@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 
 MAX_WIDTH, MAX_BLOCKS = 4096, 64

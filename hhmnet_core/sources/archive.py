@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from hhmnet_core.checks.memory import check_file_memory
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder, split_uri
-from hhmnet_core.memory import check_file_memory
 
 _READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 

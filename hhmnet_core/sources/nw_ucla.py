@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hhmnet_core.checks.memory import TEXT_EXPANSION
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
-from hhmnet_core.memory import TEXT_EXPANSION
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig

@@ -20,10 +20,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_core.checks.memory import TEXT_EXPANSION, check_file_memory
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
-from hhmnet_core.memory import TEXT_EXPANSION, check_file_memory
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.passwords import one_line
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.own_table import ClipRow, parse_table

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_core.checks.memory import check_file_memory
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.memory import check_file_memory
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.video_crops import Camera, VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError

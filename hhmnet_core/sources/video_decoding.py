@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_core.checks.memory import check_file_memory
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.memory import check_file_memory
 from hhmnet_core.store.clips import Int64Array
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.clips import Clip, check_clip
 from hhmnet_core.store.manifest import FIELDS, SCHEMA_VERSION, Manifest, Shard, Visual
 from hhmnet_core.store.shards import shard_name, write_shard

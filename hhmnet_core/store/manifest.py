@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from hhmnet_core.checks.names import check_name
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject, canonical
-from hhmnet_core.names import check_name
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, free_space, is_disk_full, write_local
 from hhmnet_core.identity import canonical
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
 from hhmnet_core.store.manifest import Manifest
 

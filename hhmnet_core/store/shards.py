@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hhmnet_core.checks.parquet_size import check_parquet
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.parquet_size import check_parquet
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, Video, check_clip
 from hhmnet_core.store.manifest import Manifest, Shard

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject, canonical, differing, identity
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.training.records import Progress
 
 STATE_FILE = "state.json"

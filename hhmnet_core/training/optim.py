@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 
 MAX_EPOCHS = 100_000

@@ -8,9 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from hhmnet_core.checks.memory import check_free_memory
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
-from hhmnet_core.memory import check_free_memory
 from hhmnet_core.training.checkpoints import CheckpointSummary, DamagedFileError, member_file
 from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
 

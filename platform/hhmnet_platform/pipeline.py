@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.inputs.footage import check_video
-from hhmnet_core.names import check_name
 from hhmnet_core.store.protocols import VAL
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config

@@ -27,8 +27,8 @@ from faults.isolated import run_cases
 from faults.option_values import IN_A_FILE, REFUSED, SHAPES, VALUES
 from jsonargparse import ArgumentParser
 
-from hhmnet_platform import cli
-from hhmnet_platform.entry import EXIT_INPUT
+from hhmnet_platform.scripts import cli
+from hhmnet_platform.scripts.entry import EXIT_INPUT
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LONGEST_LINE = 1500  # characters of an error message

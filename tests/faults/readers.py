@@ -21,7 +21,6 @@ from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_platform.ablation import runner
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.datasets import builders
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.prepare import Prepared
@@ -32,6 +31,7 @@ from hhmnet_platform.fusion.fusion_result import fusion_table
 from hhmnet_platform.fusion.search_weights import read_fusion
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.runs.guiding_run import weights_digest
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search, trial_job
 from hhmnet_platform.search.space import distributions
 from hhmnet_platform.search.study import open_study

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_disk import needs_small_disk, run_on_small_disk
 
-from hhmnet_core import memory
+from hhmnet_core.checks import memory
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import (
     disk_full_error,

@@ -18,10 +18,10 @@ from safetensors.numpy import load_file
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.fitting import fit
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.storage.workspace import Workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]

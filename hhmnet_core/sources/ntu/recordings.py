@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import InputError
-from hhmnet_core.memory import TEXT_EXPANSION
 from hhmnet_core.sources.archive import Archive, FileKind
 from hhmnet_core.sources.ntu.cleaning import clean_recording
 from hhmnet_core.sources.ntu.editions import (

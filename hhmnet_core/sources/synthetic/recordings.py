@@ -9,7 +9,7 @@ another thing in the hand, which only the video shows: drink and eat, hammer and
 
 import numpy as np
 
-from hhmnet_core.bounds import MAX_SEED
+from hhmnet_core.checks.bounds import MAX_SEED
 from hhmnet_core.errors import InputError
 from hhmnet_core.sources.synthetic.actions import ACTIONS, Action
 from hhmnet_core.sources.synthetic.canvas import FOCAL

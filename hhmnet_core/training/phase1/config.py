@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hhmnet_core.bounds import MAX_SEED, check_bounds
+from hhmnet_core.checks.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig

@@ -8,11 +8,11 @@ from typing import Literal
 
 import yaml
 
+from hhmnet_core.checks.memory import TEXT_EXPANSION
+from hhmnet_core.checks.names import check_name
+from hhmnet_core.checks.parsing import check_yaml
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
-from hhmnet_core.memory import TEXT_EXPANSION
-from hhmnet_core.names import check_name
-from hhmnet_core.parsing import check_yaml
 from hhmnet_core.passwords import without_password
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout

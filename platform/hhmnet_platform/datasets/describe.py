@@ -20,7 +20,7 @@ from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.protocols import LITERATURE, split_clips
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
-from hhmnet_platform.drawing import Drawing, draw_figures, short_name
+from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name
 
 Published = Mapping[str, tuple[int, int]]  # numbers of training and test clips, by protocol
 NUM_SKELETONS = 6

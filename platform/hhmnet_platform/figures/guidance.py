@@ -11,7 +11,7 @@ from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.models.heat_maps import heat_map, importance_at_images, joint_gaussians
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
-from hhmnet_platform.drawing import short_name
+from hhmnet_platform.presentation.drawing import short_name
 
 HEAT_MAP_SIZE = 28  # rows and columns; finer than the network's grid, to show single joints
 NUM_CLIPS = 6

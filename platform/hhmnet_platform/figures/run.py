@@ -10,9 +10,14 @@ from rich.table import Table
 from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.drawing import Drawing, short_name
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import ALL, COLOURS, FUSION
+from hhmnet_platform.presentation.drawing import Drawing, short_name
+from hhmnet_platform.presentation.labels import (
+    WITHOUT_COPIES_HEADING,
+    copies_note,
+    not_filmed_note,
+    percent,
+)
 from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
 
 MAX_LABELLED_CLASSES = 30  # with more, cells are too small for numbers and labels shrink

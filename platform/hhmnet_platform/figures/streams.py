@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from hhmnet_core.fusion.metrics import count_confusions, per_class_accuracy, top1
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.layouts import PARTS
-from hhmnet_platform.drawing import short_name
 from hhmnet_platform.members import COLOURS, FUSION, VIDEO
+from hhmnet_platform.presentation.drawing import short_name
 
 SKELETON = "skeleton"
 _COLOURS = {SKELETON: COLOURS["joint"], VIDEO: COLOURS[VIDEO], FUSION: COLOURS[FUSION]}

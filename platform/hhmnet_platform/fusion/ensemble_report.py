@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from hhmnet_core.fusion.compare import disagreement, most_frequent_confusions, reliability
-from hhmnet_platform.drawing import Drawing, draw_figures, short_name
 from hhmnet_platform.fusion.ensemble import Ensemble
 from hhmnet_platform.fusion.ensemble_result import (
     EnsembleResult,
     leaderboard_cells,
     leaderboard_headings,
 )
-from hhmnet_platform.labels import copies_note, percent
+from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name
+from hhmnet_platform.presentation.labels import copies_note, percent
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; margin: 2rem auto;

@@ -10,7 +10,7 @@ from hhmnet_core.fusion.selection import SelectionConfig
 from hhmnet_core.identity import JsonObject, identity
 from hhmnet_platform.fusion.candidates import LeftOut
 from hhmnet_platform.fusion.ensemble import Ensemble, Entry
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+from hhmnet_platform.presentation.labels import WITHOUT_COPIES_HEADING, copies_note, percent
 from hhmnet_platform.storage.record_files import parse_record
 
 FILE = "ensemble.json"

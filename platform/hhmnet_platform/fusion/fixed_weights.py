@@ -12,8 +12,13 @@ from hhmnet_core.fusion.metrics import is_correct, top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.weightings import EQUAL, FIELD
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, not_filmed_note, percent
 from hhmnet_platform.members import VIDEO
+from hhmnet_platform.presentation.labels import (
+    WITHOUT_COPIES_HEADING,
+    copies_note,
+    not_filmed_note,
+    percent,
+)
 from hhmnet_platform.storage.finished_run import finished_runs
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from hhmnet_platform.fusion.weightings import SEARCHED, WeightedFusion
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, copies_note, percent
+from hhmnet_platform.presentation.labels import WITHOUT_COPIES_HEADING, copies_note, percent
 from hhmnet_platform.storage.record_files import parse_record
 
 FILE = "fusion.json"

@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import concatenate
 from hhmnet_core.store.protocols import LITERATURE, VAL, fold_selection
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.overrides import apply_overrides
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.runs.phases import PHASES, AnyPhase
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_folder import CONFIG, RunFolder
 from hhmnet_platform.storage.scores import load_scores

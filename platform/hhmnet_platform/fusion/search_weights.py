@@ -46,7 +46,11 @@ from hhmnet_platform.fusion.weightings import (
     calibrated_weights,
 )
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import WITHOUT_COPIES_HEADING, WITHOUT_COPIES_METRIC, percent
+from hhmnet_platform.presentation.labels import (
+    WITHOUT_COPIES_HEADING,
+    WITHOUT_COPIES_METRIC,
+    percent,
+)
 from hhmnet_platform.storage.finished_run import FinishedRun, check_run_names
 from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.scores import SPLITS

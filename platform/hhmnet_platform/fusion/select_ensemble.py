@@ -17,7 +17,7 @@ from hhmnet_platform.fusion.ensemble_result import (
     summarise_ensemble,
 )
 from hhmnet_platform.hashing import short_hash
-from hhmnet_platform.labels import WITHOUT_COPIES_METRIC, markdown, percent
+from hhmnet_platform.presentation.labels import WITHOUT_COPIES_METRIC, markdown, percent
 from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.storage.workspace import default_workspace

@@ -2,9 +2,9 @@
 
 import re
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
-from hhmnet_core.names import check_name
 from hhmnet_core.training.checkpoints import (
     STATE_FILE,
     DamagedFileError,

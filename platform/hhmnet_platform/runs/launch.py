@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 
-from hhmnet_core.names import check_name
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.joining import is_open_cluster
 from hhmnet_platform.cluster.mesh_plan import MeshPlan

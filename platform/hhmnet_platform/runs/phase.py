@@ -25,7 +25,7 @@ from hhmnet_platform.storage.results import MemberResult
 from hhmnet_platform.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from hhmnet_platform.drawing import Drawing
+    from hhmnet_platform.presentation.drawing import Drawing
 
 JobT = TypeVar("JobT", bound=Job)
 ConfigT = TypeVar("ConfigT", bound=Config)

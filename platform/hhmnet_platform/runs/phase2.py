@@ -34,7 +34,7 @@ from hhmnet_platform.tracking import tags
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hhmnet_platform.drawing import Drawing
+    from hhmnet_platform.presentation.drawing import Drawing
 
 
 class Phase2(Phase[Phase2Job, Phase2Config]):

@@ -22,7 +22,7 @@ from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.tracked_run import Ending
 
 if TYPE_CHECKING:
-    from hhmnet_platform.drawing import Drawing
+    from hhmnet_platform.presentation.drawing import Drawing
 
 CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves
@@ -64,7 +64,7 @@ def _write_figures(
         drawings: Functions that draw, by file name.
         prefix: Prefix of the names in the run's folder.
     """
-    from hhmnet_platform.drawing import draw_figures
+    from hhmnet_platform.presentation.drawing import draw_figures
 
     images = draw_figures({f"{prefix}{name}": draw for name, draw in drawings.items()})
     for name, png in images.items():

@@ -9,8 +9,8 @@ from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
-from hhmnet_platform.labels import WITHOUT_COPIES_METRIC
 from hhmnet_platform.members import FUSION
+from hhmnet_platform.presentation.labels import WITHOUT_COPIES_METRIC
 from hhmnet_platform.runs.phase import Tables
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.run import Run

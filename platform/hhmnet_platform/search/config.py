@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.passwords import without_passwords
 from hhmnet_core.training.optim import MAX_EPOCHS
 from hhmnet_platform.hashing import short_hash

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from hhmnet_core.identity import JsonObject
-from hhmnet_platform.drawing import Drawing, draw_figures
+from hhmnet_platform.presentation.drawing import Drawing, draw_figures
 
 if TYPE_CHECKING:
     import optuna

@@ -12,17 +12,17 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.names import check_name
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.protocols import VAL
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import local_resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.figures.progress import clock
-from hhmnet_platform.labels import markdown
 from hhmnet_platform.overrides import apply_overrides
+from hhmnet_platform.presentation.labels import markdown
 from hhmnet_platform.runs.launch import check_nodes_of, run_phase
 from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.runs.resolve import resolve_run, resolve_store

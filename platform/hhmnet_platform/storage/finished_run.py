@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.names import check_name
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.storage.results import RESULT, RunResult
 from hhmnet_platform.storage.run_folder import RunFolder

@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access, write_local
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.parsing import parse_json
 
 _USUAL_BYTES = 4096
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.passwords import without_passwords
 
 Record = TypeVar("Record")

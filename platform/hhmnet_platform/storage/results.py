@@ -6,11 +6,11 @@ The names in the file are fixed: files that earlier versions wrote are read by `
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.names import check_name
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import TRAINED
 from hhmnet_platform.storage.checkpoints import is_checkpoint

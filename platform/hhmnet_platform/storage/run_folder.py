@@ -9,11 +9,11 @@ import yaml
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, deserialize
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import JsonObject
-from hhmnet_core.parsing import parse_json
 from hhmnet_core.passwords import without_passwords
 from hhmnet_core.training.checkpoints import (
     STATE_FILE,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
-from hhmnet_core.names import check_name
 from hhmnet_platform.members import FUSION, TRAINED
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_reading

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_files import encode_video, image_number, numbered_images
 
-from hhmnet_core import memory
+from hhmnet_core.checks import memory
 from hhmnet_core.sources.video_decoding import NoVideoError, decode_video
 from hhmnet_core.sources.video_timing import even_positions
 from hhmnet_core.store.clips import Int64Array

@@ -13,7 +13,7 @@ import pytest
 from built_stores import Recordings, build_store, build_video_store, make_video_clip
 from made_stores import make_clip_with_nan, make_clips, write_small_store
 
-from hhmnet_core import memory
+from hhmnet_core.checks import memory
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.store.clips import Clip

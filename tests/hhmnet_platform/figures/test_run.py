@@ -11,7 +11,6 @@ from rich.console import Console
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.drawing import draw_figures
 from hhmnet_platform.figures.run import (
     class_accuracy,
     compared_curves,
@@ -21,6 +20,7 @@ from hhmnet_platform.figures.run import (
     series,
 )
 from hhmnet_platform.members import FUSION
+from hhmnet_platform.presentation.drawing import draw_figures
 from hhmnet_platform.storage.results import FittedFusion, MemberResult, RunResult
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement, check_placement
+from hhmnet_platform.scripts.cli import parse_config
 
 
 def test_phase_is_no_option() -> None:

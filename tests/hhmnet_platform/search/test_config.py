@@ -8,11 +8,11 @@ import yaml
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.runs.resolve import resolve_run
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import (
     Phase1Search,
     Phase2Search,

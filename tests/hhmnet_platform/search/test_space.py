@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase2Search
 from hhmnet_platform.search.space import Dimension, distributions, parse_dimension
 

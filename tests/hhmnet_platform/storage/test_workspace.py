@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_config
 from hhmnet_platform.fusion.search_weights import FusionSearch
 from hhmnet_platform.fusion.select_ensemble import EnsembleJob
 from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
+from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 

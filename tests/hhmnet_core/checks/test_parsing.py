@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from hhmnet_core.parsing import check_yaml, parse_json
+from hhmnet_core.checks.parsing import check_yaml, parse_json
 
 
 def test_good_json_is_read() -> None:

@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 
-from hhmnet_core.memory import check_file_memory
+from hhmnet_core.checks.memory import check_file_memory
 
 _BYTES_PER_VALUE = {"FLOAT": 8, "INT32": 8}  # with its place in lists
 _MOST_BYTES_PER_VALUE = 16

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hhmnet_core.bounds import check_bounds
+from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_platform.drawing import draw_figures, short_name, to_png
+from hhmnet_platform.presentation.drawing import draw_figures, short_name, to_png
 
 HOSTILE = (
     r"a $\frac{1$ half",

@@ -7,7 +7,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.cli import parse_args, parse_config
+from hhmnet_platform.scripts.cli import parse_args, parse_config
 
 
 @dataclass

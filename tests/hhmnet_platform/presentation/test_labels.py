@@ -2,7 +2,7 @@
 
 import pytest
 
-from hhmnet_platform.labels import copies_note, markdown, not_filmed_note, percent
+from hhmnet_platform.presentation.labels import copies_note, markdown, not_filmed_note, percent
 
 
 @pytest.mark.parametrize(

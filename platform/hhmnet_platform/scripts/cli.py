@@ -13,8 +13,8 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_lo
 from jsonargparse._actions import ActionConfigFile
 from jsonargparse._loaders_dumpers import get_yaml_default_loader, yaml_load
 
+from hhmnet_core.checks.parsing import MAX_YAML_BYTES, check_yaml
 from hhmnet_core.errors import InputError
-from hhmnet_core.parsing import MAX_YAML_BYTES, check_yaml
 from hhmnet_core.passwords import one_line, without_password
 
 Config = TypeVar("Config", bound=Any)

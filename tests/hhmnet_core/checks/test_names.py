@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hhmnet_core.checks.names import check_name, is_name
 from hhmnet_core.errors import InputError
-from hhmnet_core.names import check_name, is_name
 
 USABLE = ["nw_ucla", "12-3", "my data", "it's", 'say "x"', "Übung", "手", "100%", "a*b?", "-x", "~"]
 REFUSED = [

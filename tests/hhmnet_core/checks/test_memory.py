@@ -2,9 +2,9 @@
 
 import pytest
 
-from hhmnet_core import memory
+from hhmnet_core.checks import memory
+from hhmnet_core.checks.memory import MAX_FILE_MEMORY, check_file_memory, check_free_memory
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.memory import MAX_FILE_MEMORY, check_file_memory, check_free_memory
 
 
 def test_more_than_the_limit_is_refused_with_both_sizes() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.entry import run_script
 
 pytestmark = pytest.mark.usefixtures("own_signals")
 
@@ -88,7 +88,7 @@ def test_interrupt_that_comes_out_as_another_error_is_one(
 
 IN_A_SCRIPT = """
 import atexit, os, signal, sys, time
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.entry import run_script
 
 def interrupt():
     os.kill(os.getpid(), signal.{number})
@@ -143,7 +143,7 @@ def test_interrupt_is_one_line_and_a_code_at_any_moment(moment: str, number: str
 
 SCRIPT = """
 import sys, time
-from hhmnet_platform.entry import run_script
+from hhmnet_platform.scripts.entry import run_script
 
 def main():
     print(sys.argv[1], flush=True)

@@ -1,0 +1,1 @@
+"""Checks of what users and other versions wrote: names, sizes, numbers, JSON and YAML."""

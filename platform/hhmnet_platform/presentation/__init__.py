@@ -1,0 +1,1 @@
+"""Results for readers: shared wording, and figures as PNG images."""

@@ -1,0 +1,1 @@
+"""Scripts: how they start and end, and how they parse their command lines."""
