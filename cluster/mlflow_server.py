@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.passwords import without_password
-from hhmnet_platform.scripts.cli import run_script
+from hhmnet_platform.scripts.entry import run_script
 from hhmnet_platform.storage.workspace import default_workspace
 from hhmnet_platform.tracking.server import BASIC_AUTH, SERVER_ENVIRONMENT, auth_environment
 from hhmnet_platform.tracking.uri import database_of, sqlite_uri
@@ -113,4 +113,4 @@ def try_backup(file: Path, workspace: str) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(lambda: main)

@@ -1,5 +1,7 @@
 """The exceptions that a user's input or files can cause."""
 
+_LONGEST, _END = 1000, 300  # characters of a message, and of its end, with what to do
+
 
 class InputError(Exception):
     """Input that cannot be used.
@@ -13,7 +15,10 @@ class InputError(Exception):
         # Here, so that scripts can name this class before anything that takes time is imported.
         from hhmnet_core.passwords import without_password
 
-        super().__init__(without_password(message))
+        text = without_password(message)
+        if len(text) > _LONGEST:  # a value or a file that the message quotes
+            text = f"{text[: _LONGEST - _END]}...{text[-_END:]}"
+        super().__init__(text)
 
 
 class AccessError(InputError):

@@ -72,13 +72,18 @@ class NodeCache:
         return self._file(digest).exists()
 
     def map(self, manifest: Manifest) -> ClipSet | None:
-        """Return the clip set mapped from its file. None where there is no complete file."""
+        """Return the clip set mapped from its file.
+
+        None where there is no complete file, or one that has changed since it was written.
+        """
         try:
+            if self._version_file(manifest.digest).read_text() != self._version(manifest.digest):
+                return None
             with pa.memory_map(str(self._file(manifest.digest))) as source:
                 row = pa.ipc.open_file(source).get_batch(0)
             columns = {name: row.column(name).values for name in _SCHEMA.names}
             skeletons = row.schema.metadata[_SKELETONS].decode()
-        except (OSError, pa.ArrowException, KeyError, IndexError):
+        except (OSError, ValueError, pa.ArrowException, KeyError, IndexError):
             return None
         layout = manifest.skeleton
         flat: Float32Array = columns["frames"].to_numpy(zero_copy_only=True)
@@ -107,6 +112,8 @@ class NodeCache:
                 with pa.OSFile(str(done), "wb") as sink, pa.ipc.new_file(sink, row.schema) as file:
                     file.write_batch(row)
                 os.replace(done, target)
+                version = self._version(manifest.digest).encode()
+                write_local(self._version_file(manifest.digest), version)
         finally:
             raw.unlink(missing_ok=True)
             done.unlink(missing_ok=True)
@@ -153,6 +160,14 @@ class NodeCache:
 
     def _file(self, digest: str) -> Path:
         return self.root / f"{digest}.v2.arrow"
+
+    def _version(self, digest: str) -> str:
+        """Return a token that changes with the file of a store."""
+        facts = self._file(digest).stat()
+        return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
+
+    def _version_file(self, digest: str) -> Path:
+        return self._file(digest).with_suffix(".version")
 
     def _versions_file(self, digest: str, store: Folder) -> Path:
         address = hashlib.sha256(f"{store.fs.protocol}:{store.path}".encode()).hexdigest()

@@ -12,6 +12,7 @@ from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 
 MAX_EPOCHS = 100_000
+MAX_FLOAT32 = 3.4e38
 
 
 @dataclass
@@ -51,7 +52,7 @@ class OptimConfig:
             "optim.",
             epochs=(1, MAX_EPOCHS),
             batch=(1, 65_536),
-            lr=(0, 1000),
+            lr=(0, MAX_FLOAT32),
             warmup=(0, MAX_EPOCHS),
             weight_decay=(0, 1000),
         )

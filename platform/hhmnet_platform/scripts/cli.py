@@ -15,6 +15,7 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader, yaml_load
 
 from hhmnet_core.checks.parsing import MAX_YAML_BYTES, check_yaml
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import local_access
 from hhmnet_core.passwords import one_line, without_password
 
 Config = TypeVar("Config", bound=Any)
@@ -93,17 +94,32 @@ def parse_config(
 
 
 class _ConfigFile(ActionConfigFile):
-    """A config file whose size is checked before it is read."""
+    """A config file that is checked before it is parsed: its size, its encoding, its keys."""
 
     def __call__(
         self, parser: Any, cfg: Any, values: Any, option_string: str | None = None
     ) -> None:
-        file = Path(values)
-        if file.is_file() and file.stat().st_size > MAX_YAML_BYTES:
+        try:
+            file = Path(values)
+            with local_access(file):
+                size = file.stat().st_size if file.is_file() else 0
+                if size > MAX_YAML_BYTES:
+                    raise InputError(
+                        f"The config file {file} has {size} bytes, expected at most "
+                        f"{MAX_YAML_BYTES}: give a YAML file of options."
+                    )
+                values_of_file = _load_yaml(file.read_text("utf-8")) if size else None
+                if isinstance(values_of_file, dict) and "config" in values_of_file:
+                    raise InputError(
+                        f"The config file {file} has the key config: a config file cannot name "
+                        "another; give --config several times."
+                    )
+        except UnicodeDecodeError as error:
             raise InputError(
-                f"The config file {file} has {file.stat().st_size} bytes, expected at most "
-                f"{MAX_YAML_BYTES}: give a YAML file of options."
-            )
+                f"The config file {file} is not text ({error}): give a YAML file."
+            ) from error
+        except yaml.YAMLError:
+            pass  # the parser names it
         super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 

@@ -42,7 +42,13 @@ def open_study(
     # Optuna appends to a record that was cut off, and can then never open the journal again. What
     # it appends first is that the study exists.
     read_lines(path / JOURNAL, b'{"op_code":', lambda record: record.get("op_code") == 0)
-    storage = JournalStorage(JournalFileBackend(str(path / JOURNAL)))
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path / JOURNAL)))
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
+        raise InputError(
+            f"{path / JOURNAL} is damaged ({type(error).__name__}: {error}): restore it from a "
+            "copy, or give another --study."
+        ) from error
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )

@@ -170,8 +170,9 @@ class RunFolder:
 
     def meshes(self) -> tuple[tuple[int, int, int, int], ...]:
         """Return each mesh that trained the run: (epoch, step) of its start, D and P."""
+        recorded = self.read_json(MESHES) or {}
         try:
-            return from_json(_Meshes, self.read_json(MESHES) or {}).layouts
+            return from_json(_Meshes, recorded).layouts
         except InputError as error:
             raise InputError(
                 f"{MESHES} in {self.uri} cannot be read ({str(error).rstrip('.')}): delete that "

@@ -1,6 +1,6 @@
 """Score tables of finished runs."""
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.fusion.scores import ScoreTable, read_scores
 from hhmnet_platform.storage.results import RESULT
 from hhmnet_platform.storage.run_folder import RunFolder
@@ -15,9 +15,19 @@ def scores_file(member: str, split: str) -> str:
 
 
 def load_scores(run: RunFolder, member: str, split: str) -> ScoreTable:
-    """Return a score table of a finished run. Raises InputError where it is missing or damaged."""
+    """Return a score table of a finished run.
+
+    Raises:
+        InputError: A table that is missing, damaged, or another one of its kind.
+        AccessError: A table that cannot be read at present.
+    """
     try:
-        return read_scores(f"{run.uri}/{scores_file(member, split)}")
+        table = read_scores(f"{run.uri}/{scores_file(member, split)}")
+        if (table.modality, table.split) != (member, split):
+            raise InputError(f"The file holds those of {table.modality} on {table.split}.")
+        return table
+    except AccessError:
+        raise
     except InputError as error:
         raise InputError(
             f"The finished run {run.name} has no readable scores of {member} on {split} ({error}) "

@@ -131,3 +131,16 @@ def test_processes_share_one_cache_file(tmp_path: Path) -> None:
     assert sums == {float(load_clips(*arguments[:2]).frames.sum())}
     assert len(list((tmp_path / "cache").glob("*.arrow"))) == 1
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
+
+
+def test_file_that_was_changed_is_written_again(tmp_path: Path) -> None:
+    write_small_store(tmp_path / "store")
+    whole = load_clips(tmp_path / "store", tmp_path / "cache")
+    frames = whole.frames.copy()
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    content = bytearray(file.read_bytes())
+    start = content.index(frames.tobytes())
+    content[start + 3] ^= 1
+    file.write_bytes(content)
+    again = load_clips(tmp_path / "store", tmp_path / "cache")
+    np.testing.assert_array_equal(again.frames, frames)

@@ -189,3 +189,23 @@ def test_password_of_a_default_is_not_printed(
         parse_config("some.py", "", Tracked, [option])
     printed = capsys.readouterr().out
     assert "http://host:5000" in printed and "secret" not in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"config: other.yaml\n", "has the key config: a config file cannot name another"),
+        (b"seed: \xff\n", r"config.yaml is not text .*: give a YAML file"),
+        (None, r"Cannot read .*x+.* \(File name too long\)"),
+    ],
+)
+def test_config_file_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    if content is None:
+        file = tmp_path / ("x" * 5000)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        parse_config("some.py", "", Tracked, ["--config", str(file)])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_files import failing_reads
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.fusion.scores import ScoreTable, write_scores
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.scores import load_all_scores, load_scores, scores_file
@@ -39,4 +40,19 @@ def test_lost_and_damaged_tables_are_named_with_the_way_out(run: RunFolder) -> N
         load_all_scores(run, "joint")
     run.files.write(scores_file("joint", "test"), b"no parquet")
     with pytest.raises(InputError, match=message):
+        load_scores(run, "joint", "test")
+
+
+def test_table_in_the_place_of_another_is_refused(run: RunFolder) -> None:
+    write(run, "val")
+    run.files.write(scores_file("joint", "test"), run.files.read(scores_file("joint", "val")))
+    with pytest.raises(InputError, match=r"The file holds those of joint on val"):
+        load_scores(run, "joint", "test")
+
+
+def test_table_that_cannot_be_read_is_no_damaged_one(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(run, "test")
+    with failing_reads(monkeypatch, "joint-test.parquet"), pytest.raises(AccessError):
         load_scores(run, "joint", "test")
