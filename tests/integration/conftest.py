@@ -37,6 +37,8 @@ TINY = (
 )
 
 Start = Callable[..., Process]
+# What a local run in the process of another test has switched off.
+BEYOND_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def start_head(start: Start, executable: Callable[[str], str]) -> Iterator[Calla
         path = f"{Path(executable('ray')).parent}:{os.environ['PATH']}"
         # On a busy machine Ray may not be up within its own limit of 30 seconds.
         for _ in range(3):
-            process = start(*command, env={"PATH": path} | env, cwd=REPOSITORY)
+            process = start(*command, env={"PATH": path} | BEYOND_LOOPBACK | env, cwd=REPOSITORY)
             head = Head(process, folder, ports["port"], ports["dashboard-port"])
             heads.append(head)
             try:

@@ -33,7 +33,7 @@ def join(start: Start, phase1_arguments: Callable[..., tuple[str, ...]]) -> Star
         sys.executable,
         EXPERIMENTS / "phase1.py",
         *phase1_arguments(workspace, *more),
-        env={"RAY_ADDRESS": address} | env,
+        env={"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"} | env,
     )
 
 

@@ -42,7 +42,8 @@ def test_networks_of_a_workspace_are_those_its_runs_trained(tmp_path: Path) -> N
     for run, members in ((first, MODALITIES), (second, ("video",))):
         for member in members:
             for split in ("val", "test"):
-                write_scores(scores(split), f"{run.uri}/{scores_file(member, split)}")
+                table = replace(scores(split), modality=member)
+                write_scores(table, f"{run.uri}/{scores_file(member, split)}")
     found = candidates_of_workspace(Workspace(str(tmp_path)), ["first", "second"])
     assert [each.name for each in found] == [*(f"first/{m}" for m in MODALITIES), "second/video"]
     assert found[-1].guide == "first" and found[-1].phase == "phase2"
