@@ -13,6 +13,7 @@ from hhmnet_core.errors import AccessError, InputError
 MAX_FILE_MEMORY = 4 * 2**30  # bytes
 # Memory of text as Python values, for each byte of it: a list of empty lines takes 41.
 TEXT_EXPANSION = 48
+_NEGLIGIBLE = 2**20  # bytes
 _LARGEST_SHOWN = 2**63  # bytes; headers may claim numbers that no float holds
 
 
@@ -37,6 +38,8 @@ def check_file_memory(size: int, what: str) -> None:
 
 def check_free_memory(size: int, what: str) -> None:
     """Raise AccessError where the host has less than `size` bytes of free memory."""
+    if size < _NEGLIGIBLE:  # thousands of small files are read
+        return
     if size > (free := free_host_memory()):
         raise AccessError(
             f"{what} would need {_gigabytes(size)} of memory, but {_gigabytes(free)} are free: "

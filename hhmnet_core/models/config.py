@@ -65,12 +65,13 @@ class ModelConfig:
             k2=(1, 1024),
             embedding=(1, MAX_WIDTH),
         )
-        if len(self.widths) > MAX_BLOCKS or len(self.branches or ()) > MAX_BRANCHES:
+        num_blocks, num_branches = len(self.widths), len(self.branches or ())
+        if num_blocks > MAX_BLOCKS or num_branches > MAX_BRANCHES:
             raise InputError(
-                f"model.widths and model.branches have {len(self.widths)} and "
-                f"{len(self.branches)} entries, expected at most {MAX_BLOCKS} and {MAX_BRANCHES}."
+                f"model.widths and model.branches have {num_blocks} and {num_branches} entries, "
+                f"expected at most {MAX_BLOCKS} and {MAX_BRANCHES}."
             )
-        if not self.widths or any(width < 1 or width % (2 * self.heads) for width in self.widths):
+        if not self.widths or any(width % (2 * self.heads) for width in self.widths):
             raise InputError(
                 f"model.widths must be multiples of twice model.heads ({self.heads}), "
                 f"but are {self.widths}."

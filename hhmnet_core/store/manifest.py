@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -14,7 +13,6 @@ from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
 
 SCHEMA_VERSION = 1
-_SHARD_NAME = re.compile(r"(?!\.{1,2}$)[^/\0]+")
 FIELDS = ("subject", "camera", "setup")
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from hhmnet_core.checks.parsing import parse_json
+from hhmnet_core.disk_space import free_space, is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import Folder, free_space, is_disk_full, write_local
+from hhmnet_core.files import Folder, folder, write_local
 from hhmnet_core.identity import canonical
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
 from hhmnet_core.store.manifest import Manifest
@@ -163,8 +164,7 @@ class NodeCache:
 
     def _version(self, digest: str) -> str:
         """Return a token that changes with the file of a store."""
-        facts = self._file(digest).stat()
-        return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
+        return folder(self.root).version(self._file(digest).name)
 
     def _version_file(self, digest: str) -> Path:
         return self._file(digest).with_suffix(".version")

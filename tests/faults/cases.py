@@ -41,9 +41,9 @@ class Outcome:
     Attributes:
         id: Name of the case, by which it can be repeated: SECTION/GROUP/NUMBER-WHAT.
         outcome: A key of PASSES or FAILURES.
-        detail: What shows it, such as the message.
+        detail: Evidence, such as the message.
         seconds: Time that the case took.
-        output: What it printed, of a failure.
+        output: Output of the case. "" unless it failed.
     """
 
     id: str
@@ -81,7 +81,7 @@ class Log:
 
     Args:
         folder: Folder of the log and of the failing cases.
-        key: What makes cases comparable: seed and version. Outcomes of another key do not count.
+        key: Seed and version of the cases. Outcomes of another key do not count.
     """
 
     def __init__(self, folder: Path, key: str) -> None:

@@ -22,7 +22,6 @@ from hhmnet_core.errors import AccessError, InputError
 
 SAMPLE = 1  # case of each format and mutation in a sample
 WHOLE = 5  # in a whole run
-LONGEST_MESSAGE = 1200  # characters
 UNREADABLE = "unreadable"  # a file whose reading fails with EIO
 
 
@@ -44,7 +43,7 @@ class FileCase:
 
 @dataclass(frozen=True)
 class Valid:
-    """What is read from a valid file: digests of the values that are as good, and the notice."""
+    """The reading of a valid file: digests of the values that are as good, and the notice."""
 
     values: frozenset[str]
     notice: str
@@ -155,7 +154,7 @@ def judge_reading(
         read: Reads it.
         format: Its format.
         file: Its path.
-        valid: What is read from the valid file.
+        valid: Reading of the valid file.
     """
     try:
         reading = read()
@@ -174,8 +173,6 @@ def judge_reading(
 
 def _judge_refusal(message: str, format: Format, file: Path) -> tuple[str, str]:
     message = " ".join(message.split())  # as scripts print it
-    if len(message) > LONGEST_MESSAGE:
-        return "unclear", f"{len(message)} characters: {message[:300]}"
     if not any(name in message for name in (file.name, *format.names)):
         return "unclear", f"{file.name} is not named: {message[:300]}"
     return "refused", message[:300]

@@ -30,7 +30,7 @@ class Ended:
     Attributes:
         status: "returned", "hang", "memory", or "crash" (an exception, a signal, another exit).
         value: Value that the case returned.
-        output: What it printed, cut to its end; of a crash, with the traceback.
+        output: Its output, cut to its end; of a crash, with the traceback.
         seconds: Time that it took.
     """
 

@@ -47,7 +47,7 @@ class Reading:
 
     Attributes:
         value: Everything that results depend on. None where the product makes the file anew.
-        notice: What the product tells the user about the file.
+        notice: Notice of the product about the file.
     """
 
     value: Any

@@ -1,7 +1,5 @@
 """Files at any URI: atomic writes, and errors of one line."""
 
-import errno
-import os
 import sys
 from pathlib import Path
 
@@ -10,14 +8,7 @@ from small_disk import needs_small_disk, run_on_small_disk
 
 from hhmnet_core.checks import memory
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.files import (
-    disk_full_error,
-    folder,
-    free_space,
-    is_disk_full,
-    split_uri,
-    write_local,
-)
+from hhmnet_core.files import folder, split_uri, write_local
 
 
 @pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-files"])
@@ -84,12 +75,12 @@ def test_no_file_has_a_zero_byte_in_its_name(tmp_path: Path) -> None:
 def test_file_beyond_the_limit_of_memory_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "a").write_bytes(bytes(1000))
-    monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 2000)
-    assert len(folder(tmp_path).read("a", expansion=2)) == 1000
+    (tmp_path / "a").write_bytes(bytes(2**20))
+    monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 2**21)
+    assert len(folder(tmp_path).read("a", expansion=2)) == 2**20
     with pytest.raises(InputError, match=r"a in .* would need"):
         folder(tmp_path).read("a", expansion=3)
-    monkeypatch.setattr(memory, "free_host_memory", lambda: 999)
+    monkeypatch.setattr(memory, "free_host_memory", lambda: 2**20 - 1)
     with pytest.raises(AccessError, match="are free"):
         folder(tmp_path).read("a")
 
@@ -117,45 +108,6 @@ def test_interrupted_write_leaves_the_old_file(
         write_local(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
-
-
-FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/proc/self/none/file.bin")
-
-
-def wrapped(error: BaseException) -> BaseException:
-    outer = RuntimeError("a library failed")
-    outer.__cause__ = error
-    return outer
-
-
-@pytest.mark.parametrize(
-    ("error", "is_full"),
-    [
-        (FULL, True),
-        (wrapped(FULL), True),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
-        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), True),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
-        (OSError(errno.EACCES, "Permission denied"), False),
-        (RuntimeError("out of memory"), False),
-    ],
-)
-def test_full_disk_is_known_however_it_is_reported(error: BaseException, is_full: bool) -> None:
-    assert is_disk_full(error) is is_full
-
-
-def test_error_of_a_full_disk_names_the_file_and_its_disk(tmp_path: Path) -> None:
-    for error in (FULL, wrapped(FULL), RuntimeError(f"Task failed: {FULL}")):
-        assert str(disk_full_error(error)).startswith(
-            "Cannot write /proc/self/none/file.bin, the disk is full: the disk of /proc/self, "
-            "mounted at /proc, has 0.0 MB free; free some"
-        )
-    unnamed = str(disk_full_error(RuntimeError("database or disk is full"), [tmp_path / "a" / "b"]))
-    assert unnamed.startswith("A file could not be written, the disk is full: the disk of ")
-
-
-def test_free_space_names_the_mount(tmp_path: Path) -> None:
-    assert free_space(tmp_path / "none").startswith(f"the disk of {tmp_path}, mounted at /")
 
 
 @needs_small_disk

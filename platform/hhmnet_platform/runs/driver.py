@@ -14,8 +14,8 @@ from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, 
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from hhmnet_core.disk_space import disk_full_error, is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import disk_full_error, is_disk_full
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import torch_config

@@ -19,8 +19,8 @@ from ray.train import Checkpoint, UserCallback
 from ray.train.torch import get_device
 from ray.util.queue import Queue
 
+from hhmnet_core.disk_space import disk_full_error, is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import disk_full_error, is_disk_full
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.passwords import one_line

@@ -21,7 +21,6 @@ from hhmnet_core.passwords import one_line, without_password
 Config = TypeVar("Config", bound=Any)
 
 MAY_BE_EMPTY = {"--tracking_uri"}  # empty: the workspace's, whatever $MLFLOW_TRACKING_URI is
-MAX_PARSER_MESSAGE = 500  # characters; a file that is no config would be quoted as a whole
 
 
 class _HelpFormatter(DefaultHelpFormatter):
@@ -59,8 +58,6 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
         return parser.parse_args(None if argv is None else list(argv))
     except argparse.ArgumentError as error:
         message = one_line(error).rstrip(".")
-        if len(message) > MAX_PARSER_MESSAGE:
-            message = f"{message[:MAX_PARSER_MESSAGE]}..."
         raise InputError(f"{message}. See `{parser.prog} --help`.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The config file is not text ({error}): give a YAML file.") from error

@@ -122,7 +122,7 @@ def _for_users(error: BaseException) -> InputError | None:
     """Return what the user can mend: an InputError, or a full disk. None for any other error."""
     if isinstance(error, InputError):
         return error
-    from hhmnet_core.files import disk_full_error, is_disk_full  # takes time to import
+    from hhmnet_core.disk_space import disk_full_error, is_disk_full  # takes time to import
 
     return disk_full_error(error) if is_disk_full(error) else None
 

@@ -47,7 +47,7 @@ class Recovery:
 
     Attributes:
         start_from: Name of the newest whole checkpoint. "" for none.
-        reason: What is damaged or missing.
+        reason: Description of the damage, for a message.
     """
 
     start_from: str

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hhmnet_core.checks.names import check_name, is_name
+from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import folder, is_disk_full
+from hhmnet_core.files import folder
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.tracking.uri import artifact_location, check_tracking_scheme, sqlite_uri
 

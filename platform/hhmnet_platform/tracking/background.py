@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable, Sequence
 
+from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import is_disk_full
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of

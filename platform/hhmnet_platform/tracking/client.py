@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from hhmnet_core.disk_space import free_space, is_disk_full
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import free_space, is_disk_full
 from hhmnet_core.passwords import one_line
 from hhmnet_platform.tracking.uri import database_of
 

@@ -18,20 +18,29 @@ from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.publish import location_lines, publish
 from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.runs.result import ScoredRun, summarise
+from hhmnet_platform.runs.run import Run
 from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 
 
-def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
+@pytest.fixture
+def run(
     store: Path, tmp_path: Path, write_tables: Callable[..., None], empty_database: Path
-) -> None:
+) -> Run:
+    """A phase-1 run that has been trained, beside a database of MLflow."""
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     job = Phase1Job(data=DataConfig(store=str(store)), workspace=str(tmp_path))
     run = resolve_run(job, Workspace(str(tmp_path)), str(store))
     write_tables(run, *MODALITIES, FUSION)
     run.folder.write_config({"seed": 1})
+    return run
+
+
+def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
+    run: Run, tmp_path: Path
+) -> None:
     run.folder.add_mesh(TrainingPoint(), 1, 2)
     history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
     scored = ScoredRun.complete(run)
@@ -61,18 +70,8 @@ def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
 
 
 def test_figure_that_fails_costs_neither_the_result_nor_the_others(
-    store: Path,
-    tmp_path: Path,
-    write_tables: Callable[..., None],
-    empty_database: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    job = Phase1Job(data=DataConfig(store=str(store)), workspace=str(tmp_path))
-    run = resolve_run(job, Workspace(str(tmp_path)), str(store))
-    write_tables(run, *MODALITIES, FUSION)
-    run.folder.write_config({"seed": 1})
     history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
     scored = ScoredRun.complete(run)
     result = summarise(scored, MeshPlan((2,), 2, False, 1), history)

@@ -99,7 +99,7 @@ def test_config_file_that_nobody_means_is_one_line(tmp_path: Path, text: str, me
     (tmp_path / "made.yaml").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         parse_config("made.py", "", Config, ["--config", str(tmp_path / "made.yaml")])
-    assert len(str(caught.value)) < 600
+    assert len(str(caught.value)) < 1100
 
 
 @pytest.mark.parametrize("argv", [["--seed", ""], ["--part.width="], ["--seed=1", "--config", ""]])
@@ -120,7 +120,7 @@ def test_file_that_is_no_config_is_not_quoted_whole(parser: ArgumentParser, tmp_
     table.write_text("sample_id,label\n" + "clip,wave\n" * 1000)
     with pytest.raises(InputError, match="Unexpected config: sample_id,label clip") as caught:
         parse_args(parser, [f"--config={table}"])
-    assert len(str(caught.value)) < 600
+    assert len(str(caught.value)) < 1100
 
 
 def test_abbreviated_option_is_an_error(parser: ArgumentParser) -> None:
