@@ -23,6 +23,8 @@ def commands() -> dict[str, Callable[..., Prepared | None]]:
         "nw_ucla": builders.prepare_nw_ucla,
         "utd_mhad": builders.prepare_utd_mhad,
         "own": builders.prepare_own,
+        "pyskl": builders.prepare_pyskl,
+        "ctr_gcn": builders.prepare_ctr_gcn,
         "synthetic": builders.prepare_synthetic,
         "verify": verify,
         "describe": describe,
@@ -41,7 +43,7 @@ def load() -> Callable[[], object]:
     subcommands = parser.add_subcommands(dest="command", title="data sets and stores")
     for name, function in functions.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        command = ArgumentParser(description=summary)
+        command = ArgumentParser(description=summary, allow_abbrev=False)
         command.add_function_arguments(function, as_group=False)
         subcommands.add_subcommand(name, command, help=summary)
     values = parser.instantiate(parse_args(parser))

@@ -1,8 +1,8 @@
 """JSON and YAML that people or other versions wrote, checked for what their parsers let pass.
 
 Refused are a key given twice, of which parsers keep the last; nesting beyond `MAX_DEPTH`, on which
-recursive code fails; whole numbers beyond 64 bits; and YAML that refers to itself or grows without
-bound by references.
+recursive code fails; whole numbers beyond 64 bits; and YAML that refers to itself, grows without
+bound by references, or holds a zero byte, with which no path can be opened.
 """
 
 import json
@@ -89,6 +89,11 @@ def check_yaml(text: str | bytes) -> None:
         raise yaml.YAMLError(f"it has {len(text)} bytes, expected at most {MAX_YAML_BYTES}")
     opened: list[_Collection] = []
     sizes: dict[str, int] = {}  # number of values by anchor
+    try:
+        if isinstance(text, str):
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise yaml.YAMLError(f"it is not text in UTF-8 ({error.reason})") from error
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         size = 0
         if isinstance(event, yaml.CollectionStartEvent):
@@ -107,6 +112,8 @@ def check_yaml(text: str | bytes) -> None:
             _count_item(opened, None, event)
             size = sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
+            if "\0" in event.value:
+                raise _yaml_error("it holds a zero byte", event)
             _count_item(opened, event.value, event)
             size = 1
         if opened:

@@ -18,7 +18,8 @@ CHUNK_FRAMES = 1 << 16
 class Normalisation:
     """Centre, rotation and size of each clip of a set.
 
-    They are those of a clip's first body, so that its bodies keep their relative positions.
+    They are those of a clip's first body, so that its bodies keep their relative positions, and
+    come from the frames in which the joints concerned were not missing, where there are such.
 
     Attributes:
         centre_nc: (N, C) centre joint in the first frame that shows the first body.
@@ -94,32 +95,88 @@ def measure_normalisation(
         in_first_body = torch.arange(len(clip_f)) - first_n[clip_f] < counts_n[clip_f]
         # Frames without the body are zeros.
         seen_f = in_first_body & (frames_fvc != 0).flatten(1).any(1)
-        body_fvc, clip_f = frames_fvc[seen_f], clip_f[seen_f]
-        nowhere = len(frames_fvc)
-        first_seen_n = torch.full((len(numbers),), nowhere).scatter_reduce_(
-            0, clip_f, seen_f.nonzero()[:, 0], "amin"
-        )
-        first_n = torch.where(first_seen_n < nowhere, first_seen_n, first_n)
+        first_n = _first_frames(seen_f, clip_f, first_n)
+        known_fv = None
+        if clips.missing is not None:
+            start = int(clips.first_frame[int(numbers[0])])
+            known_fv = ~torch.from_numpy(clips.missing[start : start + len(frames_fvc)])
+            first_n = _first_frames(seen_f & known_fv[:, layout.centre], clip_f, first_n)
+            known_fv = known_fv[seen_f]
+        body = _Body(frames_fvc[seen_f], clip_f[seen_f], len(numbers), known_fv)
         centres.append(frames_fvc[first_n, layout.centre])
         if align:
-            turns.append(_measure_turns(body_fvc, clip_f, len(numbers), layout))
+            turns.append(_measure_turns(body, layout))
         if normalise_size:
-            sizes.append(_measure_sizes(body_fvc, clip_f, len(numbers), layout))
+            sizes.append(_measure_sizes(body, layout))
     return Normalisation(
         torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
     )
 
 
-def _measure_turns(body_fvc: Tensor, clip_f: Tensor, num_clips: int, layout: Layout) -> Tensor:
+@dataclass(frozen=True)
+class _Body:
+    """The frames that show the first body of each of some clips.
+
+    Attributes:
+        frames_fvc: (F, V, C) the frames.
+        clip_f: (F,) number of each frame's clip.
+        num_clips: Number of clips.
+        known_fv: (F, V) Whether a position was not missing. None: none was.
+    """
+
+    frames_fvc: Tensor
+    clip_f: Tensor
+    num_clips: int
+    known_fv: Tensor | None
+
+    def vectors(self, to: list[int], start: list[int]) -> tuple[Tensor, Tensor | None]:
+        """Return the vectors (F, K, C) between pairs of joints, and whether both are known."""
+        known_fv = self.known_fv
+        known_fk = None if known_fv is None else known_fv[:, to] & known_fv[:, start]
+        return self.frames_fvc[:, to] - self.frames_fvc[:, start], known_fk
+
+    def means(self, values_fk: Tensor, known_fk: Tensor) -> Tensor:
+        """Return means (N, K) over the frames of each clip that are known, or all if none is."""
+        known_f1 = known_fk.to(values_fk.dtype)
+        counts_nk, every_nk = (
+            torch.zeros(self.num_clips, values_fk.shape[1]).index_add_(0, self.clip_f, weights)
+            for weights in (known_f1, torch.ones_like(known_f1))
+        )
+        known_nk, all_nk = (
+            torch.zeros(self.num_clips, values_fk.shape[1]).index_add_(0, self.clip_f, values)
+            for values in (values_fk * known_f1, values_fk)
+        )
+        return torch.where(counts_nk > 0, known_nk, all_nk) / torch.where(
+            counts_nk > 0, counts_nk, every_nk
+        ).clamp_min(1)
+
+
+def _first_frames(seen_f: Tensor, clip_f: Tensor, default_n: Tensor) -> Tensor:
+    """Return the first frame of each clip that is seen, or the default."""
+    nowhere = len(seen_f)
+    first_n = torch.full_like(default_n, nowhere).scatter_reduce_(
+        0, clip_f[seen_f], seen_f.nonzero()[:, 0], "amin"
+    )
+    return torch.where(first_n < nowhere, first_n, default_n)
+
+
+def _measure_turns(body: _Body, layout: Layout) -> Tensor:
     left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
-    across_nc = _clip_means(body_fvc[:, left] - body_fvc[:, right], clip_f, num_clips)
+    across_f1c, known_f1 = body.vectors([left], [right])
+    if known_f1 is None:
+        across_nc = _clip_means(across_f1c[:, 0], body.clip_f, body.num_clips)
+    else:
+        across_nc = body.means(across_f1c[:, 0], known_f1.expand(-1, across_f1c.shape[2]))
     yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
     return rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
 
 
-def _measure_sizes(body_fvc: Tensor, clip_f: Tensor, num_clips: int, layout: Layout) -> Tensor:
-    bones_fvc = body_fvc - body_fvc[:, list(layout.parents)]
-    lengths_n = _clip_means(bones_fvc.norm(dim=2).sum(1), clip_f, num_clips)
+def _measure_sizes(body: _Body, layout: Layout) -> Tensor:
+    bones_fvc, known_fv = body.vectors(list(range(layout.num_joints)), list(layout.parents))
+    if known_fv is None:
+        lengths_n = _clip_means(bones_fvc.norm(dim=2).sum(1), body.clip_f, body.num_clips)
+    else:  # the mean of each bone, as some may be missing more often than others
+        lengths_n = body.means(bones_fvc.norm(dim=2), known_fv).sum(1)
     size_n = lengths_n / len(layout.bones)
     # A clip without any bone length (all joints in one point) stays as it is.
     return torch.where(size_n > 0, size_n, torch.ones_like(size_n))

@@ -6,6 +6,7 @@ Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for the bone 
 `kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -42,6 +43,11 @@ class Layout:
     @property
     def num_joints(self) -> int:
         return len(self.joints)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether a reflection exchanges any joints."""
+        return self.mirror != tuple(range(self.num_joints))
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
@@ -95,17 +101,34 @@ class Layout:
         )
 
 
-_OTHER_SIDE = {"left": "right", "right": "left"}
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+# left_wrist, LeftWrist, SHOULDER_LEFT, wristRight, leftwrist
+_SIDE_WORD = re.compile(
+    r"^(?:left|right)|(?:left|right)$|(?<![a-z])(?:left|right)(?![a-z])", re.IGNORECASE
+)
+# l_wrist, L.Wrist, LWrist, lWrist, wrist_l, wrist.R, wristL
+_SIDE_LETTER = re.compile(
+    r"^[LRlr](?=[ _.-])|(?<=[ _.-])[LRlr]$|^[LR](?=[A-Z][a-z])|^[lr](?=[A-Z])|(?<=[a-z])[LR]$"
+)
 
 
 def mirror_name(joint: str) -> str:
-    """Return the name of a joint's left-right partner, its own where it has no side."""
-    side, _, rest = joint.partition("_")
-    return f"{_OTHER_SIDE[side]}_{rest}" if side in _OTHER_SIDE else joint
+    """Return the name of a joint's left-right partner, its own where it names no side.
+
+    A side is the word left or right, or the letter l or r apart from others by a separator or by
+    its case.
+    """
+    side = _SIDE_WORD.search(joint) or _SIDE_LETTER.search(joint)
+    if side is None:
+        return joint
+    other = _OTHER_SIDE[side[0].lower()]
+    other = other.upper() if side[0].isupper() else other
+    other = other.title() if side[0].istitle() and len(other) > 1 else other
+    return f"{joint[: side.start()]}{other}{joint[side.end() :]}"
 
 
 def mirror_partners(joints: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the index of each joint's left-right partner: `left_x` and `right_x` are exchanged.
+    """Return the index of each joint's left-right partner, by its name.
 
     Raises:
         ValueError: A joint without its partner on the other side.

@@ -19,8 +19,9 @@ def parse_layout(fields: object, where: str) -> Layout:
         fields: A mapping with `name`; `channels`, 2 or 3; `joints`, their names in the order of the
             data; `centre`, the joint on which clips are centred; `bones`, pairs of a joint and the
             next joint towards the centre; `parts`, the joints of head, torso, left_arm, right_arm,
-            left_leg and right_leg, as far as the skeleton has them. Reflection exchanges `left_x`
-            and `right_x`.
+            left_leg and right_leg, as far as the skeleton has them. Reflection exchanges the
+            joints whose names differ by their side only: left_x and right_x, LX and RX, x_l and
+            x_r.
         where: Name of the file or manifest, for messages.
 
     Raises:

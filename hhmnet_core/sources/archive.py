@@ -14,6 +14,8 @@ from hhmnet_core.checks.memory import check_file_memory
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder, split_uri
 
+# Files that systems leave beside those of a user: macOS in zips and on foreign disks, Windows.
+_JUNK = re.compile(r"(?:.*/)?(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)", re.I)
 _READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
@@ -62,6 +64,8 @@ class Archive:
         self.is_zip = bool(self._zip_name)
         self.sizes: dict[str, str] = {}
         for path, size in sizes.items():
+            if _JUNK.fullmatch(path):
+                continue
             if self.is_zip or path.endswith(".zip"):
                 self.sizes |= self._member_sizes(path, kind.pattern)
             elif kind.pattern.fullmatch(path):
@@ -118,7 +122,7 @@ class Archive:
         return {
             prefix + member.filename: f"{member.file_size}:{member.CRC:08x}"
             for member in self._zip(path).infolist()
-            if pattern.fullmatch(member.filename)
+            if pattern.fullmatch(member.filename) and not _JUNK.fullmatch(member.filename)
         }
 
     def _zip(self, path: str) -> zipfile.ZipFile:
@@ -127,7 +131,7 @@ class Archive:
             location = self._folder.at(path)
             try:
                 self._zips[path] = zipfile.ZipFile(self._folder.fs.open(location, "rb"))
-            except (zipfile.BadZipFile, OSError) as error:
+            except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
                 _refuse_unreadable(location, error)
                 raise InputError(
                     f"{location} is not a whole zip file ({error}): it is cut off, damaged or "

@@ -2,6 +2,9 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +16,7 @@ from hhmnet_core.store.clips import Int64Array
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 Image = NDArray[np.uint8]
@@ -23,28 +27,65 @@ class NoVideoError(Exception):
     """A recording has no usable video; the message gives the reason."""
 
 
-def decode_video(content: bytes, choose: Callable[[int, float | None], Int64Array]) -> list[Image]:
-    """Decode some images of a video file.
+class _OtherImagesError(Exception):
+    """The decoder returns other images than the packets of the file promise."""
+
+
+@dataclass(frozen=True)
+class ImageTimes:
+    """The times at which the images of a video are presented, from the first one.
+
+    Attributes:
+        count: Number N of images.
+        rate: Images per second, if it is constant and known. 0: unknown.
+        starts: (N,) seconds at which the images appear, rising, if the rate is not constant.
+        seconds: Time until the last image ends. 0: unknown.
+    """
+
+    count: int
+    rate: float = 0.0
+    starts: NDArray[np.float64] | None = None
+    seconds: float = 0.0
+
+    @staticmethod
+    def constant(count: int, rate: float) -> "ImageTimes":
+        """Return the times of images at a constant rate, 0 if it is unknown."""
+        return ImageTimes(count, rate, None, count / rate if rate else 0.0)
+
+
+def decode_video(content: bytes, choose: Callable[[ImageTimes], Int64Array]) -> list[Image]:
+    """Decode some images of a video file, as players present it.
+
+    Images that a file holds for decoding only, before its first presented one, do not count. An
+    image is turned as the file says. Pixels that are not square stay as they are.
 
     Args:
         content: The file, in any format that FFmpeg reads.
-        choose: Function that returns the rising numbers of the wanted images, given the number of
-            images and, if known, the images per second.
+        choose: Function that returns the rising numbers of the wanted images, given the times of
+            all.
 
     Returns:
         The images, (H, W, 3) uint8 RGB.
 
     Raises:
-        NoVideoError: Not a video, cut off, rotated, or damaged at a wanted image.
+        NoVideoError: Not a video, cut off, or damaged at a wanted image.
     """
     import av
 
     try:
         with av.open(io.BytesIO(content), "r") as file:
-            numbers = choose(*_count_images(file))
+            listed = _list_images(file)
+        if listed.is_plain:
+            with av.open(io.BytesIO(content), "r") as file:
+                with suppress(_OtherImagesError):
+                    return _decode(file, choose(listed.times()), listed)
+        # Not every packet becomes an image: what the decoder returns decides.
         with av.open(io.BytesIO(content), "r") as file:
-            return _decode(file, numbers)
-    except KeyError as error:
+            decoded = [frame.pts for frame in file.decode(_video_stream(file))]
+        listed = replace(listed, presented=decoded, repeats=0)
+        with av.open(io.BytesIO(content), "r") as file:
+            return _decode(file, choose(listed.times()), listed)
+    except _OtherImagesError as error:
         raise NoVideoError(f"its image {error} cannot be decoded") from error
     except (av.FFmpegError, EOFError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -55,44 +96,100 @@ def _video_stream(file: "InputContainer") -> "VideoStream":
     if not file.streams.video:
         raise NoVideoError("it holds no video stream")
     stream = file.streams.video[0]
+    if stream.codec_context is None:
+        raise NoVideoError("it is of an unknown codec")
     stream.thread_type = "NONE"  # recordings are already read in parallel
     return stream
 
 
-def _count_images(file: "InputContainer") -> tuple[int, float | None]:
-    """Return the number of images and, if known, the images per second of a whole video."""
+@dataclass(frozen=True)
+class _Listed:
+    """The images of a file, by its packets.
+
+    Attributes:
+        presented: Time of each image, in the stream's unit, in the order of presentation. None for
+            an unknown one.
+        repeats: Number of packets without an image, which repeat the one before.
+        unit: Seconds of the stream's unit.
+        rate: Images per second by the file's header. 0: unknown.
+        is_plain: Whether the decoder returns an image for each packet that has one.
+    """
+
+    presented: list[int | None]
+    repeats: int
+    unit: Fraction
+    rate: float
+    is_plain: bool
+
+    def times(self) -> ImageTimes:
+        count, times = len(self.presented), [time for time in self.presented if time is not None]
+        if not count:
+            raise NoVideoError("it holds no images that can be decoded")
+        if len(times) < count or count < 3 or len(set(times)) < count:
+            return ImageTimes.constant(count, self.rate)
+        steps = np.diff(times)
+        if (steps == steps[0]).all():
+            return ImageTimes.constant(count, float(1 / (int(steps[0]) * self.unit)))
+        if self.repeats and steps.min() > 0 and self.rate:  # an AVI, whose unit is an image
+            return ImageTimes.constant(count, self.rate)
+        starts = (np.array(times, np.float64) - times[0]) * float(self.unit)
+        return ImageTimes(count, 0.0, starts, float(starts[-1] + np.median(np.diff(starts))))
+
+
+def _list_images(file: "InputContainer") -> _Listed:
+    """List the images of a whole video by its packets, without decoding them."""
     stream = _video_stream(file)
     # The last packet only ends the stream; an empty one repeats the image before it.
-    sizes = [p.size for p in file.demux(stream) if p.size or p.dts is not None]
-    if stream.frames > len(sizes):
-        raise NoVideoError(f"it is cut off: {len(sizes)} of {stream.frames} images")
-    images = sum(size > 0 for size in sizes)
+    packets = [p for p in file.demux(stream) if p.size or p.dts is not None]
+    if stream.frames > len(packets):
+        raise NoVideoError(f"it is cut off: {len(packets)} of {stream.frames} images")
+    images = [packet for packet in packets if packet.size]
     if not images:
         raise NoVideoError("it holds no images")
-    rate = float(stream.average_rate) if stream.average_rate else None
+    rate = float(stream.average_rate) if stream.average_rate else 0.0
     seconds = (file.duration or 0) / 1e6
-    if rate and len(sizes) / rate < MIN_DURATION_SHARE * seconds - 1:
-        raise NoVideoError(f"it is cut off: {len(sizes) / rate:.1f} of {seconds:.1f} s are there")
-    return images, rate
+    if rate and len(packets) / rate < MIN_DURATION_SHARE * seconds - 1:
+        raise NoVideoError(f"it is cut off: {len(packets) / rate:.1f} of {seconds:.1f} s are there")
+    times = [packet.pts for packet in images]
+    known = [time for time in times if time is not None]
+    return _Listed(
+        presented=[*sorted(known)] if len(known) == len(times) else times,
+        repeats=len(packets) - len(images),
+        unit=Fraction(stream.time_base or 1),
+        rate=rate,
+        is_plain=bool(images[0].is_keyframe)
+        and not any(packet.is_discard or packet.is_corrupt for packet in images),
+    )
 
 
-def _decode(file: "InputContainer", numbers: Int64Array) -> list[Image]:
+def _decode(file: "InputContainer", numbers: Int64Array, listed: _Listed) -> list[Image]:
+    """Decode the images of some numbers. Raises _OtherImagesError where others are listed."""
     decoded: dict[int, Image] = {}
-    stream, images = _video_stream(file), len(set(numbers.tolist()))
-    _check_size(images, stream.width, stream.height)
+    stream, wanted = _video_stream(file), set(numbers.tolist())
+    _check_size(len(wanted), stream.width, stream.height)
     for number, frame in enumerate(file.decode(stream)):
-        if number in numbers:
-            _check_size(images, frame.width, frame.height)
+        times = {frame.pts, *listed.presented[number : number + 1]} - {None}
+        if number >= len(listed.presented) or len(times) > 1:
+            raise _OtherImagesError(number)
+        if number in wanted:
+            _check_size(len(wanted), frame.width, frame.height)
             if frame.is_corrupt:
                 raise NoVideoError(f"its image {number} is damaged")
-            if round(frame.rotation) % 360:
-                raise NoVideoError(
-                    f"its images are rotated by {round(frame.rotation)} degrees: write it upright"
-                )
-            decoded[number] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-        if number >= numbers[-1]:
+            decoded[number] = _upright(frame)
+        if len(decoded) == len(wanted):
             break
+    if missing := sorted(wanted - decoded.keys()):
+        raise _OtherImagesError(missing[0])
     return [decoded[number] for number in numbers.tolist()]
+
+
+def _upright(frame: "VideoFrame") -> Image:
+    """Return an image turned as its file says."""
+    image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    quarters, rest = divmod(round(frame.rotation), 90)
+    if rest:
+        raise NoVideoError(f"its images are turned by {round(frame.rotation)} degrees")
+    return np.ascontiguousarray(np.rot90(image, quarters))
 
 
 def _check_size(images: int, width: int, height: int) -> None:

@@ -80,7 +80,7 @@ def decode_frames(content: bytes, positions: Int64Array, timing: Timing) -> list
     Raises:
         NoVideoError: Not a whole video, or one that does not cover the skeleton's time.
     """
-    return decode_video(content, lambda images, rate: timing.images_at(positions, images, rate))
+    return decode_video(content, lambda images: timing.images_at(positions, images))
 
 
 def attach_video(

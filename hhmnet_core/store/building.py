@@ -67,7 +67,12 @@ class StorePlan:
     @cached_property
     def key(self) -> str:
         """The digest that distinguishes shards of this plan from those of another one."""
-        decisive = [SCHEMA_VERSION, asdict(self.description), self.names, self.shard_clips]
+        description = asdict(replace(self.description, subject_names={}, size_ratio=1.0))
+        del description["subject_names"], description["size_ratio"]  # they are in no shard
+        description["protocols"] = {
+            name: rule.fields() for name, rule in self.description.protocols.items()
+        }
+        decisive = [SCHEMA_VERSION, description, self.names, self.shard_clips]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -81,6 +86,7 @@ class BuiltShard:
         sample_ids: Ids of its clips.
         groups: Subject, camera and setup of its clips.
         left_out: Number of things that the source left out of the recordings, by kind.
+        no_bodies: Clips without some of their bodies, and which.
         quarantined: Recordings that could not be read, and the reasons.
         no_video: Clips without video of a data set with video, and the reasons.
         videos: Number of clips with video.
@@ -93,6 +99,7 @@ class BuiltShard:
     sample_ids: list[str] = field(default_factory=list)
     groups: dict[str, list[int]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    no_bodies: dict[str, str] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     no_video: dict[str, str] = field(default_factory=dict)
     videos: int = 0
@@ -134,6 +141,7 @@ def build_shard(
         sample_ids=[clip.sample_id for clip in clips],
         groups={name: [getattr(clip, name) for clip in clips] for name in FIELDS},
         left_out=dict(left_out),
+        no_bodies={clip.sample_id: why for clip in clips if (why := _dropped_bodies(clip))},
         quarantined=quarantined,
         no_video={clip.sample_id: clip.no_video for clip in clips if clip.no_video},
         videos=len(image_joints),
@@ -142,6 +150,15 @@ def build_shard(
     )
     folder.write(_note_name(number), json.dumps(asdict(built)).encode())
     return built
+
+
+def _dropped_bodies(clip: Clip) -> str:
+    """Return the bodies that the source dropped, as a text: "1 bodies wider than high"."""
+    return "; ".join(
+        f"{count} {kind}"
+        for kind, count in clip.dropped.items()
+        if count and kind.startswith("bod")
+    )
 
 
 def finished_shards(folder: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
@@ -159,7 +176,11 @@ def finished_shards(folder: Folder, plan: StorePlan) -> dict[int, BuiltShard]:
 
 
 def finish_store(
-    folder: Folder, plan: StorePlan, shards: Sequence[BuiltShard], absent: Mapping[str, str]
+    folder: Folder,
+    plan: StorePlan,
+    shards: Sequence[BuiltShard],
+    absent: Mapping[str, str],
+    list_absent: bool = True,
 ) -> Manifest:
     """Make a store of shards: write the table of what was left out and the manifest, remove notes.
 
@@ -168,6 +189,7 @@ def finish_store(
         plan: Plan of the shards.
         shards: All shards of the plan, in order.
         absent: Clips without a recording in the source, and the reasons.
+        list_absent: Write a line for each of these, and not one for each reason.
 
     Raises:
         InputError: No clips at all, none with a video where videos are kept, a sample_id twice, or
@@ -178,9 +200,10 @@ def finish_store(
     _write_left_out(
         folder,
         [
-            *quarantined.items(),
-            *absent.items(),
-            *((f"{name} (video)", why) for name, why in no_video.items()),
+            *(("clip", name, why) for name, why in quarantined.items()),
+            *_absent_rows(absent, list_absent),
+            *(("video", name, why) for name, why in no_video.items()),
+            *(("body", name, why) for built in shards for name, why in built.no_bodies.items()),
         ],
     )
     if quarantined and not any(built.shard for built in shards):
@@ -204,10 +227,19 @@ def finish_store(
     )
 
 
-def _write_left_out(folder: Folder, rows: Sequence[tuple[str, str]]) -> None:
+def _absent_rows(absent: Mapping[str, str], each: bool) -> list[tuple[str, str, str]]:
+    if each:
+        return [("clip", name, why) for name, why in absent.items()]
+    return [
+        ("clip", f"{count} clips", f"{why} (--list_absent true lists them)")
+        for why, count in Counter(absent.values()).items()
+    ]
+
+
+def _write_left_out(folder: Folder, rows: Sequence[tuple[str, str, str]]) -> None:
     if rows:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("what", "why"), *rows])
+        csv.writer(text, lineterminator="\n").writerows([("what", "sample_id", "why"), *rows])
         folder.write(LEFT_OUT, text.getvalue().encode())
     elif LEFT_OUT in folder.names():
         folder.remove(LEFT_OUT)

@@ -16,6 +16,7 @@ from hhmnet_core.store.manifest import Manifest
 
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Clip:
             not keep it with the clip.
         dropped: Number of things that the source left out of the recording, by kind. A store counts
             them, but does not keep them with the clip.
+        missing: (M, T, V) Whether a joint's position was missing and has been filled in. None: none
+            was.
     """
 
     sample_id: str
@@ -64,6 +67,7 @@ class Clip:
     video: Video | None = None
     no_video: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
+    missing: BoolArray | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class ClipSet:
         num_bodies: (N,) bodies present.
         first_frame: (N,) first row of the clip in `frames`.
         frames: (F, V, C) float32 joints, read-only, mapped from a file.
+        missing: (F, V) Whether a joint's position was missing and has been filled in. None: none
+            was in any clip.
     """
 
     manifest: Manifest
@@ -97,6 +103,7 @@ class ClipSet:
     num_bodies: Int64Array
     first_frame: Int64Array
     frames: Float32Array
+    missing: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,6 +151,11 @@ def check_clip(clip: Clip, layout: Layout, num_classes: int) -> None:
         )
     if clip.pixels is not None and np.isinf(clip.pixels).any():
         raise InputError(f"{what} has infinite pixels: expected NaN for unknown joints.")
+    if clip.missing is not None and clip.missing.shape != (bodies, frames, joints):
+        raise InputError(
+            f"{what} has marks of missing joints of shape {clip.missing.shape}, expected "
+            f"{(bodies, frames, joints)}, as its joints."
+        )
     if clip.video is not None:
         _check_video(clip.video, (bodies, frames, joints), what)
     if not np.isfinite(clip.joints).all():

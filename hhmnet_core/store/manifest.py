@@ -14,6 +14,7 @@ from hhmnet_core.skeleton.own_layout import parse_layout
 
 SCHEMA_VERSION = 1
 FIELDS = ("subject", "camera", "setup")
+MAX_SIZE_RATIO = 2.0  # of bodies between subjects or splits; networks see more as another action
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,22 @@ class Protocol:
 
     A rule `{"camera": [1, 2]}` takes the clips of camera 1 or 2; of several fields a clip has to
     match each. A rule without fields takes all clips.
+
+    Attributes:
+        train: Rule for the training clips, those of `val` included.
+        test: Rule for the test clips.
+        val: Rule for the training clips that are held out for validation. None: whole subjects.
     """
 
     train: Mapping[str, Sequence[int]]
     test: Mapping[str, Sequence[int]]
+    val: Mapping[str, Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
-        for split in ("train", "test"):
+        for split in ("train", "test", "val"):
             rule = getattr(self, split)
+            if rule is None:
+                continue
             if unknown := sorted(set(rule) - set(FIELDS)):
                 raise InputError(
                     f"A protocol's {split} rule names {', '.join(unknown)}; "
@@ -37,6 +46,10 @@ class Protocol:
                 )
             plain = {field: [int(value) for value in rule[field]] for field in rule}
             object.__setattr__(self, split, plain)
+
+    def fields(self) -> JsonObject:
+        """Return the rules as plain values, without `val` where there is none."""
+        return {name: rule for name, rule in asdict(self).items() if rule is not None}
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,10 @@ class Manifest:
             digest.
         visual: Videos in the store. None: no videos. Not in the digest.
         own_layout: Fields of a layout that is not built in, as `parse_layout` takes them.
+        subject_names: Names of the subjects by number, where they are not the numbers. Not in the
+            digest.
+        size_ratio: Largest ratio of the bodies' sizes between subjects or splits, where the source
+            measures it. Not in the digest.
 
     Raises:
         InputError: A name of the data set or of a shard that would lead to another folder.
@@ -103,6 +120,8 @@ class Manifest:
     left_out: dict[str, int] = field(default_factory=dict)
     visual: Visual | None = None
     own_layout: JsonObject | None = None
+    subject_names: dict[int, str] = field(default_factory=dict)
+    size_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         check_name(self.dataset, "data set name")  # names of runs start with it
@@ -135,7 +154,7 @@ class Manifest:
             "schema_version": self.schema_version,
             "layout": self.layout,
             "class_names": list(self.class_names),
-            "protocols": {name: asdict(rule) for name, rule in self.protocols.items()},
+            "protocols": {name: rule.fields() for name, rule in self.protocols.items()},
         }
         if self.own_layout is not None:
             rules["own_layout"] = self.own_layout
@@ -188,7 +207,7 @@ def _from_fields(fields: JsonObject) -> Manifest:
         layout=str(fields["layout"]),
         class_names=tuple(str(name) for name in fields["class_names"]),
         protocols={
-            str(name): Protocol(train=rule["train"], test=rule["test"])
+            str(name): Protocol(train=rule["train"], test=rule["test"], val=rule.get("val"))
             for name, rule in fields["protocols"].items()
         },
         counts={
@@ -204,4 +223,6 @@ def _from_fields(fields: JsonObject) -> Manifest:
         left_out={str(what): int(count) for what, count in fields.get("left_out", {}).items()},
         visual=Visual(**fields["visual"]) if fields.get("visual") else None,
         own_layout=fields.get("own_layout"),
+        subject_names={int(n): str(name) for n, name in fields.get("subject_names", {}).items()},
+        size_ratio=float(fields.get("size_ratio", 1.0)),
     )

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.disk_space import free_space, is_disk_full
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder, write_local
 from hhmnet_core.identity import canonical
-from hhmnet_core.store.clips import Clip, ClipSet, Float32Array
+from hhmnet_core.store.clips import BoolArray, Clip, ClipSet, Float32Array
 from hhmnet_core.store.manifest import Manifest
 
 _SKELETONS = b"hhmnet.skeletons"
@@ -33,6 +34,7 @@ _SCHEMA = pa.schema(
         pa.field("frames", pa.large_list(pa.float32())),
     ]
 )
+_MISSING = pa.field("missing", pa.large_list(pa.uint8()))  # of stores with missing joints
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class NodeCache:
                 row = pa.ipc.open_file(source).get_batch(0)
             columns = {name: row.column(name).values for name in _SCHEMA.names}
             skeletons = row.schema.metadata[_SKELETONS].decode()
+            marked = row.column(_MISSING.name).values if _MISSING.name in row.schema.names else None
         except (OSError, ValueError, pa.ArrowException, KeyError, IndexError):
             return None
         layout = manifest.skeleton
@@ -93,11 +96,15 @@ class NodeCache:
         frames = int((facts["num_frames"] * facts["num_bodies"]).sum())
         if len(facts["labels"]) != manifest.num_clips or flat.size != frames * num_floats:
             return None
+        missing: BoolArray | None = None
+        if marked is not None:
+            missing = marked.to_numpy().view(np.bool_).reshape(frames, layout.num_joints)
         return ClipSet(
             manifest=manifest,
             skeletons=skeletons,
             sample_ids=np.array(columns["sample_ids"].to_pylist(), dtype=np.str_),
             frames=flat.reshape(frames, layout.num_joints, layout.channels),
+            missing=missing,
             **facts,
         )
 
@@ -123,6 +130,7 @@ class NodeCache:
         skeletons = hashlib.sha256(canonical(manifest.rules()))
         ids: list[str] = []
         facts: dict[str, list[int]] = {name: [] for name in _FACTS}
+        marks: dict[int, BoolArray] = {}  # by first frame
         frames = 0
         with open(raw, "wb") as file:
             for clip in clips:
@@ -135,6 +143,9 @@ class NodeCache:
                 file.write(joints.data)
                 skeletons.update(canonical([clip.sample_id, *values[:-1]]))
                 skeletons.update(joints.data)
+                if clip.missing is not None:
+                    skeletons.update(np.ascontiguousarray(clip.missing).data)
+                    marks[frames] = clip.missing.reshape(bodies * length, -1)
                 frames += bodies * length
         flat = pa.py_buffer(np.memmap(raw, dtype=np.uint8, mode="r"))
         columns = [
@@ -142,8 +153,12 @@ class NodeCache:
             *(pa.array(facts[name], pa.int64()) for name in _FACTS),
             pa.Array.from_buffers(pa.float32(), flat.size // 4, [None, flat]),
         ]
+        schema = _SCHEMA
+        if marks:
+            schema = schema.append(_MISSING)
+            columns.append(pa.array(_marked_frames(marks, frames)))
         rows = [pa.LargeListArray.from_arrays([0, len(column)], column) for column in columns]
-        schema = _SCHEMA.with_metadata({_SKELETONS: skeletons.hexdigest()})
+        schema = schema.with_metadata({_SKELETONS: skeletons.hexdigest()})
         return pa.RecordBatch.from_arrays(rows, schema=schema)
 
     def verified_versions(self, digest: str, store: Folder) -> dict[str, str]:
@@ -184,3 +199,12 @@ class NodeCache:
                 f"The cache folder {self.root} cannot be used ({error.strerror or error}{free}): "
                 "point HHMNET_CACHE at a local folder with space that you may write to."
             ) from error
+
+
+def _marked_frames(marks: dict[int, BoolArray], frames: int) -> NDArray[np.uint8]:
+    """Return the marks (F * V,) of all frames from those of some clips, by their first frame."""
+    num_joints = next(iter(marks.values())).shape[1]
+    marked = np.zeros((frames, num_joints), np.uint8)
+    for first, missing in marks.items():
+        marked[first : first + len(missing)] = missing
+    return marked.ravel()

@@ -63,8 +63,9 @@ def split_clips(clips: ClipSet, protocol: str, selection: str) -> Split:
         clips: The clips.
         protocol: Name of the protocol. "" is the store's first.
         selection: "val" holds whole subjects of the training clips out for validation: every
-            fifth of the sorted training subjects, or the last one of fewer than five.
-            "literature" holds nothing out: val is empty, and the last epoch is scored.
+            fifth of the sorted training subjects, or the last one of fewer than five; where the
+            protocol has a rule for val, its clips instead. "literature" holds nothing out: val is
+            empty, and the last epoch is scored.
             "fold-2-of-5" holds out the second of five folds of subjects, which is scored only.
 
     Raises:
@@ -84,7 +85,7 @@ def split_clips(clips: ClipSet, protocol: str, selection: str) -> Split:
     if selection == VAL and not len(applied.val):
         raise InputError(
             f"Protocol {name} trains on a single subject, so none can be held out for val: use "
-            "selection last_epoch."
+            "selection last_epoch, or name the subjects or the val clips in the data's table."
         )
     if selection != LITERATURE and not len(applied.val):
         raise InputError(
@@ -110,8 +111,11 @@ def apply_protocol(groups: dict[str, Int64Array], protocol: Protocol, selection:
             f"The protocol's rules overlap: {int((train_n & test_n).sum())} clips would both train "
             "and test."
         )
-    held_out = _held_out(np.unique(groups["subject"][train_n]), selection)
-    val_n = train_n & np.isin(groups["subject"], held_out)
+    if protocol.val is not None and selection == VAL:
+        val_n = train_n & _matching(groups, protocol.val)
+    else:
+        held_out = _held_out(np.unique(groups["subject"][train_n]), selection)
+        val_n = train_n & np.isin(groups["subject"], held_out)
     return Split(_where(train_n & ~val_n), _where(val_n), _where(test_n))
 
 

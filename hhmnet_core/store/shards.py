@@ -34,6 +34,9 @@ SCHEMA = pa.schema(
 # A column of data sets whose sensor locates its joints in the colour image.
 PIXELS = pa.field("pixels", pa.large_list(pa.float32()), nullable=False)
 
+# A column of shards in which positions of joints were missing. Lists are empty for whole clips.
+MISSING = pa.field("missing", pa.large_list(pa.bool_()), nullable=False)
+
 # Columns of data sets with video. Lists are empty for a clip without.
 VIDEO = (
     pa.field("images", pa.large_list(pa.large_binary()), nullable=False),
@@ -67,6 +70,10 @@ def encode_shard(clips: Sequence[Clip]) -> bytes:
             without = next(clip.sample_id for clip in clips if clip.pixels is None)
             raise InputError(f"Clip {without} has no pixels, but others do: give all or none.")
         schema, columns = schema.append(PIXELS), [*columns, _lists(pixels)]
+    if any(clip.missing is not None for clip in clips):
+        schema = schema.append(MISSING)
+        marks: list[Any] = [[] if clip.missing is None else clip.missing.ravel() for clip in clips]
+        columns = [*columns, pa.array(marks, MISSING.type)]
     if any(clip.video for clip in clips):
         schema = pa.schema([*schema, *VIDEO])
         videos = [clip.video or _NO_IMAGES for clip in clips]
@@ -187,6 +194,8 @@ def decode_shard(
         schema = SCHEMA
         if pixels and PIXELS.name in names:
             schema = schema.append(PIXELS)
+        if MISSING.name in names:
+            schema = schema.append(MISSING)
         if video and {field.name for field in VIDEO} <= names:
             schema = pa.schema([*schema, *VIDEO])
         table = file.read(columns=schema.names).select(schema.names).cast(schema)
@@ -211,18 +220,21 @@ def _lists_of(column: pa.LargeListArray) -> list[Any]:
     if pa.types.is_large_binary(column.values.type):
         return [tuple(files) for files in column.to_pylist()]
     ends: Int64Array = column.offsets.to_numpy()
-    flat: NDArray[Any] = column.values.to_numpy()
+    flat: NDArray[Any] = column.values.to_numpy(
+        zero_copy_only=not pa.types.is_boolean(column.values.type)
+    )
     return [flat[start:end] for start, end in pairwise(ends)]
 
 
 def _clip(fields: JsonObject, lists: JsonObject, layout: Layout) -> Clip:
     shape = (fields["num_bodies"], fields["num_frames"], layout.num_joints)
 
-    def shaped(name: str, *expected: int) -> Float32Array:
-        flat: Float32Array = lists[name]
+    def shaped(name: str, *expected: int) -> NDArray[Any]:
+        flat: NDArray[Any] = lists[name]
         if min(expected) < 1 or flat.size != np.prod(expected):
+            unit = "marks" if name == MISSING.name else "coordinates"
             raise InputError(
-                f"Clip {fields['sample_id']} holds {flat.size} coordinates, but {expected[0]} "
+                f"Clip {fields['sample_id']} holds {flat.size} {unit}, but {expected[0]} "
                 f"bodies of {expected[1]} frames in layout {layout.name} have "
                 f"{np.prod(expected)} ({name}): the layout or the clip is wrong."
             )
@@ -241,5 +253,6 @@ def _clip(fields: JsonObject, lists: JsonObject, layout: Layout) -> Clip:
         setup=fields["setup"],
         joints=shaped("joints", *shape, layout.channels),
         pixels=shaped("pixels", *shape, 2) if "pixels" in lists else None,
+        missing=shaped("missing", *shape) if len(lists.get("missing", ())) else None,
         video=video,
     )

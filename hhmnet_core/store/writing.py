@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class StoreDescription:
     protocols: Mapping[str, Protocol]
     source: Mapping[str, str]
     visual: Visual | None = None
+    subject_names: Mapping[int, str] = field(default_factory=dict)
+    size_ratio: float = 1.0
 
 
 def remove_manifest(folder: Folder) -> None:
@@ -79,6 +81,8 @@ def write_manifest(
         left_out=dict(left_out),
         visual=description.visual,
         own_layout=None if layout.name in LAYOUTS else layout_fields(layout),
+        subject_names=dict(description.subject_names),
+        size_ratio=description.size_ratio,
     )
     manifest = replace(draft, digest=draft.expected_digest())
     folder.write(MANIFEST, manifest.to_json().encode())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from earlier_version import PHASE1, unpack
+from field_files import write_annotations, write_padded
 from made_stores import write_small_store
 from ntu_files import SkeletonFile, Track, clip_name, standing_body
 from nw_ucla_files import write_nw_ucla_zip
@@ -113,6 +114,11 @@ def _own(folder: Path) -> None:
     (folder / "stick.yaml").write_text(yaml.safe_dump(STICK, sort_keys=False))
 
 
+def _field(folder: Path) -> None:
+    write_annotations(folder / "field.pkl")
+    write_padded(folder / "field.npz")
+
+
 def _nw_ucla(folder: Path) -> None:
     with zipfile.ZipFile(write_nw_ucla_zip(folder / "nw_ucla.zip")) as packed:
         packed.extractall(folder / "files")
@@ -204,6 +210,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "ntu": _ntu,
     "nw_ucla": _nw_ucla,
     "own": _own,
+    "field": _field,
     "run": _run,
     "search": _search,
     "store": _store,

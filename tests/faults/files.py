@@ -193,6 +193,8 @@ def _judge_unreadable(format: Format, folder: Path, path: Path, valid: Valid) ->
             outcome = ("equal", "not read, or through no Python file")
         else:
             outcome = ("lost", f"left out: {reading.notice}"[:300])
+    if format.is_copy:
+        return outcome
     after = _content_of(folder)
     gone = sorted(name for name, digest in before.items() if after.get(name) != digest)
     return ("lost", f"deleted or changed: {', '.join(gone)}"[:300]) if gone else outcome

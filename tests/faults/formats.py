@@ -17,6 +17,7 @@ from faults.readers import (
     read_cached,
     read_checkpoints,
     read_config,
+    read_ctr_gcn,
     read_ensemble,
     read_fusion_file,
     read_guide,
@@ -28,6 +29,7 @@ from faults.readers import (
     read_outcomes,
     read_own,
     read_packed,
+    read_pyskl,
     read_result,
     read_scores,
     read_store,
@@ -53,6 +55,7 @@ class Format:
         checked: Whether a checksum covers all that the reader returns: then no other value may come
             out without a word. Without one, a mutation may make another valid file.
         names: Texts by which a refusal may name the file, beside the file's own name.
+        is_copy: Whether the file is a copy, which may be written anew where it cannot be read.
         is_opened: Whether the reader opens the file itself; else it lies within another file then.
         equals: Values as good as that of the valid file, from the valid example: such as that of an
             older checkpoint, from which training comes to the same end.
@@ -64,6 +67,7 @@ class Format:
     read: Callable[[Path], Reading]
     checked: bool = False
     names: tuple[str, ...] = ()
+    is_copy: bool = False
     is_opened: bool = True
     equals: Callable[[Path], tuple[Any, ...]] = lambda folder: ()
 
@@ -84,7 +88,8 @@ FORMATS: dict[str, Format] = {
     ),
     "shard": Format("binary", "store", "store/clips-*.parquet", read_store, checked=True),
     "node cache": Format(
-        "binary", "store", "cache/*.arrow", read_cached, checked=True, names=("cache folder",)
+        "binary", "store", "cache/*.arrow", read_cached, checked=True, names=("cache folder",),
+        is_copy=True,
     ),
     "result": Format("json", "run", "runs/first/result.json", read_result),
     "scores": Format("binary", "run", "runs/first/scores/*.parquet", read_scores, checked=True),
@@ -119,6 +124,8 @@ FORMATS: dict[str, Format] = {
     "own npz": Format("binary", "own", "[ab].npz", read_own),
     "own npy": Format("binary", "own", "c.npy", read_own),
     "own json": Format("json", "own", "d.json", read_own),
+    "pyskl": Format("pickle", "field", "field.pkl", read_pyskl),
+    "ctr_gcn": Format("binary", "field", "field.npz", read_ctr_gcn),
     "avi": Format("binary", "own", "a.avi", read_own),
     "mp4": Format("binary", "own", "b.mp4", read_own),
     "NW-UCLA": Format("json", "nw_ucla", "files/all_sqe/*.json", read_nw_ucla),

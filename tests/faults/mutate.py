@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import yaml
+from hostile_pickles import HOSTILE
 
 DIRECTORY = None
 Content = bytes | None
@@ -299,6 +300,9 @@ MUTATIONS: dict[str, dict[str, Mutation]] = {
         "directory": lambda content, random, other: DIRECTORY,
     },
     "binary": {},
+    "pickle": {
+        "hostile": lambda content, random, other: random.choice(list(HOSTILE.values())),
+    },
     "text": _TEXT,
     "csv": _TEXT | {"csv": _csv},
     "json": _TEXT | {"json": _json, "deep": _deep, "duplicate": _duplicate_key},

@@ -29,7 +29,7 @@ VALUES = {
     "list": "[1, two, 3.0]",
     "nested": "[[1, 2], [3]]",
     "deep": "[" * 3000,
-    "mapping": "{a: 1}",
+    "mapping": "{no_such_option: 1}",
     "class": "{class_path: os.getcwd}",
     "recursive": "&a [*a]",
     "choice": "no_such_choice",

@@ -61,6 +61,8 @@ BASES: dict[str, dict[str, str]] = {
     "prepare.py nw_ucla": _MADE | {"source": "{}/nw_ucla.zip"},
     "prepare.py utd_mhad": _MADE | {"source": "{}"},
     "prepare.py own": _MADE | {"index": "{}/clips.csv", "layout": "{}/stick.yaml"},
+    "prepare.py pyskl": {"store": "{}/made", "source": "{}/field.pkl"},
+    "prepare.py ctr_gcn": {"store": "{}/made", "source": "{}/field.npz"},
     "prepare.py synthetic": _MADE | {"clips_per_class": "3", "stream": "none"},
     "prepare.py verify": {"store": "{}/store"},
     "prepare.py describe": {"store": "{}/store", "figure": "{}/figure.png"},
@@ -70,6 +72,8 @@ _EXAMPLE_OF = {
     "prepare.py nw_ucla": "nw_ucla",
     "prepare.py utd_mhad": "utd_mhad",
     "prepare.py own": "own",
+    "prepare.py pyskl": "field",
+    "prepare.py ctr_gcn": "field",
     "prepare.py synthetic": "store",
     "prepare.py verify": "store",
     "prepare.py describe": "store",
@@ -309,10 +313,11 @@ def judge_command(case: OptionCase, code: int, output: str) -> tuple[str, str]:
         )
     if len(message) > LONGEST_LINE:
         return "unclear", f"a message of {len(message)} characters: {message[:200]}"
-    value = VALUES.get(case.fault, "").strip()[:20]
+    value = {"unlike": "7"}.get(case.fault, VALUES.get(case.fault, "")).strip()[:20]
     named = {word for word in re.split(r"[._]", case.option.name) if len(word) > 1}
     named |= {"config", case.option.name[:-1]}
     spoken = message.lower()
-    if not any(word in spoken for word in named) and not (value and value in message):
+    shown = {value, *re.findall(r"\w{5,}", value)} - {""}
+    if not any(word in spoken for word in named) and not any(word in message for word in shown):
         return "unclear", f"neither the option nor its value is named: {message[:300]}"
     return "refused", message[:300]

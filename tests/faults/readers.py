@@ -223,6 +223,12 @@ read_own = _prepared(
         str(folder / "clips.csv"), str(folder / "stick.yaml"), store, workers=1
     )
 )
+read_pyskl = _prepared(
+    lambda folder, store: builders.prepare_pyskl(str(folder / "field.pkl"), store)
+)
+read_ctr_gcn = _prepared(
+    lambda folder, store: builders.prepare_ctr_gcn(str(folder / "field.npz"), store)
+)
 read_nw_ucla = _prepared(
     lambda folder, store: builders.prepare_nw_ucla(str(folder / "files"), store, workers=1)
 )

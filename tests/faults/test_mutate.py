@@ -1,6 +1,7 @@
 """Mutations: reproducible, different from the valid file, and for every kind of format."""
 
 import json
+import pickle
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,7 @@ VALID = {
     "text": b"2\n1 0.5\n3 -1.5e3\n",
     "csv": b"id,label\na,1\nb,2\n",
     "json": json.dumps({"a": [1, 2.5], "b": {"c": "text"}}, indent=1).encode(),
+    "pickle": pickle.dumps({"a": [1, 2.5], "b": "text"}),
     "yaml": yaml.safe_dump({"a": [1, 2.5], "b": {"c": "text"}}).encode(),
 }
 

@@ -164,8 +164,8 @@ def parse_workers(workers: int | str | None, modality_parallel: int | None) -> t
         return ()
     text, step = str(workers), modality_parallel or 1
     smallest, colon, largest = text.partition(":")
-    if not smallest.isdecimal() or (colon and not largest.isdecimal()):
-        raise InputError(f"workers must be a number or MIN:MAX, such as 2:8, but is {text}.")
+    if not _is_number(smallest) or (colon and not _is_number(largest)):
+        raise InputError(f"workers must be a number or MIN:MAX, such as 2:8, but is {text[:80]}.")
     low, high = int(smallest), int(largest or smallest)
     if low < 1:
         raise InputError(f"workers must be at least 1, but is {text}.")
@@ -182,6 +182,10 @@ def parse_workers(workers: int | str | None, modality_parallel: int | None) -> t
             f"modality_parallel={step}: give a range with a multiple of {step} in it."
         )
     return sizes
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 18  # fits 64 bits
 
 
 def _share_of_cpus(resources: Resources, workers: int, gpu: bool) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hhmnet_core.errors import InputError
+from hhmnet_platform.cluster.reaper import reaper
 
 PREFIX = "hhm-"
 LOCK = ".lock"
@@ -41,13 +42,15 @@ def private_session() -> Iterator[str]:
     lock = FileLock(folder / LOCK)
     lock.acquire()
     before = os.environ.get(TOKEN)
-    os.environ[TOKEN] = secrets.token_hex(32)
-    _forget_token()
+    token = secrets.token_hex(32)
     try:
-        yield str(folder / SESSION)
+        with reaper(token, folder):  # whose own environment is without the token
+            os.environ[TOKEN] = token
+            _forget_token()
+            yield str(folder / SESSION)
     finally:
         if before is None:
-            del os.environ[TOKEN]
+            os.environ.pop(TOKEN, None)
         else:
             os.environ[TOKEN] = before
         _forget_token()

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from typing import Any
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
@@ -52,14 +52,19 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
             join_cluster(str(address))
         else:
             _start_ray(dashboard, folder)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced ours with its own
+        _set_sigterm_handler(on_sigterm)  # Ray has replaced ours with its own
         try:
             if is_open_cluster():
                 print(OPEN_CLUSTER, flush=True)
             yield _ray_resources(address)
         finally:
             ray.shutdown()
+            _set_sigterm_handler(on_sigterm)  # Ray has removed it, and leaves the system's default
+
+
+def _set_sigterm_handler(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def allow_open_files() -> None:
@@ -98,18 +103,6 @@ def _start_ray(dashboard: bool, folder: str) -> None:
     except Exception as error:  # Ray raises a bare one on a timeout
         reason = one_line(error)[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
-    _let_agents_end(Path(folder))
-
-
-def _let_agents_end(folder: Path) -> None:
-    """Make Ray's two agents end within seconds of the raylet, as it does of a killed driver.
-
-    Before they end, they report a raylet that died without a SIGTERM to Ray's server, and try for a
-    minute where that is dead too. They look for the SIGTERM in the raylet's log.
-    """
-    for log in folder.glob("session_*/logs/raylet.out"):
-        with log.open("a") as lines:
-            lines.write("Ends with its driver, as if Raylet received SIGTERM.\n")
 
 
 def _ray_resources(address: str | None) -> Resources:

@@ -15,9 +15,11 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.passwords import without_password
 from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.missing import MIN_CONFIDENCE, OnMissing
 from hhmnet_core.skeleton.own_layout import parse_layout
-from hhmnet_core.sources import nw_ucla, own, utd_mhad
+from hhmnet_core.sources import ctr_gcn, nw_ucla, pyskl, utd_mhad
 from hhmnet_core.sources.ntu import recordings as ntu
+from hhmnet_core.sources.own import recordings as own
 from hhmnet_core.sources.synthetic import recordings as synthetic
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_files import config_fingerprint
@@ -107,6 +109,7 @@ def prepare_ntu(
     align: bool = False,
     videos: str = "",
     video: VideoConfig = _DEFAULT_VIDEO,
+    list_absent: bool = False,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
@@ -123,6 +126,8 @@ def prepare_ntu(
         videos: Folder of the colour videos (SsssCcccPpppRrrrAaaa_rgb.avi) or of zips of them, or a
             zip. Default: none, the store holds skeletons only.
         video: Format of the stored videos.
+        list_absent: Name each clip of the data set that the source lacks in left_out.csv, instead
+            of their number only.
         on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
             lists it in left_out.csv.
         workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
@@ -146,6 +151,7 @@ def prepare_ntu(
         recordings,
         VIDEO_SHARD_CLIPS if videos else NTU_SHARD_CLIPS,
         absent=recordings.absent(),
+        list_absent=list_absent,
         published=data_set.published,
     )
     return prepare(recipe, store, on_error, overwrite, workers)
@@ -159,6 +165,9 @@ def prepare_own(
     name: str = "own",
     video: VideoConfig = _DEFAULT_VIDEO,
     fps: float | None = None,
+    axes: str = "",
+    missing: OnMissing = "refuse",
+    min_confidence: float = MIN_CONFIDENCE,
     on_error: OnError = "fail",
     workers: int | None = None,
     overwrite: bool = False,
@@ -167,9 +176,10 @@ def prepare_own(
 
     Args:
         index: CSV file with the columns sample_id, label, subject, skeleton (a .npy, .npz or .json
-            file of shape (T, V, C) or (M, T, V, C), relative to the folder of the CSV file) and
-            optionally camera, setup, split (train or test) and video (a file; a 3D skeleton is
-            then an .npz file of joints and pixels).
+            file of shape (T, V, C) or (M, T, V, C), relative to the folder of the CSV file; a third
+            coordinate of 2D joints is their confidence) and optionally camera, setup, split (train,
+            val or test; subject may then be absent) and video (a file; a 3D skeleton is then an
+            .npz file of joints and pixels).
         layout: Skeleton layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25 or coco_17, or a YAML
             file of your own.
         store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
@@ -178,6 +188,13 @@ def prepare_own(
         video: Format of the stored videos.
         fps: Frames per second of the skeletons, for videos that end before or after them. Default:
             skeletons and videos start and end together.
+        axes: Order of the axes of the skeleton files: letters for bodies (M), frames (T), joints
+            (V) and coordinates (C), such as CTVM as in ST-GCN. Default: TVC or MTVC; files that may
+            be in another order are refused.
+        missing: Treatment of joints whose position is NaN, exactly zero or of low confidence while
+            their body is visible: refuse stops, hold repeats the last known position, interpolate
+            draws a line between the known ones before and after.
+        min_confidence: Smallest confidence of a known joint, 0 to 1.
         on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
             lists it in left_out.csv.
         workers: Number of processes that read. Default: one per CPU core. 1 needs no Ray.
@@ -190,7 +207,8 @@ def prepare_own(
     """
     check_name(name, "data set name")
     skeleton = _layout(layout)
-    recordings = own.Recordings(index, skeleton, classes or (), video, fps)
+    reading = own.Reading(axes, missing, min_confidence)
+    recordings = own.Recordings(index, skeleton, classes or (), video, fps, reading)
     description = StoreDescription(
         name,
         skeleton,
@@ -198,10 +216,103 @@ def prepare_own(
         recordings.protocols,
         recordings.fingerprint(),
         _visual("rgb", video) if recordings.has_video else None,
+        recordings.subject_names,
+        recordings.size_ratio,
     )
     shard_clips = VIDEO_SHARD_CLIPS if recordings.has_video else SHARD_CLIPS
     recipe = Recipe(description, recordings, shard_clips, notes=recordings.notes)
     return prepare(recipe, store, on_error, overwrite, workers)
+
+
+def prepare_pyskl(
+    source: str,
+    store: str,
+    layout: str = "",
+    classes: list[str] | None = None,
+    name: str = "",
+    missing: OnMissing = "hold",
+    min_confidence: float = 0.0,
+    seed: int = 1,
+    on_error: OnError = "fail",
+    overwrite: bool = False,
+) -> Prepared:
+    """Prepare an annotation file of PYSKL or MMAction2: a pickle of skeletons with their splits.
+
+    Args:
+        source: Pickle with annotations (frame_dir, label, keypoint, keypoint_score, total_frames)
+            and split. It is read without running anything that it names.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        layout: Skeleton layout, or a YAML file of your own. Default: the built-in layout with as
+            many joints and coordinates.
+        classes: Labels in the order of their numbers. Default: the numbers.
+        name: Name of the data set. Default: that of the file.
+        missing: Treatment of joints whose position is NaN, exactly zero or of low confidence while
+            their body is visible: refuse stops, hold repeats the last known position, interpolate
+            draws a line between the known ones before and after.
+        min_confidence: Smallest keypoint_score of a known joint, 0 to 1. The field uses all.
+        seed: Random seed of the draw of val, where names of clips give no subjects.
+        on_error: Reaction to a clip that cannot be used: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        overwrite: Replace a store that was made from another source, or is damaged.
+
+    Raises:
+        InputError: The source is missing, damaged or no such file, or the store was made from
+            another source, is damaged or cannot be written.
+    """
+    own_layout = _layout(layout) if layout else None
+    recordings = pyskl.Recordings(source, own_layout, classes or (), missing, min_confidence, seed)
+    description = _array_description(recordings, name)
+    return prepare(_array_recipe(description, recordings), store, on_error, overwrite)
+
+
+def prepare_ctr_gcn(
+    source: str,
+    store: str,
+    layout: str = ctr_gcn.LAYOUT,
+    classes: list[str] | None = None,
+    name: str = "",
+    seed: int = 1,
+    on_error: OnError = "fail",
+    overwrite: bool = False,
+) -> Prepared:
+    """Prepare an .npz of CTR-GCN's scripts, such as NTU60_CS.npz: padded arrays, one-hot labels.
+
+    Args:
+        source: File with x_train, y_train, x_test and y_test.
+        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
+        layout: Skeleton layout, or a YAML file of your own.
+        classes: Labels in the order of their numbers. Default: the numbers.
+        name: Name of the data set. Default: that of the file.
+        seed: Random seed of the draw of val, a tenth of the training clips of each class.
+        on_error: Reaction to a clip that cannot be used: fail stops, quarantine leaves it out and
+            lists it in left_out.csv.
+        overwrite: Replace a store that was made from another source, or is damaged.
+
+    Raises:
+        InputError: The source is missing, damaged or no such file, or the store was made from
+            another source, is damaged or cannot be written.
+    """
+    with ctr_gcn.Recordings(source, _layout(layout), classes or (), seed) as recordings:
+        description = _array_description(recordings, name)
+        return prepare(_array_recipe(description, recordings), store, on_error, overwrite)
+
+
+def _array_description(
+    recordings: pyskl.Recordings | ctr_gcn.Recordings, name: str
+) -> StoreDescription:
+    return StoreDescription(
+        check_name(name or recordings.dataset, "data set name"),
+        recordings.layout,
+        recordings.class_names,
+        recordings.protocols,
+        recordings.fingerprint(),
+    )
+
+
+def _array_recipe(
+    description: StoreDescription, recordings: pyskl.Recordings | ctr_gcn.Recordings
+) -> Recipe:
+    return Recipe(description, recordings, NTU_SHARD_CLIPS, notes=recordings.notes)
 
 
 def prepare_synthetic(

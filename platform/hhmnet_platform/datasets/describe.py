@@ -261,7 +261,9 @@ def _draw_pose(axis: Axes, body_v2: Float32Array, layout: Layout, width: float) 
 
 def _protocols(manifest: Manifest, published: Published) -> Table:
     """Return the numbers of clips by protocol, beside published ones where there are any."""
-    table = Table("protocol", title="clips by protocol (val: whole subjects taken from train)")
+    are_subjects = all(rule.val is None for rule in manifest.protocols.values())
+    origin = "whole subjects" if are_subjects else "clips"
+    table = Table("protocol", title=f"clips by protocol (val: {origin} taken from train)")
     splits = ("train", "val", "test")
     compared = ("train + val / published", "test / published") if published else ()
     for heading in (*splits, *compared):

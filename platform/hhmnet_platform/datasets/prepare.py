@@ -35,6 +35,7 @@ class Recipe:
         recordings: Recordings that become its clips.
         shard_clips: Number of recordings per shard.
         absent: Reasons by sample id, for clips of the data set that have no recording.
+        list_absent: Whether left_out.csv names each of these clips.
         published: Published numbers of training and test clips, by protocol.
         notes: Notes on the source, to be shown with the summary.
     """
@@ -43,6 +44,7 @@ class Recipe:
     recordings: Source
     shard_clips: int = SHARD_CLIPS
     absent: Mapping[str, str] = field(default_factory=dict)
+    list_absent: bool = False
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -98,7 +100,7 @@ def _build(recipe: Recipe, store: Folder, on_error: OnError, workers: int | None
     shards = finished_shards(store, plan)
     build_shards(store, plan, recipe.recordings, on_error, workers, shards)
     in_order = [shards[number] for number in range(plan.num_shards)]
-    return finish_store(store, plan, in_order, recipe.absent)
+    return finish_store(store, plan, in_order, recipe.absent, recipe.list_absent)
 
 
 def _existing(recipe: Recipe, store: str) -> Manifest | None:

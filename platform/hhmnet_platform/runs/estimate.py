@@ -63,12 +63,10 @@ class Estimate:
 
     def lines(self) -> list[str]:
         """Return the estimate as lines for the terminal."""
-        train, val, test = self.clips
         millions = ", ".join(f"{name} {n / 1e6:.2f} M" for name, n in self.parameters.items())
         steps = self.steps * self.epochs
         disk = CHECKPOINTS_ON_DISK * self.checkpoint_bytes / 1e6
         lines = [
-            f"clips       {train} train, {val} val, {test} test",
             f"parameters  {millions}",
             f"steps       {self.steps} per epoch, {steps} in {self.epochs} epochs",
             f"disk        about {disk:.0f} MB of checkpoints",
@@ -101,8 +99,18 @@ def format_cost(workers: int, seconds: float, price: float) -> str:
     )
 
 
+def data_lines(run: Run) -> list[str]:
+    """Return lines with the data of a run: data set, protocol, selection and clips."""
+    data, manifest = run.config.data, run.clips.manifest
+    return [
+        f"data        {manifest.dataset}, protocol {data.protocol}, selection {data.selection}",
+        f"clips       {len(run.split.train)} train, {len(run.split.val)} val, "
+        f"{len(run.split.test)} test",
+    ]
+
+
 def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
-    """Return lines with the nodes and the mesh of a run, and notes on both."""
+    """Return lines with the nodes and the mesh of a run, and notes on the run and on both."""
     lines = [f"nodes       {resources.list_nodes()}", f"mesh        {plan}"]
     room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:

@@ -14,7 +14,7 @@ from hhmnet_platform.cluster.resources import Resources, local_resources
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Job
-from hhmnet_platform.runs.estimate import estimate, plan_lines, share_line
+from hhmnet_platform.runs.estimate import data_lines, estimate, plan_lines, share_line
 from hhmnet_platform.runs.phases import PHASES, phase_of
 from hhmnet_platform.runs.publish import print_result, publish
 from hhmnet_platform.runs.resolve import resolve_run, resolve_store
@@ -86,7 +86,8 @@ def train_run(job: Job, run: Run, plan: MeshPlan, on_epoch: OnEpoch) -> None:
         plan: Its workers.
         on_epoch: Called with the record of each epoch, once, in order.
     """
-    with _claimed(run) as result:
+    # Trials side by side may have equal values: the second one replays the history of the first.
+    with _claimed(run, waits=True) as result:
         if result is None:
             session = nullcontext(plan.limit_data_parallel(run_max_data_parallel(run)))
             with Display(run.config.optim.epochs) as display:
@@ -128,7 +129,7 @@ def _print_plan(job: Job, workspace: Workspace) -> str:
         run = resolve_run(job, workspace, store)
         resources = stack.enter_context(ray_session()) if cluster_address() else local_resources()
         plan = _mesh_of(job, run, resources)
-        print(f"run         {run.folder.name}")
+        print("\n".join([f"run         {run.folder.name}", *data_lines(run)]))
         print("\n".join(plan_lines(run, plan, resources)), flush=True)
         print("\n".join(estimate(run, plan, resources, job.price_per_worker_hour).lines()))
     return run.folder.name
@@ -139,9 +140,9 @@ def _mesh_of(job: Job, run: Run, resources: Resources) -> MeshPlan:
 
 
 @contextmanager
-def _claimed(run: Run) -> Iterator[RunResult | None]:
+def _claimed(run: Run, waits: bool = False) -> Iterator[RunResult | None]:
     """Lock the run for this process; yield its result, or None if it is unfinished."""
-    with run.folder.lock():
+    with run.folder.lock(waits):
         run.folder.claim(run.identity)
         yield run.folder.read_result()
 
@@ -149,7 +150,8 @@ def _claimed(run: Run) -> Iterator[RunResult | None]:
 @contextmanager
 def _own_session(job: Job, run: Run, display: Display, startup: Startup) -> Iterator[MeshPlan]:
     """Start or join Ray, show the plan and check the nodes."""
-    display.say(f"run         {run.folder.name}")
+    for line in (f"run         {run.folder.name}", *data_lines(run)):
+        display.say(line)
     display.phase("joining the Ray cluster" if cluster_address() else "starting Ray")
     with ray_session() as resources:
         startup.mark("Ray")

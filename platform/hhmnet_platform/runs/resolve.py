@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.manifest import MAX_SIZE_RATIO, Manifest
 from hhmnet_core.store.protocols import Split, protocol_name, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.datasets.builders import prepare_synthetic
@@ -64,6 +66,7 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     whole = split_clips(clips, protocol, job.data.selection)
     usable = phase.usable_split(config, whole)
     guide = phase.guide(job, config, clips, workspace)
+    _check_mirror(config, manifest)
     digest = phase.data_digest(clips)
     identity = RunIdentity(config, digest, phase.guide_digest(config, guide))
     name = job.name or run_name(manifest.dataset, phase.name, identity.values)
@@ -87,7 +90,11 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
             store=without_password(store),
         ),
         guide=guide,
-        notes=_copies_note(clips, whole, usable) + phase.notes(whole, usable),
+        notes=(
+            *_copies_note(clips, whole, usable),
+            *_size_note(config, manifest),
+            *phase.notes(whole, usable),
+        ),
     )
 
 
@@ -104,6 +111,28 @@ def _tags(
         **({tags.GUIDE: guide.name} if guide else {}),
         **environment_tags(),
     }
+
+
+def _check_mirror(config: Config, manifest: Manifest) -> None:
+    layout = manifest.skeleton
+    if config.augment.mirror and not layout.has_sides:
+        raise InputError(
+            f"augment.mirror is {config.augment.mirror}, but no joint of layout {layout.name} "
+            f"names a side (it has {', '.join(layout.joints[:5])} ...): name them left_x and "
+            "right_x and prepare the store again, or set augment.mirror to 0."
+        )
+
+
+def _size_note(config: Config, manifest: Manifest) -> tuple[str, ...]:
+    """Return a note where bodies differ in size and nothing makes them alike."""
+    data = config.data
+    is_alike = getattr(data, "normalise_size", True) or getattr(data, "normalise_axes", True)
+    if manifest.size_ratio <= MAX_SIZE_RATIO or is_alike:
+        return ()
+    return (
+        f"bodies differ in size by a factor of {manifest.size_ratio:.1f} between subjects or "
+        "splits: consider --data.normalise_size true",
+    )
 
 
 def _copies_note(clips: ClipSet, whole: Split, usable: Split) -> tuple[str, ...]:

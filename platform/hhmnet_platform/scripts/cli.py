@@ -126,8 +126,8 @@ def _check_no_empty_value(argv: Sequence[str]) -> None:
     It is mostly a shell variable that is not set, whose option must not fall back to its default.
     """
     for before, argument in zip(["", *argv], argv, strict=False):
-        name = before if not argument else argument.removesuffix("=")
-        is_empty = name.startswith("--") and (not argument or argument == f"{name}=")
+        name, _, value = argument.partition("=") if argument.strip() else (before, "", "")
+        is_empty = name.startswith("--") and not value.strip() and argument != name
         if is_empty and name not in MAY_BE_EMPTY:
             raise InputError(
                 f"{name} has an empty value: give one, or leave the option out for its default."
@@ -155,8 +155,10 @@ def _load_yaml(text: str) -> object:
     check_yaml(text)
     try:
         return yaml_load(text)  # type: ignore[no-untyped-call]
-    except ValueError as error:  # a tag or a number that its text does not fit
-        raise yaml.YAMLError(str(error)) from error
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # a tag whose text does not fit; they have no common base
+        raise yaml.YAMLError(one_line(error)) from error
 
 
 def _read_ranges_as_text() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 # `signal` itself takes milliseconds to import.
 import _signal as signal  # type: ignore[import-not-found]
+import errno
 import os
 import sys
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
 _RETRY_SECONDS = 0.05
+# Faults of a path or of the machine, not of the program.
+_OF_THE_SYSTEM = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.ENOTDIR, errno.EMFILE, errno.ENFILE,
+)  # fmt: skip
 
 
 def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
@@ -37,6 +43,9 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
             raises KeyboardInterrupt, so that files and processes are left in order.
     """
     interrupts = _Interrupts()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a path need not be of the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
         _cover_passwords()
@@ -119,9 +128,13 @@ def _cover_passwords() -> None:
 
 
 def _for_users(error: BaseException) -> InputError | None:
-    """Return what the user can mend: an InputError, or a full disk. None for any other error."""
+    """Return what the user can mend: an InputError, or a fault of the system. None for others."""
     if isinstance(error, InputError):
         return error
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM and error.filename:
+        return InputError(
+            f"{error.filename}: {error.strerror}. Check the path, the disk and your rights there."
+        )
     from hhmnet_core.disk_space import disk_full_error, is_disk_full  # takes time to import
 
     return disk_full_error(error) if is_disk_full(error) else None

@@ -59,7 +59,7 @@ def open_study(
     elif differing := _differing(recorded, plain, first):
         raise InputError(
             f"The study {name} exists with another {', '.join(differing)}: give another --study, "
-            "or the values that it was started with."
+            f"or the values that it was started with, which are in {path / JOURNAL}."
         )
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":

@@ -143,14 +143,18 @@ class RunFolder:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes from training the run. A killed process releases the lock."""
+    def lock(self, waits: bool = False) -> Iterator[None]:
+        """Keep other processes from training the run. A killed process releases the lock.
+
+        Args:
+            waits: Wait for another process, instead of raising InputError.
+        """
         if not self.files.is_local:
             yield
             return
         path = Path(self.uri)
         path.mkdir(parents=True, exist_ok=True)
-        with exclusive_folder(path, f"Run {self.name} is being trained by another process"):
+        with exclusive_folder(path, f"Run {self.name} is being trained by another process", waits):
             yield
 
     def latest_point(self) -> TrainingPoint:
@@ -251,16 +255,17 @@ class RunFolder:
 
 
 @contextmanager
-def exclusive_folder(path: Path, otherwise: str) -> Iterator[None]:
+def exclusive_folder(path: Path, otherwise: str, waits: bool = False) -> Iterator[None]:
     """Keep other processes out of a local folder. A killed process releases the lock.
 
     Args:
         path: The folder.
         otherwise: Start of the InputError that is raised where another process holds the lock.
+        waits: Wait until that process releases it, instead.
     """
     lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=LOCK_SECONDS)
+        lock.acquire(timeout=-1 if waits else LOCK_SECONDS)
     except Timeout:
         raise InputError(f"{otherwise}: wait for it, or stop it.") from None
     try:

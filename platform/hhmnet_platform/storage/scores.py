@@ -24,7 +24,9 @@ def load_scores(run: RunFolder, member: str, split: str) -> ScoreTable:
     try:
         table = read_scores(f"{run.uri}/{scores_file(member, split)}")
         if (table.modality, table.split) != (member, split):
-            raise InputError(f"The file holds those of {table.modality} on {table.split}.")
+            raise InputError(
+                f"{scores_file(member, split)} holds those of {table.modality} on {table.split}."
+            )
         return table
     except AccessError:
         raise

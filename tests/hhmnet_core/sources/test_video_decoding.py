@@ -5,7 +5,7 @@ import pytest
 from video_files import encode_video, image_number, numbered_images
 
 from hhmnet_core.checks import memory
-from hhmnet_core.sources.video_decoding import NoVideoError, decode_video
+from hhmnet_core.sources.video_decoding import ImageTimes, NoVideoError, decode_video
 from hhmnet_core.sources.video_timing import even_positions
 from hhmnet_core.store.clips import Int64Array
 
@@ -14,8 +14,8 @@ def test_chosen_images_are_decoded() -> None:
     content = encode_video(numbered_images(24), rate=25)
     calls = []
 
-    def choose(images: int, rate: float | None) -> Int64Array:
-        calls.append((images, rate))
+    def choose(images: ImageTimes) -> Int64Array:
+        calls.append((images.count, images.rate))
         return np.array([0, 5, 5, 23])
 
     images = decode_video(content, choose)
@@ -38,12 +38,12 @@ SPOILT = {
 @pytest.mark.parametrize("kind", SPOILT)
 def test_file_that_is_not_a_whole_video_is_refused(kind: str) -> None:
     with pytest.raises(NoVideoError) as caught:
-        decode_video(SPOILT[kind], lambda images, rate: even_positions(images, 4))
+        decode_video(SPOILT[kind], lambda images: even_positions(images.count, 4))
     assert str(caught.value).startswith("it ") and "\n" not in str(caught.value)
 
 
 def test_refusal_by_the_chooser_is_passed_on() -> None:
-    def choose(images: int, rate: float | None) -> Int64Array:
+    def choose(images: ImageTimes) -> Int64Array:
         raise NoVideoError("it is too short")
 
     with pytest.raises(NoVideoError, match="it is too short"):
@@ -52,11 +52,11 @@ def test_refusal_by_the_chooser_is_passed_on() -> None:
 
 def test_image_beyond_the_end_is_named() -> None:
     with pytest.raises(NoVideoError, match="its image 24 cannot be decoded"):
-        decode_video(WHOLE, lambda images, rate: np.array([3, images]))
+        decode_video(WHOLE, lambda images: np.array([3, images.count]))
 
 
 def test_images_beyond_the_limit_of_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MAX_FILE_MEMORY", 3 * 64 * 48 * 3)
-    decode_video(WHOLE, lambda images, rate: np.array([0, 1, 2, 2]))
+    decode_video(WHOLE, lambda images: np.array([0, 1, 2, 2]))
     with pytest.raises(NoVideoError, match="4 images of 64 x 48 pixels would need"):
-        decode_video(WHOLE, lambda images, rate: np.array([0, 1, 2, 3]))
+        decode_video(WHOLE, lambda images: np.array([0, 1, 2, 3]))

@@ -91,6 +91,6 @@ def test_damaged_file_stops_and_the_rerun_continues(
     assert prepared.manifest.left_out["clips in quarantine"] == 1
     with open(tmp_path / "store" / "left_out.csv") as file:
         rows = list(csv.reader(file))
-    assert rows[1][0] == damaged.name and "line" in rows[1][1]
+    assert rows[1][:2] == ["clip", damaged.name] and "line" in rows[1][2]
     assert f"{store}/left_out.csv" in summary(prepared)
     assert not prepare_ntu(str(source), store, on_error="quarantine", workers=1).written

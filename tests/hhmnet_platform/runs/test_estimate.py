@@ -44,20 +44,20 @@ def test_cost_is_workers_times_hours_times_price() -> None:
 def test_both_ends_of_a_range_are_shown() -> None:
     lines = ESTIMATE.lines()
     heads = [line.split(maxsplit=1)[0] for line in lines]
-    assert heads[4:] == ["with", "batch", "time", "cost"] * 2
-    assert lines[4].startswith("with 2      2 CPU workers: 2 data-parallel x 1 modality-parallel")
-    assert lines[5] == "batch       16 clips, 8 per worker"
-    assert lines[9] == "batch       16 clips, 4 per worker"
+    assert heads[3:] == ["with", "batch", "time", "cost"] * 2
+    assert lines[3].startswith("with 2      2 CPU workers: 2 data-parallel x 1 modality-parallel")
+    assert lines[4] == "batch       16 clips, 8 per worker"
+    assert lines[8] == "batch       16 clips, 4 per worker"
     seconds = [ESTIMATE.seconds(each) for each in (2.0, 1.0)]
     assert seconds[0] > 1.9 * seconds[1]
-    assert lines[7] == f"cost        {format_cost(2, seconds[0], 1.5)}"
-    assert lines[11] == f"cost        {format_cost(4, seconds[1], 1.5)}"
+    assert lines[6] == f"cost        {format_cost(2, seconds[0], 1.5)}"
+    assert lines[10] == f"cost        {format_cost(4, seconds[1], 1.5)}"
 
 
 def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
     fixed = replace(ESTIMATE, plan=PLAN.at_size(4), measured=ESTIMATE.measured[1:], price=0.0)
     heads = [line.split(maxsplit=1)[0] for line in fixed.lines()]
-    assert heads == ["clips", "parameters", "steps", "disk", "batch", "time"]
+    assert heads == ["parameters", "steps", "disk", "batch", "time"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +257,22 @@ def test_files_hold_no_password(run: RunFolder) -> None:
     run.write_json("tracked.json", {"uri": uri})
     assert run.read_json("tracked.json") == {"uri": "http://host:5000"}
     assert "secret" not in (Path(run.uri) / "config.yaml").read_text()
+
+
+def test_trial_waits_for_another_of_equal_values(tmp_path: Path) -> None:
+    run, order = RunFolder("mine", str(tmp_path / "mine")), list[str]()
+
+    def first() -> None:
+        with run.lock():
+            held.set()
+            time.sleep(0.5)
+            order.append("first")
+
+    held = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait()
+    with run.lock(waits=True):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]

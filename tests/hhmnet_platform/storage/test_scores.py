@@ -46,7 +46,7 @@ def test_lost_and_damaged_tables_are_named_with_the_way_out(run: RunFolder) -> N
 def test_table_in_the_place_of_another_is_refused(run: RunFolder) -> None:
     write(run, "val")
     run.files.write(scores_file("joint", "test"), run.files.read(scores_file("joint", "val")))
-    with pytest.raises(InputError, match=r"The file holds those of joint on val"):
+    with pytest.raises(InputError, match=r"joint-test.parquet holds those of joint on val"):
         load_scores(run, "joint", "test")
 
 

@@ -20,7 +20,7 @@ from video_files import (
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources.own import Recordings
+from hhmnet_core.sources.own.recordings import Recordings
 from hhmnet_core.sources.video_crops import VideoConfig
 
 HEAD = "sample_id,label,subject,skeleton"
@@ -103,10 +103,10 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.touch(), "cannot be read"),
     "pickle": (save_pickled, "cannot be read"),
     "claims 12 TiB": (lambda path: save_header(path, 12 * 2**40), "would need .* GB of memory"),
-    "joints": (lambda path: np.save(path, poses(4, 17, 3)), "17 joints of 3 channels, but layout"),
-    "2D": (lambda path: np.save(path, poses(4, 20, 2)), "20 joints of 2 channels, but layout"),
-    "flat": (lambda path: np.save(path, poses(4, 60)), r"joints of shape \(4, 60\)"),
-    "nan": (lambda path: np.save(path, poses(4, 20, 3) * np.nan), "NaN or infinite"),
+    "joints": (lambda path: np.save(path, poses(4, 17, 3)), "17 joints, 3 coordinates, but layout"),
+    "2D": (lambda path: np.save(path, poses(4, 20, 2)), "20 joints, 2 coordinates, but layout"),
+    "flat": (lambda path: np.save(path, poses(4, 60)), r"shape \(4, 60\), expected \(T, V, C\)"),
+    "nan": (lambda path: np.save(path, poses(4, 20, 3) * np.nan), "shows nobody"),
 }
 
 
@@ -132,14 +132,14 @@ JSON_FILES = {
 def test_json_that_cannot_be_read_is_named(tmp_path: Path, number: int) -> None:
     text, message = list(JSON_FILES.items())[number]
     (tmp_path / "a.json").write_text(text)
-    index = table(tmp_path, "a,wave,1,a.json", "b,wave,2,a.json")
+    index = table(tmp_path, "a,wave,1,a.json", "b,clap,2,a.json")
     with pytest.raises(InputError, match=message):
         Recordings(index, KINECT).clip("a")
 
 
 def test_file_that_expands_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
     save_bomb(tmp_path / "a.npz")
-    recordings = Recordings(table(tmp_path, "a,wave,1,a.npz", "b,wave,2,a.npz"), KINECT)
+    recordings = Recordings(table(tmp_path, "a,wave,1,a.npz", "b,clap,2,a.npz"), KINECT)
     tracemalloc.start()
     with pytest.raises(InputError, match=r"a\.npz of a in .* would need 5.4 GB of memory"):
         recordings.clip("a")
@@ -159,20 +159,20 @@ def test_number_that_does_not_fit_64_bits(tmp_path: Path, number: str) -> None:
 
 def test_file_of_several_arrays_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", one=poses(4, 20, 3), two=poses(4, 20, 3))
-    index = table(tmp_path, "a,wave,1,a.npz", "b,wave,2,a.npz")
+    index = table(tmp_path, "a,wave,1,a.npz", "b,clap,2,a.npz")
     with pytest.raises(InputError, match=r"arrays one, two, expected one, or joints and pixels"):
         Recordings(index, KINECT).clip("a")
 
 
 def test_fingerprint_follows_table_files_and_classes(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", poses(3, 20, 3))
+    np.save(tmp_path / "a.npy", poses(5, 20, 3))
     index = table(tmp_path, *GOOD)
     first = Recordings(index, KINECT).fingerprint()
     assert Recordings(index, KINECT).fingerprint() == first
     assert Recordings(index, KINECT, ["wave", "clap"]).fingerprint() != first
-    np.save(tmp_path / "a.npy", poses(3, 20, 3) + 1)  # other values, equal size
+    np.save(tmp_path / "a.npy", poses(5, 20, 3) + 1)  # other values, equal size
     assert Recordings(index, KINECT).fingerprint() != first
-    index = table(tmp_path, "a,wave,1,a.npy,a.avi", "b,wave,2,a.npy,", head=f"{HEAD},video")
+    index = table(tmp_path, "a,wave,1,a.npy,a.avi", "b,clap,2,a.npy,", head=f"{HEAD},video")
     made = []
     for video in (None, b"short", b"longer", b"longed"):
         if video:
@@ -199,7 +199,7 @@ def test_2d_joints_are_the_positions_in_the_video(tmp_path: Path) -> None:
     joints = np.random.default_rng(0).uniform(12, 36, size=(8, 17, 2)).astype(np.float32)
     np.save(tmp_path / "a.npy", joints)
     (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(8)))
-    rows = ("a,x,1,a.npy,a.avi", "b,x,2,a.npy,a.avi")
+    rows = ("a,x,1,a.npy,a.avi", "b,y,2,a.npy,a.avi")
     index = table(tmp_path, *rows, head=f"{HEAD},video")
     clip = Recordings(index, COCO, (), CONFIG).clip("a")
     assert clip.video and ((clip.video.joints > 0) & (clip.video.joints < 1)).all()

@@ -3,7 +3,7 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.own_table import ClipRow, parse_table
+from hhmnet_core.sources.own.table import ClipRow, parse_table
 
 HEAD = "sample_id,label,subject,skeleton"
 GOOD = ("a,wave,1,a.npy", "b,clap,2,a.npy")
@@ -30,8 +30,8 @@ def test_numbers_are_kept_and_sorted_as_numbers() -> None:
     parsed = parse_table(table(*rows, head=head), "t.csv")
     assert parsed.class_names == ("9", "10")
     assert parsed.rows == {
-        "a": ClipRow(1, 7, 3, 0, "a.npy", ""),
-        "b": ClipRow(0, 12, 1, 1, "a.npy", ""),
+        "a": ClipRow(1, 7, 3, 0, "a.npy", "", "train"),
+        "b": ClipRow(0, 12, 1, 1, "a.npy", "", "test"),
     }
 
 
@@ -44,7 +44,8 @@ def test_column_split_is_the_protocol() -> None:
 
 
 def test_without_split_every_second_subject_tests() -> None:
-    rows = [f"s{number},wave,{number},a.npy" for number in (30, 4, 100, 5)]
+    labels = {30: "wave", 4: "clap", 100: "wave", 5: "clap"}
+    rows = [f"s{number},{label},{number},a.npy" for number, label in labels.items()]
     parsed = parse_table(table(*rows), "t.csv")
     (rule,) = parsed.protocols.values()
     assert list(parsed.protocols) == ["cross-subject"]
@@ -79,13 +80,20 @@ MISTAKES = {
     "no rows": ({}, (), "has no rows: expected one for each clip"),
     "camera": ({"head": HEAD + ",camera"}, ("a,wave,1,a.npy,left",), "camera 'left', expected"),
     "set-up": ({"head": HEAD + ",setup"}, ("a,wave,1,a.npy,-1",), "setup '-1', expected a whole"),
-    "split": ({"head": HEAD + ",split"}, ("a,wave,1,a.npy,val",), "split 'val', expected"),
+    "split": ({"head": HEAD + ",split"}, ("a,wave,1,a.npy,dev",), "split 'dev', expected"),
     "two": ({"head": HEAD + ",setup,split"}, ("a,wave,1,a.npy,1,test",), "has both setup"),
-    "one subject": ({}, GOOD[:1], "has a single subject and no column split"),
+    "one subject": ({}, (GOOD[0], "b,clap,1,a.npy"), "has a single subject and no column split"),
     "one subject in two spellings": (
         {},
-        ("a,wave,1,a.npy", "b,wave,01,a.npy"),
-        "has a single subject and no column split",
+        ("a,wave,1,a.npy", "b,clap,01,a.npy"),
+        "has the subjects 01 and 1, which are one number: write each subject in one way",
+    ),
+    "column twice": ({"head": HEAD + ",label"}, ("a,wave,1,a.npy,clap",), "column label twice"),
+    "one class": ({}, (GOOD[0], "b,wave,2,a.npy"), "have the label 'wave', expected two classes"),
+    "no test": (
+        {"head": HEAD + ",split"},
+        ("a,wave,1,a.npy,train", "b,clap,2,a.npy,val"),
+        "has no clip whose split is test",
     ),
 }  # fmt: skip
 
@@ -103,3 +111,46 @@ def test_other_encodings_and_broken_quotes_are_refused() -> None:
         with pytest.raises(InputError, match=r"t\.csv is not a CSV in UTF-8"):
             parse_table(content, "t.csv")
     assert parse_table(b"\xef\xbb\xbf" + table(*GOOD), "t.csv").class_names == ("clap", "wave")
+
+
+def test_class_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="class 'wave' is given twice"):
+        parse_table(table(*GOOD), "t.csv", ["wave", "clap", "wave"])
+
+
+def test_val_of_ones_own_is_a_part_of_train() -> None:
+    rows = ("a,wave,1,a.npy,train", "b,clap,2,a.npy,test", "c,clap,3,a.npy,val")
+    parsed = parse_table(table(*rows, head=HEAD + ",split"), "t.csv")
+    (rule,) = parsed.protocols.values()
+    assert rule.fields() == {
+        "train": {"setup": [0, 2]}, "test": {"setup": [1]}, "val": {"setup": [2]},
+    }  # fmt: skip
+    assert [row.setup for row in parsed.rows.values()] == [0, 1, 2]
+
+
+def test_subjects_may_be_absent_where_the_split_is_given() -> None:
+    rows = ("a,wave,a.npy,train", "b,clap,a.npy,test")
+    parsed = parse_table(table(*rows, head="sample_id,label,skeleton,split"), "t.csv")
+    assert {row.subject for row in parsed.rows.values()} == {0} and not parsed.subject_names
+
+
+def test_subjects_are_sorted_naturally_and_named() -> None:
+    rows = [f"c{n},{'wave' if n % 2 else 'clap'},s{n},a.npy" for n in range(1, 13)]
+    parsed = parse_table(table(*rows), "t.csv")
+    assert parsed.subject_names == {n: f"s{n}" for n in range(1, 13)}
+    assert parsed.rows["c10"].subject == 10
+    (note,) = parsed.notes
+    assert note.endswith("subjects s2, s4, s6, s8, s10, s12 are the test subjects")
+
+
+def test_tables_of_pandas_and_excel_are_read() -> None:
+    expected = parse_table(table(*GOOD), "t.csv").rows
+    pandas = table(*(f"{n},{row}" for n, row in enumerate(GOOD)), head=f",{HEAD}")
+    assert parse_table(pandas, "t.csv").rows == expected
+    assert parse_table(pandas, "t.csv").notes[0] == "the column without a name is not read"
+    blank = table(*GOOD, ",,,", ",,,")
+    assert parse_table(blank, "t.csv").rows == expected
+    assert parse_table(blank, "t.csv").notes[0] == "2 rows without any value are not read"
+    for delimiter in (b";", b"\t"):
+        assert parse_table(blank.replace(b",", delimiter), "t.csv").rows == expected
+    assert parse_table(b"\r\n".join(table(*GOOD).splitlines()), "t.csv").rows == expected

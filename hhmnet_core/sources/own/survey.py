@@ -1,0 +1,84 @@
+"""What the skeleton files of a data set have in common, found before any of them becomes a clip.
+
+Some readings are right or wrong for a whole data set only: the order of the axes, joints that are
+zero throughout, and how much the bodies differ in size.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hhmnet_core.skeleton.axes import Shape
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.skeleton.missing import BoolArray, Float32Array
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A skeleton file, measured.
+
+    Attributes:
+        shape: Shape of its array.
+        zero: Joints that are exactly zero in all frames of all bodies.
+        size: Mean length of its first body's bones, in the unit of the file. None: unknown.
+    """
+
+    shape: Shape
+    zero: frozenset[int]
+    size: float | None
+
+
+def measure(
+    shape: Shape, joints_mtvc: Float32Array, known_mtv: BoolArray, layout: Layout
+) -> Measured:
+    """Measure a file whose joints are known as given."""
+    zero_v = (joints_mtvc == 0).all((0, 1, 3))
+    return Measured(
+        shape,
+        frozenset(map(int, np.flatnonzero(zero_v))),
+        bone_length(joints_mtvc, known_mtv, layout),
+    )
+
+
+def bone_length(joints_mtvc: Float32Array, known_mtv: BoolArray, layout: Layout) -> float | None:
+    """Return the mean length of a clip's bones, each over the frames that show both its ends."""
+    children, parents = (list(ends) for ends in zip(*layout.bones, strict=True))
+    known_mtb = known_mtv[..., children] & known_mtv[..., parents]
+    with np.errstate(over="ignore", invalid="ignore"):
+        vectors = joints_mtvc[..., children, :] - joints_mtvc[..., parents, :]
+        lengths_mtb = np.where(known_mtb, np.linalg.norm(vectors.astype(np.float64), axis=-1), 0)
+    count_b = known_mtb.sum((0, 1))
+    if not count_b.any():
+        return None
+    return float((lengths_mtb.sum((0, 1))[count_b > 0] / count_b[count_b > 0]).mean())
+
+
+def always_zero(files: Iterable[Measured], layout: Layout) -> frozenset[int]:
+    """Return the joints that are zero in every frame of every file, unless all of them are."""
+    zero = frozenset(range(layout.num_joints))
+    for file in files:
+        zero &= file.zero
+    return zero if len(zero) < layout.num_joints else frozenset()
+
+
+def size_ratio(sizes: Mapping[str, float | None], group_of: Mapping[str, str]) -> tuple[float, str]:
+    """Return the largest ratio of body sizes between groups of clips, and the two groups.
+
+    Args:
+        sizes: Bone length of each clip.
+        group_of: Group of each clip, such as its subject.
+
+    Returns:
+        The ratio of the medians, 1 where there are fewer than two groups, and a text that names
+        the groups.
+    """
+    by_group: dict[str, list[float]] = {}
+    for name, size in sizes.items():
+        if size:
+            by_group.setdefault(group_of[name], []).append(size)
+    medians = {group: float(np.median(values)) for group, values in by_group.items()}
+    if len(medians) < 2:
+        return 1.0, ""
+    small, large = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+    return medians[large] / medians[small], f"{large} and {small}"
