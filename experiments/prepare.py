@@ -39,11 +39,13 @@ def load() -> Callable[[], object]:
     from hhmnet_platform.scripts.cli import parse_args
 
     functions = commands()
-    parser = ArgumentParser(prog="prepare.py", description=__doc__, exit_on_error=False)
+    parser = ArgumentParser(
+        prog="prepare.py", description=__doc__, exit_on_error=False, allow_abbrev=False
+    )
     subcommands = parser.add_subcommands(dest="command", title="data sets and stores")
     for name, function in functions.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        command = ArgumentParser(description=summary, allow_abbrev=False)
+        command = ArgumentParser(description=summary)
         command.add_function_arguments(function, as_group=False)
         subcommands.add_subcommand(name, command, help=summary)
     values = parser.instantiate(parse_args(parser))

@@ -104,7 +104,7 @@ class Layout:
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # left_wrist, LeftWrist, SHOULDER_LEFT, wristRight, leftwrist
 _SIDE_WORD = re.compile(
-    r"^(?:left|right)|(?:left|right)$|(?<![a-z])(?:left|right)(?![a-z])", re.IGNORECASE
+    r"^(?i:left|right)|(?<![A-Za-z])(?i:left|right)(?![a-z])|(?<=[a-z])(?:Left|Right)(?![a-z])"
 )
 # l_wrist, L.Wrist, LWrist, lWrist, wrist_l, wrist.R, wristL
 _SIDE_LETTER = re.compile(

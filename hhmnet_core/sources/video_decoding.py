@@ -133,7 +133,7 @@ class _Listed:
         if self.repeats and steps.min() > 0 and self.rate:  # an AVI, whose unit is an image
             return ImageTimes.constant(count, self.rate)
         starts = (np.array(times, np.float64) - times[0]) * float(self.unit)
-        return ImageTimes(count, 0.0, starts, float(starts[-1] + np.median(np.diff(starts))))
+        return ImageTimes(count, 0.0, starts, float(2 * starts[-1] - starts[-2]))
 
 
 def _list_images(file: "InputContainer") -> _Listed:
@@ -141,13 +141,15 @@ def _list_images(file: "InputContainer") -> _Listed:
     stream = _video_stream(file)
     # The last packet only ends the stream; an empty one repeats the image before it.
     packets = [p for p in file.demux(stream) if p.size or p.dts is not None]
-    if stream.frames > len(packets):
+    rate = float(stream.average_rate) if stream.average_rate else 0.0
+    seconds = (file.duration or 0) / 1e6
+    # A file that was trimmed without encoding lists images that it does not present.
+    is_trimmed = 0 < seconds * rate < stream.frames - 1
+    if stream.frames > len(packets) and not is_trimmed:
         raise NoVideoError(f"it is cut off: {len(packets)} of {stream.frames} images")
     images = [packet for packet in packets if packet.size]
     if not images:
         raise NoVideoError("it holds no images")
-    rate = float(stream.average_rate) if stream.average_rate else 0.0
-    seconds = (file.duration or 0) / 1e6
     if rate and len(packets) / rate < MIN_DURATION_SHARE * seconds - 1:
         raise NoVideoError(f"it is cut off: {len(packets) / rate:.1f} of {seconds:.1f} s are there")
     times = [packet.pts for packet in images]
@@ -158,6 +160,7 @@ def _list_images(file: "InputContainer") -> _Listed:
         unit=Fraction(stream.time_base or 1),
         rate=rate,
         is_plain=bool(images[0].is_keyframe)
+        and not is_trimmed
         and not any(packet.is_discard or packet.is_corrupt for packet in images),
     )
 

@@ -29,7 +29,14 @@ from hhmnet_core.skeleton.missing import (
     known_joints,
 )
 from hhmnet_core.sources.own.files import check_ending, expansion_of, parse_skeleton_file
-from hhmnet_core.sources.own.survey import Measured, always_zero, measure, size_ratio
+from hhmnet_core.sources.own.survey import (
+    Measured,
+    always_zero,
+    common_origin,
+    first_pose,
+    measure,
+    size_ratio,
+)
 from hhmnet_core.sources.own.table import parse_table
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
@@ -186,7 +193,8 @@ class Recordings:
         if zero:
             names = ", ".join(self.layout.joints[joint] for joint in sorted(zero))
             notes += (f"joints that are zero in every frame of every file count as known: {names}",)
-        return _Survey(digests, zero, ratio, (*notes, *self._copies(digests)))
+        origin = common_origin(measured.values())
+        return _Survey(digests, zero, origin, ratio, (*notes, *self._copies(digests)))
 
     def _compare_sizes(self, measured: dict[str, Measured]) -> tuple[float, tuple[str, ...]]:
         sizes = {
@@ -251,6 +259,8 @@ class Recordings:
         known_mtv = known_joints(
             poses.joints, self._survey.zero, poses.confidence, reading.min_confidence
         )
+        if (start := first_pose(known_mtv)) is not None:
+            known_mtv[(*start, sorted(self._survey.origin))] = True
         done = complete(poses.joints, known_mtv, self.layout, reading.missing, where)
         clip = Clip(
             sample_id=name,
@@ -356,12 +366,14 @@ class _Survey:
     Attributes:
         digests: sha256 (hex) of each file, by path.
         zero: Joints that are zero in every frame of every file.
+        origin: Joints that are zero in the first pose of every file, on which it is centred.
         size_ratio: Largest ratio of the bodies' sizes between subjects, or between the splits.
         notes: Remarks for the user.
     """
 
     digests: dict[str, str]
     zero: frozenset[int]
+    origin: frozenset[int]
     size_ratio: float
     notes: tuple[str, ...]
 

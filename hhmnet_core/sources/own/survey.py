@@ -4,7 +4,7 @@ Some readings are right or wrong for a whole data set only: the order of the axe
 zero throughout, and how much the bodies differ in size.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,13 @@ class Measured:
     Attributes:
         shape: Shape of its array.
         zero: Joints that are exactly zero in all frames of all bodies.
+        origin: Joints that are exactly zero in the first frame that shows a body.
         size: Mean length of its first body's bones, in the unit of the file. None: unknown.
     """
 
     shape: Shape
     zero: frozenset[int]
+    origin: frozenset[int]
     size: float | None
 
 
@@ -33,12 +35,22 @@ def measure(
     shape: Shape, joints_mtvc: Float32Array, known_mtv: BoolArray, layout: Layout
 ) -> Measured:
     """Measure a file whose joints are known as given."""
-    zero_v = (joints_mtvc == 0).all((0, 1, 3))
-    return Measured(
-        shape,
-        frozenset(map(int, np.flatnonzero(zero_v))),
-        bone_length(joints_mtvc, known_mtv, layout),
-    )
+    is_zero_mtv = (joints_mtvc == 0).all(-1)
+    origin: frozenset[int] = frozenset()
+    if (start := first_pose(known_mtv)) is not None:
+        origin = _joints(is_zero_mtv[start])
+    size = bone_length(joints_mtvc, known_mtv, layout)
+    return Measured(shape, _joints(is_zero_mtv.all((0, 1))), origin, size)
+
+
+def first_pose(known_mtv: BoolArray) -> tuple[int, int] | None:
+    """Return body and frame of the first pose, None where nobody is shown."""
+    poses = np.argwhere(np.any(known_mtv, -1).T)
+    return (int(poses[0][1]), int(poses[0][0])) if len(poses) else None
+
+
+def _joints(marked_v: BoolArray) -> frozenset[int]:
+    return frozenset(map(int, np.flatnonzero(marked_v)))
 
 
 def bone_length(joints_mtvc: Float32Array, known_mtv: BoolArray, layout: Layout) -> float | None:
@@ -60,6 +72,13 @@ def always_zero(files: Iterable[Measured], layout: Layout) -> frozenset[int]:
     for file in files:
         zero &= file.zero
     return zero if len(zero) < layout.num_joints else frozenset()
+
+
+def common_origin(files: Collection[Measured]) -> frozenset[int]:
+    """Return the joints on whose first position every file is centred, if there are two files."""
+    if len(files) < 2:
+        return frozenset()
+    return frozenset.intersection(*(file.origin for file in files))
 
 
 def size_ratio(sizes: Mapping[str, float | None], group_of: Mapping[str, str]) -> tuple[float, str]:

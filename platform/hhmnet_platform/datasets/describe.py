@@ -20,11 +20,12 @@ from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.protocols import LITERATURE, split_clips
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
-from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name
+from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name, wrapped_name
 
 Published = Mapping[str, tuple[int, int]]  # numbers of training and test clips, by protocol
 NUM_SKELETONS = 6
 MAX_NAMED_CLASSES = 40
+TICK_WIDTH, IMAGE_WIDTH = 24, 22  # characters of a name in a line, below a bar, above an image
 VIDEO_CLIPS, VIDEO_IMAGES = 8, 8
 
 
@@ -155,13 +156,15 @@ def draw_store(store: str, manifest: Manifest) -> Figure:
     assert grid is not None
     by_class = np.bincount(facts["label"], minlength=len(manifest.class_names))
     axis = figure.add_subplot(grid[0, :])
-    names = [short_name(name) for name in manifest.class_names]
+    names = [wrapped_name(name, TICK_WIDTH) for name in manifest.class_names]
     axis.bar(range(len(by_class)), by_class)
     axis.set(title="clips of each class", xlim=(-0.6, len(by_class) - 0.4))
     if len(by_class) <= MAX_NAMED_CLASSES:
         axis.set_xticks(range(len(by_class)), names, rotation=30, ha="right")
-    _draw_counts(figure.add_subplot(grid[1, :2]), facts["subject"], "clips of each subject")
-    _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera")
+    subjects = {number: short_name(name) for number, name in manifest.subject_names.items()}
+    axis = figure.add_subplot(grid[1, :2])
+    _draw_counts(axis, facts["subject"], "clips of each subject", subjects)
+    _draw_counts(figure.add_subplot(grid[1, 2]), facts["camera"], "clips of each camera", {})
     axis = figure.add_subplot(grid[1, 3:])
     axis.hist(facts["num_frames"], bins=40)
     axis.set(title="length in frames")
@@ -179,7 +182,8 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
     visual, layout = manifest.visual, manifest.skeleton
     assert visual
     columns = min(visual.frames, VIDEO_IMAGES)
-    figure = Figure(figsize=(1.7 * columns, 1.95 * len(clips)), layout="constrained")
+    height = 1.95 * len(clips) + 0.5  # names take up to four lines above the images
+    figure = Figure(figsize=(1.7 * max(columns, 2), height), layout="constrained")
     for row, clip in zip(figure.subplots(len(clips), columns, squeeze=False), clips, strict=True):
         video = clip.video
         assert video
@@ -193,8 +197,9 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
             axis.set(xlim=(-0.05, 1.05), ylim=(1.05, -0.05))
             axis.set_title(f"frame {video.positions[index]}", fontsize=7)
             axis.set_axis_off()
-        name, clip_name = short_name(manifest.class_names[clip.label]), short_name(clip.sample_id)
-        row[0].set_title(f"{name}\n{clip_name}, frame {video.positions[0]}", fontsize=7)
+        names = (manifest.class_names[clip.label], clip.sample_id)
+        lines = [wrapped_name(name, IMAGE_WIDTH) for name in names]
+        row[0].set_title("\n".join([*lines, f"frame {video.positions[0]}"]), fontsize=7)
     return figure
 
 
@@ -235,18 +240,21 @@ def _video_text(visual: Visual | None) -> str:
     )
 
 
-def _draw_counts(axis: Axes, values_n: Int64Array, title: str) -> None:
+def _draw_counts(axis: Axes, values_n: Int64Array, title: str, names: Mapping[int, str]) -> None:
     values, counts = np.unique(values_n, return_counts=True)
-    axis.bar([str(value) for value in values], counts)
+    shown = [names.get(int(value), str(value)) for value in values]
+    axis.bar(range(len(values)), counts)
+    axis.set_xticks(range(len(values)), shown)
     axis.set(title=title)
-    axis.tick_params("x", rotation=90 if len(values) > 12 else 0, labelsize=8)
+    is_crowded = len(values) > 12 or sum(map(len, shown)) > 40
+    axis.tick_params("x", rotation=90 if is_crowded else 0, labelsize=8)
 
 
 def _draw_skeleton(axis: Axes, clip: Clip, layout: Layout, title: str) -> None:
     """Draw the middle frame of each body as the camera sees it."""
     for body in clip.joints[:, clip.joints.shape[1] // 2]:
         _draw_pose(axis, body[:, :2], layout, 2.0)
-    axis.set(title=f"{title}\n{short_name(clip.sample_id)}", aspect="equal")
+    axis.set(title=f"{title}\n{wrapped_name(clip.sample_id, TICK_WIDTH)}", aspect="equal")
     axis.title.set_fontsize(9)
     axis.set_axis_off()
     if layout.channels == 2:  # pixel rows count downwards

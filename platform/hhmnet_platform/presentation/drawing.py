@@ -1,6 +1,7 @@
 """Figures as PNG images: names are drawn literally, and a figure that fails is left out."""
 
 import io
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -11,10 +12,12 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
 
 from hhmnet_core.errors import AccessError
+from hhmnet_platform.presentation.fonts import choose_fonts
 
 Drawing = Callable[[], Figure | None]
 LONGEST_NAME = 60  # characters, of a class or a clip; longer ones leave no room for the figure
 LONGEST_REASON = 200
+MOST_SIGNS = 20  # that a notice lists
 
 
 def draw_figures(
@@ -28,10 +31,12 @@ def draw_figures(
 
     Raises AccessError where a file that is drawn cannot be read at present.
     """
-    images = {}
+    images: dict[str, bytes] = {}
+    lacking: set[str] = set()
     for name, draw in drawings.items():
         try:
             if (figure := draw()) is not None:
+                lacking |= choose_fonts(figure)
                 images[name] = to_png(figure)
         except AccessError:
             raise
@@ -41,6 +46,11 @@ def draw_figures(
                 f"note: the figure {name} could not be drawn and is left out "
                 f"({type(error).__name__}: {reason})"
             )
+    if lacking:
+        notify(
+            f"note: no font of this machine has {' '.join(sorted(lacking)[:MOST_SIGNS])}: figures "
+            "show boxes instead. Install one, such as Noto Sans CJK."
+        )
     return images
 
 
@@ -60,6 +70,13 @@ def to_png(figure: Figure) -> bytes:
         warnings.simplefilter("ignore", UserWarning)  # of signs that the font lacks
         FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def wrapped_name(name: str, width: int) -> str:
+    """Return the name of a class or a clip in at most two lines of some width, cut beyond them."""
+    return textwrap.fill(
+        " ".join(name.split()), width, max_lines=2, placeholder="…", break_long_words=True
+    )
 
 
 def short_name(name: str) -> str:

@@ -43,7 +43,7 @@ def parse_args(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Nam
     Args:
         parser: A jsonargparse parser. Its settings are changed: it no longer exits on errors, and
             accepts no abbreviated options. A parser with subcommands must be made with
-            `exit_on_error=False`, which the subcommands inherit.
+            `exit_on_error=False` and `allow_abbrev=False`, which the subcommands inherit.
         argv: Arguments without the program's name. Default: those of the process.
 
     Raises:

@@ -1,5 +1,7 @@
 """Layouts are trees, their body parts cover the joints, their mirrors are involutions."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -92,3 +94,27 @@ def test_check_names_both_shapes() -> None:
         InputError, match=r"A clip has 25 joints of 3 .* kinect_v1_20 has 20 joints"
     ):
         get_layout("kinect_v1_20").check(25, 3, "A clip")
+
+
+SPELLINGS = {
+    "left_wrist": "right_wrist", "LWrist": "RWrist", "RHip": "LHip", "l_wrist": "r_wrist",
+    "SHOULDER_LEFT": "SHOULDER_RIGHT", "wristLeft": "wristRight", "LeftWrist": "RightWrist",
+    "Left Wrist": "Right Wrist", "leftwrist": "rightwrist", "rig:LeftArm": "rig:RightArm",
+    "wrist_l": "wrist_r", "wrist.R": "wrist.L", "kneeL": "kneeR", "lShldr": "rShldr",
+    "L-Wrist": "R-Wrist", "R Knee": "L Knee",
+    "nose": "nose", "neck": "neck", "LowerBack": "LowerBack", "Ribs": "Ribs", "pelvis": "pelvis",
+    "lumbar": "lumbar", "upper_right_arm": "upper_left_arm", "bright": "bright", "L5": "L5",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("joint", SPELLINGS)
+def test_usual_spellings_of_sides_are_known(joint: str) -> None:
+    assert mirror_name(joint) == SPELLINGS[joint]
+    assert mirror_name(SPELLINGS[joint]) == joint
+
+
+def test_partners_and_layouts_without_sides() -> None:
+    assert mirror_partners(("Nose", "LHip", "RHip")) == (0, 2, 1)
+    assert get_layout("coco_17").has_sides
+    alone = replace(get_layout("coco_17"), mirror=tuple(range(17)))
+    assert not alone.has_sides

@@ -6,6 +6,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from video_files import (
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources.own.recordings import Recordings
+from hhmnet_core.sources.own.recordings import Reading, Recordings
 from hhmnet_core.sources.video_crops import VideoConfig
+from hhmnet_core.store.clips import Clip
 
 HEAD = "sample_id,label,subject,skeleton"
 GOOD = ("a,wave,1,a.npy", "b,clap,2,a.npy")
@@ -209,3 +211,136 @@ def test_2d_joints_are_the_positions_in_the_video(tmp_path: Path) -> None:
     assert late.clip("a").video  # equal numbers of images and frames are matched one to one
     (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(9)))
     assert late.clip("a").no_video == "it shows 0.3 s, but its skeleton 2.0 s"
+
+
+def write_clips(folder: Path, arrays: list[NDArray[Any]], head: str = HEAD) -> str:
+    """Write clips of two classes and of subjects s1, s2, ... in turn."""
+    rows = []
+    for number, array in enumerate(arrays):
+        np.save(folder / f"{number}.npy", array)
+        rows.append(f"c{number},{'wave' if number % 2 else 'clap'},s{1 + number},{number}.npy")
+    return table(folder, *rows, head=head)
+
+
+def read_all(index: str, **reading: Any) -> list[Clip]:
+    recordings = Recordings(index, COCO, reading=Reading(**reading))
+    recordings.fingerprint()
+    return [recordings.clip(name) for name in recordings.names]
+
+
+def test_files_of_another_order_are_asked_and_then_read(tmp_path: Path) -> None:
+    bodies = [poses(2, frames, 17, 3) for frames in (9, 12)]
+    for array in bodies:
+        array[..., 2] = 0.9  # confidence
+    index = write_clips(tmp_path, [array.transpose(3, 1, 2, 0) for array in bodies])
+    with pytest.raises(InputError, match=r"1\.npy has the shape \(3, 12, 17, 2\).* --axes CTVM"):
+        read_all(index)
+    for clip, expected in zip(read_all(index, axes="CTVM"), bodies, strict=True):
+        np.testing.assert_array_equal(clip.joints, expected[..., :2])
+    prints = [Recordings(index, COCO, reading=Reading(axes=axes)) for axes in ("CTVM", "MTVC")]
+    assert prints[0].fingerprint() != prints[1].fingerprint()
+
+
+def test_confidence_of_2d_joints_is_read(tmp_path: Path) -> None:
+    arrays = [np.concatenate([poses(9, 17, 2), np.full((9, 17, 1), 0.9)], -1) for _ in range(2)]
+    arrays[0][4, 7, 2] = 0.01
+    index = write_clips(tmp_path, arrays)
+    with pytest.raises(InputError, match=r"1 positions in 1 of 9 frames .* first left_elbow"):
+        read_all(index)
+    clip, whole = read_all(index, missing="hold")
+    np.testing.assert_array_equal(clip.joints[0, 4, 7], clip.joints[0, 3, 7])
+    assert clip.missing is not None and np.argwhere(clip.missing).tolist() == [[0, 4, 7]]
+    assert whole.missing is None
+    assert not any(clip.missing is not None for clip in read_all(index, min_confidence=0.0))
+    for array in arrays:
+        array[..., 2] = 2.5  # a depth, in metres
+    with pytest.raises(InputError, match=r"2\.5 to 2\.5, which is no confidence"):
+        read_all(write_clips(tmp_path, arrays))
+
+
+def test_joints_that_are_zero_throughout_are_no_lost_ones(tmp_path: Path) -> None:
+    arrays = [poses(9, 17, 2) for _ in range(2)]
+    for array in arrays:
+        array[:, 0] = 0  # the nose, on which they are centred
+    index = write_clips(tmp_path, arrays)
+    clip, _ = read_all(index)
+    np.testing.assert_array_equal(clip.joints[0], arrays[0])
+    (note,) = [each for each in Recordings(index, COCO).notes if "zero" in each]
+    assert note.endswith("count as known: nose")
+    arrays[1][3, 0] = 1
+    with pytest.raises(InputError, match="first nose in frame 1: give --missing"):
+        read_all(write_clips(tmp_path, arrays))
+
+
+def test_clips_that_are_centred_on_their_first_frame_are_right(tmp_path: Path) -> None:
+    arrays = [poses(9, 17, 2) for _ in range(3)]
+    index = write_clips(tmp_path, [array - array[0, 0] for array in arrays])
+    for clip, array in zip(read_all(index), arrays, strict=True):
+        np.testing.assert_array_equal(clip.joints[0], array - array[0, 0])
+
+
+def test_padding_is_counted_and_video_stays_in_step(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(12, 36, size=(8, 17, 2)).astype(np.float32)
+    padded = np.zeros((20, 17, 2), np.float32)
+    padded[3:11] = joints
+    np.save(tmp_path / "a.npy", padded)
+    (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(20)))
+    rows = ("a,x,1,a.npy,a.avi", "b,y,2,a.npy,a.avi")
+    clip = Recordings(table(tmp_path, *rows, head=f"{HEAD},video"), COCO, (), CONFIG).clip("a")
+    np.testing.assert_array_equal(clip.joints[0], joints)
+    assert clip.dropped == {"frames of padding": 12} and clip.video
+    assert [image_number(decode_jpeg(file)) for file in clip.video.images] == [4, 6, 8, 10]
+
+
+def test_unknown_joints_are_unknown_in_the_image(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(12, 36, size=(2, 8, 17, 2)).astype(np.float32)
+    joints[0, :, 3], joints[1, 4:] = 0, 0  # a joint, and a body that has gone
+    np.save(tmp_path / "a.npy", joints)
+    np.save(tmp_path / "b.npy", joints[:1] + 1)
+    (tmp_path / "a.avi").write_bytes(encode_video(numbered_images(8)))
+    rows = ("a,x,1,a.npy,a.avi", "b,y,2,b.npy,a.avi")
+    index = table(tmp_path, *rows, head=f"{HEAD},video")
+    reading = Reading(missing="hold", axes="MTVC")
+    clip = Recordings(index, COCO, (), CONFIG, reading=reading).clip("a")
+    assert clip.video
+    unknown = np.isnan(clip.video.joints).all(-1)
+    assert unknown[0, :, 3].all() and unknown[1, 2:].all() and unknown.sum() == 4 + 2 * 17
+
+
+def test_bodies_of_other_sizes_and_equal_files_are_told(tmp_path: Path) -> None:
+    arrays = [poses(9, 17, 2), 3 * poses(9, 17, 2), poses(9, 17, 2), poses(9, 17, 2)]
+    recordings = Recordings(write_clips(tmp_path, arrays), COCO)
+    assert recordings.size_ratio == pytest.approx(3)
+    notes = "\n".join(recordings.notes)
+    assert "bodies of subjects s2 and subjects s1 differ in size by a factor of 3.0" in notes
+    assert (
+        "2 clips have the skeleton of another clip" in notes or "clips have the skeleton" in notes
+    )
+
+
+NUMBERS: dict[str, tuple[NDArray[Any], str]] = {
+    "complex": (np.ones((9, 17, 2), complex), "values of type complex128, expected real numbers"),
+    "text": (np.full((9, 17, 2), "1.5"), "values of type <U3, expected real numbers"),
+    "flags": (np.ones((9, 17, 2), bool), "values of type bool, expected real numbers"),
+    "huge": (np.full((9, 17, 2), 1e300), "the number 1e\\+300, beyond float32"),
+    "infinite": (np.full((9, 17, 2), np.inf), "an infinite coordinate"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_that_cannot_be_used_are_named_in_one_line(
+    kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    array, message = NUMBERS[kind]
+    with pytest.raises(InputError, match=message) as caught:
+        read_all(write_clips(tmp_path, [array, poses(9, 17, 2)]))
+    assert "0.npy" in str(caught.value) and "\n" not in str(caught.value) and not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.mat", "a.pkl", "a"])
+def test_other_kinds_of_files_are_refused_by_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("1 2 3")
+    index = table(tmp_path, f"a,wave,1,{name}", f"b,clap,2,{name}")
+    message = rf"{name} of a in .* is no \.npy, \.npz, \.json: convert it"
+    with pytest.raises(InputError, match=message):
+        Recordings(index, COCO).clip("a")
