@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -131,3 +132,22 @@ def test_file_that_is_gone_is_named(tmp_path: Path) -> None:
 
 def test_groups_of_the_pattern_are_found_in_a_path() -> None:
     assert KIND.groups("deep/f17.txt") == ("17",)
+
+
+def test_files_that_systems_leave_are_passed_over(tmp_path: Path) -> None:
+    kind = FileKind(re.compile(r"(?:.*/)?(\w|\._\w)\.txt"), "texts", "a.txt")
+    left = ("__MACOSX/a.txt", "__MACOSX/deep/._a.txt", "sub/._a.txt", "Thumbs.db", ".DS_Store")
+    for junk in left:
+        path = tmp_path / "files" / junk
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("junk")
+    (tmp_path / "files" / "sub" / "b.txt").write_text("b")
+    assert Archive(str(tmp_path / "files"), kind).names == ["sub/b.txt"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        for path in sorted((tmp_path / "files").rglob("*")):
+            packed.write(path, path.relative_to(tmp_path / "files"))
+    assert Archive(str(tmp_path / "a.zip"), kind).names == ["sub/b.txt"]
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._a.zip").write_text("no zip")
+    shutil.rmtree(tmp_path / "files")
+    assert Archive(str(tmp_path), kind).names == ["a.zip/sub/b.txt"]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_platform.presentation.drawing import draw_figures, short_name, to_png
+from hhmnet_platform.presentation.drawing import draw_figures, short_name, to_png, wrapped_name
 
 HOSTILE = (
     r"a $\frac{1$ half",
@@ -88,3 +88,9 @@ def test_figure_that_fails_is_one_notice_and_the_others_are_drawn() -> None:
 def test_figure_whose_data_cannot_be_read_now_is_not_left_out() -> None:
     with pytest.raises(AccessError):
         draw_figures({"a.png": lambda: fail(AccessError("Cannot read it."))}, pytest.fail)
+
+
+def test_names_are_wrapped_into_two_lines() -> None:
+    assert wrapped_name("pick  up", 24) == "pick up"
+    assert wrapped_name("pick up with one hand and go away", 14) == "pick up with\none hand and…"
+    assert wrapped_name("x" * 100, 10).count("\n") == 1

@@ -1,16 +1,19 @@
 """From a job to a run: its name, store, clips, guide and notes."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from finished_runs import write_checkpoint
-from made_stores import write_store
+from made_stores import write_small_store, write_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
+from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.runs import resolve
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
@@ -138,3 +141,25 @@ def test_password_of_a_store_or_a_server_connects_and_is_no_part_of_the_run(
     assert (secret.config.data.store, secret.tracked.uri) == (given, servers[1])
     assert secret.tracked.tags[tags.STORE] == secret.tracked.store == shown
     assert replace(secret.tracked, uri="") == replace(plain.tracked, uri="")
+
+
+def test_mirroring_needs_joints_that_name_a_side(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Phase1Job(augment=AugmentConfig(mirror=0.5))
+    assert resolve_run(job, Workspace(str(tmp_path)), str(store))
+    monkeypatch.setattr(Layout, "has_sides", False)
+    message = r"augment\.mirror is 0\.5, but no joint of layout kinect_v1_20 names a side"
+    with pytest.raises(InputError, match=message):
+        resolve_run(job, Workspace(str(tmp_path)), str(store))
+
+
+def test_bodies_of_other_sizes_are_noted_unless_they_are_made_alike(tmp_path: Path) -> None:
+    write_small_store(tmp_path / "store")
+    path = tmp_path / "store" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"size_ratio": 3.0}))
+    workspace = Workspace(str(tmp_path))
+    run = resolve_run(Phase1Job(), workspace, str(tmp_path / "store"))
+    assert run.notes[-1].startswith("bodies differ in size by a factor of 3.0")
+    alike = Phase1Job(data=DataConfig(normalise_size=True))
+    assert not resolve_run(alike, workspace, str(tmp_path / "store")).notes

@@ -65,9 +65,33 @@ def test_full_disk_is_one_line_with_the_file_and_its_space(
     assert "MB free" in line
 
 
-def test_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_script(lambda: raises(ZeroDivisionError()))
+def test_fault_of_a_path_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    long = OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), "/tmp/x")
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: raises(long))
+    assert caught.value.code == 2
+    assert capfd.readouterr().err == (
+        "error: /tmp/x: File name too long. Check the path, the disk and your rights there.\n"
+    )
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "no", "a")])
+def test_bug_keeps_its_traceback(bug: Exception) -> None:
+    with pytest.raises(type(bug)):
+        run_script(lambda: raises(bug))
+
+
+def test_path_that_the_terminal_cannot_encode_ends_no_finished_job(tmp_path: Path) -> None:
+    script = (
+        "from hhmnet_platform.scripts.entry import run_script\n"
+        "run_script(lambda: lambda: print('written to d\\xe4ta\\udcff'))\n"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "written to d\\xe4ta\\udcff\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
