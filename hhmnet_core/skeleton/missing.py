@@ -1,7 +1,7 @@
 """Joints whose position is missing: finding them, and filling them from other frames.
 
-A position is missing where it is NaN, exactly zero in all coordinates, or of low confidence, as
-pose estimators and Kinect report lost joints. A body is absent from a frame in which none of its
+A position is missing where it is NaN, exactly 0 or -1 in all coordinates, or of low confidence, as
+pose estimators and sensors report lost joints. A body is absent from a frame in which none of its
 joints is known, and frames without any body before the first and after the last one are padding.
 
 Axes: M bodies, T frames, V joints, C coordinates.
@@ -20,6 +20,7 @@ Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 OnMissing = Literal["refuse", "hold", "interpolate"]
 MIN_CONFIDENCE = 0.05
+_MARKS = (0, -1)  # coordinates of a lost joint
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def known_joints(
         confidence_mtv: Confidence of each position. None: not recorded.
         min_confidence: Smallest confidence of a known position.
     """
-    known_mtv: BoolArray = np.isfinite(joints_mtvc).all(-1) & (joints_mtvc != 0).any(-1)
+    known_mtv: BoolArray = np.all(np.isfinite(joints_mtvc), -1)
+    for mark in _MARKS:
+        known_mtv &= np.any(joints_mtvc != mark, -1)
     if confidence_mtv is not None:
         with np.errstate(invalid="ignore"):
             known_mtv &= confidence_mtv >= min_confidence
@@ -90,8 +93,8 @@ def complete(
     present_mt: BoolArray = np.any(known_mtv, -1)
     if not present_mt.any():
         raise InputError(
-            f"{where} shows nobody: in each of its {num_frames} frames all joints are zero, NaN or "
-            "of low confidence. Leave the clip out, or repair it."
+            f"{where} shows nobody: in each of its {num_frames} frames all joints are 0, -1, NaN "
+            "or of low confidence. Leave the clip out, or repair it."
         )
     shown = np.flatnonzero(present_mt.any(0))
     first, stop = int(shown[0]), int(shown[-1]) + 1
@@ -103,7 +106,7 @@ def complete(
         _, frame, joint = (int(at) for at in np.argwhere(missing_mtv)[0])
         raise InputError(
             f"{where}: {int(missing_mtv.sum())} positions in {int(missing_mtv.any((0, 2)).sum())} "
-            f"of {stop - first} frames are missing (zero, NaN or of low confidence), first "
+            f"of {stop - first} frames are missing (0, -1, NaN or of low confidence), first "
             f"{layout.joints[joint]} in frame {first + frame}: give --missing hold (the last known "
             "position) or --missing interpolate, or repair the file."
         )

@@ -15,6 +15,7 @@ from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
+from hhmnet_platform.cluster.ray_logs import shorten_ray_logs
 from hhmnet_platform.cluster.resources import (
     THIS_MACHINE,
     Resources,
@@ -44,6 +45,7 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     set_ray_defaults()
     import ray
 
+    shorten_ray_logs()
     protect_token_file()
     allow_open_files()
     on_sigterm = signal.getsignal(signal.SIGTERM)

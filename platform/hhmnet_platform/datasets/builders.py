@@ -191,9 +191,9 @@ def prepare_own(
         axes: Order of the axes of the skeleton files: letters for bodies (M), frames (T), joints
             (V) and coordinates (C), such as CTVM as in ST-GCN. Default: TVC or MTVC; files that may
             be in another order are refused.
-        missing: Treatment of joints whose position is NaN, exactly zero or of low confidence while
-            their body is visible: refuse stops, hold repeats the last known position, interpolate
-            draws a line between the known ones before and after.
+        missing: Treatment of joints whose position is NaN, exactly 0 or -1, or of low confidence
+            while their body is visible: refuse stops, hold repeats the last known position,
+            interpolate draws a line between the known ones before and after.
         min_confidence: Smallest confidence of a known joint, 0 to 1.
         on_error: Reaction to a file that cannot be read: fail stops, quarantine leaves it out and
             lists it in left_out.csv.
@@ -246,9 +246,9 @@ def prepare_pyskl(
             many joints and coordinates.
         classes: Labels in the order of their numbers. Default: the numbers.
         name: Name of the data set. Default: that of the file.
-        missing: Treatment of joints whose position is NaN, exactly zero or of low confidence while
-            their body is visible: refuse stops, hold repeats the last known position, interpolate
-            draws a line between the known ones before and after.
+        missing: Treatment of joints whose position is NaN, exactly 0 or -1, or of low confidence
+            while their body is visible: refuse stops, hold repeats the last known position,
+            interpolate draws a line between the known ones before and after.
         min_confidence: Smallest keypoint_score of a known joint, 0 to 1. The field uses all.
         seed: Random seed of the draw of val, where names of clips give no subjects.
         on_error: Reaction to a clip that cannot be used: fail stops, quarantine leaves it out and

@@ -34,7 +34,7 @@ def test_whole_clip_is_kept_to_the_bit() -> None:
     assert (done.first, done.bodies, done.counts) == (0, (0, 1), {})
 
 
-@pytest.mark.parametrize("lost", [0.0, np.nan])
+@pytest.mark.parametrize("lost", [0.0, -1.0, np.nan])
 def test_gaps_are_held_or_interpolated(lost: float) -> None:
     joints = poses()
     whole = joints.copy()
