@@ -7,7 +7,7 @@ it names. See the documentation of PYSKL, tools/data/README.md.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -88,6 +88,7 @@ class Recordings:
             )
         if not classes:
             self.notes += ("the file has no class names: classes are numbered (--classes)",)
+        self.notes += _split_notes(annotations["split"], labels.keys())
 
     @property
     def dataset(self) -> str:
@@ -164,7 +165,7 @@ def _index(value: Any, source: str) -> dict[str, dict[str, Any]]:
     return index
 
 
-def _parse_splits(value: Any, names: Any, source: str) -> dict[str, Membership]:
+def _parse_splits(value: Any, names: Set[str], source: str) -> dict[str, Membership]:
     """Return the protocols of a file: pairs of splits whose names differ by train and val."""
     splits = value.get("split")
     if not isinstance(splits, Mapping) or not all(isinstance(s, list) for s in splits.values()):
@@ -182,12 +183,28 @@ def _parse_splits(value: Any, names: Any, source: str) -> dict[str, Membership]:
             )
             if both := sorted(train & test):
                 raise InputError(f"{source}: {both[0]} is both in {split} and in a split for test.")
+            for kind, clips in ((split, train), ("the split for test", test)):
+                if not clips & names:
+                    raise InputError(
+                        f"{source} has none of the {len(clips)} clips of {kind}: the names in split "
+                        "are not those of the annotations."
+                    )
     if not protocols:
         raise InputError(
             f"{source} has the splits {', '.join(listed)[:200]}, expected pairs such as xsub_train "
             "and xsub_val."
         )
     return protocols
+
+
+def _split_notes(splits: Mapping[str, list[Any]], names: Set[str]) -> tuple[str, ...]:
+    """Return notes on clips that are in splits alone, and on those that are in none."""
+    listed = {str(clip) for clips in splits.values() for clip in clips}
+    found = (
+        (len(listed - names), "clips of the splits have no annotation"),
+        (len(names - listed), "clips are in no split: no protocol uses them"),
+    )
+    return tuple(f"{count} {what}" for count, what in found if count)
 
 
 def _guess_layout(fields: dict[str, Any], source: str) -> Layout:

@@ -38,7 +38,7 @@ UNREADABLE = {
     "fusion search": "result.json",
     "phase2": "joint.safetensors",
     "phase1": "clips-00000.parquet",
-    "ensemble": "result.json",
+    "ensemble": "joint-test.parquet",
 }
 # Where a command writes.
 PLACES = {"prepare": "made"}

@@ -130,6 +130,7 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "nobody": (_first(keypoint=np.zeros((1, 6, 17, 2))), "shows nobody"),
     "no split": (lambda content: content.pop("split"), "has no split, lists of clips"),
     "no pair": (_split(all=["v00"]), "has the splits all, expected pairs such as xsub_train"),
+    "unknown": (_split(a_train=["x"], a_val=["v00"]), "has none of the 1 clips of a_train"),
     "both": (_split(a_train=["v00"], a_val=["v00"]), "v00 is both in a_train and in"),
     "layout": (
         lambda content: [
@@ -171,3 +172,14 @@ def test_file_that_is_absent_or_no_pickle_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.pkl").write_bytes(os.urandom(100))
     with pytest.raises(InputError, match=r"b\.pkl cannot be read as a pickle"):
         Recordings(str(tmp_path / "b.pkl"))
+
+
+def test_clips_without_split_or_annotation_are_told(tmp_path: Path) -> None:
+    content = annotations()
+    content["split"]["sub_train"].remove("v01")
+    content["split"]["sub_val"] += ["gone1", "gone2"]
+    notes = Recordings(write_annotations(tmp_path / "a.pkl", content)).notes
+    assert notes[-2:] == (
+        "2 clips of the splits have no annotation",
+        "1 clips are in no split: no protocol uses them",
+    )
