@@ -186,8 +186,8 @@ def _parse_splits(value: Any, names: Set[str], source: str) -> dict[str, Members
             for kind, clips in ((split, train), ("the split for test", test)):
                 if not clips & names:
                     raise InputError(
-                        f"{source} has none of the {len(clips)} clips of {kind}: the names in split "
-                        "are not those of the annotations."
+                        f"{source} has none of the {len(clips)} clips of {kind}: the names in "
+                        "split are not those of the annotations."
                     )
     if not protocols:
         raise InputError(
