@@ -18,6 +18,7 @@ from shutil import rmtree
 GRACE = 3.0  # seconds for Ray's processes to end by themselves
 ROUNDS, PAUSE = 3, 0.2  # seconds; processes may start others before they end
 _DONE = "done"
+_OF_RAY = b"ray::"  # title of its Python processes
 
 
 @contextmanager
@@ -25,8 +26,8 @@ def reaper(token: str, folder: Path) -> Iterator[None]:
     """Watch over this process until the end of the block.
 
     At its end, or where this process is killed, the processes are ended whose environment holds the
-    token; the folder of a killed one is removed. Only Linux shows the environment of processes;
-    elsewhere nothing is done.
+    token, and Ray's that have a file of the folder open; the folder of a killed one is removed.
+    Only Linux shows the environment of processes; elsewhere nothing is done.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -59,24 +60,39 @@ def _watch() -> None:
     if was_killed:
         time.sleep(GRACE)
     for _ in range(ROUNDS):
-        holders = _holders(token)
-        for pid in holders:
+        left = _left(token, folder)
+        for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        if holders:
+        if left:
             time.sleep(PAUSE)
     if was_killed:
         rmtree(folder, ignore_errors=True)
 
 
-def _holders(token: str) -> list[int]:
-    """Return the processes, but for this one, in whose environment a token is."""
+def _left(token: str, folder: str) -> list[int]:
+    """Return the processes of a session: by its token in their environment, or by its open files.
+
+    Ray's agents take the token out of their environment.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if int(path.name) != os.getpid() and token.encode() in (path / "environ").read_bytes():
+            if int(path.name) in (os.getpid(), os.getppid()):
+                continue
+            if token.encode() in (path / "environ").read_bytes() or (
+                (path / "cmdline").read_bytes().startswith(_OF_RAY) and _opens(path, folder)
+            ):
                 found.append(int(path.name))
     return found
+
+
+def _opens(process: Path, folder: str) -> bool:
+    for link in (process / "fd").iterdir():
+        with suppress(OSError):
+            if os.readlink(link).startswith(f"{folder}/"):
+                return True
+    return False
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ Drawing = Callable[[], Figure | None]
 LONGEST_NAME = 60  # characters, of a class or a clip; longer ones leave no room for the figure
 LONGEST_REASON = 200
 MOST_SIGNS = 20  # that a notice lists
+_TOLD: set[str] = set()  # signs that no font has, of which this process has told
 
 
 def draw_figures(
@@ -46,7 +47,8 @@ def draw_figures(
                 f"note: the figure {name} could not be drawn and is left out "
                 f"({type(error).__name__}: {reason})"
             )
-    if lacking:
+    if lacking := lacking - _TOLD:
+        _TOLD.update(lacking)
         notify(
             f"note: no font of this machine has {' '.join(sorted(lacking)[:MOST_SIGNS])}: figures "
             "show boxes instead. Install one, such as Noto Sans CJK."

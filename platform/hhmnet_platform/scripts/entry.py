@@ -11,6 +11,7 @@ from __future__ import annotations
 
 # `signal` itself takes milliseconds to import.
 import _signal as signal  # type: ignore[import-not-found]
+import atexit
 import errno
 import os
 import sys
@@ -43,6 +44,7 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
             raises KeyboardInterrupt, so that files and processes are left in order.
     """
     interrupts = _Interrupts()
+    atexit.register(_ignore_interrupts)  # registered first, so called last
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a path need not be of the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
@@ -110,6 +112,12 @@ class _Interrupts:
             signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
         else:
             self._report_unraisable(unraisable)
+
+
+def _ignore_interrupts() -> None:
+    """Let Python take its modules down: an interrupt could change the exit code alone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _cover_passwords() -> None:

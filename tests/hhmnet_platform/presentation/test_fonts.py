@@ -15,6 +15,7 @@ def titled(text: str) -> Figure:
 
 def test_signs_that_no_font_has_are_told_once(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr(fonts.fontManager, "ttflist", [])
+    monkeypatch.setattr(drawing, "_TOLD", set())
     fonts._families.cache_clear()
     notices: list[str] = []
     drawings = {"a.png": lambda: titled("挥手"), "b.png": lambda: titled("手 wave Ü $x$")}
@@ -23,6 +24,7 @@ def test_signs_that_no_font_has_are_told_once(monkeypatch: MonkeyPatch) -> None:
         "note: no font of this machine has 手 挥: figures show boxes instead. Install one, such as "
         "Noto Sans CJK."
     ]
+    assert drawing.draw_figures(drawings, notices.append) and len(notices) == 1
     fonts._families.cache_clear()
 
 

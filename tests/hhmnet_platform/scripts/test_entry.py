@@ -130,6 +130,7 @@ def swallow():
 
 def load():
     print("loading")
+    {at_exit}  # as a library that it imports does
     {at_load}
     return work
 
@@ -137,7 +138,6 @@ def work():
     print("working")
     {at_work}
 
-{at_exit}
 run_script(load)
 """
 MOMENTS = {
@@ -195,3 +195,20 @@ def test_password_on_the_command_line_is_covered_and_used() -> None:
     assert shown[3:] == ["--tracking_uri=http://**********host:5000", "ü x", ""]
     assert "note: other users of this machine can see a password" in errors
     assert "secret" not in errors
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_interrupt_after_all_is_done_changes_nothing(number: str) -> None:
+    script = f"""
+import os, signal
+from hhmnet_platform.scripts.entry import run_script
+
+class Late:  # deleted when Python takes its modules down
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.{number}):
+        kill(own, number)
+
+late = Late()
+run_script(lambda: lambda: print("done"))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
