@@ -53,8 +53,9 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
 
 
 @pytest.fixture
-def own_signals() -> Iterator[None]:
-    """Take back the handlers of signals that a script installs which runs in this process."""
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back the handlers of signals and of the exit that a script in this process installs."""
+    monkeypatch.setattr("atexit.register", lambda *_: None)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     handlers = {number: signal.getsignal(number) for number in numbers}
     unraisable = sys.unraisablehook

@@ -44,7 +44,8 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
             raises KeyboardInterrupt, so that files and processes are left in order.
     """
     interrupts = _Interrupts()
-    atexit.register(_ignore_interrupts)  # registered first, so called last
+    ending = _Ending()
+    atexit.register(ending.end)  # registered first, so called last
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a path need not be of the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
@@ -72,6 +73,7 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
         interrupts.are_raised = False
     if code == EXIT_INTERRUPTED:
         interrupts.show()
+    ending.code = code
     sys.exit(code)
 
 
@@ -114,10 +116,31 @@ class _Interrupts:
             self._report_unraisable(unraisable)
 
 
-def _ignore_interrupts() -> None:
-    """Let Python take its modules down: an interrupt could change the exit code alone."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+class _Ending:
+    """The end of the process, after all exit handlers.
+
+    It does without Python's teardown of modules and that of C++ libraries, which takes a second,
+    and in which threads of Arrow and Ray have ended finished commands with an abort.
+
+    Attributes:
+        code: Exit code of the script. None: it ends by an exception, which Python reports.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def end(self) -> None:
+        # An interrupt could change nothing but the exit code.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if self.code is None:
+            return
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            return  # Python tries again, and reports it
+        os._exit(self.code)
 
 
 def _cover_passwords() -> None:

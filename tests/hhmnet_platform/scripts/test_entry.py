@@ -197,18 +197,30 @@ def test_password_on_the_command_line_is_covered_and_used() -> None:
     assert "secret" not in errors
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
-def test_interrupt_after_all_is_done_changes_nothing(number: str) -> None:
-    script = f"""
-import os, signal
+def test_abort_while_modules_are_taken_down_changes_nothing() -> None:
+    """As by threads of C++ libraries."""
+    script = """
+import os
 from hhmnet_platform.scripts.entry import run_script
 
-class Late:  # deleted when Python takes its modules down
-    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.{number}):
-        kill(own, number)
+class Late:
+    def __del__(self, abort=os.abort):
+        abort()
 
 late = Late()
 run_script(lambda: lambda: print("done"))
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+def test_output_that_cannot_be_written_is_reported() -> None:
+    script = (
+        "from hhmnet_platform.scripts.entry import run_script\n"
+        "run_script(lambda: lambda: print('done'))\n"
+    )
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2 and "the disk is full" in ended.stderr
