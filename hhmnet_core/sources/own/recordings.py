@@ -19,16 +19,11 @@ import numpy as np
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, split_uri
-from hhmnet_core.skeleton.axes import arrange, axes_of, check_axes, check_fit, check_shapes
+from hhmnet_core.skeleton.axes import check_shapes
 from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.skeleton.missing import (
-    MIN_CONFIDENCE,
-    Completed,
-    OnMissing,
-    complete,
-    known_joints,
-)
+from hhmnet_core.skeleton.missing import Completed, complete, known_joints
 from hhmnet_core.sources.own.files import check_ending, expansion_of, parse_skeleton_file
+from hhmnet_core.sources.own.poses import DEFAULT_READING, Poses, Reading, arrange_poses
 from hhmnet_core.sources.own.survey import (
     Measured,
     always_zero,
@@ -42,49 +37,11 @@ from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
 from hhmnet_core.sources.video_files import attach_video, config_fingerprint, decode_frames
 from hhmnet_core.sources.video_timing import Timing
-from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, check_clip
+from hhmnet_core.store.clips import Clip, Int64Array, check_clip
 from hhmnet_core.store.manifest import MAX_SIZE_RATIO
 
-_CONFIDENCES = (-0.1, 1.5)  # detectors exceed 0 to 1 a little
 _MISSING = "missing"
 _FEW = 3  # names in a note
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How skeleton files are read.
-
-    Attributes:
-        axes: Order of the axes, such as CTVM. "": (T, V, C) or (M, T, V, C).
-        missing: What to do about joints that are missing while their body is present.
-        min_confidence: Smallest confidence of a known joint.
-
-    Raises:
-        InputError: No order of axes, or a confidence outside [0, 1].
-    """
-
-    axes: str = ""
-    missing: OnMissing = "refuse"
-    min_confidence: float = MIN_CONFIDENCE
-
-    def __post_init__(self) -> None:
-        if self.axes:
-            check_axes(self.axes)
-        if not 0 <= self.min_confidence <= 1:
-            raise InputError(f"min_confidence must be 0 to 1, but is {self.min_confidence}.")
-
-
-_DEFAULT_READING = Reading()
-
-
-@dataclass(frozen=True)
-class _Poses:
-    """A skeleton file in the order (M, T, V, ...), and the shape of its array."""
-
-    shape: tuple[int, ...]
-    joints: Float32Array
-    confidence: Float32Array | None
-    pixels: Float32Array | None
 
 
 class Recordings:
@@ -118,7 +75,7 @@ class Recordings:
         classes: Sequence[str] = (),
         video: VideoConfig | None = None,
         fps: float | None = None,
-        reading: Reading = _DEFAULT_READING,
+        reading: Reading = DEFAULT_READING,
     ) -> None:
         self.index, self.layout, self.reading = index, layout, reading
         self.video, self.fps = video or VideoConfig(), fps
@@ -278,7 +235,7 @@ class Recordings:
             raise InputError(f"{where}: {error}") from error
         return self._with_video(clip, row.video, poses, done) if self.has_video else clip
 
-    def _with_video(self, clip: Clip, path: str, poses: _Poses, done: Completed) -> Clip:
+    def _with_video(self, clip: Clip, path: str, poses: Poses, done: Completed) -> Clip:
         if not path:
             return replace(clip, no_video="none in the table")
         frames, stop = poses.joints.shape[1], done.first + clip.joints.shape[1]
@@ -307,8 +264,7 @@ class Recordings:
         except (InputError, ValueError) as error:
             raise NoVideoError(str(error)) from error
 
-    def _read_poses(self, path: str, where: str) -> _Poses:
-        """Read a skeleton file and bring its axes into the order (M, T, V, C)."""
+    def _read_poses(self, path: str, where: str) -> Poses:
         folder, name = self._locate(path)
         check_ending(name, where)
         try:
@@ -317,40 +273,9 @@ class Recordings:
             raise InputError(f"{where}: there is no such file.") from error
         array, pixels = parse_skeleton_file(content, name, where)
         try:
-            axes = axes_of(array.shape, self.reading.axes)
-            check_fit(array.shape, axes, self.layout, suggests=not self.reading.axes)
-            joints = arrange(array, axes)
-            if pixels is not None:
-                pixels = arrange(pixels, axes_of(pixels.shape, axes))
-            return self._split_confidence(array.shape, joints, pixels)
+            return arrange_poses(array, pixels, self.layout, self.reading.axes)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-
-    def _split_confidence(
-        self, shape: tuple[int, ...], joints: Float32Array, pixels: Float32Array | None
-    ) -> _Poses:
-        bodies, frames, number, channels = joints.shape
-        if bodies < 1 or frames < 1:
-            raise InputError(f"it is empty: {bodies} bodies, {frames} frames.")
-        if np.isinf(joints).any():
-            raise InputError("it has an infinite coordinate: repair it, or leave the clip out.")
-        if pixels is not None and pixels.shape != (bodies, frames, number, 2):
-            raise InputError(
-                f"its pixels have the shape {pixels.shape}, expected {(bodies, frames, number, 2)}."
-            )
-        if pixels is not None and np.isinf(pixels).any():
-            raise InputError("it has infinite pixels: expected NaN for unknown joints.")
-        if channels == self.layout.channels:
-            return _Poses(shape, joints, None, pixels)
-        confidence = joints[..., -1]
-        known = confidence[np.isfinite(confidence)]
-        low, high = _CONFIDENCES
-        if known.size and not (low <= known.min() and known.max() <= high):
-            raise InputError(
-                f"its third coordinate is {known.min():.3g} to {known.max():.3g}, which is no "
-                "confidence (0 to 1): for 3D joints give a layout of 3 channels, else drop it."
-            )
-        return _Poses(shape, np.ascontiguousarray(joints[..., :-1]), confidence, pixels)
 
     def _locate(self, path: str) -> tuple[Folder, str]:
         """Return folder and name of a file given by URI, or by path from the table's folder."""

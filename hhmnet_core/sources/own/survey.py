@@ -22,7 +22,7 @@ class Measured:
         shape: Shape of its array.
         zero: Joints that are exactly zero in all frames of all bodies.
         origin: Joints that are exactly zero in the first frame that shows a body.
-        size: Mean length of its first body's bones, in the unit of the file. None: unknown.
+        size: Mean length of its bones, in the unit of the file. None: unknown.
     """
 
     shape: Shape

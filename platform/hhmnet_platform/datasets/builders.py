@@ -20,6 +20,7 @@ from hhmnet_core.skeleton.own_layout import parse_layout
 from hhmnet_core.sources import ctr_gcn, nw_ucla, pyskl, utd_mhad
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.own import recordings as own
+from hhmnet_core.sources.own.poses import Reading
 from hhmnet_core.sources.synthetic import recordings as synthetic
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.sources.video_files import config_fingerprint
@@ -207,7 +208,7 @@ def prepare_own(
     """
     check_name(name, "data set name")
     skeleton = _layout(layout)
-    reading = own.Reading(axes, missing, min_confidence)
+    reading = Reading(axes, missing, min_confidence)
     recordings = own.Recordings(index, skeleton, classes or (), video, fps, reading)
     description = StoreDescription(
         name,

@@ -21,7 +21,8 @@ from video_files import (
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import get_layout
-from hhmnet_core.sources.own.recordings import Reading, Recordings
+from hhmnet_core.sources.own.poses import Reading
+from hhmnet_core.sources.own.recordings import Recordings
 from hhmnet_core.sources.video_crops import VideoConfig
 from hhmnet_core.store.clips import Clip
 
