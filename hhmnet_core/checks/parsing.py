@@ -15,7 +15,13 @@ import yaml
 MAX_DEPTH = 64
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_VALUES = 100_000  # references counted as what they refer to
+MAX_DIGITS = 18  # of a whole number that fits 64 bits, whatever its digits
 _INT64_DIGITS = len(str(-(2**63)))
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether a text is a whole number from 0 that fits 64 bits."""
+    return text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -85,15 +91,14 @@ def check_yaml(text: str | bytes) -> None:
     Raises:
         yaml.YAMLError: Not YAML, more than `MAX_YAML_BYTES`, or one refused above.
     """
+    try:
+        text = text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise yaml.YAMLError(f"it is not text in UTF-8 ({error.reason})") from error
     if len(text) > MAX_YAML_BYTES:
         raise yaml.YAMLError(f"it has {len(text)} bytes, expected at most {MAX_YAML_BYTES}")
     opened: list[_Collection] = []
     sizes: dict[str, int] = {}  # number of values by anchor
-    try:
-        if isinstance(text, str):
-            text.encode()
-    except UnicodeEncodeError as error:
-        raise yaml.YAMLError(f"it is not text in UTF-8 ({error.reason})") from error
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         size = 0
         if isinstance(event, yaml.CollectionStartEvent):

@@ -15,7 +15,7 @@ from hhmnet_core.errors import InputError
 
 _ERRORS = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError,
-    ImportError, OverflowError, MemoryError, RecursionError, UnicodeError, NotImplementedError,
+    ImportError, OverflowError, MemoryError, RuntimeError, UnicodeError,
 )  # fmt: skip
 
 

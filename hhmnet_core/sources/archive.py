@@ -131,7 +131,7 @@ class Archive:
             location = self._folder.at(path)
             try:
                 self._zips[path] = zipfile.ZipFile(self._folder.fs.open(location, "rb"))
-            except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, OSError, RuntimeError) as error:
                 _refuse_unreadable(location, error)
                 raise InputError(
                     f"{location} is not a whole zip file ({error}): it is cut off, damaged or "

@@ -8,9 +8,8 @@ the first row to the last, one row in memory at a time.
 
 import errno
 import hashlib
-import tokenize
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -20,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.checks.memory import check_file_memory
+from hhmnet_core.checks.npy_header import MALFORMED, read_npy_header
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import complete
-from hhmnet_core.sources.split_codes import Membership, encode_splits
+from hhmnet_core.sources.numbered_classes import NUMBERED_NOTE, name_classes
+from hhmnet_core.sources.split_codes import Membership, drawn_val_note, encode_splits
 from hhmnet_core.store.clips import Clip, Float32Array, Int64Array, check_clip
 
 LAYOUT = "kinect_v2_25"
@@ -32,14 +33,6 @@ PROTOCOL = "given"
 _SPLITS = ("train", "test")
 _MEMBERS = tuple(f"{kind}_{split}" for kind in "xy" for split in _SPLITS)
 _EXPECTED = "expected an .npz of CTR-GCN with x_train, y_train, x_test and y_test"
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_ERRORS = (
-    ValueError, TypeError, EOFError, OSError, RuntimeError, SyntaxError, zipfile.BadZipFile,
-    zlib.error, tokenize.TokenError,
-)  # fmt: skip
 
 
 class Recordings:
@@ -71,7 +64,7 @@ class Recordings:
             self._zip = zipfile.ZipFile(self._file)
         except FileNotFoundError as error:
             raise InputError(f"There is no file at {source}: {_EXPECTED}.") from error
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except (zipfile.BadZipFile, RuntimeError) as error:
             raise InputError(f"{source} is not a whole .npz ({error}): {_EXPECTED}.") from error
         except OSError as error:
             raise AccessError(f"{source} cannot be read ({error}): try again.") from error
@@ -94,7 +87,7 @@ class Recordings:
                 self._row_of[f"{split}-{row:0{digits}}"] = (split, row)
         self.names = list(self._row_of)
         self._labels = {n: int(labels[split][row]) for n, (split, row) in self._row_of.items()}
-        self.class_names = self._name_classes(classes)
+        self.class_names = name_classes(self._labels.values(), classes, source)
         by_split = {
             split: frozenset(n for n, at in self._row_of.items() if at[0] == split)
             for split in _SPLITS
@@ -102,12 +95,7 @@ class Recordings:
         self._setup_of, self.protocols = encode_splits(
             self._labels, {PROTOCOL: Membership(by_split["train"], by_split["test"])}, seed
         )
-        self.notes: tuple[str, ...] = (
-            "the file names no subjects: val is a tenth of the training clips of each class, drawn "
-            f"with seed {seed}",
-        )
-        if not classes:
-            self.notes += ("the file has no class names: classes are numbered (--classes)",)
+        self.notes = (drawn_val_note(seed), *([] if classes else [NUMBERED_NOTE]))
 
     def __enter__(self) -> "Recordings":
         return self
@@ -127,6 +115,7 @@ class Recordings:
         """Return what identifies the source: the checksums of its arrays, which the zip holds."""
         return {
             "reader": "ctr_gcn/1",
+            "layout": self.layout.name,
             "files": hashlib.sha256(repr(self._checksums).encode()).hexdigest(),
             "classes": "\n".join(self.class_names),
             "seed": str(self._seed),
@@ -193,16 +182,6 @@ class Recordings:
             )
         return width // one
 
-    def _name_classes(self, classes: Sequence[str]) -> tuple[str, ...]:
-        count = max(self._labels.values()) + 1
-        if not classes:
-            return tuple(map(str, range(count)))
-        if len(set(classes)) < len(classes) or len(classes) < count:
-            raise InputError(
-                f"{self.source} has labels up to {count - 1}: give {count} different classes."
-            )
-        return tuple(classes)
-
 
 class _Rows:
     """The rows of an array in a zip, read forwards; going back begins at its start again."""
@@ -213,13 +192,15 @@ class _Rows:
         self._next = 0
         with self._errors_named():
             with archive.open(name) as file:
-                self.shape, is_fortran, self._dtype = self._read_header(file)
+                self.shape, is_fortran, self._dtype = read_npy_header(file)
             if is_fortran and len(self.shape) > 1:
                 raise ValueError("it is stored by columns: save it with np.ascontiguousarray")
-            if not self.shape or self._dtype.kind not in "fiu":
+            if not math.prod(self.shape or (0,)) or self._dtype.kind not in "fiu":
                 raise ValueError(f"it is of shape {self.shape} and type {self._dtype}")
-        self.count, self.row_shape = self.shape[0], self.shape[1:] or (1,)
-        self.row_bytes = int(np.prod(self.row_shape)) * self._dtype.itemsize
+            self.count, self.row_shape = self.shape[0], self.shape[1:] or (1,)
+            self.row_bytes = math.prod(self.row_shape) * self._dtype.itemsize
+            if self.count * self.row_bytes > archive.getinfo(name).file_size:
+                raise ValueError(f"it is too short for the shape {self.shape}")
         check_file_memory(self.row_bytes, f"a row of {self._where}")
 
     def read(self, row: int) -> Float32Array:
@@ -228,26 +209,20 @@ class _Rows:
             if self._file is None or row < self._next:
                 self.close()
                 self._file, self._next = self._archive.open(self._name), 0
-                self._read_header(self._file)
+                read_npy_header(self._file)
             while self._next <= row:
                 content = self._file.read(self.row_bytes)
                 self._next += 1
             if len(content) < self.row_bytes:
                 raise ValueError(f"it ends in row {row} of {self.count}")
             values: NDArray[Any] = np.frombuffer(content, self._dtype)
-            return values.astype(np.float32).reshape(self.row_shape)
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+                return values.astype(np.float32).reshape(self.row_shape)
 
     def close(self) -> None:
         if self._file:
             self._file.close()
         self._file = None
-
-    @staticmethod
-    def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-        read = _HEADERS.get(np.lib.format.read_magic(file))
-        if read is None:
-            raise ValueError("it is of an unknown version of .npy")
-        return read(file)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -255,7 +230,7 @@ class _Rows:
             yield
         except (InputError, AccessError):
             raise
-        except _ERRORS as error:
+        except MALFORMED as error:
             if isinstance(error, OSError) and error.errno == errno.EIO:
                 raise AccessError(f"{self._where} cannot be read ({error}): try again.") from error
             raise InputError(f"{self._where} cannot be read ({error}): {_EXPECTED}.") from error

@@ -20,11 +20,11 @@ from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import LAYOUTS, Layout
 from hhmnet_core.skeleton.missing import OnMissing, complete, known_joints
 from hhmnet_core.sources.ntu.editions import parse_sample_id
-from hhmnet_core.sources.split_codes import Membership, encode_splits
+from hhmnet_core.sources.numbered_classes import NUMBERED_NOTE, name_classes
+from hhmnet_core.sources.split_codes import Membership, drawn_val_note, encode_splits
 from hhmnet_core.store.clips import Clip, check_clip
 
 _TRAIN, _TESTS = "train", ("val", "test")  # without the last one, val is what is tested on
-_MAX_CLASSES = 100_000
 _EXPECTED = "expected an annotation file of PYSKL: a dictionary with annotations and split"
 
 
@@ -35,7 +35,7 @@ class Recordings:
         source: URI of the pickle.
         layout: Layout of the skeletons. None: the built-in one with as many joints and coordinates.
         classes: Labels in order. Empty: their numbers.
-        missing: What to do about joints that are missing while their body is present.
+        missing: Treatment of joints that are missing while their body is present.
         min_confidence: Smallest `keypoint_score` of a known joint.
         seed: Seed of the draw of val, where names of clips give no subjects.
 
@@ -73,22 +73,18 @@ class Recordings:
         self.layout = layout or _guess_layout(next(iter(self._clips.values())), source)
         self.names = sorted(self._clips)
         labels = {each: self._clips[each]["label"] for each in self.names}
-        self.class_names = _class_names(labels, classes, source)
+        self.class_names = name_classes(labels.values(), classes, source)
         self._people = {each: _person(each) for each in self.names}
         has_subjects = None not in self._people.values()
         splits = _parse_splits(annotations, labels.keys(), source)
         self._setup_of, self.protocols = encode_splits(
             labels, splits, None if has_subjects else seed
         )
-        self.notes: tuple[str, ...] = ()
-        if not has_subjects:
-            self.notes += (
-                f"the file names no subjects: val is a tenth of the training clips of each class, "
-                f"drawn with seed {seed}",
-            )
-        if not classes:
-            self.notes += ("the file has no class names: classes are numbered (--classes)",)
-        self.notes += _split_notes(annotations["split"], labels.keys())
+        self.notes = (
+            *([] if has_subjects else [drawn_val_note(seed)]),
+            *([] if classes else [NUMBERED_NOTE]),
+            *_split_notes(annotations["split"], labels.keys()),
+        )
 
     @property
     def dataset(self) -> str:
@@ -99,6 +95,7 @@ class Recordings:
         """Return what identifies the source."""
         return {
             "reader": "pyskl/1",
+            "layout": self.layout.name,
             "sha256": self._sha256,
             "classes": "\n".join(self.class_names),
             "missing": self.missing,
@@ -124,9 +121,10 @@ class Recordings:
                 f"{where} has keypoint of shape {joints.shape}, expected (bodies, frames, "
                 f"{self.layout.num_joints}, {self.layout.channels}) of layout {self.layout.name}."
             )
-        if fields.get("total_frames", joints.shape[1]) != joints.shape[1]:
+        total = fields.get("total_frames", joints.shape[1])
+        if not isinstance(total, (int, np.integer)) or total != joints.shape[1]:
             raise InputError(
-                f"{where} has total_frames {fields['total_frames']}, but keypoint has "
+                f"{where} has total_frames {str(total)[:40]}, but keypoint has "
                 f"{joints.shape[1]} frames."
             )
         known = known_joints(joints, frozenset(), confidence, self.min_confidence)
@@ -156,10 +154,12 @@ def _index(value: Any, source: str) -> dict[str, dict[str, Any]]:
         where = f"{source}, annotation {number}"
         if not isinstance(fields, dict) or not {"frame_dir", "label", "keypoint"} <= fields.keys():
             raise InputError(f"{where} lacks frame_dir, label or keypoint: {_EXPECTED}.")
-        name, label = str(fields["frame_dir"]), fields["label"]
+        name, label = fields["frame_dir"], fields["label"]
+        if not isinstance(name, str):
+            raise InputError(f"{where} has a frame_dir of type {type(name).__name__}, not text.")
         if name in index:
             raise InputError(f"{where}: {name} occurs twice.")
-        if not isinstance(label, (int, np.integer)) or not 0 <= label < _MAX_CLASSES:
+        if not isinstance(label, (int, np.integer)) or label < 0:
             raise InputError(f"{where} has the label {str(label)[:40]}, expected a whole number.")
         index[name] = fields | {"label": int(label)}
     return index
@@ -210,33 +210,25 @@ def _split_notes(splits: Mapping[str, list[Any]], names: Set[str]) -> tuple[str,
 def _guess_layout(fields: dict[str, Any], source: str) -> Layout:
     keypoint = _numbers(fields["keypoint"], "keypoint", 4, source)
     joints, channels = keypoint.shape[2:]
-    for layout in LAYOUTS.values():
-        if (layout.num_joints, layout.channels) == (joints, channels):
-            return layout
+    fitting = [
+        layout
+        for layout in LAYOUTS.values()
+        if (layout.num_joints, layout.channels) == (joints, channels)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(layout.name for layout in fitting) or "no built-in layout"
     raise InputError(
-        f"{source} has keypoint of {joints} joints and {channels} coordinates, which no built-in "
-        "layout has: give --layout."
+        f"{source} has keypoint of {joints} joints and {channels} coordinates, as {names}: give "
+        "--layout."
     )
-
-
-def _class_names(labels: Mapping[str, int], classes: Sequence[str], source: str) -> tuple[str, ...]:
-    count = max(labels.values()) + 1
-    if not classes:
-        return tuple(map(str, range(max(count, 2))))
-    if len(set(classes)) < len(classes):
-        raise InputError("A class is given twice: give each label once.")
-    if len(classes) < count:
-        raise InputError(
-            f"{source} has labels up to {count - 1}, but {len(classes)} classes are given."
-        )
-    return tuple(classes)
 
 
 def _person(name: str) -> tuple[int, int] | None:
     """Return subject and camera of a clip of NTU RGB+D, from its name. None for other names."""
     try:
         sample = parse_sample_id(name)
-    except (InputError, ValueError, AttributeError):
+    except InputError:
         return None
     return sample.subject, sample.camera
 
@@ -245,7 +237,8 @@ def _numbers(value: Any, what: str, axes: int, where: str) -> Any:
     if not isinstance(value, np.ndarray) or value.ndim != axes or value.dtype.kind not in "fiu":
         shown = getattr(value, "shape", type(value).__name__)
         raise InputError(f"{where} has {what} {shown}, expected an array of {axes} axes.")
-    numbers = np.ascontiguousarray(np.asarray(value), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        numbers = np.ascontiguousarray(np.asarray(value), dtype=np.float32)
     if np.isinf(numbers).any():
         raise InputError(f"{where} has an infinite number in {what}.")
     return numbers

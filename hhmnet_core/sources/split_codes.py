@@ -66,6 +66,14 @@ def encode_splits(
     return setup_of, rules
 
 
+def drawn_val_note(seed: int) -> str:
+    """Return the note on a val that is drawn, since no subjects are known."""
+    return (
+        "the file names no subjects: val is a tenth of the training clips of each class, drawn "
+        f"with seed {seed}"
+    )
+
+
 def _draw_val(
     labels: Mapping[str, int], train: frozenset[str], seed: int, protocol: str
 ) -> frozenset[str]:

@@ -5,15 +5,14 @@ A `.npz` holds one array, or two: `joints` and `pixels`, their positions in the 
 
 import io
 import math
-import tokenize
 import zipfile
-import zlib
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION, check_file_memory
+from hhmnet_core.checks.npy_header import MALFORMED, read_npy_header
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
@@ -24,15 +23,6 @@ _ZIP = b"PK"
 _FLOAT32_BYTES = 4
 _BYTES_PER_BYTE = 2  # the file, and its joints as float32
 _NUMBERS = "fiu"
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-# Errors of NumPy, zipfile and parsers for malformed content.
-_NO_ARRAYS = (
-    ValueError, TypeError, ArithmeticError, EOFError, OSError, RuntimeError, MemoryError,
-    zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError,
-)  # fmt: skip
 
 
 def check_ending(name: str, where: str) -> None:
@@ -64,7 +54,7 @@ def parse_skeleton_file(
     try:
         values = [parse_json(content)] if _is_json(name) else _load_arrays(content, where)
         arrays = [np.asarray(each) for each in values]
-    except _NO_ARRAYS as error:
+    except MALFORMED as error:
         reason = one_line(error).partition(".  ")[0]
         if "allow_pickle" in reason or "pickle" in reason:
             reason = "it holds Python objects, which are not read"
@@ -118,11 +108,5 @@ def _load_arrays(content: bytes, where: str) -> list[NDArray[Any]]:
 
 def _check_array(file: IO[bytes], where: str) -> None:
     """Check the size that the header of a .npy file claims, against the limit of memory."""
-    try:
-        read_header = _HEADERS.get(np.lib.format.read_magic(file))
-    except ValueError as error:
-        raise ValueError("it does not begin as a .npy or .npz file does") from error
-    if read_header is None:
-        raise ValueError("it is of an unknown version of .npy")
-    shape, _, dtype = read_header(file)
+    shape, _, dtype = read_npy_header(file)
     check_file_memory(math.prod(shape) * (dtype.itemsize + _FLOAT32_BYTES), where)

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hhmnet_core.checks.parsing import MAX_DIGITS, is_whole_number
 from hhmnet_core.errors import InputError
+from hhmnet_core.sources.numbered_classes import check_different
 from hhmnet_core.store.manifest import Protocol
 
 REQUIRED = ("sample_id", "label", "subject", "skeleton")
@@ -15,7 +17,6 @@ OPTIONAL = ("camera", "setup", "split", "video")
 SPLITS = ("train", "test", "val")  # by the number that is stored as set-up
 _DELIMITERS = (",", ";", "\t")  # Excel writes the second one in much of Europe
 _INDEX_COLUMNS = {"", "Unnamed: 0"}  # as pandas writes them
-_MAX_DIGITS = 18  # of a number that fits 64 bits
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,7 @@ def _value(row: Mapping[str | None, str | None], name: str) -> str:
 
 
 def _check_classes(class_names: Sequence[str], used: set[int], index: str) -> None:
-    if twice := [name for name, count in Counter(class_names).items() if count > 1]:
-        raise InputError(f"The class {twice[0]!r} is given twice: give each label once.")
+    check_different(class_names)
     if len(used) < 2:
         raise InputError(
             f"{index}: all clips have the label {class_names[min(used)]!r}, expected two classes "
@@ -182,10 +182,10 @@ def _parse_row(
         raise InputError(f"{where}: unknown label {row['label']!r}; the classes are {known}.")
     numbers = {"camera": 1, "setup": 0}
     for name in numbers:
-        if name in row and not _is_number(row[name]):
+        if name in row and not is_whole_number(row[name]):
             raise InputError(
                 f"{where}: {name} {row[name][:80]!r}, expected a whole number of at most "
-                f"{_MAX_DIGITS} digits."
+                f"{MAX_DIGITS} digits."
             )
         numbers[name] = int(row.get(name, numbers[name]))
     if "split" in row:
@@ -229,7 +229,7 @@ def _cross_subject(names: Mapping[int, str], index: str) -> tuple[dict[str, Prot
 def _number_subjects(subjects: set[str], index: str) -> dict[str, int]:
     """Return each subject's number: its own if all are numbers, else its rank from 1."""
     ordered = _sorted_naturally(subjects)
-    if not all(map(_is_number, ordered)):
+    if not all(map(is_whole_number, ordered)):
         return {subject: rank for rank, subject in enumerate(ordered, start=1)}
     numbers = {subject: int(subject) for subject in ordered}
     if len(set(numbers.values())) < len(numbers):
@@ -244,7 +244,7 @@ def _number_subjects(subjects: set[str], index: str) -> dict[str, int]:
 
 def _sorted(values: set[str]) -> tuple[str, ...]:
     """Sort as numbers if all values are, else as text."""
-    numeric = all(map(_is_number, values))
+    numeric = all(map(is_whole_number, values))
     return tuple(sorted(values, key=lambda value: (int(value) if numeric else 0, value)))
 
 
@@ -253,13 +253,11 @@ def _sorted_naturally(values: set[str]) -> list[str]:
 
     def key(value: str) -> tuple[list[tuple[bool, int, str]], str]:
         parts = re.findall(r"\d{1,18}|\D+", value)
-        return [(not _is_number(x), int(x) if _is_number(x) else 0, x) for x in parts], value
+        return [
+            (not is_whole_number(x), int(x) if is_whole_number(x) else 0, x) for x in parts
+        ], value
 
     return sorted(values, key=key)
-
-
-def _is_number(text: str) -> bool:
-    return text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def _listed(values: Sequence[object]) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from hhmnet_core.checks.parsing import is_whole_number
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import check_modality_parallel
@@ -164,7 +165,7 @@ def parse_workers(workers: int | str | None, modality_parallel: int | None) -> t
         return ()
     text, step = str(workers), modality_parallel or 1
     smallest, colon, largest = text.partition(":")
-    if not _is_number(smallest) or (colon and not _is_number(largest)):
+    if not is_whole_number(smallest) or (colon and not is_whole_number(largest)):
         raise InputError(f"workers must be a number or MIN:MAX, such as 2:8, but is {text[:80]}.")
     low, high = int(smallest), int(largest or smallest)
     if low < 1:
@@ -182,10 +183,6 @@ def parse_workers(workers: int | str | None, modality_parallel: int | None) -> t
             f"modality_parallel={step}: give a range with a multiple of {step} in it."
         )
     return sizes
-
-
-def _is_number(text: str) -> bool:
-    return text.isdecimal() and len(text) <= 18  # fits 64 bits
 
 
 def _share_of_cpus(resources: Resources, workers: int, gpu: bool) -> int:

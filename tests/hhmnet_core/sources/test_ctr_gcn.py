@@ -1,6 +1,7 @@
 """Padded arrays of CTR-GCN's scripts: clips without padding, labels, and every mistake in them."""
 
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,15 @@ MISTAKES: dict[str, tuple[dict[str, NDArray[Any] | None], str]] = {
     "no label": ({"y_train": np.zeros_like(Y)}, "is not one-hot"),
     "fraction": ({"y_train": Y[:, :1] + 0.5}, "has labels in y_train that are no whole"),
     "width": ({"x_train": np.ones((12, 30, 149), np.float32)}, "expected .* of layout kinect_v2"),
+    "empty": (
+        {"x_train": np.ones((0, 30, 150), np.float32), "y_train": Y[:0]}, "is of shape \\(0, 2\\)",
+    ),
+    "one class": (
+        {f"y_{split}": np.eye(2)[[0] * count] for split, count in (("train", 12), ("test", 4))},
+        "all clips have the label 0, expected two classes",
+    ),
+    "large label": ({"y_train": np.arange(12) * 10**8}, "has the label 1100000000, expected less"),
+    "huge": ({"x_train": np.full((12, 30, 150), 1e300)}, "NaN or infinite: get it"),
     "axes": ({"x_train": np.ones((12, 30 * 150), np.float32)}, r"x of shape \(12, 4500\), "),
     "objects": ({"x_train": np.array([{}] * 12)}, "x_train.npy in .* is of shape .* and type obj"),
     "by columns": (
@@ -93,12 +103,13 @@ MISTAKES: dict[str, tuple[dict[str, NDArray[Any] | None], str]] = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_mistake_is_named(kind: str, tmp_path: Path) -> None:
+def test_mistake_is_named(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     changes, message = MISTAKES[kind]
     path = write_padded(tmp_path / "a.npz", **changes)
     with pytest.raises(InputError, match=message) as caught, Recordings(path, KINECT) as read:
         read.clip("train-00")
     assert path in str(caught.value) and "\n" not in str(caught.value)
+    assert not recwarn.list
 
 
 def test_file_that_is_absent_cut_off_or_no_zip_is_named(tmp_path: Path) -> None:
@@ -115,6 +126,19 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
     path = write_padded(tmp_path / "a.npz")
     with Recordings(path, KINECT, ["walk", "run"]) as recordings:
         assert recordings.class_names == ("walk", "run") and len(recordings.notes) == 1
-    for classes in (["walk"], ["walk", "walk"]):
-        with pytest.raises(InputError, match="labels up to 1: give 2 different classes"):
+    for classes, message in ((["walk"], "labels up to 1, but 1 classes"), (["a", "a"], "twice")):
+        with pytest.raises(InputError, match=message):
             Recordings(path, KINECT, classes)
+
+
+def test_shape_beyond_the_file_is_refused_unread(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+        for name, array in padded_arrays().items():
+            with packed.open(f"{name}.npy", "w") as file:
+                header = {"descr": "<f4", "fortran_order": False, "shape": array.shape}
+                if name == "y_train":
+                    header["shape"] = (10**12, 2)
+                np.lib.format.write_array_header_1_0(file, header)
+                file.write(array.astype("<f4").tobytes())
+    with pytest.raises(InputError, match=r"y_train\.npy in .* too short for the shape \(10000"):
+        Recordings(str(tmp_path / "a.npz"), KINECT)

@@ -127,6 +127,16 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "infinite": (_first(keypoint=np.full((1, 6, 17, 2), np.inf)), "an infinite number"),
     "score": (_first(keypoint_score=np.ones((1, 9, 17))), r"keypoint_score of shape \(1, 9, 17\)"),
     "frames": (_first(total_frames=7), "has total_frames 7, but keypoint has 6"),
+    "many frames": (_first(total_frames=np.ones(3)), "has total_frames"),
+    "huge": (_first(keypoint=np.full((1, 6, 17, 2), 1e300)), "an infinite number"),
+    "name": (_first(frame_dir=np.zeros(3)), "has a frame_dir of type _Array, not text"),
+    "large label": (_first(label=10**9), "has the label 1000000000, expected less than 100000"),
+    "two layouts": (
+        lambda content: [
+            fields.update(keypoint=np.ones((1, 6, 20, 3))) for fields in content["annotations"]
+        ],
+        "as kinect_v1_20, kinect_v1_20_utd: give --layout",
+    ),
     "nobody": (_first(keypoint=np.zeros((1, 6, 17, 2))), "shows nobody"),
     "no split": (lambda content: content.pop("split"), "has no split, lists of clips"),
     "no pair": (_split(all=["v00"]), "has the splits all, expected pairs such as xsub_train"),
@@ -136,13 +146,13 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda content: [
             fields.update(keypoint=np.ones((1, 6, 33, 3))) for fields in content["annotations"]
         ],
-        "33 joints and 3 coordinates, which no built-in layout has: give --layout",
+        "33 joints and 3 coordinates, as no built-in layout: give --layout",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_mistake_is_named(kind: str, tmp_path: Path) -> None:
+def test_mistake_is_named(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     spoil, message = MISTAKES[kind]
     content = annotations()
     spoil(content)
@@ -150,6 +160,7 @@ def test_mistake_is_named(kind: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
         Recordings(path).clip("v00")
     assert path in str(caught.value) and "\n" not in str(caught.value)
+    assert not recwarn.list
 
 
 def test_clip_of_another_layout_is_refused(tmp_path: Path) -> None:
