@@ -135,21 +135,6 @@ class _Body:
         known_fk = None if known_fv is None else known_fv[:, to] & known_fv[:, start]
         return self.frames_fvc[:, to] - self.frames_fvc[:, start], known_fk
 
-    def means(self, values_fk: Tensor, known_fk: Tensor) -> Tensor:
-        """Return means (N, K) over the frames of each clip that are known, or all if none is."""
-        known_f1 = known_fk.to(values_fk.dtype)
-        counts_nk, every_nk = (
-            torch.zeros(self.num_clips, values_fk.shape[1]).index_add_(0, self.clip_f, weights)
-            for weights in (known_f1, torch.ones_like(known_f1))
-        )
-        known_nk, all_nk = (
-            torch.zeros(self.num_clips, values_fk.shape[1]).index_add_(0, self.clip_f, values)
-            for values in (values_fk * known_f1, values_fk)
-        )
-        return torch.where(counts_nk > 0, known_nk, all_nk) / torch.where(
-            counts_nk > 0, counts_nk, every_nk
-        ).clamp_min(1)
-
 
 def _first_frames(seen_f: Tensor, clip_f: Tensor, default_n: Tensor) -> Tensor:
     """Return the first frame of each clip that is seen, or the default."""
@@ -163,10 +148,7 @@ def _first_frames(seen_f: Tensor, clip_f: Tensor, default_n: Tensor) -> Tensor:
 def _measure_turns(body: _Body, layout: Layout) -> Tensor:
     left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
     across_f1c, known_f1 = body.vectors([left], [right])
-    if known_f1 is None:
-        across_nc = _clip_means(across_f1c[:, 0], body.clip_f, body.num_clips)
-    else:
-        across_nc = body.means(across_f1c[:, 0], known_f1.expand(-1, across_f1c.shape[2]))
+    across_nc = _clip_means(across_f1c[:, 0], body.clip_f, body.num_clips, known_f1)
     yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
     return rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
 
@@ -176,17 +158,35 @@ def _measure_sizes(body: _Body, layout: Layout) -> Tensor:
     if known_fv is None:
         lengths_n = _clip_means(bones_fvc.norm(dim=2).sum(1), body.clip_f, body.num_clips)
     else:  # the mean of each bone, as some may be missing more often than others
-        lengths_n = body.means(bones_fvc.norm(dim=2), known_fv).sum(1)
+        lengths_nv = _clip_means(bones_fvc.norm(dim=2), body.clip_f, body.num_clips, known_fv)
+        lengths_n = lengths_nv.sum(1)
     size_n = lengths_n / len(layout.bones)
     # A clip without any bone length (all joints in one point) stays as it is.
     return torch.where(size_n > 0, size_n, torch.ones_like(size_n))
 
 
-def _clip_means(values_f: Tensor, clip_f: Tensor, num_clips: int) -> Tensor:
-    """Return the mean over the frames of each clip, zero for a clip without frames."""
-    sums = torch.zeros(num_clips, *values_f.shape[1:]).index_add_(0, clip_f, values_f)
-    counts_n = torch.bincount(clip_f, minlength=num_clips).clamp_min(1)
-    return sums / counts_n.view(-1, *[1] * (values_f.dim() - 1))
+def _clip_means(
+    values_f: Tensor, clip_f: Tensor, num_clips: int, known_f: Tensor | None = None
+) -> Tensor:
+    """Return the mean over the frames of each clip, zero for a clip without frames.
+
+    Args:
+        values_f: (F, ...) values.
+        clip_f: (F,) number of each frame's clip.
+        num_clips: Number of clips.
+        known_f: (F, K) Whether a value counts, for values (F, K); K may be 1. Where none of a clip
+            does, all do. None: all count.
+    """
+    sums = torch.zeros(num_clips, *values_f.shape[1:])
+    if known_f is None:
+        counts_n = torch.bincount(clip_f, minlength=num_clips).clamp_min(1)
+        counts = counts_n.view(-1, *[1] * (values_f.dim() - 1))
+        return sums.index_add_(0, clip_f, values_f) / counts
+    known_counts = torch.zeros(num_clips, known_f.shape[1])
+    has_known = known_counts.index_add_(0, clip_f, known_f.to(values_f.dtype)) > 0
+    weights_f = (known_f | ~has_known[clip_f]).to(values_f.dtype)
+    counts = torch.zeros(num_clips, known_f.shape[1]).index_add_(0, clip_f, weights_f)
+    return sums.index_add_(0, clip_f, values_f * weights_f) / counts.clamp_min(1)
 
 
 def scale_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:

@@ -43,8 +43,9 @@ def axes_of(shape: Shape, given: str = "") -> str:
     """
     axes = given or DEFAULT_AXES.get(len(shape), "")
     if len(axes) != len(shape):
+        orders = [given] if given else DEFAULT_AXES.values()
         raise InputError(
-            f"it has the shape {shape}, expected {' or '.join(map(_letters, _orders(given)))}."
+            f"it has the shape {shape}, expected {' or '.join(map(_letters, orders))}."
         )
     return axes
 
@@ -59,17 +60,16 @@ def check_shapes(shapes: Mapping[str, Shape], layout: Layout) -> None:
     Raises:
         InputError: Another order is as likely, or likelier. The message names it.
     """
-    has_single = any(len(shape) == len(DEFAULT_AXES[3]) for shape in shapes.values())
-    for rank, axes in DEFAULT_AXES.items():
+    same = ""
+    for rank, axes in sorted(DEFAULT_AXES.items()):
         files = {
             name: shape
             for name, shape in shapes.items()
-            if len(shape) == rank and _fits([shape], axes, layout)
+            if len(shape) == rank and _fits(shape, axes, layout)
         }
-        # Files of single bodies, which cannot be read otherwise, show where the coordinates are.
-        same = DEFAULT_AXES[3] if has_single and "M" in axes else ""
         if files:
             _check_order(files, axes, layout, same)
+            same = axes  # files of single bodies show where the coordinates of the others are
 
 
 def _check_order(files: dict[str, Shape], axes: str, layout: Layout, same: str) -> None:
@@ -111,7 +111,7 @@ def check_fit(shape: Shape, axes: str, layout: Layout, suggests: bool = True) ->
         layout: Layout of the skeletons.
         suggests: Whether the message names an order that would fit.
     """
-    if _fits([shape], axes, layout):
+    if _fits(shape, axes, layout):
         return
     channels = " or ".join(map(str, channel_counts(layout)))
     message = (
@@ -136,22 +136,21 @@ def _other_orders(axes: str) -> list[str]:
     )
 
 
-def _orders(given: str) -> list[str]:
-    return [given] if given else list(DEFAULT_AXES.values())
-
-
 def _letters(axes: str) -> str:
     return f"({', '.join(axes)})"
 
 
-def _fits(shapes: Sequence[Shape], axes: str, layout: Layout) -> bool:
-    """Return whether all shapes have the layout's joints and one number of coordinates."""
-    joints, channels = ({shape[axes.index(letter)] for shape in shapes} for letter in "VC")
-    return joints == {layout.num_joints} and channels <= set(channel_counts(layout))
+def _fits(shape: Shape, axes: str, layout: Layout) -> bool:
+    """Return whether a shape has the layout's joints, and coordinates that it may have."""
+    joints, channels = (shape[axes.index(letter)] for letter in "VC")
+    return joints == layout.num_joints and channels in channel_counts(layout)
 
 
 def _is_likely(shapes: Sequence[Shape], axes: str, layout: Layout) -> bool:
-    if not _fits(shapes, axes, layout) or len({shape[axes.index("C")] for shape in shapes}) > 1:
+    """Return whether files in this order would be of one number of coordinates, and be motion."""
+    if not all(_fits(shape, axes, layout) for shape in shapes):
+        return False
+    if len({shape[axes.index("C")] for shape in shapes}) > 1:
         return False
     frames = [shape[axes.index("T")] for shape in shapes]
     bodies = [shape[axes.index("M")] for shape in shapes] if "M" in axes else [1]

@@ -80,7 +80,7 @@ def complete(
         joints_mtvc: The joints.
         known_mtv: Which of them are known.
         layout: Their layout.
-        how: What to do about joints that are missing while their body is present: "refuse" them,
+        how: Treatment of joints that are missing while their body is present: "refuse" them,
             "hold" the last known position (before the first one: that), or "interpolate" between
             the neighbouring known ones. A joint that is never known takes the position of the
             nearest joint of its body.

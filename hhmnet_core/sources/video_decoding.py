@@ -82,7 +82,7 @@ def decode_video(content: bytes, choose: Callable[[ImageTimes], Int64Array]) -> 
         # Not every packet becomes an image: what the decoder returns decides.
         with av.open(io.BytesIO(content), "r") as file:
             decoded = [frame.pts for frame in file.decode(_video_stream(file))]
-        listed = replace(listed, presented=decoded, repeats=0)
+        listed = replace(listed, presented=decoded)
         with av.open(io.BytesIO(content), "r") as file:
             return _decode(file, choose(listed.times()), listed)
     except _OtherImagesError as error:
@@ -109,14 +109,12 @@ class _Listed:
     Attributes:
         presented: Time of each image, in the stream's unit, in the order of presentation. None for
             an unknown one.
-        repeats: Number of packets without an image, which repeat the one before.
         unit: Seconds of the stream's unit.
         rate: Images per second by the file's header. 0: unknown.
         is_plain: Whether the decoder returns an image for each packet that has one.
     """
 
     presented: list[int | None]
-    repeats: int
     unit: Fraction
     rate: float
     is_plain: bool
@@ -130,8 +128,6 @@ class _Listed:
         steps = np.diff(times)
         if (steps == steps[0]).all():
             return ImageTimes.constant(count, float(1 / (int(steps[0]) * self.unit)))
-        if self.repeats and steps.min() > 0 and self.rate:  # an AVI, whose unit is an image
-            return ImageTimes.constant(count, self.rate)
         starts = (np.array(times, np.float64) - times[0]) * float(self.unit)
         return ImageTimes(count, 0.0, starts, float(2 * starts[-1] - starts[-2]))
 
@@ -156,7 +152,6 @@ def _list_images(file: "InputContainer") -> _Listed:
     known = [time for time in times if time is not None]
     return _Listed(
         presented=[*sorted(known)] if len(known) == len(times) else times,
-        repeats=len(packets) - len(images),
         unit=Fraction(stream.time_base or 1),
         rate=rate,
         is_plain=bool(images[0].is_keyframe)

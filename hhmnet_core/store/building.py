@@ -67,7 +67,7 @@ class StorePlan:
     @cached_property
     def key(self) -> str:
         """The digest that distinguishes shards of this plan from those of another one."""
-        description = asdict(replace(self.description, subject_names={}, size_ratio=1.0))
+        description = asdict(self.description)
         del description["subject_names"], description["size_ratio"]  # they are in no shard
         description["protocols"] = {
             name: rule.fields() for name, rule in self.description.protocols.items()
@@ -86,7 +86,7 @@ class BuiltShard:
         sample_ids: Ids of its clips.
         groups: Subject, camera and setup of its clips.
         left_out: Number of things that the source left out of the recordings, by kind.
-        no_bodies: Clips without some of their bodies, and which.
+        dropped_bodies: Clips without some of their bodies, and which.
         quarantined: Recordings that could not be read, and the reasons.
         no_video: Clips without video of a data set with video, and the reasons.
         videos: Number of clips with video.
@@ -99,7 +99,7 @@ class BuiltShard:
     sample_ids: list[str] = field(default_factory=list)
     groups: dict[str, list[int]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
-    no_bodies: dict[str, str] = field(default_factory=dict)
+    dropped_bodies: dict[str, str] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
     no_video: dict[str, str] = field(default_factory=dict)
     videos: int = 0
@@ -141,7 +141,7 @@ def build_shard(
         sample_ids=[clip.sample_id for clip in clips],
         groups={name: [getattr(clip, name) for clip in clips] for name in FIELDS},
         left_out=dict(left_out),
-        no_bodies={clip.sample_id: why for clip in clips if (why := _dropped_bodies(clip))},
+        dropped_bodies={clip.sample_id: why for clip in clips if (why := _bodies_text(clip))},
         quarantined=quarantined,
         no_video={clip.sample_id: clip.no_video for clip in clips if clip.no_video},
         videos=len(image_joints),
@@ -152,7 +152,7 @@ def build_shard(
     return built
 
 
-def _dropped_bodies(clip: Clip) -> str:
+def _bodies_text(clip: Clip) -> str:
     """Return the bodies that the source dropped, as a text: "1 bodies wider than high"."""
     return "; ".join(
         f"{count} {kind}"
@@ -203,7 +203,11 @@ def finish_store(
             *(("clip", name, why) for name, why in quarantined.items()),
             *_absent_rows(absent, list_absent),
             *(("video", name, why) for name, why in no_video.items()),
-            *(("body", name, why) for built in shards for name, why in built.no_bodies.items()),
+            *(
+                ("body", name, why)
+                for built in shards
+                for name, why in built.dropped_bodies.items()
+            ),
         ],
     )
     if quarantined and not any(built.shard for built in shards):

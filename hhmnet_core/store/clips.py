@@ -109,10 +109,12 @@ class ClipSet:
         return len(self.labels)
 
     def clip(self, index: int) -> Clip:
-        """Return the clip at `index`. Its joints are a view of `frames`."""
+        """Return the clip at `index`. Its arrays are views of those of the set."""
         first, bodies = int(self.first_frame[index]), int(self.num_bodies[index])
         frames = int(self.num_frames[index])
-        joints_fvc = self.frames[first : first + bodies * frames]
+        rows = slice(first, first + bodies * frames)
+        joints_fvc = self.frames[rows]
+        missing = None if self.missing is None else self.missing[rows].reshape(bodies, frames, -1)
         return Clip(
             sample_id=str(self.sample_ids[index]),
             label=int(self.labels[index]),
@@ -120,6 +122,7 @@ class ClipSet:
             camera=int(self.cameras[index]),
             setup=int(self.setups[index]),
             joints=joints_fvc.reshape(bodies, frames, *joints_fvc.shape[1:]),
+            missing=missing,
         )
 
 

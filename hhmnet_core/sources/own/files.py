@@ -50,7 +50,6 @@ def parse_skeleton_file(
         InputError: Not a file of numbers, a number that float32 cannot hold, or more memory than
             the limit.
     """
-    check_ending(name, where)
     try:
         values = [parse_json(content)] if _is_json(name) else _load_arrays(content, where)
         arrays = [np.asarray(each) for each in values]

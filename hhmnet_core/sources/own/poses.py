@@ -15,11 +15,11 @@ _CONFIDENCES = (-0.1, 1.5)  # detectors exceed 0 to 1 a little
 
 @dataclass(frozen=True)
 class Reading:
-    """How skeleton files are read.
+    """Interpretation of skeleton files.
 
     Attributes:
         axes: Order of the axes, such as CTVM. "": (T, V, C) or (M, T, V, C).
-        missing: What to do about joints that are missing while their body is present.
+        missing: Treatment of joints that are missing while their body is present.
         min_confidence: Smallest confidence of a known joint.
 
     Raises:

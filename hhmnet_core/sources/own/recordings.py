@@ -10,7 +10,7 @@ video. 2D joints are themselves these positions; a third coordinate is their con
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -54,7 +54,7 @@ class Recordings:
         video: Format of the stored videos, if the table has videos.
         fps: Frames per second of the skeletons. None: a clip's skeleton and video begin and end
             together.
-        reading: How skeleton files are read.
+        reading: Interpretation of skeleton files.
 
     Attributes:
         names: Sorted sample ids.
@@ -105,7 +105,7 @@ class Recordings:
         for name, row in self._rows.items():
             digest = self._survey.digests[row.skeleton]
             skeletons.update(f"{name}\0{digest}\n".encode())
-            videos.update(f"{name}\0{self._of_file(row.video, Folder.size)}\n".encode())
+            videos.update(f"{name}\0{self._video_size(row.video)}\n".encode())
         made = {"reader": "own/3", "layout": self.layout.name, "sha256": skeletons.hexdigest()}
         made |= {
             "axes": self.reading.axes,
@@ -132,12 +132,14 @@ class Recordings:
         measured: dict[str, Measured] = {}
         digests: dict[str, str] = {}
         for path in dict.fromkeys(row.skeleton for row in self._rows.values()):
-            digests[path] = str(self._of_file(path, _sha256))
+            digests[path] = _MISSING
             try:
-                poses = self._read_poses(path, path)
+                content = self._read(path, path)
+                digests[path] = hashlib.sha256(content).hexdigest()
+                poses = self._parse(content, path, path)
             except AccessError:
                 raise
-            except (InputError, ValueError, OSError):  # reading the clip reports it
+            except InputError:  # reading the clip reports it
                 continue
             known_mtv = known_joints(
                 poses.joints, frozenset(), poses.confidence, self.reading.min_confidence
@@ -194,9 +196,10 @@ class Recordings:
             if pairs
         )
 
-    def _of_file(self, path: str, measure: Callable[[Folder, str], object]) -> object:
+    def _video_size(self, path: str) -> object:
         try:
-            return measure(*self._locate(path)) if path else None
+            folder, name = self._locate(path) if path else (None, "")
+            return folder.size(name) if folder else None
         except AccessError:
             raise
         except (OSError, ValueError, InputError):  # reading the clip reports it
@@ -211,7 +214,7 @@ class Recordings:
         """
         row = self._rows[name]
         where = f"{row.skeleton} of {name} in {self.index}"
-        poses = self._read_poses(row.skeleton, where)
+        poses = self._parse(self._read(row.skeleton, where), row.skeleton, where)
         reading = self.reading
         known_mtv = known_joints(
             poses.joints, self._survey.zero, poses.confidence, reading.min_confidence
@@ -264,14 +267,17 @@ class Recordings:
         except (InputError, ValueError) as error:
             raise NoVideoError(str(error)) from error
 
-    def _read_poses(self, path: str, where: str) -> Poses:
+    def _read(self, path: str, where: str) -> bytes:
+        """Return the content of a skeleton file."""
         folder, name = self._locate(path)
         check_ending(name, where)
         try:
-            content = folder.read(name, expansion_of(name))
+            return folder.read(name, expansion_of(name))
         except FileNotFoundError as error:
             raise InputError(f"{where}: there is no such file.") from error
-        array, pixels = parse_skeleton_file(content, name, where)
+
+    def _parse(self, content: bytes, path: str, where: str) -> Poses:
+        array, pixels = parse_skeleton_file(content, path, where)
         try:
             return arrange_poses(array, pixels, self.layout, self.reading.axes)
         except InputError as error:
@@ -301,8 +307,3 @@ class _Survey:
     origin: frozenset[int]
     size_ratio: float
     notes: tuple[str, ...]
-
-
-def _sha256(folder: Folder, name: str) -> str:
-    with folder.open(name) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

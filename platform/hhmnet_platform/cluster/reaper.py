@@ -61,11 +61,12 @@ def _watch() -> None:
         time.sleep(GRACE)
     for _ in range(ROUNDS):
         left = _left(token, folder)
+        if not left:
+            break
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        if left:
-            time.sleep(PAUSE)
+        time.sleep(PAUSE)
     if was_killed:
         rmtree(folder, ignore_errors=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.clips import ClipSet
@@ -126,8 +127,9 @@ def _check_mirror(config: Config, manifest: Manifest) -> None:
 def _size_note(config: Config, manifest: Manifest) -> tuple[str, ...]:
     """Return a note where bodies differ in size and nothing makes them alike."""
     data = config.data
-    is_alike = getattr(data, "normalise_size", True) or getattr(data, "normalise_axes", True)
-    if manifest.size_ratio <= MAX_SIZE_RATIO or is_alike:
+    if not isinstance(data, DataConfig) or data.normalise_size or data.normalise_axes:
+        return ()
+    if manifest.size_ratio <= MAX_SIZE_RATIO:
         return ()
     return (
         f"bodies differ in size by a factor of {manifest.size_ratio:.1f} between subjects or "

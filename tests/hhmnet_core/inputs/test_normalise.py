@@ -104,3 +104,34 @@ def test_chunks_hold_whole_clips(
         rows = (tiny_clips.num_frames * tiny_clips.num_bodies)[numbers.numpy()]
         assert clip_f.bincount()[numbers].tolist() == rows.tolist()
         assert len(numbers) == 1 or len(frames_fvc) <= chunk
+
+
+def test_missing_joints_affect_neither_centre_nor_turn_nor_size(tiny_clips: ClipSet) -> None:
+    """Against a plain loop over clips; filled positions are far away, and count where all are."""
+    layout = tiny_clips.manifest.skeleton
+    left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
+    random = np.random.default_rng(0)
+    missing = random.random(tiny_clips.frames.shape[:2]) < 0.3
+    whole = slice(int(tiny_clips.first_frame[1]), int(tiny_clips.first_frame[2]))
+    missing[whole, [layout.centre]] = True  # known in no frame of clip 1
+    frames = np.where(missing[..., None], np.float32(50), tiny_clips.frames)
+    changed = ClipSet(**{**vars(tiny_clips), "frames": frames, "missing": missing})
+    measured = normalise.measure_normalisation(changed, layout, align=True, normalise_size=True)
+    assert measured.size_n is not None and measured.turn_ncc is not None
+    for index in range(len(tiny_clips)):
+        first, count = int(tiny_clips.first_frame[index]), int(tiny_clips.num_frames[index])
+        body, lost = frames[first : first + count], missing[first : first + count]
+        lengths = []
+        for child, parent in layout.bones:
+            seen = ~lost[:, child] & ~lost[:, parent]
+            seen = seen if seen.any() else np.ones(count, bool)
+            lengths.append(np.linalg.norm(body[seen, child] - body[seen, parent], axis=1).mean())
+        assert float(measured.size_n[index]) == pytest.approx(np.mean(lengths), rel=1e-5)
+        known = np.flatnonzero(~lost[:, layout.centre])
+        at = known[0] if len(known) else 0
+        np.testing.assert_array_equal(measured.centre_nc[index], body[at, layout.centre])
+        seen = ~lost[:, left] & ~lost[:, right]
+        seen = seen if seen.any() else np.ones(count, bool)
+        across = (body[seen, left] - body[seen, right]).mean(0)
+        turned = measured.turn_ncc[index].numpy() @ across
+        assert abs(turned[2]) < 1e-3 * np.linalg.norm(across) and turned[0] <= 0

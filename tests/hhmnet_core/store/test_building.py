@@ -28,6 +28,7 @@ from hhmnet_core.store.building import (
     finish_store,
     finished_shards,
 )
+from hhmnet_core.store.clips import Clip
 from hhmnet_core.store.manifest import Visual
 from hhmnet_core.store.reading import load_clips, read_manifest, verify_store
 
@@ -212,10 +213,30 @@ def test_store_begun_by_an_earlier_version_is_resumed(tmp_path: Path) -> None:
     assert plan.key == "38fdca14c489db22115ac32db58ab82de44fa9745786b80091a75efc811d6c98"
     build_shard(folder(tmp_path), plan, Recordings(), 0, "fail")
     path = tmp_path / "clips-00000.json"
-    earlier = {k: v for k, v in json.loads(path.read_text()).items() if k != "no_bodies"}
+    earlier = {k: v for k, v in json.loads(path.read_text()).items() if k != "dropped_bodies"}
     note = json.dumps(earlier).encode()
     assert hashlib.sha256(note).hexdigest() == (
         "80298dba18d9537ff691ca1038928adb1bf7b5f51da506420cecc21349265669"
     )
     path.write_bytes(note)
     assert list(finished_shards(folder(tmp_path), plan)) == [0]
+
+
+class DroppingBodies(Recordings):
+    def clip(self, name: str) -> Clip:
+        clip = super().clip(name)
+        return replace(clip, dropped={"bodies wider than high": 2}) if name == "file3" else clip
+
+
+def test_dropped_bodies_are_named_and_absent_clips_counted_by_reason(tmp_path: Path) -> None:
+    plan, target = plan_store(DroppingBodies()), folder(tmp_path)
+    shards = [build_shard(target, plan, DroppingBodies(), n, "fail") for n in range(3)]
+    absent = {"c1": "not found", "c2": "not found", "c3": "published as missing"}
+    finish_store(target, plan, shards, absent, list_absent=False)
+    with (tmp_path / LEFT_OUT).open() as file:
+        rows = list(csv.reader(file))
+    assert rows[1:] == [
+        ["clip", "2 clips", "not found (--list_absent true lists them)"],
+        ["clip", "1 clips", "published as missing (--list_absent true lists them)"],
+        ["body", "clip3", "2 bodies wider than high"],
+    ]

@@ -221,3 +221,27 @@ def test_videos_are_read_unchanged_and_on_request(tmp_path: Path) -> None:
             np.testing.assert_array_equal(clip.video.positions, expected.positions)
             np.testing.assert_array_equal(clip.video.joints, expected.joints)
     assert len(load_clips(tmp_path, tmp_path / "cache")) == 7
+
+
+def test_marks_of_missing_joints_come_back(tmp_path: Path) -> None:
+    clips, random = make_clips(), np.random.default_rng(0)
+    plain = write_small_store(tmp_path / "plain", clips)
+    marked = [
+        replace(clip, missing=random.random(clip.joints.shape[:3]) < 0.2) if number % 3 else clip
+        for number, clip in enumerate(clips)
+    ]
+    write_small_store(tmp_path / "marked", marked)
+    for _ in range(2):  # from the store, and from the node's file
+        loaded = load_clips(tmp_path / "marked", tmp_path / "cache")
+        for number, clip in enumerate(marked):
+            expected = clip.missing
+            if expected is None:
+                expected = np.zeros(clip.joints.shape[:3], bool)
+            found = loaded.clip(number).missing
+            assert found is not None
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(loaded.clip(number).joints, clip.joints)
+    whole = load_clips(tmp_path / "plain", tmp_path / "cache")
+    assert whole.missing is None and whole.clip(0).missing is None
+    assert whole.manifest.digest == plain.digest
+    assert whole.skeletons != loaded.skeletons  # they decide the normalisation
