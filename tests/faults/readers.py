@@ -21,7 +21,7 @@ from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_platform.ablation import runner
-from hhmnet_platform.datasets import builders
+from hhmnet_platform.datasets import builders, field_builders
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.prepare import Prepared
 from hhmnet_platform.fusion.candidates import candidates_of_workspace
@@ -224,10 +224,10 @@ read_own = _prepared(
     )
 )
 read_pyskl = _prepared(
-    lambda folder, store: builders.prepare_pyskl(str(folder / "field.pkl"), store)
+    lambda folder, store: field_builders.prepare_pyskl(str(folder / "field.pkl"), store)
 )
 read_ctr_gcn = _prepared(
-    lambda folder, store: builders.prepare_ctr_gcn(str(folder / "field.npz"), store)
+    lambda folder, store: field_builders.prepare_ctr_gcn(str(folder / "field.npz"), store)
 )
 read_nw_ucla = _prepared(
     lambda folder, store: builders.prepare_nw_ucla(str(folder / "files"), store, workers=1)

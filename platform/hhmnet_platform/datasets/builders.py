@@ -1,4 +1,4 @@
-"""Builders of clip stores, one function per data set: the subcommands of `experiments/prepare.py`.
+"""Builders of clip stores from raw data, a function per data set: subcommands of `prepare.py`.
 
 The docstrings are their `--help`.
 """
@@ -6,18 +6,11 @@ The docstrings are their `--help`.
 from types import ModuleType
 from typing import Literal
 
-import yaml
-
-from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.checks.names import check_name
-from hhmnet_core.checks.parsing import check_yaml
-from hhmnet_core.errors import InputError
-from hhmnet_core.files import split_uri
 from hhmnet_core.passwords import without_password
-from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.missing import MIN_CONFIDENCE, OnMissing
-from hhmnet_core.skeleton.own_layout import parse_layout
-from hhmnet_core.sources import ctr_gcn, nw_ucla, pyskl, utd_mhad
+from hhmnet_core.sources import nw_ucla, utd_mhad
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.own import recordings as own
 from hhmnet_core.sources.own.poses import Reading
@@ -27,6 +20,7 @@ from hhmnet_core.sources.video_files import config_fingerprint
 from hhmnet_core.store.building import SHARD_CLIPS, OnError
 from hhmnet_core.store.manifest import Visual
 from hhmnet_core.store.writing import StoreDescription
+from hhmnet_platform.datasets.layouts import load_layout
 from hhmnet_platform.datasets.prepare import Prepared, Recipe, prepare
 
 NTU_SHARD_CLIPS = 1024
@@ -207,7 +201,7 @@ def prepare_own(
             written.
     """
     check_name(name, "data set name")
-    skeleton = _layout(layout)
+    skeleton = load_layout(layout)
     reading = Reading(axes, missing, min_confidence)
     recordings = own.Recordings(index, skeleton, classes or (), video, fps, reading)
     description = StoreDescription(
@@ -223,97 +217,6 @@ def prepare_own(
     shard_clips = VIDEO_SHARD_CLIPS if recordings.has_video else SHARD_CLIPS
     recipe = Recipe(description, recordings, shard_clips, notes=recordings.notes)
     return prepare(recipe, store, on_error, overwrite, workers)
-
-
-def prepare_pyskl(
-    source: str,
-    store: str,
-    layout: str = "",
-    classes: list[str] | None = None,
-    name: str = "",
-    missing: OnMissing = "hold",
-    min_confidence: float = 0.0,
-    seed: int = 1,
-    on_error: OnError = "fail",
-    overwrite: bool = False,
-) -> Prepared:
-    """Prepare an annotation file of PYSKL or MMAction2: a pickle of skeletons with their splits.
-
-    Args:
-        source: Pickle with annotations (frame_dir, label, keypoint, keypoint_score, total_frames)
-            and split. It is read without running anything that it names.
-        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
-        layout: Skeleton layout, or a YAML file of your own. Default: the built-in layout with as
-            many joints and coordinates.
-        classes: Labels in the order of their numbers. Default: the numbers.
-        name: Name of the data set. Default: that of the file.
-        missing: Treatment of joints whose position is NaN, exactly 0 or -1, or of low confidence
-            while their body is visible: refuse stops, hold repeats the last known position,
-            interpolate draws a line between the known ones before and after.
-        min_confidence: Smallest keypoint_score of a known joint, 0 to 1. The field uses all.
-        seed: Random seed of the draw of val, where names of clips give no subjects.
-        on_error: Reaction to a clip that cannot be used: fail stops, quarantine leaves it out and
-            lists it in left_out.csv.
-        overwrite: Replace a store that was made from another source, or is damaged.
-
-    Raises:
-        InputError: The source is missing, damaged or no such file, or the store was made from
-            another source, is damaged or cannot be written.
-    """
-    own_layout = _layout(layout) if layout else None
-    recordings = pyskl.Recordings(source, own_layout, classes or (), missing, min_confidence, seed)
-    description = _array_description(recordings, name)
-    return prepare(_array_recipe(description, recordings), store, on_error, overwrite)
-
-
-def prepare_ctr_gcn(
-    source: str,
-    store: str,
-    layout: str = ctr_gcn.LAYOUT,
-    classes: list[str] | None = None,
-    name: str = "",
-    seed: int = 1,
-    on_error: OnError = "fail",
-    overwrite: bool = False,
-) -> Prepared:
-    """Prepare an .npz of CTR-GCN's scripts, such as NTU60_CS.npz: padded arrays, one-hot labels.
-
-    Args:
-        source: File with x_train, y_train, x_test and y_test.
-        store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
-        layout: Skeleton layout, or a YAML file of your own.
-        classes: Labels in the order of their numbers. Default: the numbers.
-        name: Name of the data set. Default: that of the file.
-        seed: Random seed of the draw of val, a tenth of the training clips of each class.
-        on_error: Reaction to a clip that cannot be used: fail stops, quarantine leaves it out and
-            lists it in left_out.csv.
-        overwrite: Replace a store that was made from another source, or is damaged.
-
-    Raises:
-        InputError: The source is missing, damaged or no such file, or the store was made from
-            another source, is damaged or cannot be written.
-    """
-    with ctr_gcn.Recordings(source, _layout(layout), classes or (), seed) as recordings:
-        description = _array_description(recordings, name)
-        return prepare(_array_recipe(description, recordings), store, on_error, overwrite)
-
-
-def _array_description(
-    recordings: pyskl.Recordings | ctr_gcn.Recordings, name: str
-) -> StoreDescription:
-    return StoreDescription(
-        check_name(name or recordings.dataset, "data set name"),
-        recordings.layout,
-        recordings.class_names,
-        recordings.protocols,
-        recordings.fingerprint(),
-    )
-
-
-def _array_recipe(
-    description: StoreDescription, recordings: pyskl.Recordings | ctr_gcn.Recordings
-) -> Recipe:
-    return Recipe(description, recordings, NTU_SHARD_CLIPS, notes=recordings.notes)
 
 
 def prepare_synthetic(
@@ -397,21 +300,3 @@ def _published_recipe(
 
 def _visual(stream: str, video: VideoConfig) -> Visual:
     return Visual(stream, video.frames, video.size)
-
-
-def _layout(name: str) -> Layout:
-    """Return a built-in layout by its name, or read one from a YAML file."""
-    if not name.lower().endswith((".yaml", ".yml")):
-        return get_layout(name)
-    folder, file = split_uri(name)
-    try:
-        content = folder.read(file, TEXT_EXPANSION)
-        check_yaml(content)
-        fields = yaml.safe_load(content)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no layout at {name}: expected a YAML file.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
-    if fields is None:
-        raise InputError(f"{name} is empty: expected a layout as in docs/data.md.")
-    return parse_layout(fields, name)

@@ -1,0 +1,28 @@
+"""Skeleton layouts by name, or from a YAML file."""
+
+import yaml
+
+from hhmnet_core.checks.memory import TEXT_EXPANSION
+from hhmnet_core.checks.parsing import check_yaml
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import split_uri
+from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.own_layout import parse_layout
+
+
+def load_layout(name: str) -> Layout:
+    """Return a built-in layout by its name, or read one from a YAML file."""
+    if not name.lower().endswith((".yaml", ".yml")):
+        return get_layout(name)
+    folder, file = split_uri(name)
+    try:
+        content = folder.read(file, TEXT_EXPANSION)
+        check_yaml(content)
+        fields = yaml.safe_load(content)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no layout at {name}: expected a YAML file.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{name} is not YAML ({str(error)[:200]}).") from error
+    if fields is None:
+        raise InputError(f"{name} is empty: expected a layout as in docs/data.md.")
+    return parse_layout(fields, name)
