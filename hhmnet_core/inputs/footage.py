@@ -6,6 +6,7 @@ Axes: N clips, n clips of a batch, M bodies, F images of S x S pixels in C chann
 import io
 import os
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,17 @@ def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:
     return _footage(table, visual, manifest.skeleton.num_joints)
 
 
+def footage_of(clips: Sequence[Clip], visual: Visual, num_joints: int) -> Footage:
+    """Return the videos of clips that are in memory.
+
+    Args:
+        clips: One clip or more; their videos have `visual.frames` images.
+        visual: Stream, number and size of the images.
+        num_joints: V.
+    """
+    return _footage(pa.Table.from_batches([_rows(clips)]), visual, num_joints)
+
+
 def check_video(manifest: Manifest, uri: Uri) -> Visual:
     """Return the videos' stream, number and size. Raises InputError for a store without video."""
     if manifest.visual is None or not manifest.visual.clips:
@@ -158,7 +170,7 @@ def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
         new.unlink(missing_ok=True)
 
 
-def _rows(clips: list[Clip]) -> pa.RecordBatch:
+def _rows(clips: Sequence[Clip]) -> pa.RecordBatch:
     none = Video((), np.zeros(0, np.int64), np.zeros(0, np.float32))
     videos = [clip.video or none for clip in clips]
     columns = [

@@ -13,6 +13,9 @@ Shapes: N clips, F images of H x W pixels, C channels, T' frames of the grid wit
 channels of the grid.
 """
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.models.config import MAX_WIDTH
 from hhmnet_core.passwords import one_line
 
@@ -107,13 +111,28 @@ class TokenBackbone(nn.Module):
         return grid
 
 
-def make_backbone(config: VideoModelConfig, images: int, size: int) -> nn.Module:
+def pretrained_settings(config: VideoModelConfig) -> JsonObject | None:
+    """Return the size of a pretrained backbone, as `transformers` records it. None for new weights.
+
+    Raises InputError if it cannot be read.
+    """
+    if not config.pretrained:
+        return None
+    settings: JsonObject = json.loads(_read_settings(config).to_json_string(use_diff=False))
+    return settings
+
+
+def make_backbone(
+    config: VideoModelConfig, images: int, size: int, settings: JsonObject | None = None
+) -> nn.Module:
     """Make a backbone: images (N, F, 3, H, W) to features (N, T', H', W', D).
 
     Args:
         config: Kind and size, or the pretrained weights.
         images: F.
         size: H = W, in pixels.
+        settings: Size of a pretrained backbone whose trained weights follow, as
+            `pretrained_settings` returned it. None: the pretrained weights are loaded.
 
     Raises InputError if `transformers` is not installed, or if the pretrained weights cannot be
     loaded, are of another backbone or do not fit the images.
@@ -125,11 +144,14 @@ def make_backbone(config: VideoModelConfig, images: int, size: int) -> nn.Module
             "The video network needs the package transformers: pip install 'hhmnet-ray[video]'."
         ) from error
     if config.backbone == "videomae":
-        return _make_videomae(config, images, size)
-    return _make_resnet(config) if config.backbone == "resnet" else _make_convnext(config)
+        return _make_videomae(config, images, size, settings)
+    make = _make_resnet if config.backbone == "resnet" else _make_convnext
+    return make(config, settings)
 
 
-def _make_videomae(config: VideoModelConfig, images: int, size: int) -> TokenBackbone:
+def _make_videomae(
+    config: VideoModelConfig, images: int, size: int, recorded: JsonObject | None
+) -> TokenBackbone:
     from transformers import VideoMAEConfig, VideoMAEModel
 
     if size % VIDEOMAE_PATCH or images % VIDEOMAE_TUBELET:
@@ -139,7 +161,7 @@ def _make_videomae(config: VideoModelConfig, images: int, size: int) -> TokenBac
             "--video.size and --video.frames."
         )
     if config.pretrained:
-        model, settings = _load_pretrained(VideoMAEModel, config)
+        model, settings = _pretrained(VideoMAEModel, config, recorded)
     else:
         width = config.widths[-1]
         settings = VideoMAEConfig(
@@ -163,11 +185,11 @@ def _make_videomae(config: VideoModelConfig, images: int, size: int) -> TokenBac
     return TokenBackbone(model, (images // VIDEOMAE_TUBELET, cells, cells))
 
 
-def _make_resnet(config: VideoModelConfig) -> ImageBackbone:
+def _make_resnet(config: VideoModelConfig, recorded: JsonObject | None) -> ImageBackbone:
     from transformers import ResNetConfig, ResNetModel
 
     if config.pretrained:
-        return ImageBackbone(freeze_batch_norm(_load_pretrained(ResNetModel, config)[0]))
+        return ImageBackbone(freeze_batch_norm(_pretrained(ResNetModel, config, recorded)[0]))
     settings = ResNetConfig(
         embedding_size=config.widths[0],
         hidden_sizes=config.widths,
@@ -177,11 +199,11 @@ def _make_resnet(config: VideoModelConfig) -> ImageBackbone:
     return ImageBackbone(group_norm(ResNetModel(settings)))
 
 
-def _make_convnext(config: VideoModelConfig) -> ImageBackbone:
+def _make_convnext(config: VideoModelConfig, recorded: JsonObject | None) -> ImageBackbone:
     from transformers import ConvNextConfig, ConvNextModel
 
     if config.pretrained:
-        return ImageBackbone(_load_pretrained(ConvNextModel, config)[0])
+        return ImageBackbone(_pretrained(ConvNextModel, config, recorded)[0])
     settings = ConvNextConfig(
         num_stages=len(config.widths),
         hidden_sizes=config.widths,
@@ -192,21 +214,41 @@ def _make_convnext(config: VideoModelConfig) -> ImageBackbone:
     return ImageBackbone(ConvNextModel(settings))
 
 
-def _load_pretrained(model_type: Any, config: VideoModelConfig) -> tuple[nn.Module, Any]:
-    """Load a model of `transformers` with its weights and its own config."""
+def _pretrained(
+    model_type: Any, config: VideoModelConfig, recorded: JsonObject | None
+) -> tuple[nn.Module, Any]:
+    """Return a model of `transformers` and its config: recorded, with new weights, or loaded."""
+    if recorded is None:
+        return _load_pretrained(model_type, config)
+    try:
+        settings = model_type.config_class.from_dict(recorded)
+        return model_type(settings), settings
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise InputError(
+            f"The backbone of {config.pretrained} cannot be built from its recorded settings "
+            f"({one_line(error)[:200]}): use the version of transformers that it was trained with."
+        ) from error
+
+
+def _read_settings(config: VideoModelConfig) -> Any:
     from transformers import AutoConfig
 
     name = config.pretrained
-    try:
-        kind = AutoConfig.from_pretrained(name).model_type
-        if kind != config.backbone:
-            raise InputError(
-                f"{name} is a {kind}, but video.backbone is {config.backbone}: change one of "
-                "video.pretrained and video.backbone."
-            )
-        model, report = model_type.from_pretrained(
-            name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
+    with _readable(name):
+        settings = AutoConfig.from_pretrained(name)
+    if settings.model_type != config.backbone:
+        raise InputError(
+            f"{name} is a {settings.model_type}, but video.backbone is {config.backbone}: change "
+            "one of video.pretrained and video.backbone."
         )
+    return settings
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Raise InputError where a pretrained backbone cannot be read."""
+    try:
+        yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = one_line(error)[:200]
         raise InputError(
@@ -214,6 +256,16 @@ def _load_pretrained(model_type: Any, config: VideoModelConfig) -> tuple[nn.Modu
             "its config.json and model.safetensors into a folder, and give the folder as "
             "video.pretrained."
         ) from error
+
+
+def _load_pretrained(model_type: Any, config: VideoModelConfig) -> tuple[nn.Module, Any]:
+    """Load a model of `transformers` with its weights and its own config."""
+    name = config.pretrained
+    _read_settings(config)
+    with _readable(name):
+        model, report = model_type.from_pretrained(
+            name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
+        )
     unfit = [*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]
     if unfit:
         raise InputError(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.models.backbones import VideoModelConfig, make_backbone
 from hhmnet_core.models.temporal import SkTc
 from hhmnet_core.passwords import one_line
@@ -61,6 +62,7 @@ class VideoNetwork(nn.Module):
         images: F, the number of images of a clip.
         size: H = W, in pixels.
         num_classes: K.
+        settings: Size of a pretrained backbone whose trained weights follow, see `make_backbone`.
 
     Attributes:
         grid_shape: (T', H', W') of the features.
@@ -68,10 +70,17 @@ class VideoNetwork(nn.Module):
     Raises InputError if the backbone cannot be loaded or the images do not fit it.
     """
 
-    def __init__(self, config: VideoModelConfig, images: int, size: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        config: VideoModelConfig,
+        images: int,
+        size: int,
+        num_classes: int,
+        settings: JsonObject | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
-        self.backbone = make_backbone(config, images, size)
+        self.backbone = make_backbone(config, images, size, settings)
         frames, rows, columns, width = _grid_shape(self.backbone, config, images, size)
         self.grid_shape = (frames, rows, columns)
         # Pooling loses positions, and that of body parts loses time too: features carry them.

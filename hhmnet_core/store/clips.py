@@ -4,7 +4,7 @@ Axes: N clips, M bodies, T frames of one body, F frames of all bodies of all cli
 C coordinates of a joint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,6 +107,38 @@ class ClipSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @classmethod
+    def of(cls, manifest: Manifest, clips: Sequence[Clip]) -> "ClipSet":
+        """Return clips that are in memory as a set, without a digest of their skeletons.
+
+        Args:
+            manifest: Layout and classes of the clips.
+            clips: One clip or more, as `check_clip` accepts them.
+        """
+        bodies, frames = np.array([clip.joints.shape[:2] for clip in clips], np.int64).T
+        joints = [clip.joints.reshape(-1, *clip.joints.shape[2:]) for clip in clips]
+        missing = None
+        if any(clip.missing is not None for clip in clips):
+            marks = (
+                np.zeros(clip.joints.shape[:3], bool) if clip.missing is None else clip.missing
+                for clip in clips
+            )
+            missing = np.concatenate([each.reshape(-1, each.shape[-1]) for each in marks])
+        return cls(
+            manifest=manifest,
+            skeletons="",
+            sample_ids=np.array([clip.sample_id for clip in clips]),
+            labels=np.array([clip.label for clip in clips], np.int64),
+            subjects=np.array([clip.subject for clip in clips], np.int64),
+            cameras=np.array([clip.camera for clip in clips], np.int64),
+            setups=np.array([clip.setup for clip in clips], np.int64),
+            num_frames=frames,
+            num_bodies=bodies,
+            first_frame=np.cumsum(bodies * frames) - bodies * frames,
+            frames=np.concatenate(joints),
+            missing=missing,
+        )
 
     def clip(self, index: int) -> Clip:
         """Return the clip at `index`. Its arrays are views of those of the set."""

@@ -46,7 +46,7 @@ def fit(
     the training diverges.
     """
     device = device or torch.device("cpu")
-    guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)
+    guide = FrozenEncoder.read(phase1, config.guidance.modality, clips, device)
     trainer = Phase2Trainer(config, clips, footage, guide, mesh, device)
     yield from train(trainer, config.optim.epochs, resume, max_unsaved)
 
@@ -76,7 +76,7 @@ def measure_step_seconds(
     """
     batch = max(1, config.optim.batch // data_parallel)
     config = replace(config, optim=replace(config.optim, batch=batch))
-    guide = FrozenEncoder(phase1, config.guidance.modality, clips, device)
+    guide = FrozenEncoder.read(phase1, config.guidance.modality, clips, device)
     trainer = Phase2Trainer(config, clips, footage, guide, Mesh(), device)
     parameters = sum(p.numel() for p in trainer.stream.model.parameters())
     return step_seconds(trainer, steps), parameters

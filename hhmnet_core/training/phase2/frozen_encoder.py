@@ -22,36 +22,45 @@ BATCH = 64  # the gradient keeps the features of all layers
 
 
 class FrozenEncoder:
-    """A frozen encoder of a finished phase-1 run.
+    """A frozen skeleton encoder, as it guides phase 2.
 
     Args:
-        checkpoint: Folder of the run's last checkpoint.
+        encoder: Trained encoder. It is moved to the device, in single precision, and frozen.
+        config: Config of the phase-1 run that trained it.
         modality: Modality of the encoder.
-        clips: Clips that phase 2 trains on.
+        clips: Clips that it guides.
         device: Device of the encoder.
-
-    Attributes:
         digest: Digest of the encoder's checkpoint file, sha256 in hex: another guide makes another
-            run.
-        config: Config of the phase-1 run.
-        encoder: Encoder in evaluation mode, without gradients.
-
-    Raises:
-        InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
+            run. "" where no run is named by it.
     """
 
     def __init__(
-        self, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
+        self,
+        encoder: Encoder,
+        config: Phase1Config,
+        modality: str,
+        clips: ClipSet,
+        device: torch.device,
+        digest: str = "",
     ) -> None:
-        self.modality = modality
-        self.config = read_phase1_config(checkpoint, clips)
-        summary = read_summary(checkpoint, "phase1")
-        tensors, self.digest = read_tensors(checkpoint, summary, modality)
-        self.device = device
-        self.encoder: Encoder = make_encoder(self.config, modality, clips).to(device)
-        self.encoder.load_state_dict(scored_weights(tensors))
-        self.encoder.to(torch.float32).eval().requires_grad_(False)
-        self.reader = BatchReader(clips, self.config.data, device)
+        self.config, self.modality, self.device, self.digest = config, modality, device, digest
+        self.encoder = encoder.to(device, torch.float32).eval().requires_grad_(False)
+        self.reader = BatchReader(clips, config.data, device)
+
+    @classmethod
+    def read(
+        cls, checkpoint: Path, modality: str, clips: ClipSet, device: torch.device
+    ) -> "FrozenEncoder":
+        """Return the encoder of a modality from a finished phase-1 run's last checkpoint.
+
+        Raises:
+            InputError: No checkpoint of phase 1, an unfinished run, or one of other skeletons.
+        """
+        config = read_phase1_config(checkpoint, clips)
+        tensors, digest = read_tensors(checkpoint, read_summary(checkpoint, "phase1"), modality)
+        encoder = make_encoder(config, modality, clips)
+        encoder.load_state_dict(scored_weights(tensors))
+        return cls(encoder, config, modality, clips, device, digest)
 
     def guidance(self, clips_n: Tensor, mirrored: bool = False) -> ClipGuidance:
         """Return the importance of joints and the features of parts, on the host.

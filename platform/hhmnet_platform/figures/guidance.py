@@ -33,7 +33,7 @@ def guidance_figure(
         footage: Videos of the clips.
         candidates: Indices of clips to choose from. Clips without video are left out.
     """
-    guide = FrozenEncoder(checkpoint, modality, clips, torch.device("cpu"))
+    guide = FrozenEncoder.read(checkpoint, modality, clips, torch.device("cpu"))
     filmed = [index for index in candidates if footage.has_video_n[index]]
     chosen = _one_per_class(clips, filmed)
     shown_n = torch.tensor(chosen)

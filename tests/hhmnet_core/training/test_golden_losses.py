@@ -98,5 +98,5 @@ def test_first_losses_of_phase2(tmp_path: Path) -> None:
     clips = replace(clips, frames=clips.frames + sway.astype(np.float32))
     (report,) = fit(replace(PHASE1, optim=replace(OPTIM, epochs=1)), clips, Mesh())
     report.state.save(tmp_path / "phase1")
-    guide = FrozenEncoder(tmp_path / "phase1", "joint", clips, CPU)
+    guide = FrozenEncoder.read(tmp_path / "phase1", "joint", clips, CPU)
     check("phase2_losses", ["video"], Phase2Trainer(PHASE2, clips, footage, guide, Mesh(), CPU))

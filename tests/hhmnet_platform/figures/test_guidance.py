@@ -45,7 +45,7 @@ def footage(store: Path) -> Footage:
 
 @pytest.fixture(autouse=True)
 def hand_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guidance, "FrozenEncoder", HandEncoder)
+    monkeypatch.setattr(guidance.FrozenEncoder, "read", HandEncoder)
 
 
 def draw(clips: ClipSet, footage: Footage, candidates: list[int]) -> Figure:

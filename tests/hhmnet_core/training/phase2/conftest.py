@@ -61,4 +61,4 @@ def phase1(clips: ClipSet, store: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def guide(clips: ClipSet, phase1: Path) -> FrozenEncoder:
-    return FrozenEncoder(phase1, "joint", clips, torch.device("cpu"))
+    return FrozenEncoder.read(phase1, "joint", clips, torch.device("cpu"))

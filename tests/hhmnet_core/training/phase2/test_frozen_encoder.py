@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 def test_it_is_frozen_to_the_last_bit(
     clips: ClipSet, footage: Footage, phase1: Path, small: Phase2Config
 ) -> None:
-    guide = FrozenEncoder(phase1, "joint", clips, CPU)
+    guide = FrozenEncoder.read(phase1, "joint", clips, CPU)
     before = {name: t.clone() for name, t in guide.encoder.state_dict().items()}
     trainer = Phase2Trainer(small, clips, footage, guide, Mesh(), CPU)
     for step, batch_n in enumerate(trainer.epoch_order(1)):
@@ -46,7 +46,7 @@ def test_it_is_frozen_to_the_last_bit(
 def test_its_guidance_is_that_of_the_encoder_on_whole_clips(
     modality: str, mirrored: bool, clips: ClipSet, phase1: Path
 ) -> None:
-    guide = FrozenEncoder(phase1, modality, clips, CPU)
+    guide = FrozenEncoder.read(phase1, modality, clips, CPU)
     # In a batch of their own, clips of one body have no second body.
     single = torch.tensor([0, 2, 4])
     guidance = guide.guidance(single, mirrored)
@@ -87,24 +87,24 @@ def test_its_config_is_that_of_the_run(clips: ClipSet, phase1: Path) -> None:
 
 def test_a_run_on_other_skeletons_is_refused(phase1: Path, tiny_clips: ClipSet) -> None:
     with pytest.raises(InputError, match=r"was trained on other skeletons .*layout kinect_v1_20"):
-        FrozenEncoder(phase1, "joint", tiny_clips, CPU)
+        FrozenEncoder.read(phase1, "joint", tiny_clips, CPU)
 
 
 def test_an_unfinished_run_is_refused(phase1: Path, clips: ClipSet) -> None:
     with pytest.raises(InputError, match=r"is unfinished \(1 of 2 epochs\): start it again"):
-        FrozenEncoder(phase1.parent / "epoch1", "joint", clips, CPU)
+        FrozenEncoder.read(phase1.parent / "epoch1", "joint", clips, CPU)
 
 
 def test_a_folder_that_holds_no_phase1_checkpoint_is_refused(
     phase1: Path, clips: ClipSet, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="is not a checkpoint of phase 1"):
-        FrozenEncoder(tmp_path, "joint", clips, CPU)
+        FrozenEncoder.read(tmp_path, "joint", clips, CPU)
     state = json.loads((phase1 / "state.json").read_text())
     del state["files"], state["sha256"]  # as of before there were checksums
     (tmp_path / "state.json").write_text(json.dumps(state | {"phase": "phase2"}))
     with pytest.raises(InputError, match="is a checkpoint of phase2, expected one of phase 1"):
-        FrozenEncoder(tmp_path, "joint", clips, CPU)
+        FrozenEncoder.read(tmp_path, "joint", clips, CPU)
 
 
 def test_damaged_weights_are_named(phase1: Path, clips: ClipSet, tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_damaged_weights_are_named(phase1: Path, clips: ClipSet, tmp_path: Path)
     shutil.copytree(phase1, folder)
     (folder / "joint.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"joint\.safetensors is damaged .* train the run again"):
-        FrozenEncoder(folder, "joint", clips, CPU)
+        FrozenEncoder.read(folder, "joint", clips, CPU)
     (folder / "joint.safetensors").unlink()
     with pytest.raises(InputError, match=r"joint\.safetensors is missing"):
-        FrozenEncoder(folder, "joint", clips, CPU)
+        FrozenEncoder.read(folder, "joint", clips, CPU)
 
 
 def test_a_run_on_a_store_elsewhere_guides(phase1: Path, clips: ClipSet, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Trained models that stand alone: their folder, and their predictions on any clips."""

@@ -1,0 +1,136 @@
+"""Logits of the skeleton encoders of a model.
+
+Shapes: N clips, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hhmnet_core.deploy.description import NetworkDescription
+from hhmnet_core.errors import InputError
+from hhmnet_core.from_json import from_json
+from hhmnet_core.identity import canonical, identity
+from hhmnet_core.inputs.batches import BatchReader
+from hhmnet_core.models.encoder import Encoded, Encoder
+from hhmnet_core.models.registry import build_encoder
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
+
+
+@dataclass(frozen=True)
+class SkeletonNetwork:
+    """An encoder of a model, with the config that trained it.
+
+    Attributes:
+        name: Name in the model.
+        member: Its modality.
+        config: Config of phase 1, without the location of its data.
+        encoder: The encoder, in evaluation mode.
+    """
+
+    name: str
+    member: str
+    config: Phase1Config
+    encoder: Encoder
+
+    @classmethod
+    def build(
+        cls,
+        network: NetworkDescription,
+        weights: Mapping[str, Tensor],
+        layout: Layout,
+        num_classes: int,
+        device: torch.device,
+    ) -> "SkeletonNetwork":
+        """Build an encoder and load its weights.
+
+        Raises:
+            InputError: A config of another version, or weights that do not fit it.
+        """
+        config = from_json(Phase1Config, network.config)
+        encoder = build_encoder(
+            config.model,
+            layout,
+            num_classes,
+            config.contrast.temperature,
+            config.contrast.learn_temperature,
+        )
+        load_weights(encoder, weights, network.name)
+        encoder.to(device, config.optim.dtype).eval().requires_grad_(False)
+        return cls(network.name, network.member, config, encoder)
+
+    @property
+    def reading(self) -> bytes:
+        """Key of all that decides how clips become its input."""
+        data = replace(self.config.data, store="", protocol="", selection="val")
+        return canonical([identity(data), self.config.optim.precision])
+
+
+class SkeletonNetworks:
+    """The encoders of a model, which share batches where they read clips alike.
+
+    Args:
+        networks: The encoders.
+        device: Device of the encoders.
+    """
+
+    def __init__(self, networks: list[SkeletonNetwork], device: torch.device) -> None:
+        self.device = device
+        groups: dict[bytes, list[SkeletonNetwork]] = {}
+        for network in networks:
+            groups.setdefault(network.reading, []).append(network)
+        self._groups = [(group, ParallelEncoders(len(group), device)) for group in groups.values()]
+
+    @torch.no_grad()
+    def logits(
+        self, clips: ClipSet, clips_n: Tensor, batch: int | None = None
+    ) -> dict[str, Tensor]:
+        """Return the logits (N, K) of each network as float32 on the host.
+
+        Args:
+            clips: Clips of the networks' layout.
+            clips_n: (N,) indices of the clips to score.
+            batch: Clips that are scored at a time. Default: as many as in training.
+        """
+        logits: dict[str, Tensor] = {}
+        size = batch or Phase1Trainer.evaluation_batch
+        for group, encoders in self._groups:
+            reader = BatchReader(clips, group[0].config.data, self.device)
+            parts = [_score(group, encoders, reader, part_n) for part_n in clips_n.split(size)]
+            for network, *each in zip(group, *parts, strict=True):
+                logits[network.name] = torch.cat(each).float().cpu()
+        return logits
+
+
+def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    """Load the weights of a network. Raises InputError where they do not fit it."""
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise InputError(
+            f"The weights of network {name} do not fit the network that its config describes: "
+            f"{str(error).splitlines()[-1].strip()} Export the model again from its run."
+        ) from error
+
+
+def _score(
+    group: list[SkeletonNetwork], encoders: ParallelEncoders, reader: BatchReader, clips_n: Tensor
+) -> list[Tensor]:
+    """Return the logits of one batch by each network of a group."""
+    batch = reader.whole(clips_n)
+    joints = batch.joints_nctvm.to(group[0].config.optim.dtype)
+
+    @torch.no_grad()  # which threads do not inherit
+    def encode(network: SkeletonNetwork) -> Tensor:
+        x_nctvm = derive(joints, network.member, reader.layout)
+        encoded: Encoded = network.encoder(x_nctvm, batch.body_rows)
+        return encoded.logits_nk
+
+    return encoders.map(encode, group)
