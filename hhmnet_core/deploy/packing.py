@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from hhmnet_core.deploy.description import VIDEO, NetworkDescription
+from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.models.backbones import pretrained_settings
 from hhmnet_core.store.manifest import Visual
@@ -38,30 +39,35 @@ def pack_encoders(checkpoint: Path, run: str, members: Sequence[str]) -> list[Pa
     ]
 
 
-def pack_video(checkpoint: Path, run: str, guide: str, visual: Visual) -> Packed:
-    """Return the scored video network of a run of phase 2.
+def pack_video(checkpoint: Path, run: str, visual: Visual) -> Packed:
+    """Return the scored video network of a run of phase 2, guided by the encoder of its modality.
 
     Args:
         checkpoint: Folder of the run's last checkpoint.
         run: Name of the run.
-        guide: Name in the model of the encoder that guides it.
         visual: Images that it was trained on.
 
     Raises:
-        InputError: No checkpoint of phase 2, a file that is missing or damaged, or a pretrained
-            backbone whose settings cannot be read.
+        InputError: No checkpoint of phase 2, a file that is missing or damaged, a network that was
+            guided at random, or a pretrained backbone whose settings cannot be read.
     """
     summary = read_summary(checkpoint, "phase2")
     config = _config(summary)
+    trained = from_json(Phase2Config, config)
+    if trained.guidance.mode == "random":
+        raise InputError(
+            f"The video network of {run} was guided at random by the numbers of the clips in their "
+            "store, for an ablation: it cannot be used elsewhere."
+        )
     tensors = scored_weights(read_tensors(checkpoint, summary, VIDEO)[0])
     network = NetworkDescription(
         VIDEO,
         VIDEO,
         run,
         config,
-        guide=guide,
+        guide=trained.guidance.modality,
         visual=visual,
-        backbone=pretrained_settings(from_json(Phase2Config, config).video),
+        backbone=pretrained_settings(trained.video),
     )
     # What projects the skeleton's features to the video's serves training alone.
     kept = {n.removeprefix(_NETWORK): t for n, t in tensors.items() if n.startswith(_NETWORK)}

@@ -63,11 +63,6 @@ class GuidedVideoNetwork:
         )
         load_weights(network, weights, described.name)
         network.to(device, config.optim.dtype).eval().requires_grad_(False)
-        if config.guidance.mode == "random":
-            raise InputError(
-                f"The network {described.name} was guided at random by the numbers of the clips in "
-                "their store, for an ablation: it cannot be used elsewhere."
-            )
         # A copy: the encoder itself may score in double precision.
         single = replace(guide, encoder=copy.deepcopy(guide.encoder).to(torch.float32))
         return cls(described.name, config, visual, network, single)

@@ -37,6 +37,7 @@ from hhmnet_platform.fusion.fusion_result import (
     fusion_table,
     parse_fusion,
 )
+from hhmnet_platform.fusion.models import fusion_model, write_combined_model
 from hhmnet_platform.fusion.out_of_fold import check_folds, out_of_fold_candidates
 from hhmnet_platform.fusion.weightings import (
     SEARCHED,
@@ -122,6 +123,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
     result = read_fusion(files, candidates)
+    is_known = result is not None
     page = find_finished_page(uri, experiment, name) if result else None
     if result and page:
         console.print(f"{name} exists already: nothing was searched.")
@@ -135,6 +137,11 @@ def run_fusion_search(job: FusionSearch) -> None:
     weights = ", ".join(f"{n} {w:.3f}" for n, w in result.searched.weights.items())
     console.print(f"Weights  {weights}")
     console.print(f"Files    {files.uri}/{FILE}", markup=False)
+    best = result.searched.weights
+    model = write_combined_model(
+        files.uri, lambda: fusion_model(name, candidates, best, workspace), is_known
+    )
+    console.print(model, markup=False)
     console.print(f"MLflow   {without_password(uri)}, run {name}: {page}", markup=False)
 
 

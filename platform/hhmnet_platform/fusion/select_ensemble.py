@@ -16,6 +16,7 @@ from hhmnet_platform.fusion.ensemble_result import (
     print_ensemble,
     summarise_ensemble,
 )
+from hhmnet_platform.fusion.models import ensemble_model, write_combined_model
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.presentation.labels import WITHOUT_COPIES_METRIC, markdown, percent
 from hhmnet_platform.storage.record_files import format_record
@@ -80,6 +81,9 @@ def run_ensemble(job: EnsembleJob) -> None:
         print(f"{name} exists already: nothing new was selected.")
     print_ensemble(result, name)
     print(f"Report   {files.uri}/{REPORT}, and {FILE} beside it")
+    print(
+        write_combined_model(files.uri, lambda: ensemble_model(name, ensemble, workspace), is_known)
+    )
     print(f"MLflow   {without_password(uri)}, run {name}: {page}")
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import hhmnet_platform
+from hhmnet_core.deploy.folders import write_model
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.passwords import without_password
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.result import ScoredRun
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.storage.checkpoints import TrainingPoint
+from hhmnet_platform.storage.finished_run import FinishedRun
+from hhmnet_platform.storage.models import MODEL, has_model, run_model
 from hhmnet_platform.storage.results import RESULT, RunResult
 from hhmnet_platform.storage.run_folder import CONFIG, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import scores_file
@@ -39,6 +43,7 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
     tracker.update(result.history)
     if run.folder.read_result() is None:
         run.folder.write_result(result)
+    write_run_model(run, result)
     files: dict[str, dict[str, bytes]] = {}
     for member in run.members:
         tables = scored.tables[member]
@@ -52,6 +57,19 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
     files[FUSION] |= {name: run.folder.files.read(name) for name in (CONFIG, RESULT)}
     if tracker.finish(Ending("FINISHED", files, _mesh_history_tags(result))):
         run.folder.write_json(TRACKED, {"uri": run.tracked.uri, "page": tracker.page})
+
+
+def write_run_model(run: Run, result: RunResult) -> None:
+    """Write the model of a finished run, or print why it has none."""
+    finished = FinishedRun(run.folder, result)
+    try:
+        files = run_model(finished, run.clips.manifest, run.guide)
+    except AccessError:
+        raise
+    except InputError as error:
+        print(f"note: no model is written. {error}")
+        return
+    write_model(files, f"{run.folder.uri}/{MODEL}")
 
 
 def _write_figures(
@@ -96,6 +114,8 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
     tracked = folder.read_json(TRACKED)
     tracking_uri = without_password(tracking_uri)
     lines = [f"Files    {folder.files.uri}"]
+    if has_model(f"{folder.uri}/{MODEL}"):
+        lines.append(f"Model    {folder.files.uri}/{MODEL}")
     if tracked is None:
         return [
             *lines,

@@ -81,7 +81,7 @@ def encoders(phase1_tables: Tables, folder: Path) -> list[Packed]:
 
 @pytest.fixture(scope="session")
 def video(phase2_tables: Tables, footage: Footage, folder: Path) -> Packed:
-    return pack_video(folder / "phase2", "two", "joint", footage.visual)
+    return pack_video(folder / "phase2", "two", footage.visual)
 
 
 @pytest.fixture(scope="session")
