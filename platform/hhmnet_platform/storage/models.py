@@ -164,15 +164,24 @@ def has_model(uri: str) -> bool:
     return DESCRIPTION in folder(uri).names()
 
 
+def ensure_run_model(run: FinishedRun, store: str = "") -> str:
+    """Return the folder of a run's model, which is built if there is none.
+
+    Args and errors as for `exported_model`.
+    """
+    uri = f"{run.folder.uri}/{MODEL}"
+    if not has_model(uri):
+        write_model(exported_model(run, store), uri)
+    return uri
+
+
 def model_of_run(run: FinishedRun) -> tuple[ModelDescription, Weights]:
-    """Return the model of a finished run, from its folder or else from its checkpoint.
+    """Return the model of a finished run, which is built if there is none.
 
     Raises:
         InputError: A model that is damaged, or cannot be built.
     """
-    uri = f"{run.folder.uri}/{MODEL}"
-    if not has_model(uri):
-        write_model(exported_model(run), uri)
+    uri = ensure_run_model(run)
     described = read_description(uri)
     return described, read_weights(uri, described)
 

@@ -1,0 +1,1 @@
+"""Using trained models: finding them, predictions, tests on other data, export."""
