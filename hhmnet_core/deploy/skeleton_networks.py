@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.deploy.description import NetworkDescription
+from hhmnet_core.deploy.small_batches import round_alike
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import canonical, identity
@@ -63,6 +64,7 @@ class SkeletonNetwork:
             config.contrast.learn_temperature,
         )
         load_weights(encoder, weights, network.name)
+        round_alike(encoder)
         encoder.to(device, config.optim.dtype).eval().requires_grad_(False)
         return cls(network.name, network.member, config, encoder)
 

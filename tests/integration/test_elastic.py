@@ -50,11 +50,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head without CPUs, where drivers run; a test adds nodes."""
+    from ray._private.utils import get_ray_address_file
     from ray.cluster_utils import Cluster
 
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
     folder = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets need a short path
+    # Wherever its session is, a head writes its address into Ray's usual folder.
+    Path(get_ray_address_file(None)).parent.mkdir(exist_ok=True)
     head: dict[str, Any] = {
         "num_cpus": 0,
         "include_dashboard": False,
