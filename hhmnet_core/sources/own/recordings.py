@@ -18,18 +18,13 @@ import numpy as np
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.files import Folder, split_uri
-from hhmnet_core.skeleton.axes import check_shapes
+from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.skeleton.missing import Completed, complete, known_joints
-from hhmnet_core.sources.own.files import check_ending, expansion_of, parse_skeleton_file
-from hhmnet_core.sources.own.poses import DEFAULT_READING, Poses, Reading, arrange_poses
+from hhmnet_core.skeleton.missing import Completed
+from hhmnet_core.sources.own.poses import DEFAULT_READING, Poses, Reading
+from hhmnet_core.sources.own.skeletons import MISSING, Skeletons
 from hhmnet_core.sources.own.survey import (
     Measured,
-    always_zero,
-    common_origin,
-    first_pose,
-    measure,
     size_ratio,
 )
 from hhmnet_core.sources.own.table import parse_table
@@ -40,7 +35,6 @@ from hhmnet_core.sources.video_timing import Timing
 from hhmnet_core.store.clips import Clip, Int64Array, check_clip
 from hhmnet_core.store.manifest import MAX_SIZE_RATIO
 
-_MISSING = "missing"
 _FEW = 3  # names in a note
 
 
@@ -94,6 +88,8 @@ class Recordings:
             names if any(str(number) != name for number, name in names.items()) else {}
         )
         self._table_notes = table.notes
+        paths = [row.skeleton for row in self._rows.values()]
+        self._skeletons = Skeletons(self._folder, paths, layout, reading)
 
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the source: table and skeletons; videos by name and size.
@@ -103,7 +99,7 @@ class Recordings:
         skeletons, videos = hashlib.sha256(self._content), hashlib.sha256()
         skeletons.update(json.dumps(self.class_names).encode())
         for name, row in self._rows.items():
-            digest = self._survey.digests[row.skeleton]
+            digest = self._skeletons.survey.digests[row.skeleton]
             skeletons.update(f"{name}\0{digest}\n".encode())
             videos.update(f"{name}\0{self._video_size(row.video)}\n".encode())
         made = {"reader": "own/3", "layout": self.layout.name, "sha256": skeletons.hexdigest()}
@@ -120,40 +116,21 @@ class Recordings:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the source for the user."""
-        return (*self._table_notes, *self._survey.notes)
+        return (*self._table_notes, *self._comparison.notes)
 
     @property
     def size_ratio(self) -> float:
         """Largest ratio of the bodies' sizes between subjects, or between the splits."""
-        return self._survey.size_ratio
+        return self._comparison.size_ratio
 
     @cached_property
-    def _survey(self) -> "_Survey":
-        measured: dict[str, Measured] = {}
-        digests: dict[str, str] = {}
-        for path in dict.fromkeys(row.skeleton for row in self._rows.values()):
-            digests[path] = _MISSING
-            try:
-                content = self._read(path, path)
-                digests[path] = hashlib.sha256(content).hexdigest()
-                poses = self._parse(content, path, path)
-            except AccessError:
-                raise
-            except InputError:  # reading the clip reports it
-                continue
-            known_mtv = known_joints(
-                poses.joints, frozenset(), poses.confidence, self.reading.min_confidence
-            )
-            measured[path] = measure(poses.shape, poses.joints, known_mtv, self.layout)
-        if not self.reading.axes:
-            check_shapes({path: each.shape for path, each in measured.items()}, self.layout)
-        zero = always_zero(measured.values(), self.layout)
-        ratio, notes = self._compare_sizes(measured)
-        if zero:
-            names = ", ".join(self.layout.joints[joint] for joint in sorted(zero))
+    def _comparison(self) -> "_Comparison":
+        survey = self._skeletons.survey
+        ratio, notes = self._compare_sizes(survey.measured)
+        if survey.zero:
+            names = ", ".join(self.layout.joints[joint] for joint in sorted(survey.zero))
             notes += (f"joints that are zero in every frame of every file count as known: {names}",)
-        origin = common_origin(measured.values())
-        return _Survey(digests, zero, origin, ratio, (*notes, *self._copies(digests)))
+        return _Comparison(ratio, (*notes, *self._copies(survey.digests)))
 
     def _compare_sizes(self, measured: dict[str, Measured]) -> tuple[float, tuple[str, ...]]:
         sizes = {
@@ -183,7 +160,7 @@ class Recordings:
         for name, row in self._rows.items():
             digest = digests[row.skeleton]
             other = first.setdefault(digest, name)
-            if digest == _MISSING or other == name:
+            if digest == MISSING or other == name:
                 continue
             if self._rows[other].label != row.label:
                 labels.append(f"{other} and {name}")
@@ -198,12 +175,12 @@ class Recordings:
 
     def _video_size(self, path: str) -> object:
         try:
-            folder, name = self._locate(path) if path else (None, "")
+            folder, name = self._skeletons.locate(path) if path else (None, "")
             return folder.size(name) if folder else None
         except AccessError:
             raise
         except (OSError, ValueError, InputError):  # reading the clip reports it
-            return _MISSING
+            return MISSING
 
     def clip(self, name: str) -> Clip:
         """Read the clip of a sample id.
@@ -214,14 +191,7 @@ class Recordings:
         """
         row = self._rows[name]
         where = f"{row.skeleton} of {name} in {self.index}"
-        poses = self._parse(self._read(row.skeleton, where), row.skeleton, where)
-        reading = self.reading
-        known_mtv = known_joints(
-            poses.joints, self._survey.zero, poses.confidence, reading.min_confidence
-        )
-        if (start := first_pose(known_mtv)) is not None:
-            known_mtv[(*start, sorted(self._survey.origin))] = True
-        done = complete(poses.joints, known_mtv, self.layout, reading.missing, where)
+        poses, done = self._skeletons.read(row.skeleton, where)
         clip = Clip(
             sample_id=name,
             label=row.label,
@@ -258,7 +228,7 @@ class Recordings:
 
     def _read_video(self, path: str) -> bytes:
         try:
-            folder, name = self._locate(path)
+            folder, name = self._skeletons.locate(path)
             return folder.read(name, expansion=1)
         except FileNotFoundError as error:
             raise NoVideoError(f"there is no file {path}") from error
@@ -267,43 +237,15 @@ class Recordings:
         except (InputError, ValueError) as error:
             raise NoVideoError(str(error)) from error
 
-    def _read(self, path: str, where: str) -> bytes:
-        """Return the content of a skeleton file."""
-        folder, name = self._locate(path)
-        check_ending(name, where)
-        try:
-            return folder.read(name, expansion_of(name))
-        except FileNotFoundError as error:
-            raise InputError(f"{where}: there is no such file.") from error
-
-    def _parse(self, content: bytes, path: str, where: str) -> Poses:
-        array, pixels = parse_skeleton_file(content, path, where)
-        try:
-            return arrange_poses(array, pixels, self.layout, self.reading.axes)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-
-    def _locate(self, path: str) -> tuple[Folder, str]:
-        """Return folder and name of a file given by URI, or by path from the table's folder."""
-        if "://" in path or path.startswith("/"):
-            return split_uri(path)
-        return self._folder, path
-
 
 @dataclass(frozen=True)
-class _Survey:
-    """What the skeleton files have in common.
+class _Comparison:
+    """What the clips tell about each other.
 
     Attributes:
-        digests: sha256 (hex) of each file, by path.
-        zero: Joints that are zero in every frame of every file.
-        origin: Joints that are zero in the first pose of every file, on which it is centred.
         size_ratio: Largest ratio of the bodies' sizes between subjects, or between the splits.
         notes: Remarks for the user.
     """
 
-    digests: dict[str, str]
-    zero: frozenset[int]
-    origin: frozenset[int]
     size_ratio: float
     notes: tuple[str, ...]
