@@ -1,0 +1,89 @@
+"""Long recordings: windows that are predicted one by one, and the timeline of actions from them.
+
+Shapes: N windows, K classes, S steps of the timeline.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hhmnet_core.errors import InputError
+
+Window = tuple[int, int]  # first frame, and the frame after the last
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a recording with one action.
+
+    Attributes:
+        start: Its first frame.
+        stop: The frame after its last.
+        label: Index of the class; None where the model is unsure.
+        confidence: Mean probability of the class; of an unsure part, that of the likeliest one.
+    """
+
+    start: int
+    stop: int
+    label: int | None
+    confidence: float
+
+
+def cut_windows(num_frames: int, size: int, stride: int) -> list[Window]:
+    """Return windows of a recording, the last of which ends with it.
+
+    A recording that is shorter than a window is one window.
+
+    Args:
+        num_frames: Frames of the recording.
+        size: Frames of a window.
+        stride: Frames from the start of a window to that of the next one.
+
+    Raises:
+        InputError: A size or stride below 1, or a stride above the size, which would leave frames
+            out.
+    """
+    if not 1 <= stride <= size:
+        raise InputError(
+            f"Windows of {size} frames with a stride of {stride} cannot be used: expected a stride "
+            "of at least one frame and at most a window."
+        )
+    last = max(0, num_frames - size)
+    starts = [*range(0, last, stride), last]
+    return [(start, min(start + size, num_frames)) for start in starts]
+
+
+def merge_windows(
+    windows: Sequence[Window], probabilities_nk: NDArray[np.float64], threshold: float
+) -> list[Segment]:
+    """Return the timeline of a recording from the probabilities of its windows.
+
+    The recording is divided where any window begins or ends. A step takes the mean probabilities of
+    the windows that cover it. Neighbouring steps of the same class, and unsure ones, are joined.
+
+    Args:
+        windows: N windows that cover the recording.
+        probabilities_nk: (N, K) their probabilities.
+        threshold: Confidence below which a step is unsure.
+    """
+    borders = sorted({frame for window in windows for frame in window})
+    first_n, stop_n = np.array(windows).T
+    segments: list[Segment] = []
+    lengths: list[int] = []
+    for start, stop in itertools.pairwise(borders):
+        mean_k = probabilities_nk[(first_n <= start) & (stop_n >= stop)].mean(0)
+        best = int(mean_k.argmax())
+        confidence = float(mean_k[best])
+        label = best if confidence >= threshold else None
+        if segments and segments[-1].label == label:
+            before, length = segments[-1], lengths[-1]
+            total = length + stop - start
+            mean = (before.confidence * length + confidence * (stop - start)) / total
+            segments[-1], lengths[-1] = Segment(before.start, stop, label, mean), total
+        else:
+            segments.append(Segment(start, stop, label, confidence))
+            lengths.append(stop - start)
+    return segments
