@@ -16,7 +16,7 @@ from hhmnet_core.poses.blazepose.anchors import SIZE as DETECTOR_SIZE
 from hhmnet_core.poses.blazepose.detection import MIN_SCORE, decode, merge
 from hhmnet_core.poses.blazepose.landmarks import Pose, decode_pose
 from hhmnet_core.poses.blazepose.networks import Detector, LandmarkNetwork
-from hhmnet_core.poses.blazepose.regions import Region
+from hhmnet_core.poses.blazepose.regions import Region, shrink
 from hhmnet_core.poses.contract import People
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.sources.video_decoding import Image
@@ -112,8 +112,8 @@ class BlazePose:
     def _detect(self, image: Image) -> list[Region]:
         """Return the regions of detected people, by falling score."""
         whole = Region.whole(image.shape[1], image.shape[0])
-        cut = whole.cut(image, DETECTOR_SIZE, repeats_border=False)
-        boxes, logits = self._detector.detect(cut / np.float32(127.5) - 1)
+        small = shrink(image, DETECTOR_SIZE)
+        boxes, logits = self._detector.detect(small / np.float32(127.5) - 1)
         found = merge(decode(boxes, logits, self.config.min_score))
         points = whole.to_image(found.points)
         return [Region.around(each[0], each[1]) for each in points]
@@ -122,7 +122,7 @@ class BlazePose:
         """Return the poses in regions that show a person, each person once."""
         poses = []
         for region in regions:
-            cut = region.cut(image, landmarks.SIZE, repeats_border=True)
+            cut = region.cut(image, landmarks.SIZE)
             pose = decode_pose(self._landmarks.outputs(cut / np.float32(255)), region)
             if pose.present >= self.config.min_presence:
                 poses.append(pose)

@@ -68,24 +68,42 @@ class Region:
         turned[..., :2] = turned[..., :2] @ self._axes
         return turned.astype(np.float32)
 
-    def cut(self, image: Image, size: int, repeats_border: bool) -> Float32Array:
+    def cut(self, image: Image, size: int) -> Float32Array:
         """Return the region as an image (size, size, 3) float32, 0 to 255.
+
+        Beyond the image the values of its border are repeated.
 
         Args:
             image: (H, W, 3) uint8.
             size: Pixels of a side.
-            repeats_border: Value beyond the image: that of its border, else 0.
         """
-        height, width = image.shape[:2]
         middles = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size) - 0.5
-        step, start = np.float32(self.side), (np.float32(self.x - 0.5), np.float32(self.y - 0.5))
-        along, down = (middles * step)[None, :], (middles * step)[:, None]
         cos, sin = np.float32(math.cos(self.angle)), np.float32(math.sin(self.angle))
-        x, y = cos * along - sin * down + start[0], sin * along + cos * down + start[1]
-        cut = _sample(image, x, y)
-        if not repeats_border:
-            cut[(x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)] = 0
-        return cut
+        along = (middles * np.float32(self.side))[None, :]
+        down = along.T
+        return _sample(
+            image,
+            cos * along - sin * down + np.float32(self.x - 0.5),
+            sin * along + cos * down + np.float32(self.y - 0.5),
+        )
+
+
+def shrink(image: Image, size: int) -> Float32Array:
+    """Return a whole image in the middle of a black square (size, size, 3) float32, 0 to 255.
+
+    Pixels are averaged over the area that they stand for: of people who are small in a large image,
+    MediaPipe's reading of single pixels leaves too little.
+    """
+    from PIL import Image as Picture
+
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    small = max(round(width * scale), 1), max(round(height * scale), 1)
+    picture = Picture.fromarray(image).resize(small, Picture.Resampling.BILINEAR, reducing_gap=2.0)
+    square = np.zeros((size, size, 3), np.float32)
+    top, left = (size - small[1]) // 2, (size - small[0]) // 2
+    square[top : top + small[1], left : left + small[0]] = np.asarray(picture)
+    return square
 
 
 def _sample(image: Image, x: Float32Array, y: Float32Array) -> Float32Array:
