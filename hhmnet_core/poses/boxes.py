@@ -29,7 +29,9 @@ def overlaps(one_m4: Boxes, other_n4: Boxes) -> NDArray[np.float64]:
     low_mn2 = np.maximum(one_m4[:, None, :2], other_n4[None, :, :2])
     high_mn2 = np.minimum(one_m4[:, None, 2:], other_n4[None, :, 2:])
     shared_mn = np.clip(high_mn2 - low_mn2, 0, None).prod(-1)
-    area_m, area_n = (np.clip(box[:, 2:] - box[:, :2], 0, None).prod(-1) for box in (one_m4, other_n4))
+    area_m, area_n = (
+        np.clip(box[:, 2:] - box[:, :2], 0, None).prod(-1) for box in (one_m4, other_n4)
+    )
     union_mn = area_m[:, None] + area_n[None] - shared_mn
     shares: NDArray[np.float64] = shared_mn / np.maximum(union_mn, 1e-9)
     return shares

@@ -36,7 +36,9 @@ class People:
         """Return the people of an image that shows nobody."""
         joints = layout.num_joints
         world = np.zeros((0, joints, 3), np.float32) if layout.channels == 3 else None
-        return People(np.zeros((0, joints, 2), np.float32), np.zeros((0, joints), np.float32), world)
+        return People(
+            np.zeros((0, joints, 2), np.float32), np.zeros((0, joints), np.float32), world
+        )
 
 
 class Estimator(Protocol):

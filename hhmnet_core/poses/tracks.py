@@ -54,7 +54,7 @@ class PoseTracks:
 
     @property
     def num_frames(self) -> int:
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
 
 def check_max_bodies(max_bodies: int) -> None:
@@ -109,9 +109,7 @@ def _drop_short(tracks: Sequence[Track], dropped: Counter[str]) -> list[Track]:
     return kept
 
 
-def _assign(
-    tracks: Sequence[Track], max_bodies: int, dropped: Counter[str]
-) -> list[list[Track]]:
+def _assign(tracks: Sequence[Track], max_bodies: int, dropped: Counter[str]) -> list[list[Track]]:
     """Return the tracks of each body, given all in falling order of activity."""
     bodies: list[list[Track]] = []
     for track in tracks:

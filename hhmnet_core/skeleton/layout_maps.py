@@ -1,4 +1,4 @@
-"""Maps between skeleton layouts: each joint of the target is the mean of named joints of the source.
+"""Maps between skeleton layouts: each joint is the mean of named joints of another layout.
 
 Layouts agree on the limbs and differ at the trunk, the head and the hands. Where the source lacks
 a joint, the nearest ones stand in for it; such joints are listed as guessed. A mean of joints

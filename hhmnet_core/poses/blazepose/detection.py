@@ -11,6 +11,7 @@ Axes: A anchors, D detections.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hhmnet_core.poses.blazepose.anchors import SIZE, anchors_a2
 from hhmnet_core.poses.boxes import overlaps
@@ -40,8 +41,9 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def take(self, index: object) -> "Detections":
-        return Detections(self.scores[index], self.boxes[index], self.points[index])  # type: ignore[index]
+    def take(self, numbers: NDArray[np.int64]) -> "Detections":
+        """Return some of the detections."""
+        return Detections(self.scores[numbers], self.boxes[numbers], self.points[numbers])
 
 
 def decode(raw_boxes: Float32Array, raw_scores: Float32Array, min_score: float) -> Detections:

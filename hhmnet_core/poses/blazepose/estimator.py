@@ -15,7 +15,7 @@ from hhmnet_core.poses.blazepose import landmarks
 from hhmnet_core.poses.blazepose.anchors import SIZE as DETECTOR_SIZE
 from hhmnet_core.poses.blazepose.detection import MIN_SCORE, decode, merge
 from hhmnet_core.poses.blazepose.landmarks import Pose, decode_pose
-from hhmnet_core.poses.blazepose.networks import Detector, LandmarkNetwork
+from hhmnet_core.poses.blazepose.networks import Detector, LandmarkNetwork, interpreter
 from hhmnet_core.poses.blazepose.regions import Region, shrink
 from hhmnet_core.poses.contract import People
 from hhmnet_core.skeleton.layouts import Layout, get_layout
@@ -55,9 +55,7 @@ class BlazePoseConfig:
             ("max_people", 1, 32),
         ):
             if not lowest <= (value := getattr(self, name)) <= highest:
-                raise InputError(
-                    f"blazepose.{name} must be {lowest} to {highest}, but is {value}."
-                )
+                raise InputError(f"blazepose.{name} must be {lowest} to {highest}, but is {value}.")
 
     @property
     def layout(self) -> Layout:
@@ -65,7 +63,11 @@ class BlazePoseConfig:
         return get_layout(LAYOUT)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return what identifies the results. Raises InputError where a model is missing."""
+        """Return what identifies the results.
+
+        Raises InputError where a model or LiteRT is missing.
+        """
+        interpreter()
         files = {file.name: file.sha256 for file in models.MODEL_FILES if models.read_model(file)}
         settings = {f"blazepose.{name}": str(value) for name, value in asdict(self).items()}
         return {"estimator": "blazepose/1", **files, **settings}
@@ -85,7 +87,7 @@ class BlazePose:
         InputError: A model or LiteRT is missing.
     """
 
-    def __init__(self, config: BlazePoseConfig = BlazePoseConfig()) -> None:  # noqa: B008
+    def __init__(self, config: BlazePoseConfig = BlazePoseConfig()) -> None:
         self.config, self.layout = config, config.layout
         self._detector = Detector(models.read_model(models.DETECTOR))
         self._landmarks = LandmarkNetwork(models.read_model(models.LANDMARKS))
@@ -132,7 +134,8 @@ class BlazePose:
 def _is_known(region: Region, poses: list[Pose]) -> bool:
     """Return whether a detected region is that of a person whose pose is known."""
     return any(
-        np.hypot(region.x - known.x, region.y - known.y) < SAME_CENTRE * max(region.side, known.side)
+        np.hypot(region.x - known.x, region.y - known.y)
+        < SAME_CENTRE * max(region.side, known.side)
         for known in (pose.next_region for pose in poses)
     )
 

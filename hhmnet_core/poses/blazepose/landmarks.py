@@ -1,8 +1,8 @@
 """Decoding the output of the landmark network into a pose in the image and in metres.
 
-After MediaPipe's `tensors_to_landmarks_calculator.cc`, `refine_landmarks_from_heatmap_calculator.cc`,
-`landmark_projection_calculator.cc` and `world_landmark_projection_calculator.cc` with the options
-of `pose_landmark_by_roi_post_processing.pbtxt`. MediaPipe's metres have y down; here it is up.
+After MediaPipe's calculators `tensors_to_landmarks`, `refine_landmarks_from_heatmap`,
+`landmark_projection` and `world_landmark_projection`, with the options of
+`pose_landmark_by_roi_post_processing.pbtxt`. MediaPipe's metres have y down; here it is up.
 
 Axes: L = 39 landmarks, of which the first V = 33 are joints and the next 2 alignment points.
 """
@@ -74,7 +74,7 @@ def decode_pose(outputs: Outputs, region: Region) -> Pose:
     )
 
 
-def refine(shares_l2: Float32Array, heat_hwl: Float32Array) -> NDArray[np.float64]:
+def refine(shares_l2: NDArray[np.floating], heat_hwl: Float32Array) -> NDArray[np.float64]:
     """Move landmarks to the mean of the heat around them.
 
     Args:
@@ -90,9 +90,9 @@ def refine(shares_l2: Float32Array, heat_hwl: Float32Array) -> NDArray[np.float6
     centre_l2 = np.trunc(refined * (width, height)).astype(np.int64)
     around = np.arange(KERNEL) - KERNEL // 2
     columns, rows = (centre_l2[:, axis, None] + around for axis in (0, 1))
-    valid = (
-        ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
-    )
+    valid = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
+        :, None
+    ]
     cells = heat_hwl[
         np.clip(rows, 0, height - 1)[:, :, None],
         np.clip(columns, 0, width - 1)[:, None, :],

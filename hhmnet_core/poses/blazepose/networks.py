@@ -10,6 +10,18 @@ from hhmnet_core.poses.models import ADVICE
 from hhmnet_core.skeleton.missing import Float32Array
 
 
+def interpreter() -> Any:
+    """Return LiteRT's class of interpreters. Raises InputError where it is not installed."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise InputError(
+            f"The package ai-edge-litert, which runs BlazePose, cannot be imported ({error}): "
+            f"{ADVICE}, or pip install 'hhmnet-ray[poses]'."
+        ) from error
+    return Interpreter
+
+
 class Network:
     """A LiteRT model of one input.
 
@@ -21,14 +33,7 @@ class Network:
     """
 
     def __init__(self, content: bytes) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise InputError(
-                f"The package ai-edge-litert, which runs BlazePose, cannot be imported ({error}): "
-                f"{ADVICE}, or pip install 'hhmnet-ray[poses]'."
-            ) from error
-        self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
+        self._interpreter: Any = interpreter()(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [each["index"] for each in self._interpreter.get_output_details()]
