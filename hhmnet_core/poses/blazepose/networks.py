@@ -1,5 +1,8 @@
 """The two networks of BlazePose, run by LiteRT on one CPU core."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,24 @@ def interpreter() -> Any:
     return Interpreter
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what LiteRT's library reports about its start out of the terminal."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 class Network:
     """A LiteRT model of one input.
 
@@ -33,8 +54,9 @@ class Network:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._interpreter: Any = interpreter()(model_content=content, num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _quiet():
+            self._interpreter: Any = interpreter()(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [each["index"] for each in self._interpreter.get_output_details()]
 

@@ -23,7 +23,8 @@ from hhmnet_core.store.manifest import Visual
 from hhmnet_core.store.writing import StoreDescription
 from hhmnet_platform.datasets.prepare import Prepared, Recipe, prepare
 
-SHARD_CLIPS = 16  # a video takes seconds, and only whole shards are built in parallel and resumed
+# A video takes seconds, and only whole shards are built in parallel and resumed.
+NUM_SHARDS, MAX_SHARD_CLIPS = 64, 128
 _DEFAULT_VIDEO = VideoConfig()
 
 
@@ -107,5 +108,6 @@ def prepare_poses(
         Visual("rgb", video.frames, video.size) if stream == "rgb" else None,
         recordings.subject_names,
     )
-    recipe = Recipe(description, recordings, SHARD_CLIPS, notes=recordings.notes)
+    shard_clips = min(-(-len(recordings.names) // NUM_SHARDS), MAX_SHARD_CLIPS)
+    recipe = Recipe(description, recordings, shard_clips, notes=recordings.notes)
     return prepare(recipe, store, on_error, overwrite, workers)
