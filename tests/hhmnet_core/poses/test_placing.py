@@ -13,7 +13,7 @@ WIDTH, HEIGHT, FOCAL = 640, 480, 500.0
 
 
 def filmed(where: np.ndarray) -> tuple[np.ndarray, PoseTracks]:
-    """Return joints (M, T, V, 3) around the places (M, T, 3), and what an estimator makes of them."""
+    """Return joints (M, T, V, 3) around places (M, T, 3), and an estimator's poses of them."""
     shape = np.random.default_rng(0).normal(0, 0.4, (*where.shape[:2], 33, 3)).astype(np.float32)
     joints = (where[:, :, None] + shape).astype(np.float32)
     pixels = project(joints, FOCAL, WIDTH, HEIGHT)

@@ -16,7 +16,9 @@ def keep(images: list[People], max_bodies: int = 2) -> PoseTracks:
 
 def test_the_third_person_is_dropped_and_counted() -> None:
     images = [
-        crowd(person(400, size=30), person(60 + 3 * t, size=40), person(200, y=400 - 5 * t, size=40))
+        crowd(
+            person(400, size=30), person(60 + 3 * t, size=40), person(200, y=400 - 5 * t, size=40)
+        )
         for t in range(30)
     ]
     tracks = keep(images)

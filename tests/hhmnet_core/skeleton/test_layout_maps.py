@@ -83,7 +83,9 @@ def test_layouts_of_the_same_joints_are_reordered() -> None:
     there = map_joints(given, "kinect_v1_20", "kinect_v1_20_utd")
     np.testing.assert_array_equal(there[:4], given[[3, 2, 1, 0]])
     np.testing.assert_array_equal(map_joints(there, "kinect_v1_20_utd", "kinect_v1_20"), given)
-    back = map_joints(map_joints(given, "kinect_v1_20", "kinect_v2_25"), "kinect_v2_25", "kinect_v1_20")
+    back = map_joints(
+        map_joints(given, "kinect_v1_20", "kinect_v2_25"), "kinect_v2_25", "kinect_v1_20"
+    )
     np.testing.assert_array_equal(back, given)
     np.testing.assert_array_equal(map_joints(given, "kinect_v1_20", "kinect_v1_20"), given)
 
