@@ -10,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv install demo test test-slow faults rehearsal lint bench ui clean
+.PHONY: help .venv install demo poses test test-slow faults rehearsal lint bench ui clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ install: $(STAMP) ## install the package with EXTRAS=dev, every dependency pinne
 
 demo: $(STAMP) ## train both phases and the ensemble on synthetic skeletons and video
 	$(BIN)/python experiments/pipeline.py
+
+poses: $(STAMP) ## fetch BlazePose, for skeletons from video (prepare.py poses); 36 MB from the package registry
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS),poses]'
+	$(BIN)/python -m hhmnet_core.poses.fetching
 
 test: $(STAMP) ## every test but the slow ones
 	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --durations=15

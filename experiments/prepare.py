@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def commands() -> dict[str, Callable[..., Prepared | None]]:
     """Return the function of each subcommand."""
-    from hhmnet_platform.datasets import builders, field_builders
+    from hhmnet_platform.datasets import builders, field_builders, pose_builder
     from hhmnet_platform.datasets.describe import describe, verify
 
     return {
@@ -23,6 +23,7 @@ def commands() -> dict[str, Callable[..., Prepared | None]]:
         "nw_ucla": builders.prepare_nw_ucla,
         "utd_mhad": builders.prepare_utd_mhad,
         "own": builders.prepare_own,
+        "poses": pose_builder.prepare_poses,
         "pyskl": field_builders.prepare_pyskl,
         "ctr_gcn": field_builders.prepare_ctr_gcn,
         "synthetic": builders.prepare_synthetic,

@@ -14,6 +14,8 @@ import pytest
 import torch
 from processes import Starter
 
+from hhmnet_core.poses.fetching import fetch_models
+
 # Processes that a test starts inherit these. One thread each: up to four processes share two cores,
 # and the order of a sum does not depend on the machine.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -32,6 +34,12 @@ hypothesis.settings.load_profile("house")
 def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the memory-mapped copies out of the home folder."""
     os.environ["HHMNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def pose_models() -> None:
+    """BlazePose's models, fetched as `make poses` does where this machine lacks them."""
+    fetch_models()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,9 @@
 A bone is a pair (child, parent) and points from the parent to the child. Each joint but the centre
 is the child of exactly one bone, so a bone modality has one vector per joint (zero at the centre).
 Sources: Kinect SDK joint orders; CTR-GCN (Chen et al., ICCV 2021) for the bone lists of
-`kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`.
+`kinect_v1_20` and `kinect_v2_25`; COCO keypoints for `coco_17`; MediaPipe's pose landmarks
+(Bazarevsky et al., BlazePose, 2020) for `blazepose_33`, whose centre is the nose: it has no neck or
+pelvis, and every other joint belongs to a side.
 """
 
 import re
@@ -159,6 +161,15 @@ _COCO = (
     "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 
+_BLAZEPOSE = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer",
+    "right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear",
+    "left_mouth", "right_mouth", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee",
+    "left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
@@ -210,6 +221,24 @@ LAYOUTS: dict[str, Layout] = {
             mirror=mirror_partners(_COCO),
             centre=0,
             channels=2,
+        ),
+        Layout(
+            name="blazepose_33",
+            joints=_BLAZEPOSE,
+            bones=(
+                (1, 0), (2, 1), (3, 2), (7, 3), (4, 0), (5, 4), (6, 5), (8, 6), (9, 0), (10, 0),
+                (11, 0), (13, 11), (15, 13), (17, 15), (19, 15), (21, 15),
+                (12, 0), (14, 12), (16, 14), (18, 16), (20, 16), (22, 16),
+                (23, 11), (25, 23), (27, 25), (29, 27), (31, 27),
+                (24, 12), (26, 24), (28, 26), (30, 28), (32, 28),
+            ),
+            parts={
+                "head": tuple(range(11)), "torso": (11, 12, 23, 24),
+                "left_arm": (13, 15, 17, 19, 21), "right_arm": (14, 16, 18, 20, 22),
+                "left_leg": (25, 27, 29, 31), "right_leg": (26, 28, 30, 32),
+            },
+            mirror=mirror_partners(_BLAZEPOSE),
+            centre=0,
         ),
     )
 }  # fmt: skip

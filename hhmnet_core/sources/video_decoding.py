@@ -1,7 +1,7 @@
 """Decoding chosen images of a video file."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -90,6 +90,37 @@ def decode_video(content: bytes, choose: Callable[[ImageTimes], Int64Array]) -> 
     except (av.FFmpegError, EOFError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NoVideoError(f"it cannot be decoded ({reason})") from error
+
+
+def iterate_images(content: bytes) -> Iterator[Image]:
+    """Decode all images of a video file one after the other, as `decode_video` numbers them.
+
+    Args:
+        content: The file, in any format that FFmpeg reads.
+
+    Yields:
+        The images, (H, W, 3) uint8 RGB. One at a time is held in memory.
+
+    Raises:
+        NoVideoError: Not a video, cut off, or damaged at an image.
+    """
+    import av
+
+    number = -1
+    try:
+        with av.open(io.BytesIO(content), "r") as file:
+            _list_images(file)
+        with av.open(io.BytesIO(content), "r") as file:
+            for number, frame in enumerate(file.decode(_video_stream(file))):
+                _check_size(1, frame.width, frame.height)
+                if frame.is_corrupt:
+                    raise NoVideoError(f"its image {number} is damaged")
+                yield _upright(frame)
+    except (av.FFmpegError, EOFError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NoVideoError(f"it cannot be decoded ({reason})") from error
+    if number < 0:
+        raise NoVideoError("it holds no images that can be decoded")
 
 
 def _video_stream(file: "InputContainer") -> "VideoStream":

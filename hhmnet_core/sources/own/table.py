@@ -30,7 +30,7 @@ class ClipRow:
         camera: Number of the camera; 1 without the column.
         setup: Number of the set-up; with the column `split` 0 for train, 1 for test and 2 for val,
             else 0.
-        skeleton: Path or URI of the skeleton file.
+        skeleton: Path or URI of the skeleton file; empty in a table of videos.
         video: Path or URI of the video; empty for none.
         split: Name of the split; empty without the column.
     """
@@ -66,20 +66,28 @@ class ClipTable:
     subject_names: dict[int, str]
 
 
-def parse_table(content: bytes, index: str, classes: Sequence[str] = ()) -> ClipTable:
+def parse_table(
+    content: bytes,
+    index: str,
+    classes: Sequence[str] = (),
+    required: Sequence[str] = REQUIRED,
+    optional: Sequence[str] = OPTIONAL,
+) -> ClipTable:
     """Parse the CSV table of a data set.
 
     Args:
         content: The file.
         index: URI of the table, for messages.
         classes: Labels in order. Empty: those of the table, sorted, as numbers if all are.
+        required: Columns that the table must have; `subject` may be absent beside `split`.
+        optional: Columns that it may have.
 
     Raises:
         InputError: The content is not a CSV table, a column is missing, unknown or given twice, a
             row lacks a value, a label is not one of `classes`, there are fewer than two classes, or
             a sample_id occurs twice. The message names the line.
     """
-    columns, lines, notes = _parse_csv(content, index)
+    columns, lines, notes = _parse_csv(content, index, required, optional)
     class_names = tuple(classes) or _sorted({row["label"] for row in lines.values()})
     subject_of = {"": 0}
     if "subject" in columns:
@@ -102,7 +110,7 @@ def parse_table(content: bytes, index: str, classes: Sequence[str] = ()) -> Clip
 
 
 def _parse_csv(
-    content: bytes, index: str
+    content: bytes, index: str, required: Sequence[str], optional: Sequence[str]
 ) -> tuple[list[str], dict[int, dict[str, str]], list[str]]:
     """Return the columns, the rows' values by line number, and remarks."""
     rows, notes, blank = {}, list[str](), 0
@@ -115,14 +123,14 @@ def _parse_csv(
         read = [name for name in columns if name not in _INDEX_COLUMNS]
         if read and len(read) < len(columns):
             notes.append("the column without a name is not read")
-        _check_columns(read, index)
+        _check_columns(read, index, required, optional)
         reader.fieldnames = columns
         for row in reader:
             if not any(value.strip() for value in row.values() if isinstance(value, str)):
                 blank += 1
                 continue
             line = reader.line_num
-            rows[line] = _parse_values(row, read, f"{index}, line {line}")
+            rows[line] = _parse_values(row, read, f"{index}, line {line}", optional)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{index} is not a CSV in UTF-8 ({error}): save the table as CSV UTF-8."
@@ -134,29 +142,37 @@ def _parse_csv(
     return read, rows, notes
 
 
-def _check_columns(columns: Sequence[str], index: str) -> None:
-    expected = f"expected {_listed(REQUIRED)} and, where they apply, {_listed(OPTIONAL)}"
+def _check_columns(
+    columns: Sequence[str], index: str, required: Sequence[str], optional: Sequence[str]
+) -> None:
+    expected = f"expected {_listed(required)} and, where they apply, {_listed(optional)}"
     if twice := [name for name, count in Counter(columns).items() if count > 1]:
         raise InputError(f"{index} has the column {twice[0]} twice: remove one of them.")
-    required = [name for name in REQUIRED if name != "subject" or "split" not in columns]
-    if missing := [name for name in required if name not in columns]:
+    needed = [name for name in required if name != "subject" or "split" not in columns]
+    if missing := [name for name in needed if name not in columns]:
         raise InputError(
             f"{index} has no column {_listed(missing)}: {expected}; it has "
             f"{_listed(columns) or 'none'}."
         )
-    if unknown := [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]:
+    if unknown := [name for name in columns if name not in (*required, *optional)]:
         raise InputError(f"{index} has an unknown column {_listed(unknown)}: {expected}.")
     if {"setup", "split"} <= set(columns):
         raise InputError(f"{index} has both setup and split, which is stored as setup: drop one.")
 
 
 def _parse_values(
-    row: Mapping[str | None, str | None], columns: Sequence[str], where: str
+    row: Mapping[str | None, str | None],
+    columns: Sequence[str],
+    where: str,
+    optional: Sequence[str],
 ) -> dict[str, str]:
     if None in row:
         raise InputError(f"{where}: more values than the {len(columns)} columns.")
     values = {name: _value(row, name) for name in columns}
-    if missing := [name for name, value in values.items() if not value and name != "video"]:
+    may_be_empty = {"video"} & set(optional)
+    if missing := [
+        name for name, value in values.items() if not value and name not in may_be_empty
+    ]:
         raise InputError(f"{where}: no {_listed(missing)}.")
     return values
 
@@ -195,7 +211,7 @@ def _parse_row(
     return ClipRow(
         label=class_names.index(row["label"]),
         subject=subject_of[row.get("subject", "")],
-        skeleton=row["skeleton"],
+        skeleton=row.get("skeleton", ""),
         video=row.get("video", ""),
         split=row.get("split", ""),
         **numbers,

@@ -1,0 +1,54 @@
+"""People are followed by the overlap of their boxes, also where they cross or are hidden."""
+
+import numpy as np
+from drawn_people import crowd, person
+
+from hhmnet_core.poses.contract import People
+from hhmnet_core.poses.tracking import MAX_GAP, Track, Tracker
+
+
+def tracks_of(images: list[People]) -> list[Track]:
+    tracker = Tracker()
+    for people in images:
+        tracker.add(people)
+    assert tracker.num_frames == len(images)
+    return tracker.tracks
+
+
+def middles(track: Track) -> np.ndarray:
+    return np.stack(track.pixels).mean(1)[:, 0]
+
+
+def test_order_of_the_people_does_not_matter() -> None:
+    random = np.random.default_rng(0)
+    images = []
+    for frame in range(20):
+        people = [person(60 + 2 * frame), person(260 - frame), person(460)]
+        images.append(crowd(*(people[i] for i in random.permutation(3))))
+    tracks = tracks_of(images)
+    assert sorted(map(len, tracks)) == [20, 20, 20]
+    steps = sorted(float(np.diff(middles(track)).mean()) for track in tracks)
+    np.testing.assert_allclose(steps, [-1, 0, 2], atol=1e-3)
+
+
+def test_people_who_cross_keep_their_tracks() -> None:
+    images = [crowd(person(60 + 5 * t), person(260 - 5 * t, y=104)) for t in range(40)]
+    tracks = tracks_of(images)
+    assert [len(track) for track in tracks] == [40, 40]
+    for track, step in zip(tracks, (5, -5), strict=True):
+        np.testing.assert_allclose(np.diff(middles(track)), step, atol=1e-3)
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
+    for gap, expected in ((MAX_GAP, 1), (MAX_GAP + 1, 2)):
+        images = [crowd(person(100 + t)) for t in range(5)]
+        images += [crowd() for _ in range(gap)]
+        images += [crowd(person(105 + gap + t)) for t in range(5)]
+        tracks = tracks_of(images)
+        assert len(tracks) == expected
+        assert sum(map(len, tracks)) == 10
+
+
+def test_a_person_far_away_begins_a_track() -> None:
+    images = [crowd(person(100))] * 3 + [crowd(person(400))] * 3
+    assert [track.frames for track in tracks_of(images)] == [[0, 1, 2], [3, 4, 5]]
