@@ -67,6 +67,13 @@ class Folder:
                 str(path).rstrip("/").split("/")[-1] for path in self.fs.ls(self.path, False)
             )
 
+    def walk(self) -> list[str]:
+        """Return the sorted paths of all files at any depth. Empty where it does not exist."""
+        root = self.path.rstrip("/")
+        with self._readable("list", ""):
+            found = self.fs.find(root) if self.fs.isdir(root) else []
+        return sorted(str(path).removeprefix(root).lstrip("/") for path in found)
+
     def read(self, name: str, expansion: int = 0) -> bytes:
         """Return the content of a file.
 

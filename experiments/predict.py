@@ -1,0 +1,21 @@
+"""Predict the actions of recordings with a trained model.
+
+For example: predict.py --model workspace/runs/NAME --input clip.npy
+             predict.py --model NAME --input recordings/ --window 2s --fps 30 --out actions.csv
+"""
+
+from collections.abc import Callable
+
+from hhmnet_platform.scripts.entry import run_script
+
+
+def load() -> Callable[[], object]:
+    from hhmnet_platform.scripts.cli import parse_config
+    from hhmnet_platform.serving.predict import PredictJob, run_predict
+
+    job = parse_config("predict.py", __doc__, PredictJob)
+    return lambda: run_predict(job)
+
+
+if __name__ == "__main__":
+    run_script(load)
