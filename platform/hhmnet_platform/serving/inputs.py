@@ -90,6 +90,10 @@ class RecordingFiles:
         self._folder, self._files = list_files(given, fps)
         self.names = list(self._files)
 
+    def check(self) -> None:
+        """Raise InputError where the axes of the files may be in another order than is read."""
+        _ = self._skeletons.survey
+
     def read(self, name: str) -> Recorded:
         """Read a recording.
 

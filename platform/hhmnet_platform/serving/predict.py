@@ -204,6 +204,7 @@ def _predict_files(job: PredictJob, model: Model) -> Iterator[Prediction]:
         job.fps,
         model.description.source.get("align") == "true",
     )
+    files.check()
     for start in range(0, len(files.names), CHUNK):
         yield from _predict_chunk(job, model, files, files.names[start : start + CHUNK])
 
