@@ -10,7 +10,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.models.backbones import pretrained_settings
 from hhmnet_core.store.manifest import Visual
-from hhmnet_core.training.checkpoints import CheckpointSummary, read_summary
+from hhmnet_core.training.checkpoints import read_summary
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.stream import read_tensors, scored_weights
 
@@ -32,7 +32,7 @@ def pack_encoders(checkpoint: Path, run: str, members: Sequence[str]) -> list[Pa
     summary = read_summary(checkpoint, "phase1")
     return [
         (
-            NetworkDescription(member, member, run, _config(summary)),
+            NetworkDescription(member, member, run, summary.own_config),
             scored_weights(read_tensors(checkpoint, summary, member)[0]),
         )
         for member in members
@@ -52,7 +52,7 @@ def pack_video(checkpoint: Path, run: str, visual: Visual) -> Packed:
             guided at random, or a pretrained backbone whose settings cannot be read.
     """
     summary = read_summary(checkpoint, "phase2")
-    config = _config(summary)
+    config = summary.own_config
     trained = from_json(Phase2Config, config)
     if trained.guidance.mode == "random":
         raise InputError(
@@ -72,7 +72,3 @@ def pack_video(checkpoint: Path, run: str, visual: Visual) -> Packed:
     # What projects the skeleton's features to the video's serves training alone.
     kept = {n.removeprefix(_NETWORK): t for n, t in tensors.items() if n.startswith(_NETWORK)}
     return network, kept
-
-
-def _config(summary: CheckpointSummary) -> dict[str, object]:
-    return {name: value for name, value in summary.config.items() if name != "guide"}

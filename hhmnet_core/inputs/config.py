@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import later
 from hhmnet_core.models.config import MAX_FRAMES
+from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.store.protocols import LAST_EPOCH, LITERATURE, VAL, check_selection
 
 
@@ -43,14 +45,19 @@ class DataConfig(StoreConfig):
         normalise_axes: Scaling of each axis of each clip to [-1, 1], after augmentation. It removes
             a person's size and the distance they walk. CTR-GCN's reader of NW-UCLA does the same by
             all frames, this one by the T frames that are read.
+        layout: Built-in skeleton layout that the clips are converted to, such as kinect_v1_20 for
+            clips of kinect_v1_20_utd. Each worker then holds them in memory. Default: the store's.
     """
 
     frames: int = 48
     align: bool = False
     normalise_size: bool = False
     normalise_axes: bool = False
+    layout: str = later("")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.layout:
+            get_layout(self.layout)
         if not 2 <= self.frames <= MAX_FRAMES:
             raise InputError(f"data.frames must be 2 to {MAX_FRAMES}, but is {self.frames}.")

@@ -30,7 +30,7 @@ class TrainingIdentity:
         phase: "phase1" or "phase2".
         config: Config of the phase, a dataclass. The location of its store is ignored.
         digest: Digest of the data, sha256 in hex.
-        guide: Digest of the weights that guide phase 2. None in phase 1.
+        guide: Digest of the weights that guide phase 2, or that phase 1 starts from. None: none.
     """
 
     phase: str
@@ -70,6 +70,11 @@ class CheckpointSummary:
         config = recorded_config(training.config, training.guide)
         return cls(training.phase, config, training.digest, progress)
 
+    @property
+    def own_config(self) -> JsonObject:
+        """The config of the phase alone."""
+        return {name: value for name, value in self.config.items() if name != _GUIDE}
+
     def to_json(self) -> str:
         """Return the text of `state.json`."""
         history, partial = self.progress.history, self.progress.partial
@@ -101,14 +106,15 @@ def recorded_config(config: Any, guide: str | None = None) -> JsonObject:
 
     Args:
         config: Config of a phase. The location of its store is left out.
-        guide: Digest of the weights that guide phase 2. None in phase 1.
+        guide: Digest of the weights that guide phase 2, or that phase 1 starts from. None: none.
     """
     return identity(without_location(config)) | ({} if guide is None else {_GUIDE: guide})
 
 
 def without_location(config: Any) -> Any:
-    """Return a phase's config with an empty `data.store`: a store may move."""
-    return replace(config, data=replace(config.data, store=""))
+    """Return a phase's config with no `data.store` and `init_from`: stores and models may move."""
+    moved = {"init_from": ""} if hasattr(config, "init_from") else {}
+    return replace(config, data=replace(config.data, store=""), **moved)
 
 
 def member_file(member: str) -> str:

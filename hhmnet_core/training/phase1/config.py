@@ -5,6 +5,7 @@ from typing import Literal
 
 from hhmnet_core.checks.bounds import MAX_SEED, check_bounds
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import later
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
@@ -47,6 +48,9 @@ class Phase1Config:
         contrast: Contrast between the modalities of a clip.
         optim: Optimisation of each encoder.
         seed: Random seed for initialisation, sampling and augmentation.
+        init_from: Model whose encoders the training starts from: its folder, or the name or folder
+            of a finished run. The classifiers are new where its classes are others. Default: new
+            weights.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -55,6 +59,7 @@ class Phase1Config:
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 1
+    init_from: str = later("")
 
     def __post_init__(self) -> None:
         check_bounds(self, "", seed=(0, MAX_SEED))

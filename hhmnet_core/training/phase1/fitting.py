@@ -10,6 +10,7 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.epochs import step_seconds, train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
 from hhmnet_core.training.reports import EpochReport
 
@@ -22,6 +23,7 @@ def fit(
     device: torch.device | None = None,
     resume: Path | None = None,
     max_unsaved: Callable[[], float] | None = None,
+    initial: InitialWeights | None = None,
 ) -> Iterator[EpochReport]:
     """Train phase 1, yielding a report after each epoch.
 
@@ -35,11 +37,12 @@ def fit(
         max_unsaved: Returns the seconds of training that may go unsaved, called on all processes at
             the same steps, every few seconds: when they have passed, a report is yielded within
             the epoch too. None: reports at the end of epochs only.
+        initial: Weights that the encoders start from. Default: new ones.
 
-    Raises InputError where config, clips, mesh or checkpoint do not fit each other, or where the
-    training diverges.
+    Raises InputError where config, clips, mesh, weights or checkpoint do not fit each other, or
+    where the training diverges.
     """
-    trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"))
+    trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"), initial)
     yield from train(trainer, config.optim.epochs, resume, max_unsaved)
 
 

@@ -25,6 +25,7 @@ from hhmnet_core.store.protocols import split_clips
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
@@ -50,8 +51,9 @@ class Phase1Trainer(Trainer[Phase1Config]):
         clips: Clips of the store.
         mesh: This process among the workers.
         device: Device that it trains on.
+        initial: Weights that the encoders start from. None: new ones.
 
-    Raises InputError where config, clips and mesh do not fit each other.
+    Raises InputError where config, clips, mesh and initial weights do not fit each other.
     """
 
     phase = "phase1"
@@ -60,8 +62,14 @@ class Phase1Trainer(Trainer[Phase1Config]):
     streams: Sequence[Stream[Encoder]]
 
     def __init__(
-        self, config: Phase1Config, clips: ClipSet, mesh: Mesh, device: torch.device
+        self,
+        config: Phase1Config,
+        clips: ClipSet,
+        mesh: Mesh,
+        device: torch.device,
+        initial: InitialWeights | None = None,
     ) -> None:
+        self.initial = initial
         if mesh.data > 1 and not encoder_type(config.model.name).batch_independent:
             raise InputError(
                 f"model.name {config.model.name} normalises over the whole batch, which "
@@ -72,7 +80,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         super().__init__(config, clips, protocol_split, mesh, device)
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.streams = [
-            Stream(m, make_encoder(config, m, clips).to(device, config.optim.dtype), config.optim)
+            Stream(m, self._new_encoder(m).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
         ]
         self.encoders = ParallelEncoders(len(self.streams), device)
@@ -81,7 +89,14 @@ class Phase1Trainer(Trainer[Phase1Config]):
 
     @property
     def identity(self) -> TrainingIdentity:
-        return TrainingIdentity(self.phase, self.config, self.clips.skeletons)
+        digest = self.initial.digest if self.initial else None
+        return TrainingIdentity(self.phase, self.config, self.clips.skeletons, digest)
+
+    def _new_encoder(self, modality: str) -> Encoder:
+        encoder = make_encoder(self.config, modality, self.clips)
+        if self.initial:
+            self.initial.load(encoder, modality)
+        return encoder
 
     @torch.no_grad()
     def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:

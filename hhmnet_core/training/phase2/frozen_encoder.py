@@ -101,7 +101,7 @@ def read_phase1_config(checkpoint: Path, clips: ClipSet) -> Phase1Config:
             f"{manifest.layout}): train phase 1 on the skeletons that phase 2 reads; train it "
             "again if it dates from before runs were bound to skeletons."
         )
-    config = from_json(Phase1Config, summary.config)
+    config = from_json(Phase1Config, summary.own_config)
     done, epochs = len(summary.progress.history), config.optim.epochs
     if done < epochs:
         raise InputError(

@@ -12,6 +12,7 @@ from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.inputs.footage import load_footage
+from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
@@ -83,7 +84,7 @@ def last_checkpoint(folder: Path) -> Path:
 
 def _train_phase1(config: Phase1Config, name: str) -> Outcome:
     torch.set_num_threads(1)
-    clips = load_clips(config.data.store)
+    clips = load_training_clips(config.data)
     *_, last = phase1.fit(config, clips, Mesh())
     accuracies = top1s({table.modality: table for table in last.scores if table.split == "test"})
     identity = recorded_config(config)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.figures.progress import clock
@@ -170,7 +170,7 @@ def measure_step(
     """
     device = torch.device("cuda" if plan.gpu and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(plan.cpus_per_worker)
-    clips = clips or load_clips(config.data.store)
+    clips = clips or load_training_clips(config.data)
     return PHASES[phase].measure_step(config, clips, guide, plan, device)
 
 

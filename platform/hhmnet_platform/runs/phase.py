@@ -11,6 +11,7 @@ import torch
 
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.store.protocols import Split
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.records import EpochRecord
@@ -143,11 +144,18 @@ class Phase(ABC, Generic[JobT, ConfigT]):
     def network_tables(self, run: Run) -> dict[str, Tables]:
         """Return the score tables of all networks that the run fuses, by network."""
 
-    # Phase 1 has no guide, and its workers score the fusion: it overrides none of the following.
+    # Phase 1 has no guide, and its workers score the fusion; phase 2 starts from no model.
 
     def default_store(self, job: JobT, workspace: Workspace) -> str:
         """Return the store's URI for a job without --data.store. "" for the demo's."""
         return ""
+
+    def with_models(self, config: ConfigT, job: JobT, workspace: Workspace) -> ConfigT:
+        """Return the config with the places of the models that it names."""
+        return config
+
+    def check_clips(self, config: ConfigT, manifest: Manifest) -> None:
+        """Raise InputError where a config does not fit the layout or the classes of its clips."""
 
     def guide(
         self, job: JobT, config: ConfigT, clips: ClipSet, workspace: Workspace
@@ -156,7 +164,7 @@ class Phase(ABC, Generic[JobT, ConfigT]):
         return None
 
     def guide_digest(self, config: ConfigT, guide: FinishedRun | None) -> str | None:
-        """Return the digest of the weights that guide."""
+        """Return the digest of the weights that guide, or that training starts from."""
         return None
 
     def guided_by(self, job: JobT, guide: str) -> JobT:

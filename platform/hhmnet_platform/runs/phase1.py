@@ -1,6 +1,7 @@
 """Phase 1: one encoder for each skeletal modality."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -8,6 +9,7 @@ from hhmnet_core.inputs.order import smallest_batch
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.training.phase1 import fitting
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.trainer import make_encoder
@@ -16,9 +18,17 @@ from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.runs.initial_model import (
+    check_initial_model,
+    initial_digest,
+    read_initial_weights,
+)
 from hhmnet_platform.runs.phase import Phase, StepMeasurement, Tables, TrainingInputs
 from hhmnet_platform.runs.run import Run
+from hhmnet_platform.storage.find_model import find_model
+from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.scores import load_all_scores
+from hhmnet_platform.storage.workspace import Workspace
 
 
 class Phase1(Phase[Phase1Job, Phase1Config]):
@@ -38,12 +48,27 @@ class Phase1(Phase[Phase1Job, Phase1Config]):
     def data_digest(self, clips: ClipSet) -> str:
         return clips.skeletons
 
+    def with_models(
+        self, config: Phase1Config, job: Phase1Job, workspace: Workspace
+    ) -> Phase1Config:
+        if not config.init_from:
+            return config
+        return replace(config, init_from=find_model(config.init_from, workspace, job.tracking_uri))
+
+    def check_clips(self, config: Phase1Config, manifest: Manifest) -> None:
+        if config.init_from:
+            check_initial_model(config, manifest)
+
+    def guide_digest(self, config: Phase1Config, guide: FinishedRun | None) -> str | None:
+        return initial_digest(config.init_from) if config.init_from else None
+
     def max_data_parallel(self, config: Phase1Config, num_training_clips: int) -> int:
         if not encoder_type(config.model.name).batch_independent:
             return 1
         return smallest_batch(num_training_clips, config.optim.batch)
 
     def fit(self, config: Phase1Config, inputs: TrainingInputs) -> Iterator[EpochReport]:
+        manifest = inputs.clips.manifest
         return fitting.fit(
             config,
             inputs.clips,
@@ -51,6 +76,7 @@ class Phase1(Phase[Phase1Job, Phase1Config]):
             device=inputs.device,
             resume=inputs.resume,
             max_unsaved=inputs.max_unsaved,
+            initial=read_initial_weights(config.init_from, manifest) if config.init_from else None,
         )
 
     def measure_step(

@@ -10,11 +10,12 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.copies import copies_of_training
+from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import MAX_SIZE_RATIO, Manifest
 from hhmnet_core.store.protocols import Split, protocol_name, split_clips
-from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.reading import read_manifest
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.hashing import run_name
 from hhmnet_platform.runs.config import Job
@@ -60,10 +61,12 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
 
     Raises InputError where config, store and guide do not fit each other.
     """
-    phase, clips = phase_of(job), load_clips(store)
+    phase = phase_of(job)
+    protocol = protocol_name(read_manifest(store).protocols, job.data.protocol)
+    config: Config = phase.with_models(phase.config_of(job, store, protocol), job, workspace)
+    clips = load_training_clips(config.data)
     manifest = clips.manifest
-    protocol = protocol_name(manifest.protocols, job.data.protocol)
-    config: Config = phase.config_of(job, store, protocol)
+    phase.check_clips(config, manifest)
     whole = split_clips(clips, protocol, job.data.selection)
     usable = phase.usable_split(config, whole)
     guide = phase.guide(job, config, clips, workspace)

@@ -23,9 +23,9 @@ from hhmnet_core.disk_space import disk_full_error, is_disk_full
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
+from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.passwords import one_line
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_core.training.reports import EpochReport
@@ -168,7 +168,7 @@ class UnsavedLimit:
 
 
 def _load_clips(task: Assignment) -> ClipSet:
-    clips = load_clips(task.config.data.store)
+    clips = load_training_clips(task.config.data)
     if clips.manifest.digest != task.digest:
         raise InputError(
             f"The store {task.config.data.store} on {socket.gethostname()} is not the one on the "

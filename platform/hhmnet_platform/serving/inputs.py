@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
-from hhmnet_core.deploy.mapping import find_joint_map, map_clip
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder, split_uri
+from hhmnet_core.inputs.layout_mapping import find_joint_map, map_clip
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.sources.ntu import recordings as ntu
 from hhmnet_core.sources.ntu.cleaning import clean_recording

@@ -11,21 +11,21 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from hhmnet_core.deploy.mapping import map_clip_set
 from hhmnet_core.deploy.model import Model, load_model
 from hhmnet_core.deploy.timeline import Segment, cut_windows, merge_windows
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.footage import load_footage
+from hhmnet_core.inputs.layout_mapping import map_clip_set
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import MIN_CONFIDENCE, OnMissing
 from hhmnet_core.sources.own.poses import Reading
 from hhmnet_core.store.clips import Clip
 from hhmnet_core.store.reading import MANIFEST, load_clips
 from hhmnet_platform.datasets.layouts import load_layout
-from hhmnet_platform.serving.find_model import find_model
 from hhmnet_platform.serving.inputs import Recorded, RecordingFiles
 from hhmnet_platform.serving.predictions import Prediction, check_out, write_predictions
+from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
 

@@ -108,6 +108,7 @@ def run_model(
     )
     networks = _networks(run, manifest, guide)
     result = run.result
+    converted = networks[-1][0].config["data"].get("layout", "")
     described = ModelDescription(
         schema_version=SCHEMA_VERSION,
         name=run.name,
@@ -118,8 +119,8 @@ def run_model(
         digest=result.digest,
         source=dict(manifest.source),
         class_names=tables["test"].class_names,
-        layout=manifest.layout,
-        own_layout=manifest.own_layout,
+        layout=converted or manifest.layout,
+        own_layout=None if converted else manifest.own_layout,
         networks=tuple(network for network, _ in networks),
         temperature=temperature,
         threshold=assessed.threshold,

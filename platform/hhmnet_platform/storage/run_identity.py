@@ -17,7 +17,7 @@ class RunIdentity:
     Attributes:
         config: The config. The location of its store is not part of the identity.
         data_digest: Digest of the data, sha256 in hex.
-        guide: Digest of the weights that guide phase 2. None in phase 1.
+        guide: Digest of the weights that guide phase 2, or that phase 1 starts from. None: none.
     """
 
     config: Phase1Config | Phase2Config
@@ -42,6 +42,7 @@ class RunIdentity:
         return sorted([*differing(config, without_location(self.config)), *other])
 
     def _with_digests(self, flat: JsonObject) -> JsonObject:
-        flat.pop("data.store", None)
+        for location in ("data.store", "init_from"):
+            flat.pop(location, None)
         guide = {} if self.guide is None else {GUIDE: self.guide}
         return flat | {DATA_DIGEST: self.data_digest} | guide

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_stores import make_clips
 
-from hhmnet_core.deploy.mapping import find_joint_map, map_clip, map_clip_set
 from hhmnet_core.errors import InputError
+from hhmnet_core.inputs.layout_mapping import find_joint_map, map_clip, map_clip_set
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import Manifest

@@ -3,15 +3,18 @@
 Axes: M bodies, T frames, F frames of all bodies of all clips, V joints, U joints of the result.
 """
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.skeleton.layout_maps import LayoutMap, find_map
-from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.store.clips import BoolArray, Clip, ClipSet, Float32Array
+from hhmnet_core.store.reading import load_clips
 
 
 def find_joint_map(source: Layout, target: Layout) -> LayoutMap | None:
@@ -48,7 +51,21 @@ def map_clip_set(clips: ClipSet, target: Layout) -> ClipSet:
         return clips
     frames, missing = _map(clips.frames, clips.missing, found)
     manifest = replace(clips.manifest, layout=target.name, own_layout=None, visual=None)
-    return replace(clips, manifest=manifest, skeletons="", frames=frames, missing=missing)
+    digest = hashlib.sha256(f"{clips.skeletons} as {target.name}".encode()).hexdigest()
+    return replace(clips, manifest=manifest, skeletons=digest, frames=frames, missing=missing)
+
+
+def load_training_clips(data: StoreConfig) -> ClipSet:
+    """Return the clips of a store in the layout that a config asks for.
+
+    Converted ones are held in memory; all others are mapped from their file.
+
+    Raises:
+        InputError: As `load_clips` and `find_joint_map`.
+    """
+    clips = load_clips(data.store)
+    layout = data.layout if isinstance(data, DataConfig) else ""
+    return map_clip_set(clips, get_layout(layout)) if layout else clips
 
 
 def _map(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.serving.find_model import find_model
+from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.workspace import Workspace
 
 
