@@ -21,16 +21,21 @@ class StoreConfig:
             are held out and choose it. "last_epoch" (also "literature"): train on all training
             clips, score the last epoch. "fold-2-of-5": hold out the second of five folds of the
             training subjects, score the last epoch on it.
+        train_share: Share of the training clips that are trained on, in (0, 1], drawn at random
+            from each class by the seed. Val and test stay whole.
     """
 
     store: str = ""
     protocol: str = ""
     selection: str = VAL
+    train_share: float = later(1.0)
 
     def __post_init__(self) -> None:
         if self.selection == LAST_EPOCH:
             self.selection = LITERATURE  # runs have been named by the old spelling
         check_selection(self.selection)
+        if not 0 < self.train_share <= 1:
+            raise InputError(f"data.train_share must be in (0, 1], but is {self.train_share}.")
 
 
 @dataclass

@@ -94,6 +94,27 @@ def split_clips(clips: ClipSet, protocol: str, selection: str) -> Split:
     return applied
 
 
+def keep_share(split: Split, labels_n: Int64Array, share: float, seed: int) -> Split:
+    """Return a split with a share of its training clips, drawn at random from each class.
+
+    Each class keeps one clip or more. With the same seed, a smaller share is part of a larger one.
+
+    Args:
+        split: The split.
+        labels_n: (N,) classes of all clips.
+        share: Share that is kept, in (0, 1].
+        seed: Random seed of the draws.
+    """
+    if share == 1:
+        return split
+    kept = []
+    for label in np.unique(labels_n[split.train]):
+        own = split.train[labels_n[split.train] == label]
+        drawn = np.random.default_rng([seed, int(label)]).permutation(own)
+        kept.append(drawn[: max(1, round(share * len(own)))])
+    return Split(np.sort(np.concatenate(kept)), split.val, split.test)
+
+
 def apply_protocol(groups: dict[str, Int64Array], protocol: Protocol, selection: str) -> Split:
     """Apply the rules of a protocol.
 

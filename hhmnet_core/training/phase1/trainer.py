@@ -15,13 +15,13 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.inputs.batches import Batch, BatchReader
+from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
 from hhmnet_core.skeleton.augment import augment, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, derive
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import split_clips
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
@@ -76,7 +76,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
                 f"{mesh.data} data-parallel workers would split: use at most {len(MODALITIES)} "
                 f"workers, one per modality."
             )
-        protocol_split = split_clips(clips, config.data.protocol, config.data.selection)
+        protocol_split = split_of(clips, config.data, config.seed)
         super().__init__(config, clips, protocol_split, mesh, device)
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.streams = [

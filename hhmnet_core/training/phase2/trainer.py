@@ -13,12 +13,12 @@ from torch.func import functional_call
 
 from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.inputs.footage import Footage, FootageReader, check_enough_filmed, keep_filmed
+from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.inputs.video_augment import augment_video
 from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_core.store.protocols import split_clips
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import Phase2Config
@@ -60,7 +60,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
         mesh: Mesh,
         device: torch.device,
     ) -> None:
-        protocol_split = split_clips(clips, config.data.protocol, config.data.selection)
+        protocol_split = split_of(clips, config.data, config.seed)
         filmed = keep_filmed(protocol_split, footage)
         check_enough_filmed(filmed, config.data.selection)
         super().__init__(config, clips, filmed, mesh, device)

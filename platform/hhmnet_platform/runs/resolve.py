@@ -11,10 +11,11 @@ from hhmnet_core.files import folder
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.inputs.layout_mapping import load_training_clips
+from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import MAX_SIZE_RATIO, Manifest
-from hhmnet_core.store.protocols import Split, protocol_name, split_clips
+from hhmnet_core.store.protocols import Split, protocol_name
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.hashing import run_name
@@ -67,7 +68,7 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     clips = load_training_clips(config.data)
     manifest = clips.manifest
     phase.check_clips(config, manifest)
-    whole = split_clips(clips, protocol, job.data.selection)
+    whole = split_of(clips, config.data, config.seed)
     usable = phase.usable_split(config, whole)
     guide = phase.guide(job, config, clips, workspace)
     _check_mirror(config, manifest)

@@ -10,9 +10,11 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.store.clips import Clip, ClipSet
 from hhmnet_core.store.manifest import Protocol
 from hhmnet_core.store.protocols import (
+    Split,
     apply_protocol,
     fold_of,
     fold_selection,
+    keep_share,
     protocol_name,
     split_clips,
 )
@@ -161,3 +163,25 @@ def test_fold_is_read_from_its_selection(selection: str, fold: tuple[int, int] |
 def test_store_without_protocols_is_named() -> None:
     with pytest.raises(InputError, match="Unknown protocol ''; the store has none"):
         protocol_name({}, "")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.99])
+def test_a_share_is_drawn_from_each_class(share: float) -> None:
+    labels = np.repeat(np.arange(4), (50, 20, 3, 1))
+    train = np.flatnonzero(np.arange(len(labels)) % 7 > 0)
+    split = Split(train, np.array([0]), np.array([7]))
+    kept = keep_share(split, labels, share, seed=1)
+    before, after = (np.bincount(labels[each], minlength=4) for each in (train, kept.train))
+    assert after.tolist() == [max(1, round(share * count)) for count in before]
+    assert set(kept.train) <= set(train) and (np.diff(kept.train) > 0).all()
+    assert kept.val is split.val and kept.test is split.test
+    larger = keep_share(split, labels, min(1.0, share * 1.5), seed=1)
+    assert set(kept.train) <= set(larger.train)
+    assert np.array_equal(kept.train, keep_share(split, labels, share, seed=1).train)
+    if share == 0.5:
+        assert not np.array_equal(kept.train, keep_share(split, labels, share, seed=2).train)
+
+
+def test_the_whole_share_changes_nothing() -> None:
+    split = Split(np.array([1, 2]), np.array([0]), np.array([3]))
+    assert keep_share(split, np.zeros(4, np.int64), 1.0, seed=1) is split
