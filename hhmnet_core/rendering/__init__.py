@@ -1,0 +1,1 @@
+"""Videos of predictions: skeletons, actions and their probabilities over time."""

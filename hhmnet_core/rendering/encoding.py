@@ -1,0 +1,97 @@
+"""Encoding images one by one as an H.264 video."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.files import split_uri
+from hhmnet_core.sources.video_decoding import Image
+
+ENDINGS = (".mp4", ".mkv", ".mov")
+MAX_SIDE = 1280  # pixels; larger images are made smaller
+DEFAULT_RATE = 30.0
+
+
+def check_video_name(out: str) -> None:
+    """Raise InputError for a file of a kind that is not written."""
+    if not out.lower().endswith(ENDINGS):
+        raise InputError(f"{out} is no {', '.join(ENDINGS)}: give the video such a name.")
+
+
+def write_video(images: Iterable[Image], rate: float, out: str) -> int:
+    """Write a video, one image in memory at a time, and return the number of images.
+
+    Args:
+        images: (H, W, 3) uint8 RGB, all of one size.
+        rate: Images per second.
+        out: Path or URI of the file.
+
+    Raises:
+        InputError: Another kind of file, or one that cannot be written.
+    """
+    check_video_name(out)
+    with TemporaryDirectory() as temporary:
+        local = Path(temporary, "video" + Path(out).suffix.lower())
+        with encoder(local, rate) as encode:
+            count = 0
+            for image in images:
+                encode(image)
+                count += 1
+        folder, name = split_uri(out)
+        folder.write(name, local.read_bytes())
+    return count
+
+
+@contextmanager
+def encoder(file: Path, rate: float) -> "Iterator[Encode]":
+    """Yield a function that adds an image to a local video file, which is complete at the end."""
+    import av
+
+    with av.open(str(file), "w") as container:
+        encode = Encode(container, rate)
+        yield encode
+        encode.finish()
+
+
+class Encode:
+    """Adds images to a video.
+
+    Args:
+        container: The opened file.
+        rate: Images per second.
+    """
+
+    def __init__(self, container, rate: float) -> None:  # type: ignore[no-untyped-def]
+        self._container, self._stream = container, None
+        self._rate = Fraction(rate).limit_denominator(1001)
+
+    def __call__(self, image: Image) -> None:
+        import av
+
+        if self._stream is None:
+            self._stream = self._open(*image.shape[:2])
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Write the images that are still in the encoder."""
+        if self._stream is not None:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+
+    def _open(self, height: int, width: int):  # type: ignore[no-untyped-def]
+        scale = min(1.0, MAX_SIDE / max(height, width))
+        stream = self._container.add_stream("libx264", rate=self._rate)
+        # Colours are stored for two by two pixels.
+        stream.width, stream.height = (
+            max(2, round(side * scale / 2) * 2) for side in (width, height)
+        )
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "23"}
+        return stream
