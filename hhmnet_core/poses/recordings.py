@@ -40,6 +40,7 @@ from hhmnet_core.store.clips import Clip, Int64Array, check_clip
 
 REQUIRED = ("sample_id", "label", "subject", "video")
 OPTIONAL = ("camera", "setup", "split")
+MAX_FOCAL = 1_000_000
 _MISSING = "missing"
 
 
@@ -87,8 +88,10 @@ class Recordings:
         check_max_bodies(max_bodies)
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min_confidence must be 0 to 1, but is {min_confidence}.")
-        if focal is not None and focal <= 0:
-            raise InputError(f"focal must be above 0 pixels, but is {focal}.")
+        if focal is not None and not 0 < focal <= MAX_FOCAL:
+            raise InputError(
+                f"focal must be above 0 and at most {MAX_FOCAL} pixels, but is {focal}."
+            )
         self.labels, self.estimator, self.video = labels, estimator, video
         self.layout = get_layout(layout) if layout else estimator.layout
         find_map(estimator.layout.name, self.layout.name)
