@@ -31,6 +31,7 @@ class KnownPeople:
 
     layout: Layout = LAYOUT
     is_broken: bool = False
+    advice: str = "try harder"
 
     def fingerprint(self) -> dict[str, str]:
         return {"estimator": "known"}
@@ -119,7 +120,7 @@ def test_clips_of_other_layouts_are_mapped(folder: Path, layout: str) -> None:
 
 
 REFUSED: dict[str, tuple[str, str]] = {
-    "nobody": ("nobody.avi", "shows nobody: no person was found in its 4 images"),
+    "nobody": ("nobody.avi", "shows nobody: no person was found in its 4 images; try harder."),
     "cut": ("cut.avi", "cannot be used: it"),
     "text": ("text.mp4", "cannot be decoded"),
     "sound": ("sound.mp4", "it holds no video stream"),
@@ -206,6 +207,10 @@ def test_tables_and_settings_that_cannot_be_used_are_named(folder: Path) -> None
     labels = table(folder, head="a,wave,1,a.avi")
     with pytest.raises(InputError, match="has no column sample_id, label, subject, video"):
         Recordings(str(folder), labels, KnownPeople())
+    with pytest.raises(InputError, match=r"nothing at .*none: expected a folder of videos"):
+        Recordings(str(folder / "none"), table(folder, "a,w,1,a.avi", "b,c,2,b.avi"), KnownPeople())
+    elsewhere = table(folder, f"a,w,1,{folder}/a.avi", f"b,c,2,{folder}/a.avi")
+    assert Recordings(str(folder / "none"), elsewhere, KnownPeople()).clip("a").pixels is not None
     with pytest.raises(InputError, match=r"line 2: no video"):
         recordings(folder, "a,wave,1,", "b,clap,2,a.avi")
     with pytest.raises(InputError, match=r"no table at .*none\.csv"):

@@ -1,5 +1,6 @@
 """A store from real videos, with BlazePose."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,11 @@ def test_videos_become_a_store_and_what_is_none_is_listed(videos: Path, tmp_path
     manifest = prepared.manifest
     assert (manifest.layout, manifest.num_clips) == ("blazepose_33", 3)
     assert manifest.left_out["clips in quarantine"] == 4
-    listed = (tmp_path / "store" / "left_out.csv").read_text()
-    for name in ("nobody", "sound", "text", "absent"):
-        assert f"\nclip,{name},{name}.mp4 of {name}" in listed
+    rows = csv.reader((tmp_path / "store" / "left_out.csv").open())
+    reasons = {name: why for what, name, why in rows if what == "clip"}
+    assert reasons.keys() == {"nobody", "sound", "text", "absent"}
+    assert all(why.startswith(f"{name}.mp4 of {name}") for name, why in reasons.items())
+    assert "--blazepose.min_score (0.5)" in reasons["nobody"]
     assert manifest.visual and manifest.visual.clips == 3
     clips = load_clips(store, tmp_path / "cache")
     assert clips.num_bodies.tolist() == [1, 1, 2]
