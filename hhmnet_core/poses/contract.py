@@ -62,6 +62,10 @@ class EstimatorConfig(Protocol):
     def layout(self) -> Layout:
         """Layout of the estimator's joints."""
 
+    @property
+    def advice(self) -> str:
+        """What to try where nobody is found, as the end of a message."""
+
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the estimator's results: its name, models and settings.
 

@@ -40,6 +40,7 @@ from hhmnet_core.store.clips import Clip, Int64Array, check_clip
 
 REQUIRED = ("sample_id", "label", "subject", "video")
 OPTIONAL = ("camera", "setup", "split")
+MAX_FOCAL = 1_000_000
 _MISSING = "missing"
 
 
@@ -67,8 +68,8 @@ class Recordings:
         notes: Remarks for the user.
 
     Raises:
-        InputError: No table, one that `parse_table` refuses, no map from the estimator's layout, or
-            a value out of range.
+        InputError: No table, one that `parse_table` refuses, no folder of videos, no map from the
+            estimator's layout, or a value out of range.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Recordings:
         check_max_bodies(max_bodies)
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min_confidence must be 0 to 1, but is {min_confidence}.")
-        if focal is not None and focal <= 0:
-            raise InputError(f"focal must be above 0 pixels, but is {focal}.")
+        if focal is not None and not 0 < focal <= MAX_FOCAL:
+            raise InputError(
+                f"focal must be above 0 and at most {MAX_FOCAL} pixels, but is {focal}."
+            )
         self.labels, self.estimator, self.video = labels, estimator, video
         self.layout = get_layout(layout) if layout else estimator.layout
         find_map(estimator.layout.name, self.layout.name)
@@ -103,6 +106,9 @@ class Recordings:
             ) from error
         table = parse_table(self._content, labels, classes, REQUIRED, OPTIONAL)
         self._rows, self.names = table.rows, list(table.rows)
+        is_needed = any(_is_relative(row.video) for row in table.rows.values())
+        if is_needed and not self._folder.names():
+            raise InputError(f"There is nothing at {videos}: expected a folder of videos.")
         self.class_names, self.protocols = table.class_names, table.protocols
         numbered = all(str(number) == name for number, name in table.subject_names.items())
         self.subject_names = {} if numbered else table.subject_names
@@ -160,7 +166,8 @@ class Recordings:
             raise InputError(f"{where} cannot be used: {error}.") from error
         if not tracks.num_bodies:
             raise InputError(
-                f"{where} shows nobody: no person was found in its {tracks.num_frames} images."
+                f"{where} shows nobody: no person was found in its {tracks.num_frames} images; "
+                f"{self.estimator.advice}."
             )
         joints, pixels, confidence = self._in_layout(tracks)
         known = known_joints(joints, frozenset(), confidence, self.min_confidence)
@@ -211,9 +218,11 @@ class Recordings:
 
     def _locate(self, path: str) -> tuple[Folder, str]:
         """Return folder and name of a video given by URI, or by path from the videos' folder."""
-        if "://" in path or path.startswith("/"):
-            return split_uri(path)
-        return self._folder, path
+        return (self._folder, path) if _is_relative(path) else split_uri(path)
+
+
+def _is_relative(path: str) -> bool:
+    return not ("://" in path or path.startswith("/"))
 
 
 def _with_images(

@@ -46,6 +46,11 @@ class RtmlibConfig:
         """Layout of the joints."""
         return get_layout(LAYOUT)
 
+    @property
+    def advice(self) -> str:
+        """What to try where nobody is found."""
+        return "leave it out, or try another --rtmlib.mode or --estimator blazepose"
+
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the results. Raises InputError where a model is missing."""
         return {"estimator": "rtmlib/1", **self.open().digests}

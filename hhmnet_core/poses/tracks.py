@@ -1,7 +1,8 @@
 """The people of a video that are kept, and their poses over time.
 
 Which tracks are kept follows what is done for NTU RGB+D (`sources/ntu/cleaning.py`): tracks seen in
-11 images or fewer are dropped, but never the longest; the others are sorted by their activity, and
+11 images or fewer are dropped (in videos of fewer than 22 images: in less than half), but never
+the longest; the others are sorted by their activity, and
 each continues the first body whose time it does not overlap, because a person who is lost and
 found again begins a new track. Activity here is the number of images times the variance of the
 joints in the image, so that those who are near, move and stay come first.
@@ -20,7 +21,7 @@ from hhmnet_core.poses.tracking import MAX_GAP, Track, Tracker
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import Float32Array
 
-SHORT_TRACK = 11  # images; a person seen in no more is dropped
+SHORT_TRACK = 11  # images; a person seen in no more is dropped, unless the video is short itself
 MAX_BODIES = 32
 
 
@@ -79,7 +80,7 @@ def keep_bodies(
     """
     check_max_bodies(max_bodies)
     dropped: Counter[str] = Counter()
-    tracks = _drop_short(tracker.tracks, dropped)
+    tracks = _drop_short(tracker, dropped)
     ordered = sorted(tracks, key=activity, reverse=True)
     bodies = _assign(ordered, max_bodies, dropped)
     shape = (len(bodies), tracker.num_frames, layout.num_joints)
@@ -102,10 +103,11 @@ def activity(track: Track) -> float:
     return len(track) * float(np.nanvar(points, axis=0).sum())
 
 
-def _drop_short(tracks: Sequence[Track], dropped: Counter[str]) -> list[Track]:
+def _drop_short(tracker: Tracker, dropped: Counter[str]) -> list[Track]:
+    tracks, shortest = tracker.tracks, min(SHORT_TRACK + 1, -(-tracker.num_frames // 2))
     longest = max(tracks, key=len, default=None)
-    kept = [track for track in tracks if len(track) > SHORT_TRACK or track is longest]
-    dropped[f"bodies seen in {SHORT_TRACK} images or fewer"] += len(tracks) - len(kept)
+    kept = [track for track in tracks if len(track) >= shortest or track is longest]
+    dropped[f"bodies seen in fewer than {shortest} images"] += len(tracks) - len(kept)
     return kept
 
 

@@ -17,11 +17,13 @@ from made_stores import write_small_store
 from ntu_files import SkeletonFile, Track, clip_name, standing_body
 from nw_ucla_files import write_nw_ucla_zip
 from optuna.distributions import FloatDistribution
+from person_videos import encode, moving
 from scipy.io import savemat
 from video_files import encode_video, numbered_images
 
 from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.poses.fetching import fetch_models
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
@@ -112,6 +114,15 @@ def _own(folder: Path) -> None:
     )
     (folder / "clips.csv").write_text("\n".join(rows) + "\n")
     (folder / "stick.yaml").write_text(yaml.safe_dump(STICK, sort_keys=False))
+
+
+def _poses(folder: Path) -> None:
+    """A table of two videos of a person; the models that find the person are fetched."""
+    fetch_models()
+    for name in ("a", "b"):
+        (folder / f"{name}.mp4").write_bytes(encode(moving(4)))
+    rows = ("sample_id,label,subject,video", "a,wave,1,a.mp4", "b,clap,2,b.mp4")
+    (folder / "videos.csv").write_text("\n".join(rows) + "\n")
 
 
 def _field(folder: Path) -> None:
@@ -210,6 +221,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "ntu": _ntu,
     "nw_ucla": _nw_ucla,
     "own": _own,
+    "poses": _poses,
     "field": _field,
     "run": _run,
     "search": _search,

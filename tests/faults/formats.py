@@ -29,6 +29,7 @@ from faults.readers import (
     read_outcomes,
     read_own,
     read_packed,
+    read_poses,
     read_pyskl,
     read_result,
     read_scores,
@@ -128,6 +129,7 @@ FORMATS: dict[str, Format] = {
     "ctr_gcn": Format("binary", "field", "field.npz", read_ctr_gcn),
     "avi": Format("binary", "own", "a.avi", read_own),
     "mp4": Format("binary", "own", "b.mp4", read_own),
+    "table of videos": Format("csv", "poses", "videos.csv", read_poses),
     "NW-UCLA": Format("json", "nw_ucla", "files/all_sqe/*.json", read_nw_ucla),
     "NW-UCLA zip": Format(
         "binary", "nw_ucla", "nw_ucla.zip", read_packed(builders.prepare_nw_ucla, packs=False)

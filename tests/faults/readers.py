@@ -21,7 +21,7 @@ from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_platform.ablation import runner
-from hhmnet_platform.datasets import builders, field_builders
+from hhmnet_platform.datasets import builders, field_builders, pose_builder
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.prepare import Prepared
 from hhmnet_platform.fusion.candidates import candidates_of_workspace
@@ -221,6 +221,11 @@ def _prepared(prepare: Callable[[Path, str], Prepared]) -> Callable[[Path], Read
 read_own = _prepared(
     lambda folder, store: builders.prepare_own(
         str(folder / "clips.csv"), str(folder / "stick.yaml"), store, workers=1
+    )
+)
+read_poses = _prepared(
+    lambda folder, store: pose_builder.prepare_poses(
+        str(folder), str(folder / "videos.csv"), store, workers=1
     )
 )
 read_pyskl = _prepared(

@@ -62,6 +62,14 @@ class BlazePoseConfig:
         """Layout of the joints."""
         return get_layout(LAYOUT)
 
+    @property
+    def advice(self) -> str:
+        """What to try where nobody is found."""
+        return (
+            f"leave it out, or lower --blazepose.min_score ({self.min_score}) or "
+            f"--blazepose.min_presence ({self.min_presence})"
+        )
+
     def fingerprint(self) -> dict[str, str]:
         """Return what identifies the results.
 

@@ -175,8 +175,8 @@ def prepare_own(
             coordinate of 2D joints is their confidence) and optionally camera, setup, split (train,
             val or test; subject may then be absent) and video (a file; a 3D skeleton is then an
             .npz file of joints and pixels).
-        layout: Skeleton layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25 or coco_17, or a YAML
-            file of your own.
+        layout: Skeleton layout: kinect_v1_20, kinect_v1_20_utd, kinect_v2_25, blazepose_33 or
+            coco_17, or a YAML file of your own.
         store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
         classes: Labels in the order of their numbers. Default: those of the CSV file, sorted.
         name: Name of the data set.

@@ -26,15 +26,14 @@ from hhmnet_platform.datasets.prepare import Prepared, Recipe, prepare
 # A video takes seconds, and only whole shards are built in parallel and resumed.
 NUM_SHARDS, MAX_SHARD_CLIPS = 64, 128
 _DEFAULT_VIDEO = VideoConfig()
+LayoutName = Literal["blazepose_33", "coco_17", "kinect_v1_20", "kinect_v1_20_utd", "kinect_v2_25"]
 
 
 def prepare_poses(
     videos: str,
     labels: str,
     store: str,
-    layout: Literal[
-        "", "blazepose_33", "coco_17", "kinect_v1_20", "kinect_v1_20_utd", "kinect_v2_25"
-    ] = "",
+    layout: LayoutName | None = None,
     estimator: EstimatorName = "blazepose",
     max_bodies: int = MAX_BODIES,
     missing: OnMissing = "interpolate",
@@ -91,7 +90,7 @@ def prepare_poses(
         videos,
         labels,
         config,
-        layout,
+        layout or "",
         classes or (),
         video if stream == "rgb" else None,
         max_bodies,

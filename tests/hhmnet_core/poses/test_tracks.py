@@ -52,10 +52,12 @@ def test_a_person_who_comes_back_continues_the_body() -> None:
 
 
 def test_short_tracks_are_dropped_but_not_the_longest() -> None:
-    images = [crowd(person(100), *([person(400)] if t < 11 else [])) for t in range(20)]
-    tracks = keep(images)
-    assert tracks.num_bodies == 1
-    assert tracks.dropped == {"bodies seen in 11 images or fewer": 1}
+    for count, seen, shortest in ((30, 11, 12), (30, 12, 12), (20, 9, 10), (3, 2, 2)):
+        images = [crowd(person(100), *([person(400)] if t < seen else [])) for t in range(count)]
+        tracks = keep(images)
+        assert tracks.num_bodies == (2 if seen >= shortest else 1)
+        kind = f"bodies seen in fewer than {shortest} images"
+        assert tracks.dropped == ({} if seen >= shortest else {kind: 1})
     assert keep([crowd(person(100))]).num_frames == 1
 
 

@@ -144,9 +144,9 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "both": (_split(a_train=["v00"], a_val=["v00"]), "v00 is both in a_train and in"),
     "layout": (
         lambda content: [
-            fields.update(keypoint=np.ones((1, 6, 33, 3))) for fields in content["annotations"]
+            fields.update(keypoint=np.ones((1, 6, 34, 3))) for fields in content["annotations"]
         ],
-        "33 joints and 3 coordinates, as no built-in layout: give --layout",
+        "34 joints and 3 coordinates, as no built-in layout: give --layout",
     ),
 }
 

@@ -5,7 +5,12 @@ import pytest
 from video_files import encode_video, image_number, numbered_images
 
 from hhmnet_core.checks import memory
-from hhmnet_core.sources.video_decoding import ImageTimes, NoVideoError, decode_video
+from hhmnet_core.sources.video_decoding import (
+    ImageTimes,
+    NoVideoError,
+    decode_video,
+    iterate_images,
+)
 from hhmnet_core.sources.video_timing import even_positions
 from hhmnet_core.store.clips import Int64Array
 
@@ -37,9 +42,13 @@ SPOILT = {
 
 @pytest.mark.parametrize("kind", SPOILT)
 def test_file_that_is_not_a_whole_video_is_refused(kind: str) -> None:
-    with pytest.raises(NoVideoError) as caught:
-        decode_video(SPOILT[kind], lambda images: even_positions(images.count, 4))
-    assert str(caught.value).startswith("it ") and "\n" not in str(caught.value)
+    for read in (
+        lambda: decode_video(SPOILT[kind], lambda images: even_positions(images.count, 4)),
+        lambda: list(iterate_images(SPOILT[kind])),
+    ):
+        with pytest.raises(NoVideoError) as caught:
+            read()
+        assert str(caught.value).startswith("it ") and "\n" not in str(caught.value)
 
 
 def test_refusal_by_the_chooser_is_passed_on() -> None:

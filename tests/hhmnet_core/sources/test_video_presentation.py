@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from bit_videos import WIDTH, bit_image, encode_bits, read_bits, remux, rotated, trimmed
 
-from hhmnet_core.sources.video_decoding import ImageTimes, NoVideoError, decode_video
+from hhmnet_core.sources.video_decoding import (
+    ImageTimes,
+    NoVideoError,
+    decode_video,
+    iterate_images,
+)
 from hhmnet_core.sources.video_timing import Timing
 from hhmnet_core.store.clips import Int64Array
 
@@ -97,3 +102,24 @@ def test_odd_sizes_and_pixels_that_are_not_square_stay_in_place() -> None:
         assert image.shape == (size[1], size[0], 3)
         # Positions of joints are those of the stored pixels.
         assert np.abs(image.astype(int) - bit_image(5, *size)).mean() < 12
+
+
+SHAPES = {
+    "plain": encode_bits(40),
+    "avi": encode_bits(40, kind="avi"),
+    "trimmed": trimmed(encode_bits(40), 9),
+    "off a keyframe": remux(encode_bits(40), lambda number, packet, unit: number >= 5, "mpegts"),
+    "of variable rate": encode_bits(40, [33 * n + n % 2 * 9 for n in range(40)]),
+    "turned": rotated(encode_bits(40), 90),
+    "of one image": encode_bits(1),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_images_one_after_the_other_are_those_that_are_chosen(shape: str) -> None:
+    content = SHAPES[shape]
+    count = times_of(content).count
+    chosen = decode_video(content, lambda images: np.arange(images.count))
+    following = list(iterate_images(content))
+    assert len(following) == len(chosen) == count
+    assert all(map(np.array_equal, following, chosen))
