@@ -11,7 +11,8 @@ from hhmnet_platform.scripts.entry import run_script
 
 def load() -> Callable[[], object]:
     from hhmnet_platform.scripts.cli import parse_config
-    from hhmnet_platform.serving.predict import PredictJob, run_predict
+    from hhmnet_platform.serving.job import PredictJob
+    from hhmnet_platform.serving.predict import run_predict
 
     job = parse_config("predict.py", __doc__, PredictJob)
     return lambda: run_predict(job)

@@ -5,12 +5,13 @@ Shapes: N windows, K classes, S steps of the timeline.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.store.clips import Clip
 
 Window = tuple[int, int]  # first frame, and the frame after the last
 
@@ -54,6 +55,21 @@ def cut_windows(num_frames: int, size: int, stride: int) -> list[Window]:
     last = max(0, num_frames - size)
     starts = [*range(0, last, stride), last]
     return [(start, min(start + size, num_frames)) for start in starts]
+
+
+def cut_clip(clip: Clip, window: Window) -> Clip:
+    """Return the frames of a window as a clip, with the bodies that are present in them.
+
+    Where nobody is, one body stands still at the origin, as it does in a clip between its people.
+    """
+    start, stop = window
+    if (start, stop) == (0, clip.joints.shape[1]):
+        return clip
+    joints = clip.joints[:, start:stop]
+    present = np.any(joints != 0, axis=(1, 2, 3))
+    present[0] |= not present.any()
+    missing = None if clip.missing is None else clip.missing[present, start:stop]
+    return replace(clip, joints=joints[present], missing=missing, pixels=None, video=None)
 
 
 def merge_windows(

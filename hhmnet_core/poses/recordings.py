@@ -9,34 +9,27 @@ Axes: M bodies, T images, V joints of the store's layout.
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
-
-import numpy as np
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder, split_uri
+from hhmnet_core.poses.clips import PoseReading, clip_of_tracks
 from hhmnet_core.poses.contract import Estimator, EstimatorConfig
-from hhmnet_core.poses.placing import place
-from hhmnet_core.poses.tracks import PoseTracks, check_max_bodies
+from hhmnet_core.poses.tracks import check_max_bodies
 from hhmnet_core.poses.video import MAX_BODIES, poses_of_video
 from hhmnet_core.skeleton.layout_maps import find_map
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.missing import (
     MIN_CONFIDENCE,
-    BoolArray,
-    Completed,
-    Float32Array,
     OnMissing,
-    complete,
-    known_joints,
 )
 from hhmnet_core.sources.own.table import parse_table
 from hhmnet_core.sources.video_crops import VideoConfig
-from hhmnet_core.sources.video_decoding import Image, NoVideoError
-from hhmnet_core.sources.video_files import attach_video, config_fingerprint, decode_frames
-from hhmnet_core.sources.video_timing import Timing
-from hhmnet_core.store.clips import Clip, Int64Array, check_clip
+from hhmnet_core.sources.video_decoding import NoVideoError
+from hhmnet_core.sources.video_files import config_fingerprint
+from hhmnet_core.store.clips import Clip, check_clip
 
 REQUIRED = ("sample_id", "label", "subject", "video")
 OPTIONAL = ("camera", "setup", "split")
@@ -95,8 +88,8 @@ class Recordings:
         self.labels, self.estimator, self.video = labels, estimator, video
         self.layout = get_layout(layout) if layout else estimator.layout
         find_map(estimator.layout.name, self.layout.name)
-        self.max_bodies, self.focal = max_bodies, focal
-        self.missing, self.min_confidence = missing, min_confidence
+        self.max_bodies = max_bodies
+        self._reading = PoseReading(missing, min_confidence, focal)
         self._folder, (place_of_table, name) = folder(videos), split_uri(labels)
         try:
             self._content = place_of_table.read(name, TEXT_EXPANSION)
@@ -135,9 +128,7 @@ class Recordings:
             "videos": videos.hexdigest(),
             **self.estimator.fingerprint(),
             "max_bodies": str(self.max_bodies),
-            "missing": self.missing,
-            "min_confidence": str(self.min_confidence),
-            "focal": str(self.focal),
+            **{name: str(value) for name, value in asdict(self._reading).items()},
             **(config_fingerprint(self.video) if self.video else {}),
         }
 
@@ -169,36 +160,20 @@ class Recordings:
                 f"{where} shows nobody: no person was found in its {tracks.num_frames} images; "
                 f"{self.estimator.advice}."
             )
-        joints, pixels, confidence = self._in_layout(tracks)
-        known = known_joints(joints, frozenset(), confidence, self.min_confidence)
-        done = complete(joints, known, self.layout, self.missing, where)
-        pixels = np.where(known[..., None], pixels, np.float32(np.nan))
-        pixels = pixels[list(done.bodies), done.first : done.first + done.joints.shape[1]]
-        clip = Clip(
-            sample_id=name,
-            label=row.label,
-            subject=row.subject,
-            camera=row.camera,
-            setup=row.setup,
-            joints=done.joints,
-            pixels=np.ascontiguousarray(pixels) if self.layout.channels == 3 else None,
-            missing=done.missing if done.missing.any() else None,
-            dropped=tracks.dropped | done.counts,
+        posed = clip_of_tracks(tracks, self.layout, where, self._reading)
+        posed = replace(
+            posed,
+            clip=replace(
+                posed.clip,
+                sample_id=name,
+                label=row.label,
+                subject=row.subject,
+                camera=row.camera,
+                setup=row.setup,
+            ),
         )
-        check_clip(clip, self.layout, len(self.class_names))
-        if self.video is None:
-            return clip
-        return _with_images(clip, content, pixels, tracks, done, self.video)
-
-    def _in_layout(self, tracks: PoseTracks) -> tuple[Float32Array, Float32Array, Float32Array]:
-        """Return joints, pixels and confidence in the store's layout."""
-        mapping = find_map(tracks.layout.name, self.layout.name)
-        known: BoolArray = np.all(np.isfinite(tracks.pixels), -1)
-        pixels = mapping.joints(tracks.pixels, known)
-        confidence = mapping.confidence(tracks.confidence)
-        if self.layout.channels == 2:
-            return pixels, pixels, confidence
-        return mapping.joints(place(tracks, self.focal), known), pixels, confidence
+        check_clip(posed.clip, self.layout, len(self.class_names))
+        return posed.clip if self.video is None else posed.with_images(content, self.video)
 
     def _open_estimator(self) -> Estimator:
         if self._estimator is None:
@@ -223,21 +198,3 @@ class Recordings:
 
 def _is_relative(path: str) -> bool:
     return not ("://" in path or path.startswith("/"))
-
-
-def _with_images(
-    clip: Clip,
-    content: bytes,
-    pixels: Float32Array,
-    tracks: PoseTracks,
-    done: Completed,
-    config: VideoConfig,
-) -> Clip:
-    """Return the clip with images of its video, cropped around the joints."""
-    stop = done.first + clip.joints.shape[1]
-    timing = Timing(np.arange(done.first, stop, dtype=np.int64), tracks.num_frames)
-
-    def read_images(positions: Int64Array) -> list[Image]:
-        return decode_frames(content, positions, timing)
-
-    return attach_video(clip, read_images, lambda width, height: pixels, config)

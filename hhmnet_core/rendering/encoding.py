@@ -5,12 +5,17 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.sources.video_decoding import Image
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
 
 ENDINGS = (".mp4", ".mkv", ".mov")
 MAX_SIDE = 1280  # pixels; larger images are made smaller
@@ -66,8 +71,9 @@ class Encode:
         rate: Images per second.
     """
 
-    def __init__(self, container, rate: float) -> None:  # type: ignore[no-untyped-def]
-        self._container, self._stream = container, None
+    def __init__(self, container: "OutputContainer", rate: float) -> None:
+        self._container = container
+        self._stream: VideoStream | None = None
         self._rate = Fraction(rate).limit_denominator(1001)
 
     def __call__(self, image: Image) -> None:
@@ -85,7 +91,7 @@ class Encode:
             for packet in self._stream.encode():
                 self._container.mux(packet)
 
-    def _open(self, height: int, width: int):  # type: ignore[no-untyped-def]
+    def _open(self, height: int, width: int) -> "VideoStream":
         scale = min(1.0, MAX_SIDE / max(height, width))
         stream = self._container.add_stream("libx264", rate=self._rate)
         # Colours are stored for two by two pixels.

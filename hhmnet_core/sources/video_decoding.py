@@ -123,6 +123,25 @@ def iterate_images(content: bytes) -> Iterator[Image]:
         raise NoVideoError("it holds no images that can be decoded")
 
 
+def image_times(content: bytes) -> ImageTimes:
+    """Return the times at which the images of a video are presented, without decoding them.
+
+    Args:
+        content: The file, in any format that FFmpeg reads.
+
+    Raises:
+        NoVideoError: Not a video, or cut off.
+    """
+    import av
+
+    try:
+        with av.open(io.BytesIO(content), "r") as file:
+            return _list_images(file).times()
+    except (av.FFmpegError, EOFError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NoVideoError(f"it cannot be decoded ({reason})") from error
+
+
 def _video_stream(file: "InputContainer") -> "VideoStream":
     if not file.streams.video:
         raise NoVideoError("it holds no video stream")

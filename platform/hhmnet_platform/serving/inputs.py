@@ -1,4 +1,4 @@
-"""The recordings that a prediction is asked for: skeleton files, and lists or folders of them."""
+"""The recordings that a prediction is asked for: skeleton files and videos, lists and folders."""
 
 import csv
 import io
@@ -18,12 +18,15 @@ from hhmnet_core.sources.own.files import ENDINGS
 from hhmnet_core.sources.own.poses import Reading
 from hhmnet_core.sources.own.skeletons import Skeletons
 from hhmnet_core.store.clips import Clip, check_clip
+from hhmnet_platform.serving.videos import ENDINGS as VIDEOS
+from hhmnet_platform.serving.videos import Filmed, VideoReader
 
 NTU_ENDING = ".skeleton"
 SKELETONS = (*ENDINGS, NTU_ENDING)
+READ = (*SKELETONS, *VIDEOS)
 LIST = ".csv"
 MAX_FPS = 10_000
-_COLUMNS = ("skeleton", "sample_id", "fps")
+_COLUMNS = ("skeleton", "video", "sample_id", "fps")
 _HIDDEN = re.compile(r"(?:.*/)?(?:\.|__MACOSX/).*")
 
 
@@ -34,10 +37,12 @@ class Recorded:
     Attributes:
         clip: Its skeleton, in the model's layout.
         fps: Its frames per second. None: unknown.
+        filmed: The video that it comes from. None for a skeleton file.
     """
 
     clip: Clip
     fps: float | None
+    filmed: Filmed | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,12 @@ class RecordingFiles:
 
     Args:
         given: A file, a folder of files, which is searched at any depth, or a CSV that lists them
-            in a column `skeleton`, relative to the folder of the CSV, and optionally `sample_id`
-            and `fps`.
+            in a column `skeleton` or `video`, relative to the folder of the CSV, and optionally
+            `sample_id` and `fps`.
         target: Layout that the model reads.
         source: Layout of the files.
         reading: Interpretation of the files.
+        videos: Reader of videos.
         fps: Frames per second where a list does not say them. None: unknown.
         ntu_align: Rotation of NTU's recordings by their first pose, as in the training data.
 
@@ -79,20 +85,27 @@ class RecordingFiles:
         target: Layout,
         source: Layout,
         reading: Reading,
+        videos: VideoReader,
         fps: float | None = None,
         ntu_align: bool = False,
     ) -> None:
         if fps is not None and not 0 < fps <= MAX_FPS:
             raise InputError(f"fps must be above 0 and at most {MAX_FPS}, but is {fps}.")
         self.target, self.source, self.reading = target, source, reading
+        self._videos = videos
         self.ntu_align = ntu_align
-        self._map = find_joint_map(source, target)
         self._folder, self._files = list_files(given, fps)
+        has_skeletons = any(each.path.lower().endswith(ENDINGS) for each in self._files.values())
+        self._map = find_joint_map(source, target) if has_skeletons else None
         self.names = list(self._files)
 
     def check(self) -> None:
         """Raise InputError where the axes of the files may be in another order than is read."""
         _ = self._skeletons.survey
+
+    def is_video(self, name: str) -> bool:
+        """Return whether a recording is a video, which takes longer to read than a skeleton."""
+        return self._files[name].path.lower().endswith(VIDEOS)
 
     def read(self, name: str) -> Recorded:
         """Read a recording.
@@ -102,6 +115,9 @@ class RecordingFiles:
         """
         file = self._files[name]
         fps: float | None
+        if self.is_video(name):
+            filmed = self._videos.read(self._content(file.path, 1), name)
+            return Recorded(filmed.posed.clip, filmed.fps, filmed)
         if file.path.endswith(NTU_ENDING):
             clip, layout, fps = self._read_ntu(name), get_layout(ntu.LAYOUT), ntu.FRAMES_PER_SECOND
             found = find_joint_map(layout, self.target)
@@ -115,18 +131,25 @@ class RecordingFiles:
 
     @cached_property
     def _skeletons(self) -> Skeletons:
-        paths = [each.path for each in self._files.values() if not each.path.endswith(NTU_ENDING)]
+        paths = [path for path in self._paths if path.lower().endswith(ENDINGS)]
         return Skeletons(self._folder, paths, self.source, self.reading)
 
     def _read_ntu(self, name: str) -> Clip:
         path = self._files[name].path
-        where, file = locate(self._folder, path)
-        try:
-            content = where.read(file, TEXT_EXPANSION)
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: there is no such file.") from error
+        content = self._content(path, TEXT_EXPANSION)
         cleaned = clean_recording(parse_skeleton(content, path), path, self.ntu_align)
         return Clip(name, 0, 0, 0, 0, cleaned.joints)
+
+    def _content(self, path: str, expansion: int) -> bytes:
+        place, name = locate(self._folder, path)
+        try:
+            return place.read(name, expansion)
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: there is no such file.") from error
+
+    @property
+    def _paths(self) -> list[str]:
+        return [each.path for each in self._files.values()]
 
 
 def locate(base: Folder, path: str) -> tuple[Folder, str]:
@@ -142,17 +165,17 @@ def list_files(given: str, fps: float | None) -> tuple[Folder, dict[str, Recordi
     if given.lower().endswith(LIST):
         place, name = split_uri(given)
         return place, _read_list(place, name, given, fps)
-    if given.lower().endswith(SKELETONS):
+    if given.lower().endswith(READ):
         place, name = split_uri(given)
         if name not in place.names():
             raise InputError(f"There is no file at {given}: check the path.")
         return place, {name: RecordingFile(name, fps)}
-    paths = [path for path in whole.walk() if path.lower().endswith(SKELETONS)]
+    paths = [path for path in whole.walk() if path.lower().endswith(READ)]
     files = {path: RecordingFile(path, fps) for path in paths if not _HIDDEN.fullmatch(path)}
     if not files:
         raise InputError(
             f"{given} holds no recordings: expected a file, a folder or a CSV list of "
-            f"{', '.join(SKELETONS)}, or a clip store."
+            f"{', '.join(SKELETONS)} or a video, or a clip store."
         )
     return whole, files
 
@@ -173,16 +196,18 @@ def _read_list(place: Folder, name: str, given: str, fps: float | None) -> dict[
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise InputError(f"{given} is not a CSV ({error}): save it as CSV UTF-8.") from error
-    if "skeleton" not in columns or len(set(columns)) < len(columns):
+    sources = [name for name in _COLUMNS[:2] if name in columns]
+    if len(sources) != 1 or len(set(columns)) < len(columns):
         raise InputError(
-            f"{given} has the columns {', '.join(map(str, columns)) or 'none'}, expected "
-            f"{_COLUMNS[0]} once and, where they apply, {', '.join(_COLUMNS[1:])}."
+            f"{given} has the columns {', '.join(map(str, columns)) or 'none'}, expected either "
+            f"{_COLUMNS[0]} or {_COLUMNS[1]} and, where they apply, {', '.join(_COLUMNS[2:])}."
         )
     files: dict[str, RecordingFile] = {}
     for line, row in rows:
-        where, path = f"{given}, line {line}", (row["skeleton"] or "").strip()
-        if not path.lower().endswith(SKELETONS):
-            raise InputError(f"{where}: {path!r} is no {', '.join(SKELETONS)} file.")
+        where, path = f"{given}, line {line}", (row[sources[0]] or "").strip()
+        expected = SKELETONS if sources == ["skeleton"] else VIDEOS
+        if not path.lower().endswith(expected):
+            raise InputError(f"{where}: {path!r} is no {', '.join(expected)} file.")
         sample_id = (row.get("sample_id") or path).strip()
         if sample_id in files:
             raise InputError(f"{where}: {sample_id} is in the list twice; give unique sample_ids.")

@@ -14,8 +14,10 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layout_maps import map_joints
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.store.clips import ClipSet
-from hhmnet_platform.serving.predict import PredictJob, parse_duration, run_predict
+from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.predict import run_predict
 from hhmnet_platform.serving.predictions import Prediction
+from hhmnet_platform.serving.recognition import parse_duration
 
 
 @pytest.fixture(scope="module")

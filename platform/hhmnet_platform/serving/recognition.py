@@ -1,0 +1,243 @@
+"""Predictions of recordings one after the other: whole clips, timelines of long ones, stores."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hhmnet_core.deploy.model import Model
+from hhmnet_core.deploy.timeline import Segment, Window, cut_clip, cut_windows, merge_windows
+from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.files import folder
+from hhmnet_core.inputs.footage import load_footage
+from hhmnet_core.inputs.layout_mapping import map_clip_set
+from hhmnet_core.poses.clips import PoseReading
+from hhmnet_core.poses.estimators import choose_estimator
+from hhmnet_core.sources.own.poses import Reading
+from hhmnet_core.sources.video_crops import VideoConfig
+from hhmnet_core.store.clips import Clip
+from hhmnet_core.store.reading import MANIFEST, load_clips
+from hhmnet_platform.datasets.layouts import load_layout
+from hhmnet_platform.serving.inputs import Recorded, RecordingFiles
+from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.predictions import Prediction
+from hhmnet_platform.serving.rendering import frame_probabilities, render, render_target
+from hhmnet_platform.serving.videos import VideoReader
+
+CHUNK = 64  # skeletons that are read before they are predicted
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(s|f)?")
+
+
+def predict_input(job: PredictJob, model: Model) -> Iterator[Prediction]:
+    """Yield the predictions of a job's input, in its order."""
+    if MANIFEST in folder(job.input).names():
+        yield from _predict_store(job, model)
+    else:
+        yield from _predict_files(job, model)
+
+
+def parse_duration(text: str, fps: float | None, option: str) -> int:
+    """Return the frames of a duration such as 2s, 2 (seconds) or 60f (frames), at least one.
+
+    Raises InputError for another text, and for seconds where the frame rate is unknown.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise InputError(f"{option} is {text!r}, expected a length such as 2s or 60f (frames).")
+    if match[2] == "f":
+        return max(1, round(float(match[1])))
+    if fps is None:
+        raise InputError(
+            f"{option} {text} is in seconds, but the frame rate of the skeletons is unknown: give "
+            "--fps, or frames such as 60f."
+        )
+    return max(1, round(float(match[1]) * fps))
+
+
+def _threshold(job: PredictJob, model: Model) -> float:
+    if job.threshold is not None:
+        return job.threshold
+    return model.description.threshold or 0.0
+
+
+def _predict_store(job: PredictJob, model: Model) -> Iterator[Prediction]:
+    for option, value in (("--window", job.window), ("--render", job.render)):
+        if value:
+            raise InputError(f"{option} is for files, but a store holds clips of one action each.")
+    clips = load_clips(job.input)
+    footage = load_footage(job.input) if model.reads_video else None
+    mapped = map_clip_set(clips, model.layout)
+    started = time.perf_counter()
+    probabilities = model.probabilities(model.score(mapped, footage, batch=job.batch))
+    milliseconds = 1000 * (time.perf_counter() - started) / len(clips)
+    for name, row in zip(clips.sample_ids, probabilities, strict=True):
+        yield _whole(str(name), row, job, model, milliseconds)
+
+
+def _predict_files(job: PredictJob, model: Model) -> Iterator[Prediction]:
+    if job.window and model.reads_video:
+        raise InputError(
+            f"The video network of {model.description.name} reads whole clips, no windows: give "
+            "--without_video true."
+        )
+    files = _open_files(job, model)
+    files.check()
+    is_single = len(files.names) == 1
+    videos = [name for name in files.names if files.is_video(name)]
+    skeletons = [name for name in files.names if not files.is_video(name)]
+    chunks = [skeletons[at : at + CHUNK] for at in range(0, len(skeletons), CHUNK)]
+    for chunk in [*chunks, *([name] for name in videos)]:
+        yield from _predict_chunk(job, model, files, chunk, is_single)
+
+
+def _open_files(job: PredictJob, model: Model) -> RecordingFiles:
+    posing = PoseReading(job.missing or "interpolate", job.min_confidence, job.focal)
+    return RecordingFiles(
+        job.input,
+        model.layout,
+        load_layout(job.layout) if job.layout else model.layout,
+        Reading(job.axes, job.missing or "refuse", job.min_confidence),
+        VideoReader(choose_estimator(job.estimator), model.layout, job.max_bodies, posing),
+        job.fps,
+        model.description.source.get("align") == "true",
+    )
+
+
+def _predict_chunk(
+    job: PredictJob, model: Model, files: RecordingFiles, names: Sequence[str], is_single: bool
+) -> Iterator[Prediction]:
+    recorded: dict[str, Recorded] = {}
+    reasons: dict[str, str] = {}
+    clips: list[Clip] = []
+    windows: dict[str, list[Window]] = {}
+    for name in names:
+        try:
+            recorded[name] = files.read(name)
+            clip = _model_clip(recorded[name], model)
+        except AccessError:
+            raise
+        except InputError as error:
+            reasons[name] = str(error)
+            continue
+        windows[name] = _windows(job, recorded[name])
+        clips += [cut_clip(clip, window) for window in windows[name]]
+    started = time.perf_counter()
+    probabilities = model.predict(clips, job.batch)
+    milliseconds = 1000 * (time.perf_counter() - started) / max(1, len(clips))
+    at = 0
+    for name in names:
+        if name in reasons:
+            yield Prediction(name, reason=reasons[name])
+            continue
+        rows = probabilities[at : at + len(windows[name])]
+        at += len(rows)
+        if job.render:
+            _render(job, model, recorded[name], windows[name], rows, is_single)
+        if not job.window:
+            yield _whole(name, rows[0], job, model, milliseconds)
+        else:
+            spent = milliseconds * len(rows)
+            yield from _timeline(name, rows, windows[name], recorded[name], job, model, spent)
+
+
+def _model_clip(recorded: Recorded, model: Model) -> Clip:
+    """Return the clip of a recording, with images where the model reads them."""
+    visual = model.description.visual
+    if visual is None or not model.reads_video:
+        return recorded.clip
+    if recorded.filmed is None:
+        raise InputError(
+            f"{recorded.clip.sample_id} is a skeleton, but the model {model.description.name} "
+            "reads videos too: give a video, or --without_video true."
+        )
+    if visual.stream != "rgb":
+        raise InputError(
+            f"The model {model.description.name} reads {visual.stream} images, which a video does "
+            "not hold: give --without_video true."
+        )
+    source = model.description.source
+    stored = VideoConfig(
+        visual.frames,
+        visual.size,
+        float(source.get("video.margin", VideoConfig.margin)),
+        int(source.get("video.quality", VideoConfig.quality)),
+    )
+    return recorded.filmed.clip_with_images(stored)
+
+
+def _render(
+    job: PredictJob,
+    model: Model,
+    recorded: Recorded,
+    windows: Sequence[Window],
+    rows: NDArray[np.float64],
+    is_single: bool,
+) -> None:
+    shown = frame_probabilities(windows, rows, recorded.clip.joints.shape[1])
+    target = render_target(job.render, recorded.clip.sample_id, is_single)
+    render(recorded, shown, model.layout, model.class_names, _threshold(job, model), target)
+
+
+def _windows(job: PredictJob, recorded: Recorded) -> list[Window]:
+    frames = recorded.clip.joints.shape[1]
+    if not job.window:
+        return [(0, frames)]
+    size = parse_duration(job.window, recorded.fps, "--window")
+    stride = parse_duration(job.stride, recorded.fps, "--stride") if job.stride else -(-size // 2)
+    return cut_windows(frames, size, stride)
+
+
+def _whole(
+    name: str, row: NDArray[np.float64], job: PredictJob, model: Model, milliseconds: float
+) -> Prediction:
+    best = int(row.argmax())
+    confidence = float(row[best])
+    return Prediction(
+        name,
+        predicted=model.class_names[best],
+        confidence=confidence,
+        unsure=confidence < _threshold(job, model),
+        probabilities=row,
+        milliseconds=milliseconds,
+    )
+
+
+def _timeline(
+    name: str,
+    rows: NDArray[np.float64],
+    windows: Sequence[Window],
+    recorded: Recorded,
+    job: PredictJob,
+    model: Model,
+    milliseconds: float,
+) -> Iterator[Prediction]:
+    segments = merge_windows(windows, rows, _threshold(job, model))
+    unit = recorded.fps or 1.0
+    frames = recorded.clip.joints.shape[1]
+    for segment in segments:
+        mean = _mean_over(segment, windows, rows)
+        yield Prediction(
+            name,
+            segment.start / unit,
+            segment.stop / unit,
+            predicted=model.class_names[
+                int(mean.argmax()) if segment.label is None else segment.label
+            ],
+            confidence=segment.confidence,
+            unsure=segment.label is None,
+            probabilities=mean,
+            milliseconds=milliseconds * (segment.stop - segment.start) / frames,
+        )
+
+
+def _mean_over(
+    segment: Segment, windows: Sequence[Window], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean probabilities of the windows of a segment, by the frames they share."""
+    shared = np.array(
+        [max(0, min(stop, segment.stop) - max(start, segment.start)) for start, stop in windows]
+    )
+    mean: NDArray[np.float64] = (shared[:, None] * rows).sum(0) / shared.sum()
+    return mean
