@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from drawn_people import LAYOUT, crowd, person
 from person_videos import sound
-from video_files import encode_video, image_number, numbered_images
+from video_files import decode_jpeg, encode_video, image_number, numbered_images
 
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.poses.contract import Estimator, People
@@ -89,6 +89,8 @@ def test_clip_has_skeleton_pixels_and_images(folder: Path) -> None:
     np.testing.assert_allclose(clip.pixels[0], np.concatenate(expected), atol=1e-3)
     assert clip.dropped == {"frames of padding": EMPTY}
     assert clip.video is not None and len(clip.video.images) == 4
+    numbers = [image_number(decode_jpeg(image)) for image in clip.video.images]
+    assert numbers == [EMPTY + position for position in clip.video.positions]
     inside = (clip.video.joints > 0) & (clip.video.joints < 1)
     assert inside.all()
     middles = clip.video.joints[0].mean(1)[:, 0]

@@ -32,10 +32,11 @@ def test_order_of_the_people_does_not_matter() -> None:
 
 
 def test_people_who_cross_keep_their_tracks() -> None:
-    images = [crowd(person(60 + 5 * t), person(260 - 5 * t, y=104)) for t in range(40)]
+    """In one step they change places, so that each is where the other one was."""
+    images = [crowd(person(60 + 16 * t), person(300 - 16 * t)) for t in range(16)]
     tracks = tracks_of(images)
-    assert [len(track) for track in tracks] == [40, 40]
-    for track, step in zip(tracks, (5, -5), strict=True):
+    assert [len(track) for track in tracks] == [16, 16]
+    for track, step in zip(tracks, (16, -16), strict=True):
         np.testing.assert_allclose(np.diff(middles(track)), step, atol=1e-3)
 
 

@@ -60,6 +60,22 @@ def test_visible_joints_are_surer_than_those_outside_the_image(tracks: PoseTrack
     assert sure[tracks.layout.joint("nose")] > 0.9 > 0.2 > sure[tracks.layout.joint("left_ankle")]
 
 
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_turned_person_has_turned_joints(blazepose: BlazePose, quarters: int) -> None:
+    """The region is turned upright for the network, and what it returns is turned back."""
+    blazepose.reset()
+    square = np.pad(scene((80, 20)), ((60, 60), (0, 0), (0, 0)))
+    people = blazepose.estimate(np.ascontiguousarray(np.rot90(square, quarters)))
+    assert len(people) == 1 and people.world is not None
+    up = [(0, 1), (-1, 0), (0, -1), (1, 0)][quarters]
+    head = people.world[0, 0, :2] - people.world[0, 23:25, :2].mean(0)
+    assert head @ up > 0.9 * np.linalg.norm(head) > 0.3
+    across = people.world[0, 11, :2] - people.world[0, 12, :2]  # to the left shoulder
+    assert across @ (up[1], -up[0]) > 0.9 * np.linalg.norm(across) > 0.15
+    pixels = people.pixels[0, 0] - people.pixels[0, 11:13].mean(0)
+    assert pixels @ (up[0], -up[1]) > 0.5 * np.linalg.norm(pixels)
+
+
 def test_two_people_become_two_tracks(blazepose: BlazePose) -> None:
     images = [scene((10 + 2 * t, 10), (380 - 2 * t, 20), width=720) for t in range(14)]
     tracks = poses_of_video(encode(images), blazepose)
