@@ -148,8 +148,8 @@ def _images(values: Any, visual: Visual, number: int) -> tuple[bytes, ...]:
             width, height = Image.open(io.BytesIO(file), formats=["JPEG"]).size
         except (ValueError, TypeError, UnidentifiedImageError) as error:
             raise InputError(
-                f"The {IMAGES} of clip {number} hold something that is no JPEG file in base64: give "
-                f"{visual.frames} of {visual.size} x {visual.size} pixels."
+                f"The {IMAGES} of clip {number} hold something that is no JPEG file in base64: "
+                f"give {visual.frames} of {visual.size} x {visual.size} pixels."
             ) from error
         if (width, height) != (visual.size, visual.size):
             raise InputError(

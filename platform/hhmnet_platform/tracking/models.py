@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import hhmnet_core
 from hhmnet_core.deploy.description import DESCRIPTION, ModelDescription
@@ -31,7 +32,9 @@ CHAMPION = "champion"  # alias of the last selected ensemble
 _LOADER = "hhmnet_core.deploy.pyfunc"
 _CORE_PACKAGES = ("torch", "numpy", "safetensors", "scipy", "pyarrow", "fsspec", "pyyaml")
 _VIDEO_PACKAGES = ("pillow", "transformers")
+_UPLOADS = 8  # files that are sent at a time
 _LONGEST_NAME = 200  # characters of a registered model's name; MLflow's limit is 256
+Champion = Literal["keep", "fill", "move"]
 # Error codes of a server that has no such function, or does not allow it to this user.
 _REFUSED = {
     *("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "PERMISSION_DENIED"),
@@ -55,10 +58,11 @@ class TrackedModel:
     is_champion: bool = False
 
     @property
-    def line(self) -> str:
-        """A line for the terminal. "" where MLflow holds no model."""
-        alias = f", now the {CHAMPION}" if self.is_champion else ""
-        return f"Registry {self.uri}{alias}" if self.uri else ""
+    def lines(self) -> list[str]:
+        """Lines for the terminal: its address, and the note."""
+        alias = f", which is now the {CHAMPION}" if self.is_champion else ""
+        address = [f"Registry {self.uri}{alias}"] if self.uri else []
+        return address + ([f"note: {self.note}"] if self.note else [])
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,11 @@ class _Source:
 
 
 def log_model(
-    client: "MlflowClient", experiment_id: str, run_id: str, uri: str, champion: bool = False
+    client: "MlflowClient",
+    experiment_id: str,
+    run_id: str,
+    uri: str,
+    champion: Champion = "keep",
 ) -> TrackedModel:
     """Log a model to an MLflow run and register it; what MLflow holds already is left as it is.
 
@@ -105,7 +113,8 @@ def log_model(
         experiment_id: Experiment of the run.
         run_id: MLflow id of the run.
         uri: Folder of the model.
-        champion: Move the alias `champion` to it.
+        champion: What becomes of the alias `champion`: "keep" leaves it alone, "move" moves it to
+            this model, "fill" gives it to a new version where no other has it.
 
     Raises:
         InputError: A model that cannot be read.
@@ -126,7 +135,7 @@ def log_model(
 
 
 def log_derived_model(
-    uri: str, experiment: str, name: str, place: str, champion: bool = False
+    uri: str, experiment: str, name: str, place: str, champion: Champion = "keep"
 ) -> TrackedModel:
     """Log the model of a fusion or an ensemble to its MLflow run and register it.
 
@@ -135,7 +144,7 @@ def log_derived_model(
         experiment: Name of the experiment.
         name: Name of the fusion or ensemble.
         place: Folder of the model.
-        champion: Move the alias `champion` to it.
+        champion: What becomes of the alias, as for `log_model`.
 
     Raises InputError where MLflow cannot be written to.
     """
@@ -169,12 +178,14 @@ def signature_of(described: ModelDescription) -> "ModelSignature":
     the prediction, and it does not take 1 for a float.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Schema
+    from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Schema, TensorSpec
 
     nested = Array(Array(Array(AnyType())))  # clips of any length, of one body or several
     types = {"images": Array(DataType.string), "positions": Array(AnyType())}
-    columns = [ColSpec(types.get(name, nested), name) for name in columns_of(described)]
-    predictions = [
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(types.get(name, nested), name) for name in columns_of(described)
+    ]
+    predictions: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.string, "label"),
         ColSpec(DataType.double, "confidence"),
         ColSpec(DataType.boolean, "unsure", required=False),
@@ -183,7 +194,7 @@ def signature_of(described: ModelDescription) -> "ModelSignature":
     return ModelSignature(Schema(columns), Schema(predictions))
 
 
-def save_pyfunc(source: str, described: ModelDescription, path: Path, **identity: str) -> None:
+def save_pyfunc(source: str, described: ModelDescription, path: Path, **identity: Any) -> None:
     """Write a model as a folder in MLflow's format.
 
     Args:
@@ -193,7 +204,6 @@ def save_pyfunc(source: str, described: ModelDescription, path: Path, **identity
         identity: Fields of `mlflow.models.Model` that name the run and the logged model.
     """
     import mlflow.pyfunc
-    import pandas as pd
     from mlflow.models import Model
 
     with _local_folder(source) as local:
@@ -205,14 +215,12 @@ def save_pyfunc(source: str, described: ModelDescription, path: Path, **identity
             # Given, so that MLflow neither loads the model nor looks for what it imports.
             pip_requirements=requirements_of(described),
             signature=signature_of(described),
-            input_example=pd.DataFrame([example_row(described)]),
+            input_example=[example_row(described)],
             mlflow_model=Model(**identity),
         )
 
 
-def _log(
-    client: "MlflowClient", experiment_id: str, run_id: str, source: _Source
-) -> "LoggedModel":
+def _log(client: "MlflowClient", experiment_id: str, run_id: str, source: _Source) -> "LoggedModel":
     """Return the logged model of a run with this content, logged first where there is none."""
     from mlflow.entities import LoggedModelOutput
 
@@ -234,9 +242,21 @@ def _log(
             run_id=run_id,
             model_id=logged.model_id,
         )
-        client.log_model_artifacts(logged.model_id, str(path))
+        _upload(client, logged.model_id, path)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _upload(client: "MlflowClient", model_id: str, path: Path) -> None:
+    """Write the files of a logged model, several at a time: most are small modules of the core."""
+
+    def send(file: Path) -> None:
+        parent = file.parent.relative_to(path).as_posix()
+        client.log_model_artifact(model_id, str(file), None if parent == "." else parent)
+
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        for _ in pool.map(send, [each for each in sorted(path.rglob("*")) if each.is_file()]):
+            pass
 
 
 def _logged_model(
@@ -252,11 +272,12 @@ def _logged_model(
 
 
 def _register(
-    client: "MlflowClient", logged: "LoggedModel", source: _Source, champion: bool
+    client: "MlflowClient", logged: "LoggedModel", source: _Source, champion: Champion
 ) -> TrackedModel:
     """Register a logged model, unless a version has its content already."""
     name = registered_name(source.described.dataset)
     number = _version_of(client, name, source.digest)
+    moves = champion == "move"
     if number is None:
         _ensure_registered(client, name, source.described.dataset)
         made = client.create_model_version(
@@ -271,14 +292,18 @@ def _register(
         held = json.loads(logged.tags.get(tags.MLFLOW_VERSIONS, "[]"))
         versions = json.dumps([*held, {"name": name, "version": number}])
         client.set_logged_model_tags(logged.model_id, {tags.MLFLOW_VERSIONS: versions})
-    if champion:
+        if champion == "fill":
+            moves = CHAMPION not in client.get_registered_model(name).aliases
+    if moves:
         client.set_registered_model_alias(name, CHAMPION, number)
-    return TrackedModel(f"models:/{name}/{number}", is_champion=champion)
+    return TrackedModel(f"models:/{name}/{number}", is_champion=moves)
 
 
 def _version_of(client: "MlflowClient", name: str, digest: str) -> str | None:
     """Return the oldest version of a registered model with a content. None where there is none."""
-    found = client.search_model_versions(f"name = '{name}' and tags.`{tags.MODEL_DIGEST}` = '{digest}'")
+    found = client.search_model_versions(
+        f"name = '{name}' and tags.`{tags.MODEL_DIGEST}` = '{digest}'"
+    )
     return min((str(each.version) for each in found), key=int, default=None)
 
 
