@@ -42,10 +42,10 @@ class RowModel:
 
         Args:
             columns: The values of all clips by column. `joints` are nested lists (T, V, C) for one
-                body or (M, T, V, C) for several, null for unknown coordinates. A model that reads
-                videos also needs `images`, F JPEG files in base64; `positions`, the (F,) frames
-                that they show; and `image_joints`, the (M, F, V, 2) joints in the images as shares
-                of their width and height, null for unknown ones.
+                body or (M, T, V, C) for several, as `Model.predict` takes arrays. A model that
+                reads videos also needs `images`, F JPEG files in base64; `positions`, the (F,)
+                frames that they show; and `image_joints`, the (M, F, V, 2) joints in the images as
+                shares of their width and height, null for unknown ones.
 
         Returns:
             For each clip the name of the most probable class, its probability, whether that is
@@ -125,8 +125,8 @@ def _numbers(values: Any, what: str) -> NDArray[np.float32]:
         return np.array(_lists(values), dtype=np.float32)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"{what} are no array of numbers ({error}): give nested lists of numbers or null, all "
-            "of one level equally long."
+            f"{what} are no array of numbers ({error}): give nested lists of numbers, all of one "
+            "level equally long."
         ) from error
 
 
