@@ -151,7 +151,7 @@ def _logged(client: "MlflowClient", uri: str, model_id: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name that can stand between single quotes; it exists, so it holds none."""
+    """Return a name that can stand between single quotes; those of this platform hold none."""
     return name.replace("'", "")
 
 
