@@ -17,9 +17,10 @@ from hhmnet_core.deploy.description import DESCRIPTION, ModelDescription
 from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.deploy.pyfunc import columns_of, example_row
 from hhmnet_core.files import folder
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import LONGEST_REASON, open_for_writing, reason_of
+from hhmnet_platform.tracking.client import open_for_writing, reason_of
 from hhmnet_platform.tracking.queries import runs_with_tag
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ def _refusal(error: Exception) -> str:
     """Return why MLflow refused something for good. Any other error is raised again."""
     if getattr(error, "error_code", "") not in _REFUSED:
         raise error
-    return reason_of(error, "")[:LONGEST_REASON]
+    return without_password(reason_of(error, ""))
 
 
 @contextmanager
