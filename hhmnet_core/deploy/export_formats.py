@@ -80,7 +80,7 @@ def check_packages(kind: GraphFormat) -> None:
 
 def _write_onnx(graph: ModelGraph, metadata: dict[str, str]) -> bytes:
     check_packages("onnx")
-    with _quiet():
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             graph,
             _example(graph),
@@ -104,13 +104,13 @@ def _write_onnx(graph: ModelGraph, metadata: dict[str, str]) -> bytes:
 
 
 def _write_pt2(graph: ModelGraph, metadata: dict[str, str]) -> bytes:
-    with _quiet():
+    file = io.BytesIO()
+    with _quiet(), torch.no_grad():
         program = torch.export.export(
             graph, _example(graph), dynamic_shapes=_dynamic_shapes(), strict=False
         )
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
-        file = io.BytesIO()
         torch.export.save(program, file, extra_files={METADATA: json.dumps(metadata)})
     return file.getvalue()
 

@@ -104,7 +104,9 @@ class ModelGraph(nn.Module):
         x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
         pooled_nmc = encoder.pool(x_rtvc).unflatten(0, clips.present_nm.shape)
         present_nm1 = clips.present_nm[:, :, None].to(pooled_nmc.dtype)
-        logits_nk: Tensor = encoder.classifier((pooled_nmc * present_nm1).sum(1) / present_nm1.sum(1))
+        logits_nk: Tensor = encoder.classifier(
+            (pooled_nmc * present_nm1).sum(1) / present_nm1.sum(1)
+        )
         return logits_nk
 
     def _probabilities(self, logits_nsk: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from hhmnet_core.deploy.graph import ModelGraph
 from hhmnet_core.deploy.model import Model
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder, split_uri
-from hhmnet_platform.serving.find_model import find_model
+from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
 
