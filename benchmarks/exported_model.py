@@ -1,9 +1,10 @@
 """Measure how many clips per second a model predicts, as itself and as exported files.
 
-    python benchmarks/exported_model.py [--batches 1 64] [--frames 100] [--rounds 7]
+    taskset -c 0 python benchmarks/exported_model.py [--batches 1 64] [--frames 100] [--rounds 7]
 
 The model has four encoders of the default size for 20 joints, with random weights; each clip has
-one body. The contenders take turns; a row is the median of the rounds and their range.
+one body. The contenders take turns; a row is the median of the rounds and their range. On one core
+(`taskset -c 0`) all use one thread, and CPU seconds hardly depend on what else the machine does.
 """
 
 import argparse
@@ -52,18 +53,23 @@ def main() -> None:
             "ONNX Runtime": lambda inputs=inputs: onnx(*inputs),
             "torch.export": lambda inputs=inputs: pt2(*inputs),
         }
-        speeds: dict[str, list[float]] = {name: [] for name in contenders}
+        repeats = max(1, 16 // batch)
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
         for number in range(options.rounds + 1):
             for name, predict in contenders.items():
-                repeats = max(1, 16 // batch)
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), time.process_time()
                 for _ in range(repeats):
                     predict()
                 if number:  # the first round warms up
-                    speeds[name].append(repeats * batch / (time.perf_counter() - start))
-        rows += [(name, batch, spread(values, 1)) for name, values in speeds.items()]
+                    taken = time.perf_counter() - start, time.process_time() - cpu_start
+                    seconds[name].append(taken)
+        for name, rounds in seconds.items():
+            speeds = [
+                [repeats * batch / each for each in kind] for kind in zip(*rounds, strict=True)
+            ]
+            rows.append((name, batch, *(spread(kind, 1) for kind in speeds)))
     print("\n".join(machine()), f"load average {os.getloadavg()[0]:.1f}", "", sep="\n")
-    print(table(("", "batch", "clips/s"), rows))
+    print(table(("", "batch", "clips/s", "clips per CPU second"), rows))
 
 
 if __name__ == "__main__":
