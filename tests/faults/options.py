@@ -52,6 +52,7 @@ BASES: dict[str, dict[str, str]] = {
     | {"space": "{optim.lr: {low: 0.01, high: 0.1}}"},
     "search.py fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
     "fuse.py": _WORKSPACE | {"runs": f"[{PHASE1}]"},
+    "export.py": _STORE | _WORKSPACE | {"model": PHASE1, "out": "{}/exported"},
     "ui.py": _WORKSPACE,
     "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate.py": _STORE | _ABLATED | _TINY,

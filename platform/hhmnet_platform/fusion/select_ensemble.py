@@ -53,8 +53,10 @@ class EnsembleJob:
     tracking_uri: str = field(default_factory=default_tracking)
 
 
-def run_ensemble(job: EnsembleJob) -> None:
-    """Select an ensemble, and write ensemble.json, report.html and an MLflow run.
+def run_ensemble(job: EnsembleJob) -> str:
+    """Select an ensemble, and write ensemble.json, report.html, its model and an MLflow run.
+
+    Returns the folder of its model, "" for none.
 
     Raises InputError for anything the user can cause.
     """
@@ -92,6 +94,7 @@ def run_ensemble(job: EnsembleJob) -> None:
         champion: Champion = "move" if is_new else "fill"
         print("\n".join(log_derived_model(uri, job.experiment, name, model, champion).lines))
     print(f"MLflow   {without_password(uri)}, run {name}: {page}")
+    return model
 
 
 def _select(job: EnsembleJob, workspace: Workspace, uri: str) -> Ensemble:
