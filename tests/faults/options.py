@@ -53,6 +53,8 @@ BASES: dict[str, dict[str, str]] = {
     "search.py fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
     "fuse.py": _WORKSPACE | {"runs": f"[{PHASE1}]"},
     "export.py": _STORE | _WORKSPACE | {"model": PHASE1, "out": "{}/exported"},
+    "predict.py": _WORKSPACE | {"model": PHASE1, "input": "{}/store"},
+    "test.py": _STORE | _WORKSPACE | {"model": PHASE1},
     "ui.py": _WORKSPACE,
     "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate.py": _STORE | _ABLATED | _TINY,
