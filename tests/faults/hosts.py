@@ -38,8 +38,10 @@ UNREADABLE = {
     "fusion search": "result.json",
     "phase2": "joint.safetensors",
     "phase1": "clips-00000.parquet",
-    "ensemble": "joint-test.parquet",
+    "ensemble": "test.parquet",
 }
+# Text by which a refusal names such a file, where it does not name the file itself.
+NAMED = {"ensemble": "scores of"}  # which MLflow copies as a folder
 # Where a command writes.
 PLACES = {"prepare": "made"}
 
@@ -151,7 +153,9 @@ def _unreadable(case: HostCase, kills: Kills, seed: int, folder: Path) -> tuple[
     assert inputs, f"there is no {name}"
     process = kills.starter.program(*command, env=cache | failing, cwd=folder)
     code = process.finish(SECONDS)
-    outcome, detail = judge_refusal(code, process.output, (re.escape(name),))
+    outcome, detail = judge_refusal(
+        code, process.output, (re.escape(NAMED.get(case.target, name)),)
+    )
     lost = [str(each) for each in inputs if _mtime(each) != before[each]]
     if lost:
         return "lost", f"deleted or changed: {', '.join(lost)}"[:300], process.output

@@ -5,15 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.fusion.align import check_compatible, keep_shared_clips
 from hhmnet_core.fusion.scores import ScoreTable, read_scores
+from hhmnet_core.passwords import one_line
 from hhmnet_core.store.protocols import VAL
 from hhmnet_platform.members import ALL, VIDEO
 from hhmnet_platform.storage.finished_run import finished_runs
 from hhmnet_platform.storage.scores import SCORES, SPLITS
 from hhmnet_platform.storage.workspace import Workspace
-from hhmnet_platform.tracking.artifacts import download
+from hhmnet_platform.tracking.artifacts import download, holds_artifact
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.queries import MemberRun, member_runs
 
@@ -190,7 +191,14 @@ def _read(uri: str, run: MemberRun, first: Candidate | None) -> Candidate | Left
         with tempfile.TemporaryDirectory() as temporary:
             local = download(uri, run.run_id, SCORES, temporary)
             val, test = (read_scores(str(local / f"{split}.parquet")) for split in SPLITS)
-    except OSError:
+    except AccessError:
+        raise
+    except OSError as error:
+        if holds_artifact(uri, run.run_id, SCORES):
+            raise AccessError(
+                f"The scores of {name} cannot be read from MLflow at present ({one_line(error)}): "
+                "check its artifact store, and give the command again."
+            ) from error
         return LeftOut(name, "has no score tables")
     except InputError as error:
         return LeftOut(name, f"has no usable score table ({error})")

@@ -48,3 +48,19 @@ def download(uri: str, run_id: str, path: str, folder: str) -> Path:
     except MlflowException as error:
         shown = f"MLflow at {uri} has no readable {path} of run {run_id}: {error}"
         raise OSError(without_password(shown)) from error
+
+
+def holds_artifact(uri: str, run_id: str, path: str) -> bool:
+    """Return whether a run has an artifact, or a folder of artifacts that is not empty.
+
+    Args:
+        uri: MLflow tracking URI.
+        run_id: MLflow id of the run.
+        path: Path of the artifact within the run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(new_client(uri).list_artifacts(run_id, path))
+    except (MlflowException, OSError):
+        return False

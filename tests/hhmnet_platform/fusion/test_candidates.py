@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from finished_runs import write_finished_run
 
-from hhmnet_core.errors import InputError
+from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.fusion.align import keep_shared_clips
 from hhmnet_core.fusion.scores import ScoreTable, write_scores
 from hhmnet_core.fusion.selection import SelectionConfig
@@ -118,6 +118,7 @@ def mlflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mlflow:
 
         monkeypatch.setattr(module, "member_runs", lambda *_: [run for run, _ in runs])
         monkeypatch.setattr(module, "download", download)
+        monkeypatch.setattr(module, "holds_artifact", lambda uri, run_id, path: False)
 
     return hold
 
@@ -155,6 +156,21 @@ def test_runs_that_cannot_be_fused_are_left_out_with_the_reason(mlflow: Mlflow) 
     assert reasons["other/joint"] == f"uses other data (digest {'e' * 12})"
     assert reasons["fewer/joint"].startswith("cannot be fused with the others (")
     assert reasons["cut/joint"].startswith("has no usable score table (")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_scores_that_cannot_be_read_at_present_stop_the_selection(
+    is_there: bool, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow((member_run("new"), BOTH), (member_run("away"), None))
+    monkeypatch.setattr(module, "holds_artifact", lambda *_: is_there)
+    if is_there:
+        with pytest.raises(AccessError, match="scores of away/joint cannot be read from MLflow"):
+            candidates_of_mlflow("uri", "films/cross-view")
+    else:
+        found, left_out = candidates_of_mlflow("uri", "films/cross-view")
+        assert [each.name for each in found] == ["new/joint"]
+        assert [each.reason for each in left_out] == ["has no score tables"]
 
 
 def test_video_network_may_have_fewer_clips(mlflow: Mlflow) -> None:
