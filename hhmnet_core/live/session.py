@@ -7,7 +7,7 @@ moment at which they are done.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from hhmnet_core.poses.contract import Estimator, People
 from hhmnet_core.poses.tracks import PoseTracks
 from hhmnet_core.sources.video_decoding import Image
 
-Predict = Callable[[PoseTracks], NDArray[np.float64]]
+Probabilities = NDArray[np.float64]
+Predict = Callable[[PoseTracks], Probabilities | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Label:
     view: View
     arrival: float
     lag: float
-    probabilities: NDArray[np.float64] | None = None
+    probabilities: Probabilities | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class LiveSession:
         estimator: Estimator of the poses.
         window: Window that is predicted.
         stride: Seconds from one prediction to the next.
-        predict: Function that returns the probabilities (K,) of the classes for a window.
+        predict: Function that returns the probabilities (K,) of the classes for a window, None
+            where no joint of it is known.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class LiveSession:
         self._stride, self._predict = stride, predict
         self._networks = ThreadPoolExecutor(1, "networks")
         self._next: float | None = None
-        self._running: tuple[Label, Future[NDArray[np.float64]]] | None = None
+        self._running: tuple[Label, Future[Probabilities | None]] | None = None
         self._label: Label | None = None
         estimator.reset()
 
@@ -75,8 +77,9 @@ class LiveSession:
         if self._next is None:
             self._next = arrived.time
         if arrived.time >= self._next and self._running is None:
-            # Strides keep their grid, unless the source or the networks have fallen behind it.
-            self._next = max(self._next + self._stride, arrived.time)
+            self._next += self._stride
+            if self._next <= arrived.time:  # the source or the networks have fallen behind
+                self._next = arrived.time + self._stride
             self._begin(arrived)
         return Posed(image, people)
 
@@ -85,9 +88,11 @@ class LiveSession:
         if self._running is not None and self._running[1].done():
             label, future = self._running
             self._running = None
-            return Label(label.view, label.arrival, label.lag, future.result())
-        label, self._label = self._label, None  # type: ignore[assignment]
-        return label
+            if (probabilities := future.result()) is None:
+                return replace(label, view="nobody")
+            return replace(label, probabilities=probabilities)
+        unpredicted, self._label = self._label, None
+        return unpredicted
 
     def restart(self) -> None:
         """Forget the images of the last connection."""

@@ -24,7 +24,7 @@ from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import Float32Array
 
 DEFAULT_RATE = 30.0  # frames per second: that of Kinects, and of most videos
-MAX_SECONDS = 60.0
+MAX_SECONDS, MAX_FRAMES = 60.0, 10_000
 MAX_PAUSE = 1.0  # seconds between two images, over which no motion is interpolated
 ABSENT_SECONDS = 0.5  # after which a person who is not seen has left
 MIN_SHARE = 0.5  # of the window in which somebody has to be seen
@@ -64,10 +64,10 @@ class PoseWindow:
     ) -> None:
         check_max_bodies(max_bodies)
         self.num_frames = round(seconds * rate)
-        if not (seconds <= MAX_SECONDS and self.num_frames >= 2):
+        if not (seconds <= MAX_SECONDS and 2 <= self.num_frames <= MAX_FRAMES):
             raise InputError(
-                f"A window of {seconds:g} s at {rate:g} frames per second cannot be used: expected "
-                f"at least two frames, and at most {MAX_SECONDS:.0f} s."
+                f"A window of {seconds:g} s at {rate:g} frames per second cannot be used on a live "
+                f"input: expected 2 to {MAX_FRAMES} frames, and at most {MAX_SECONDS:.0f} s."
             )
         self.layout, self.rate = layout, rate
         self._max_bodies = max_bodies
@@ -144,7 +144,8 @@ class PoseWindow:
         for body, parts in enumerate(bodies):
             for track in parts:
                 seen = times[track.frames]
-                frames = np.flatnonzero(np.abs(grid - np.clip(grid, seen[0], seen[-1])) < 0.5 / self.rate)
+                outside = np.abs(grid - np.clip(grid, seen[0], seen[-1]))
+                frames = np.flatnonzero(outside < 0.5 / self.rate)
                 at = grid[frames]
                 pixels[body, frames] = interpolate(at, seen, np.stack(track.pixels))
                 if world is not None:
@@ -173,7 +174,7 @@ def interpolate(
 def _smaller(
     at: NDArray[np.float64], times: NDArray[np.float64], confidence: Float32Array
 ) -> Float32Array:
-    """Return the smaller confidence of the neighbouring images; that of an image at its own time."""
+    """Return the smaller confidence of the images before and after, an image's own at its time."""
     before, after, share = _neighbours(at, times)
     before, after = np.where(share == 1, after, before), np.where(share == 0, before, after)
     return np.minimum(confidence[before], confidence[after])

@@ -116,9 +116,7 @@ def activity(track: Track) -> float:
     return len(track) * float(np.nanvar(points, axis=0).sum())
 
 
-def _drop_short(
-    tracks: Sequence[Track], num_frames: int, dropped: Counter[str]
-) -> list[Track]:
+def _drop_short(tracks: Sequence[Track], num_frames: int, dropped: Counter[str]) -> list[Track]:
     shortest = min(SHORT_TRACK + 1, -(-num_frames // 2))
     longest = max(tracks, key=len, default=None)
     kept = [track for track in tracks if len(track) >= shortest or track is longest]

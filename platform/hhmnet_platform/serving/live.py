@@ -1,0 +1,301 @@
+"""Predicting the actions in a camera or stream while it runs."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty
+
+from rich.console import Console
+
+from hhmnet_core.deploy.model import Model
+from hhmnet_core.errors import InputError
+from hhmnet_core.live.addresses import LiveAddress
+from hhmnet_core.live.buffer import Arrived, NewestImage
+from hhmnet_core.live.outages import Outages
+from hhmnet_core.live.reader import SourceEvent, SourceReader
+from hhmnet_core.live.recording import LiveVideo
+from hhmnet_core.live.session import Label, LiveSession, Predict, Probabilities
+from hhmnet_core.live.window import DEFAULT_RATE, PoseWindow
+from hhmnet_core.poses.clips import PoseReading, clip_of_tracks
+from hhmnet_core.poses.estimators import choose_estimator
+from hhmnet_core.poses.tracks import PoseTracks
+from hhmnet_core.rendering.encoding import check_video_name
+from hhmnet_core.skeleton.layout_maps import find_map
+from hhmnet_platform.serving.inputs import MAX_FPS
+from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.live_output import (
+    LiveLine,
+    LiveOverlay,
+    LiveRow,
+    RowFile,
+    check_rows_name,
+    local_file,
+    summary,
+)
+from hhmnet_platform.serving.recognition import parse_duration, threshold_of
+
+WINDOW, STRIDE = "2s", "0.5s"
+WAIT_SECONDS = 0.05  # for an image, between looks at what else has happened
+_MAX_AGES = 100_000  # last labels whose ages the summary is of
+_SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
+
+
+@dataclass(frozen=True)
+class LiveTimes:
+    """Times of a live prediction.
+
+    Attributes:
+        rate: Frames per second of the poses.
+        window: Seconds that are predicted.
+        stride: Seconds from one prediction to the next.
+        duration: Seconds after which it ends. None: when it is interrupted.
+    """
+
+    rate: float
+    window: float
+    stride: float
+    duration: float | None
+
+    @classmethod
+    def of(cls, job: PredictJob) -> "LiveTimes":
+        """Return the times that a job gives. Raises InputError for texts that are none."""
+        rate = DEFAULT_RATE if job.fps is None else job.fps
+        if not 0 < rate <= MAX_FPS:
+            raise InputError(f"fps must be above 0 and at most {MAX_FPS}, but is {rate}.")
+        duration = _SECONDS.fullmatch(job.duration.strip()) if job.duration else None
+        if job.duration and not (duration and float(duration[1])):
+            raise InputError(f"--duration is {job.duration!r}, expected a time such as 60s.")
+        return cls(
+            rate,
+            parse_duration(job.window or WINDOW, rate, "--window") / rate,
+            parse_duration(job.stride or STRIDE, rate, "--stride") / rate,
+            float(duration[1]) if duration else None,
+        )
+
+
+def check_live(job: PredictJob) -> None:
+    """Raise InputError for options that a live input does not have."""
+    LiveTimes.of(job)
+    for option in ("layout", "axes"):
+        if getattr(job, option):
+            raise InputError(f"--{option} is for skeleton files, but --input is live.")
+    if job.missing == "refuse":
+        raise InputError(
+            "--missing refuse would end a live prediction at the first hidden joint: give hold or "
+            "interpolate."
+        )
+    if job.out:
+        check_rows_name(job.out)
+        local_file(job.out, "--out")
+    if job.render:
+        check_video_name(job.render)
+        local_file(job.render, "--render")
+
+
+def run_live(job: PredictJob, model: Model, address: LiveAddress, console: Console) -> None:
+    """Predict the actions of a live input until it ends, its time is over, or it is interrupted.
+
+    Raises InputError for a source that cannot be opened, and for all else that the user can cause.
+    """
+    LivePrediction(job, model, address, console).run()
+
+
+class LivePrediction:
+    """A live prediction: what comes from the source, and where it is shown.
+
+    Args:
+        job: Its options.
+        model: The model.
+        address: The source.
+        console: Terminal to print on.
+
+    Raises:
+        InputError: A model that reads videos, joints without a map, or a file that cannot be
+            written.
+    """
+
+    def __init__(
+        self, job: PredictJob, model: Model, address: LiveAddress, console: Console
+    ) -> None:
+        self._job, self._model, self._address = job, model, address
+        self._times, self._line = LiveTimes.of(job), LiveLine(console)
+        self._predict = predictor(job, model, address.shown)
+        self._images = NewestImage()
+        self._ages: deque[float] = deque(maxlen=_MAX_AGES)
+        self._num_labels = 0
+
+    def run(self) -> None:
+        """Predict until the end. Files are whole at every end."""
+        with ExitStack() as stack:
+            estimator = choose_estimator(self._job.estimator).open()
+            window = PoseWindow(
+                estimator.layout, self._times.window, self._job.max_bodies, self._times.rate
+            )
+            self._line.say(f"Source   {self._address.shown} (Ctrl-C ends it)")
+            reader = SourceReader(self._address, self._images)
+            stack.callback(reader.stop)
+            reader.start()
+            self._wait_until_open(reader)
+            self._session = LiveSession(estimator, window, self._times.stride, self._predict)
+            stack.callback(self._session.close)
+            self._rows = stack.enter_context(_rows(self._job))
+            self._video = stack.enter_context(_video(self._job))
+            self._overlay = LiveOverlay(
+                estimator.layout,
+                self._model.class_names,
+                threshold_of(self._job, self._model),
+                self._job.min_confidence,
+            )
+            stack.callback(self._end)
+            self._follow(reader)
+        if not self._images.seen:
+            raise InputError(
+                f"{self._address.shown} has sent no image: check the source, or give more time."
+            )
+
+    def _wait_until_open(self, reader: SourceReader) -> None:
+        """Wait until the source is open. Raises InputError where it cannot be opened."""
+        event = None
+        while event is None:
+            try:
+                event = reader.events.get(timeout=WAIT_SECONDS)
+            except Empty:
+                continue
+        if event.kind == "failed":
+            if event.error:
+                raise event.error
+            advice = "check the address and that it is sending"
+            if self._address.given.lower().startswith("http"):
+                advice += "; the address of a store or folder ends with a slash"
+            raise InputError(f"{self._address.shown} cannot be opened: {event.reason}; {advice}.")
+
+    def _follow(self, reader: SourceReader) -> None:
+        """Predict until the source ends or the time is over."""
+        begin = time.monotonic()
+        outages, has_ended = Outages(begin), False
+        while True:
+            arrived = self._images.take(WAIT_SECONDS)
+            if has_ended and arrived is None:
+                self._line.say("The source has ended.")
+                return
+            now = time.monotonic()
+            if arrived is not None:
+                self._line.say(outages.image(now))
+                self._show(arrived)
+            else:
+                self._line.say(outages.check(now))
+            while (label := self._session.label()) is not None:
+                self._tell(label)
+            event = _next_event(reader)
+            if event and event.kind == "lost":
+                self._line.say(outages.lost(event.reason))
+                self._session.restart()
+            elif event and event.error:
+                raise event.error
+            has_ended = has_ended or (event is not None and event.kind == "ended")
+            if self._times.duration is not None and now - begin >= self._times.duration:
+                return
+
+    def _show(self, arrived: Arrived) -> None:
+        posed = self._session.add(arrived)
+        if self._video is not None:
+            self._video.add(partial(self._overlay.current(), posed), arrived.time)
+
+    def _tell(self, label: Label) -> None:
+        """Show a label, and write it."""
+        row = LiveRow.of(
+            label,
+            self._model.class_names,
+            threshold_of(self._job, self._model),
+            time.monotonic(),
+            self._images.seen,
+            self._images.dropped,
+        )
+        self._overlay.add(label, row.action)
+        self._line.show(row)
+        if row.is_prediction:
+            self._num_labels += 1
+            self._ages.append(row.age)
+            if self._rows is not None:
+                self._rows.add(row)
+
+    def _end(self) -> None:
+        """Print what was done."""
+        self._line.end()
+        left_out = self._video.left_out if self._video is not None else 0
+        self._line.say(
+            summary(self._images.seen, self._images.dropped, self._num_labels, self._ages, left_out)
+        )
+        for option in (self._job.out, self._job.render):
+            if option and self._images.seen:
+                self._line.say(f"Written  {option}")
+
+
+def predictor(job: PredictJob, model: Model, name: str) -> Predict:
+    """Return the function that predicts the poses of a window.
+
+    Args:
+        job: Options of the prediction.
+        model: The model.
+        name: Name of the source, for messages.
+
+    Raises:
+        InputError: A model that reads videos, or joints that cannot be brought to its layout.
+    """
+    if model.reads_video:
+        raise InputError(
+            f"The video network of {model.description.name} reads whole clips, no live input: give "
+            "--without_video true."
+        )
+    estimated = choose_estimator(job.estimator).layout
+    mapping = find_map(estimated.name, model.layout.name)
+    if estimated.channels < model.layout.channels:
+        raise InputError(
+            f"The estimator gives positions in the image only ({estimated.name}), but layout "
+            f"{model.layout.name} is in metres: use blazepose."
+        )
+    reading = PoseReading(job.missing or "interpolate", job.min_confidence, job.focal)
+
+    def predict(tracks: PoseTracks) -> Probabilities | None:
+        known = mapping.confidence(tracks.confidence) >= reading.min_confidence
+        if not known.any():
+            return None
+        clip = clip_of_tracks(tracks, model.layout, name, reading).clip
+        probabilities: Probabilities = model.predict([clip], 1)[0]
+        return probabilities
+
+    return predict
+
+
+def _next_event(reader: SourceReader) -> SourceEvent | None:
+    try:
+        return reader.events.get_nowait()
+    except Empty:
+        return None
+
+
+@contextmanager
+def _rows(job: PredictJob) -> Iterator[RowFile | None]:
+    """Open the file of predictions, None where none is wanted."""
+    if not job.out:
+        yield None
+        return
+    with RowFile(local_file(job.out, "--out")) as rows:
+        yield rows
+
+
+@contextmanager
+def _video(job: PredictJob) -> Iterator[LiveVideo | None]:
+    """Open the video, None where none is wanted, and close it whatever happens."""
+    if not job.render:
+        yield None
+        return
+    video = LiveVideo(local_file(job.render, "--render"))
+    try:
+        yield video
+    finally:
+        video.close()
