@@ -16,8 +16,9 @@ from hhmnet_core.passwords import without_password
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt")
 _DEVICE = re.compile(r"/dev/video\S+")
 _CAMERA_RATE = "30"  # images per second; AVFoundation's own default is refused by many cameras
-# Images are shown as they come: FFmpeg is not to gather seconds of them first.
-_AT_ONCE = {"fflags": "nobuffer", "analyzeduration": "1000000"}
+# Microseconds in which FFmpeg finds out what a source sends, instead of five seconds. What it has
+# read until then comes at once. (Its flag `nobuffer` would drop that, and with it a keyframe.)
+_AT_ONCE = {"analyzeduration": "1000000"}
 _BY_SCHEME = {
     "rtsp": {"rtsp_flags": "prefer_tcp"},
     "rtsps": {"rtsp_flags": "prefer_tcp"},

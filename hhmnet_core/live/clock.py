@@ -7,16 +7,16 @@ average, but late by what network, decoder and this process took. Motion is the 
 images, so the grid is worth having.
 
 Presented times are therefore used as long as they keep step with arrivals: they are shifted to the
-monotonic clock by the promptest image (the smallest difference of the two), which may creep by 5 %
+monotonic clock by the promptest image (the smallest difference of the two), which may creep by 1 %
 to follow clocks of other speed. Where presented times fall behind arrivals by more than half a
-second they start over, and where that happens three times in ten seconds arrivals take their place.
+second they start over, and where that happens three times in a minute arrivals take their place.
 """
 
 from collections import deque
 
 MAX_LATE = 0.5  # seconds
-CREEP = 0.05  # seconds a second
-MAX_RESTARTS, RESTARTS_WITHIN = 3, 10.0  # seconds
+CREEP = 0.01  # seconds a second
+MAX_RESTARTS, RESTARTS_WITHIN = 3, 60.0  # seconds
 _STEP = 1e-4  # seconds from an image to the next one at least
 
 

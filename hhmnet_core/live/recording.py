@@ -40,6 +40,7 @@ class LiveVideo:
         options = _IN_PIECES if file.suffix.lower() in (".mp4", ".mov") else {}
         with local_access(file, "write"):
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.open("wb").close()  # PyAV opens it at the first image only
             self._container = av.open(str(file), "w", options=dict(options))
         self._waiting: Queue[tuple[Draw, float]] = Queue(_WAITING)
         self._is_closed = threading.Event()

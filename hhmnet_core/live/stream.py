@@ -2,9 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hhmnet_core.live.addresses import LiveAddress
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OPEN_SECONDS = 10.0  # until a source sends something that can be read
 SILENT_SECONDS = 5.0  # without any data, after which a source is opened again
 BLIND_SECONDS = 30.0  # with data but no image; a stream may start long before its first keyframe
-Open = Callable[[LiveAddress], "Any"]
+_SILENT = "it sent nothing for {:.0f} s"
 
 
 class SourceError(Exception):
@@ -48,9 +48,11 @@ class OpenStream:
         """
         import av
 
-        shown = time.monotonic()
+        shown = read = time.monotonic()
         with _named(SILENT_SECONDS):
             for packet in self._container.demux(self._stream):
+                if time.monotonic() - read > SILENT_SECONDS:  # FFmpeg hands out what it held back
+                    raise SourceError(_SILENT.format(SILENT_SECONDS))
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:  # it needs images from before the connection, or lost ones
@@ -61,6 +63,7 @@ class OpenStream:
                         yield frame
                 if time.monotonic() - shown > BLIND_SECONDS:
                     raise SourceError(f"no image could be decoded for {BLIND_SECONDS:.0f} s")
+                read = time.monotonic()
 
 
 @contextmanager
@@ -98,7 +101,7 @@ def _named(seconds: float, host: str = "") -> Iterator[None]:
     try:
         yield
     except av.error.ExitError as error:
-        raise SourceError(f"it sent nothing for {seconds:.0f} s") from error
+        raise SourceError(_SILENT.format(seconds)) from error
     except av.error.ProtocolNotFoundError as error:
         raise SourceError("this build of PyAV does not know its protocol") from error
     except av.error.InvalidDataError as error:

@@ -4,7 +4,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty
@@ -183,6 +183,13 @@ class LivePrediction:
                 self._line.say("The source has ended.")
                 return
             now = time.monotonic()
+            for event in _events(reader):
+                if event.error:
+                    raise event.error
+                if event.kind == "lost":
+                    self._line.say(outages.lost(event.reason))
+                    self._session.restart()
+                has_ended = has_ended or event.kind == "ended"
             if arrived is not None:
                 self._line.say(outages.image(now))
                 self._show(arrived)
@@ -190,13 +197,6 @@ class LivePrediction:
                 self._line.say(outages.check(now))
             while (label := self._session.label()) is not None:
                 self._tell(label)
-            event = _next_event(reader)
-            if event and event.kind == "lost":
-                self._line.say(outages.lost(event.reason))
-                self._session.restart()
-            elif event and event.error:
-                raise event.error
-            has_ended = has_ended or (event is not None and event.kind == "ended")
             if self._times.duration is not None and now - begin >= self._times.duration:
                 return
 
@@ -271,11 +271,11 @@ def predictor(job: PredictJob, model: Model, name: str) -> Predict:
     return predict
 
 
-def _next_event(reader: SourceReader) -> SourceEvent | None:
-    try:
-        return reader.events.get_nowait()
-    except Empty:
-        return None
+def _events(reader: SourceReader) -> Iterator[SourceEvent]:
+    """Yield what has happened to the source."""
+    with suppress(Empty):
+        while True:
+            yield reader.events.get_nowait()
 
 
 @contextmanager
