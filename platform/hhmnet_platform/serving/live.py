@@ -83,6 +83,8 @@ def check_live(job: PredictJob) -> None:
     for option in ("layout", "axes"):
         if getattr(job, option):
             raise InputError(f"--{option} is for skeleton files, but --input is live.")
+    if job.workers is not None:
+        raise InputError("--workers is for many recordings, but --input is live.")
     if job.missing == "refuse":
         raise InputError(
             "--missing refuse would end a live prediction at the first hidden joint: give hold or "

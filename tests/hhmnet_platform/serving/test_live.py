@@ -196,6 +196,7 @@ def test_an_error_is_one_line_without_the_password(
         ({"render": "memory://a/out.mp4"}, "not on this machine"),
         ({"layout": "coco_17"}, "--layout is for skeleton files"),
         ({"axes": "TVC"}, "--axes is for skeleton files"),
+        ({"workers": 2, "out": "folder"}, "--workers is for many recordings"),
         ({"missing": "refuse"}, "give hold or interpolate"),
         ({"duration": "60f"}, "--duration is '60f'"),
         ({"duration": "0s"}, "--duration is '0s'"),
