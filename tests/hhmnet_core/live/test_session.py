@@ -89,7 +89,7 @@ def test_images_are_posed_while_the_networks_compute() -> None:
     assert wait_for(session).arrival == 4.0
     for number in range(101, 112):
         session.add(arrived(number / 25))
-    assert session.label() is None and len(started) == 2
+    assert session._running is None and len(started) == 2
     session.close()
 
 
