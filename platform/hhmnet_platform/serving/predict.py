@@ -9,7 +9,8 @@ from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
 from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.job import PredictJob
-from hhmnet_platform.serving.live import check_live, run_live
+from hhmnet_platform.serving.live import run_live
+from hhmnet_platform.serving.live_options import check_live
 from hhmnet_platform.serving.predictions import Prediction, check_out, write_predictions
 from hhmnet_platform.serving.recognition import predict_input
 from hhmnet_platform.storage.find_model import find_model
