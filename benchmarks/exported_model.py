@@ -1,10 +1,11 @@
-"""Measure how many clips per second a model predicts, as itself and as exported files.
+"""Measure how many clips per second a model predicts, as itself, as exported files, and CTR-GCN.
 
     taskset -c 0 python benchmarks/exported_model.py [--batches 1 64] [--frames 100] [--rounds 7]
 
 The model has four encoders of the default size for 20 joints, with random weights; each clip has
-one body. The contenders take turns; a row is the median of the rounds and their range. On one core
-(`taskset -c 0`) all use one thread, and CPU seconds hardly depend on what else the machine does.
+one body. CTR-GCN has the size of its paper, four streams and 64 frames. The contenders take turns;
+a row is the median of the rounds and their range. On one core (`taskset -c 0`) all use one thread,
+and CPU seconds hardly depend on what else the machine does.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from random_networks import random_model, random_network, tensors_of
 
+CTR_GCN_FRAMES = 64  # of its own scripts for NTU RGB+D
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -43,6 +46,11 @@ def main() -> None:
     described, weights = random_model(networks), tensors_of(networks)
     model, graph = Model(described, weights), ModelGraph(described, weights)
     onnx, pt2 = (load_graph(write_graph(graph, kind, {}), kind) for kind in ("onnx", "pt2"))
+    sized = DataConfig(frames=CTR_GCN_FRAMES)
+    baseline = [
+        random_network(member, member, sized, ModelConfig(name="ctr_gcn")) for member in MODALITIES
+    ]
+    ctr_gcn = Model(random_model(baseline), tensors_of(baseline))
     random = np.random.default_rng(0)
     rows = []
     for batch in options.batches:
@@ -52,6 +60,7 @@ def main() -> None:
             "Model.predict": lambda clips=clips: model.predict(clips),
             "ONNX Runtime": lambda inputs=inputs: onnx(*inputs),
             "torch.export": lambda inputs=inputs: pt2(*inputs),
+            "CTR-GCN, four streams": lambda clips=clips: ctr_gcn.predict(clips),
         }
         repeats = max(1, 16 // batch)
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}

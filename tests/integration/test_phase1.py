@@ -7,16 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from held import Held
 from mlflow import MlflowClient
 from processes import family, free_port, is_running, wait_until
 
+from hhmnet_core.deploy.model import load_model
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.fusion.scores import read_scores
-from hhmnet_core.fusion.weight_fitting import fit_weights
+from hhmnet_core.fusion.weight_fitting import fit_temperature, fit_weights
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.reading import load_clips
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 Start = Callable[..., Any]
@@ -91,6 +94,30 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
     parts = ("imports", "checks", "Ray", "worker processes", "their imports", "process group")
     for part in (*parts, "clips", "model"):
         assert f" {part} " in startup
+
+
+def test_its_model_predicts_what_its_scores_hold(finished: Path, data: Path) -> None:
+    model = load_model(run_folder(finished) / "model")
+    clips = load_clips(data)
+    described = model.description
+    number_of = {str(name): number for number, name in enumerate(clips.sample_ids)}
+    tables = {
+        split: read_scores(run_folder(finished) / "scores" / f"fusion-{split}.parquet")
+        for split in ("val", "test")
+    }
+    probabilities = {}
+    for split, table in tables.items():
+        indices = np.array([number_of[name] for name in table.sample_ids])
+        logits = model.score(clips, None, indices)
+        np.testing.assert_allclose(model.combine(logits), table.logits, rtol=0, atol=1e-5)
+        probabilities[split] = model.probabilities(logits)
+    correct = probabilities["test"].argmax(1) == tables["test"].labels
+    assert described.figures["test_top1"] == pytest.approx(correct.mean())
+    assert described.temperature == pytest.approx(fit_temperature(tables["val"]))
+    right = probabilities["val"].argmax(1) == tables["val"].labels
+    sure = probabilities["val"].max(1) >= (described.threshold or 0) - 1e-5
+    assert sure[right].mean() >= 0.95
+    assert described.class_names == clips.manifest.class_names
 
 
 def test_only_two_checkpoints_are_kept(finished: Path) -> None:

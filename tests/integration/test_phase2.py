@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import made_stores
+import numpy as np
 import pytest
 from held import Held
 from mlflow import MlflowClient
 
+from hhmnet_core.deploy.model import load_model
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.fusion.scores import read_scores
+from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.reading import load_clips
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 Start = Callable[..., Any]
@@ -134,6 +138,30 @@ def test_run_leaves_video_and_its_fusion_with_the_skeleton(trained: Path) -> Non
         "part-similarity.png",
     ):  # fmt: skip
         assert (folder / "figures" / figure).stat().st_size > 10_000
+
+
+def test_models_of_run_fusion_and_ensemble_predict_what_their_scores_hold(trained: Path) -> None:
+    folder = runs(trained)["phase2"]
+    store = json.loads((folder / "result.json").read_text())["tags"]["hhmnet.store"]
+    clips, footage = load_clips(store), load_footage(store)
+    table = read_scores(folder / "scores" / "fusion-test.parquet")
+    indices = np.searchsorted(clips.sample_ids, table.sample_ids)
+    assert [str(name) for name in clips.sample_ids[indices]] == list(table.sample_ids)
+    model = load_model(folder / "model")
+    logits = model.score(clips, footage, indices)
+    np.testing.assert_allclose(model.combine(logits), table.logits, rtol=0, atol=1e-5)
+    assert model.description.figures["test_top1"] == pytest.approx(top1(table))
+    for kind, file, figure in (
+        ("fusions", "fusion.json", lambda result: result["fusions"]["searched"]["test_top1"]),
+        ("ensembles", "ensemble.json", lambda result: result["leaderboard"][0]["test_top1"]),
+    ):
+        (place,) = (trained / kind).glob("*/model")
+        combined = load_model(place)
+        probabilities = combined.probabilities(combined.score(clips, footage, indices))
+        correct = probabilities.argmax(1) == table.labels
+        result = json.loads((place.parent / file).read_text())
+        assert correct.mean() == pytest.approx(figure(result))
+        assert combined.description.figures["test_top1"] == pytest.approx(figure(result))
 
 
 def test_mlflow_holds_video_under_its_phase(trained: Path) -> None:

@@ -174,7 +174,7 @@ def list_files(given: str, fps: float | None) -> tuple[Folder, dict[str, Recordi
     files = {path: RecordingFile(path, fps) for path in paths if not _HIDDEN.fullmatch(path)}
     if not files:
         raise InputError(
-            f"{given} holds no recordings: expected a file, a folder or a CSV list of "
+            f"--input {given} holds no recordings: expected a file, a folder or a CSV list of "
             f"{', '.join(SKELETONS)} or a video, or a clip store."
         )
     return whole, files
