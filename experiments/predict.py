@@ -1,7 +1,8 @@
-"""Predict the actions of recordings with a trained model.
+"""Predict the actions of recordings, or of a camera or stream, with a trained model.
 
 For example: predict.py --model workspace/runs/NAME --input clip.npy
              predict.py --model NAME --input recordings/ --window 2s --fps 30 --out actions.csv
+             predict.py --model NAME --input rtsp://camera/stream --out actions.jsonl
 """
 
 from collections.abc import Callable

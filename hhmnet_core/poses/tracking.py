@@ -9,6 +9,7 @@ has not been seen for `MAX_GAP` images.
 Axes: M people of an image, V joints.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -92,6 +93,15 @@ class Tracker:
                 self.tracks.append(track)
                 self._live.append(track)
             track.add(frame, people, number, box)
+
+    def forget(self, before: int) -> None:
+        """Drop what was seen before an image, so that an endless video needs bounded memory."""
+        for track in self.tracks:
+            count = bisect_left(track.frames, before)
+            for values in (track.frames, track.pixels, track.confidence, track.world):
+                del values[:count]
+        self.tracks = [track for track in self.tracks if len(track)]
+        self._live = [track for track in self._live if len(track)]
 
     def _match(self, boxes: NDArray[np.float64], frame: int) -> dict[int, Track]:
         """Return the track that each of the people continues, by their numbers."""

@@ -80,9 +80,7 @@ def keep_bodies(
     """
     check_max_bodies(max_bodies)
     dropped: Counter[str] = Counter()
-    tracks = _drop_short(tracker, dropped)
-    ordered = sorted(tracks, key=activity, reverse=True)
-    bodies = _assign(ordered, max_bodies, dropped)
+    bodies = choose_bodies(tracker.tracks, tracker.num_frames, max_bodies, dropped)
     shape = (len(bodies), tracker.num_frames, layout.num_joints)
     pixels = np.full((*shape, 2), np.nan, np.float32)
     world = np.full((*shape, 3), np.nan, np.float32) if layout.channels == 3 else None
@@ -97,14 +95,29 @@ def keep_bodies(
     return PoseTracks(layout, pixels, world, confidence, *size, counts)
 
 
+def choose_bodies(
+    tracks: Sequence[Track], num_frames: int, max_bodies: int, dropped: Counter[str]
+) -> list[list[Track]]:
+    """Return the tracks of each body that is kept, the most active body first.
+
+    Args:
+        tracks: All tracks.
+        num_frames: Number of images that they are of.
+        max_bodies: Largest number of bodies.
+        dropped: Numbers of things that were left out, by kind, which are added to.
+    """
+    kept = _drop_short(tracks, num_frames, dropped)
+    return _assign(sorted(kept, key=activity, reverse=True), max_bodies, dropped)
+
+
 def activity(track: Track) -> float:
     """Return the number of images times the variance of the joints, in square pixels."""
     points = np.stack(track.pixels).reshape(-1, 2).astype(np.float64)
     return len(track) * float(np.nanvar(points, axis=0).sum())
 
 
-def _drop_short(tracker: Tracker, dropped: Counter[str]) -> list[Track]:
-    tracks, shortest = tracker.tracks, min(SHORT_TRACK + 1, -(-tracker.num_frames // 2))
+def _drop_short(tracks: Sequence[Track], num_frames: int, dropped: Counter[str]) -> list[Track]:
+    shortest = min(SHORT_TRACK + 1, -(-num_frames // 2))
     longest = max(tracks, key=len, default=None)
     kept = [track for track in tracks if len(track) >= shortest or track is longest]
     dropped[f"bodies seen in fewer than {shortest} images"] += len(tracks) - len(kept)

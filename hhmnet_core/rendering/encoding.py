@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ENDINGS = (".mp4", ".mkv", ".mov")
 MAX_SIDE = 1280  # pixels; larger images are made smaller
 DEFAULT_RATE = 30.0
+_UNIT = Fraction(1, 1000)  # seconds, of the times of images
 
 
 def check_video_name(out: str) -> None:
@@ -68,20 +69,31 @@ class Encode:
 
     Args:
         container: The opened file.
-        rate: Images per second.
+        rate: Images per second, about as many for images that are given their times.
+        is_timed: Whether images are given their times.
     """
 
-    def __init__(self, container: "OutputContainer", rate: float) -> None:
+    def __init__(self, container: "OutputContainer", rate: float, is_timed: bool = False) -> None:
         self._container = container
         self._stream: VideoStream | None = None
-        self._rate = Fraction(rate).limit_denominator(1001)
+        self._rate, self._is_timed = Fraction(rate).limit_denominator(1001), is_timed
+        self._last = -1
 
-    def __call__(self, image: Image) -> None:
+    def __call__(self, image: Image, seconds: float = 0.0) -> None:
+        """Add an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB. Images of another size than the first one are scaled to it.
+            seconds: Time at which it is shown, from the begin of the video, if images are timed.
+        """
         import av
 
         if self._stream is None:
             self._stream = self._open(*image.shape[:2])
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        if self._is_timed:
+            self._last = max(self._last + 1, round(seconds / _UNIT))
+            frame.pts, frame.time_base = self._last, _UNIT
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
 
@@ -99,5 +111,7 @@ class Encode:
             max(2, round(side * scale / 2) * 2) for side in (width, height)
         )
         stream.pix_fmt = "yuv420p"
+        if self._is_timed:
+            stream.codec_context.time_base = _UNIT
         stream.options = {"preset": "veryfast", "crf": "23"}
         return stream

@@ -31,12 +31,15 @@ class Overlay:
         class_names: K names.
         probabilities: (T, K) probabilities at each frame.
         threshold: Confidence below which a frame is unsure.
+        notes: T texts that are shown in place of an action where nothing is predicted, "" where
+            something is. Empty: something is predicted at all frames.
     """
 
     layout: Layout
     class_names: Sequence[str]
     probabilities: NDArray[np.float64]
     threshold: float
+    notes: Sequence[str] = ()
 
     def draw(self, image: Image, pixels_mv2: Float32Array, frame: int) -> Image:
         """Return an image with the skeletons and the prediction of a frame.
@@ -58,10 +61,15 @@ class Overlay:
         return np.asarray(picture, np.uint8)
 
     def action(self, frame: int) -> str:
-        """Return the action that is shown at a frame, "unsure" below the threshold."""
+        """Return the action that is shown at a frame, "unsure" below the threshold, or its note."""
+        if note := self._note(frame):
+            return note
         shares = self.probabilities[frame]
         sure = shares.max() >= self.threshold
         return self.class_names[int(shares.argmax())] if sure else UNSURE
+
+    def _note(self, frame: int) -> str:
+        return self.notes[frame] if self.notes else ""
 
     @cached_property
     def _colour_of_joint(self) -> list[tuple[int, int, int]]:
@@ -87,13 +95,13 @@ class Overlay:
         size = max(10, round(height / 26))
         title, font = ImageFont.load_default(1.35 * size), ImageFont.load_default(size)
         shares = self.probabilities[frame]
-        order = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
+        order = np.argsort(-shares, kind="stable")[: 0 if self._note(frame) else SHOWN].tolist()
         lines = [self.action(frame), *(f"{self.class_names[k]}  {shares[k]:.0%}" for k in order)]
-        wide = max(pen.textlength(lines[0], title), *(pen.textlength(t, font) for t in lines[1:]))
+        wide = max([pen.textlength(lines[0], title), *(pen.textlength(t, font) for t in lines[1:])])
         box_width = min(width, round(wide + 2 * size))
         row = round(1.6 * size)
         pen.rectangle((0, 0, box_width, round(2.2 * size) + row * len(order)), (0, 0, 0, 150))
-        is_unsure = lines[0] == UNSURE
+        is_unsure = lines[0] == UNSURE or not order
         pen.text((size // 2, size // 3), lines[0], GREY if is_unsure else WHITE, title)
         for number, (k, text) in enumerate(zip(order, lines[1:], strict=True)):
             top = round(2.2 * size) + number * row

@@ -115,7 +115,7 @@ def iterate_images(content: bytes) -> Iterator[Image]:
                 _check_size(1, frame.width, frame.height)
                 if frame.is_corrupt:
                     raise NoVideoError(f"its image {number} is damaged")
-                yield _upright(frame)
+                yield upright(frame)
     except (av.FFmpegError, EOFError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NoVideoError(f"it cannot be decoded ({reason})") from error
@@ -223,7 +223,7 @@ def _decode(file: "InputContainer", numbers: Int64Array, listed: _Listed) -> lis
             _check_size(len(wanted), frame.width, frame.height)
             if frame.is_corrupt:
                 raise NoVideoError(f"its image {number} is damaged")
-            decoded[number] = _upright(frame)
+            decoded[number] = upright(frame)
         if len(decoded) == len(wanted):
             break
     if missing := sorted(wanted - decoded.keys()):
@@ -231,7 +231,7 @@ def _decode(file: "InputContainer", numbers: Int64Array, listed: _Listed) -> lis
     return [decoded[number] for number in numbers.tolist()]
 
 
-def _upright(frame: "VideoFrame") -> Image:
+def upright(frame: "VideoFrame") -> Image:
     """Return an image turned as its file says."""
     image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     quarters, rest = divmod(round(frame.rotation), 90)

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.live.addresses import LiveAddress, live_address
 from hhmnet_core.poses.estimators import EstimatorName
 from hhmnet_core.poses.recordings import MAX_FOCAL
 from hhmnet_core.poses.video import MAX_BODIES
 from hhmnet_core.skeleton.missing import MIN_CONFIDENCE, OnMissing
+from hhmnet_platform.serving.inputs import LIST, READ
 from hhmnet_platform.serving.predictions import ENDINGS
 from hhmnet_platform.storage.workspace import default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
@@ -21,10 +23,13 @@ class PredictJob:
         model: Model: its folder, or the name or folder of a finished run, fusion or ensemble.
         input: Recordings: a skeleton file (.npy, .npz, .json, NTU's .skeleton), a video, a folder
             of such files, a CSV that lists them (column `skeleton` or `video`; optionally
-            `sample_id` and `fps`), or a clip store.
-        out: File for the predictions: .parquet, .csv or .json. Default: they are only printed.
+            `sample_id` and `fps`), or a clip store. Live: a camera (0, /dev/video0) or stream
+            (rtsp://, rtmp://, http://, https://, udp://, tcp://, srt://), until Ctrl-C.
+        out: File for the predictions: .parquet, .csv or .json; of a live input .jsonl or .json, a
+            local file of one JSON object per line. Default: they are only printed.
         render: Video to draw: the recording with its skeletons, the action and a timeline. A file
-            for one recording (.mp4, .mkv, .mov), a folder for several. Default: none.
+            for one recording (.mp4, .mkv, .mov), a folder for several; a local file for a live
+            input. Default: none.
         layout: Skeleton layout of skeleton files: a name, or a .yaml file. Default: the model's.
             Another one is converted where there is a map between the two.
         axes: Order of the axes of .npy, .npz and .json files, such as CTVM. Default: TVC or MTVC.
@@ -33,9 +38,12 @@ class PredictJob:
             interpolate in videos.
         min_confidence: Smallest confidence of a known joint, 0 to 1, where it is recorded.
         fps: Frames per second of the skeletons, for windows in seconds. Default: unknown; NTU: 30.
+            Of a live input: frame rate of the training data, to which its poses are brought.
+            Default: 30.
         window: Length of the windows that long recordings are cut into, such as 2s or 60f (frames).
-            Default: each recording is one action.
-        stride: Distance from one window to the next. Default: half a window.
+            Default: each recording is one action; 2s of a live input.
+        stride: Distance from one window to the next. Default: half a window; 0.5s of a live input.
+        duration: Time after which a live input is ended, such as 60s. Default: at Ctrl-C.
         estimator: Pose estimator of videos: blazepose (`make poses` fetches it) or rtmlib.
         max_bodies: Largest number of people in a video, 1 to 32. The most active ones are kept.
         focal: Focal length of the camera of videos, in pixels. Default: the larger side.
@@ -63,6 +71,7 @@ class PredictJob:
     fps: float | None = None
     window: str = ""
     stride: str = ""
+    duration: str = ""
     estimator: EstimatorName = "blazepose"
     max_bodies: int = MAX_BODIES
     focal: float | None = None
@@ -89,5 +98,12 @@ class PredictJob:
                     f"--workers writes a folder, but --out is {self.out or 'missing'}: give a "
                     "folder of its own."
                 )
-        if self.stride and not self.window:
+        if self.stride and not self.window and self.live is None:
             raise InputError("--stride needs --window, the length of the windows.")
+        if self.duration and self.live is None:
+            raise InputError(f"--duration is for a live input, but --input is {self.input!r}.")
+
+    @property
+    def live(self) -> LiveAddress | None:
+        """Camera or stream that the input is. None for recordings."""
+        return live_address(self.input, (*READ, LIST))

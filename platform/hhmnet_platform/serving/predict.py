@@ -9,6 +9,8 @@ from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
 from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.live import run_live
+from hhmnet_platform.serving.live_options import check_live
 from hhmnet_platform.serving.predictions import Prediction, check_out, write_predictions
 from hhmnet_platform.serving.recognition import predict_input
 from hhmnet_platform.storage.find_model import find_model
@@ -23,8 +25,14 @@ def run_predict(job: PredictJob) -> None:
     Raises InputError for anything the user can cause, and where no recording can be predicted.
     """
     if not job.input:
-        raise InputError("--input is missing: give a skeleton file, a folder, a CSV or a store.")
-    if job.workers is None:
+        raise InputError(
+            "--input is missing: give a skeleton file, a video, a folder, a CSV, a store, a camera "
+            "or a stream."
+        )
+    address = job.live
+    if address is not None:
+        check_live(job)
+    elif job.workers is None:
         check_out(job.out)
     workspace = Workspace(absolute_uri(job.workspace))
     place = find_model(job.model, workspace, job.tracking_uri)
@@ -36,6 +44,9 @@ def run_predict(job: PredictJob) -> None:
         return
     model = load_model(place, choose_device(job.device), without_video=job.without_video)
     console.print(f"Model    {place} ({len(model.class_names)} actions, {model.layout.name})")
+    if address is not None:
+        run_live(job, model, address, console)
+        return
     predictions: list[Prediction] = []
     for prediction in predict_input(job, model):
         predictions.append(prediction)

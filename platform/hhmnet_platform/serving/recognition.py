@@ -56,7 +56,8 @@ def parse_duration(text: str, fps: float | None, option: str) -> int:
     return max(1, round(float(match[1]) * fps))
 
 
-def _threshold(job: PredictJob, model: Model) -> float:
+def threshold_of(job: PredictJob, model: Model) -> float:
+    """Return the confidence below which a job calls an action unsure."""
     if job.threshold is not None:
         return job.threshold
     return model.description.threshold or 0.0
@@ -201,7 +202,7 @@ def _render(
 ) -> None:
     shown = frame_probabilities(windows, rows, recorded.clip.joints.shape[1])
     target = render_target(job.render, recorded.clip.sample_id, is_single)
-    render(recorded, shown, model.layout, model.class_names, _threshold(job, model), target)
+    render(recorded, shown, model.layout, model.class_names, threshold_of(job, model), target)
 
 
 def _windows(job: PredictJob, recorded: Recorded) -> list[Window]:
@@ -222,7 +223,7 @@ def _whole(
         name,
         predicted=model.class_names[best],
         confidence=confidence,
-        unsure=confidence < _threshold(job, model),
+        unsure=confidence < threshold_of(job, model),
         probabilities=row,
         milliseconds=milliseconds,
     )
@@ -237,7 +238,7 @@ def _timeline(
     model: Model,
     milliseconds: float,
 ) -> Iterator[Prediction]:
-    segments = merge_windows(windows, rows, _threshold(job, model))
+    segments = merge_windows(windows, rows, threshold_of(job, model))
     unit = recorded.fps or 1.0
     frames = recorded.clip.joints.shape[1]
     for segment in segments:

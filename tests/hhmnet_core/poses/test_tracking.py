@@ -53,3 +53,21 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
 def test_a_person_far_away_begins_a_track() -> None:
     images = [crowd(person(100))] * 3 + [crowd(person(400))] * 3
     assert [track.frames for track in tracks_of(images)] == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_what_is_forgotten_does_not_change_what_follows() -> None:
+    images = [crowd(person(60 + 3 * t), *([person(300)] if t < 20 else [])) for t in range(60)]
+    tracker, whole = Tracker(), tracks_of(images)
+    for number, people in enumerate(images):
+        tracker.add(people)
+        tracker.forget(number - 9)
+        assert all(min(track.frames) >= number - 9 for track in tracker.tracks)
+        assert len(tracker.tracks) == (2 if number < 29 else 1)
+    (track,) = tracker.tracks
+    assert track.frames == whole[0].frames[-10:] == list(range(50, 60))
+    np.testing.assert_array_equal(np.stack(track.pixels), np.stack(whole[0].pixels[-10:]))
+    assert len(track.confidence) == len(track.world) == 10
+    tracker.forget(60)
+    assert not tracker.tracks
+    tracker.add(images[0])
+    assert [track.frames for track in tracker.tracks] == [[60], [60]]
