@@ -23,7 +23,7 @@ from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
 from hhmnet_core.skeleton.axes import check_axes
-from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.layouts import LAYOUTS
 from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_platform.serving.inputs import MAX_FPS, READ
 from hhmnet_platform.serving.recognition import parse_duration
@@ -127,9 +127,8 @@ def parse_parameters(query: Mapping[str, str]) -> Parameters:
         values["skeleton"] = _one_of("skeleton", values["skeleton"], _YES_NO)
     if values.get("missing") is not None:
         values["missing"] = _one_of("missing", values["missing"], {v: v for v in _ON_MISSING})
+    check_layout(values.get("layout", ""))
     try:
-        if values.get("layout"):
-            get_layout(values["layout"])  # a path of a YAML file is none of these
         if values.get("axes"):
             check_axes(values["axes"])
         for name in ("window", "stride"):
@@ -193,7 +192,16 @@ def parse_clips(body: bytes) -> JsonClips:
         raise Refusal(
             TOO_LARGE, f"The request has {len(clips)} clips, the limit is {MAX_CLIPS}: send several."
         )
+    check_layout(layout)
     return JsonClips(tuple(_array(clip, at) for at, clip in enumerate(clips)), layout)
+
+
+def check_layout(name: str) -> None:
+    """Raise Refusal for a name that is no built-in layout, such as the path of a YAML file."""
+    if name and name not in LAYOUTS:
+        raise Refusal(
+            MALFORMED, f"Unknown skeleton layout {name[:40]!r}; known are {', '.join(LAYOUTS)}."
+        )
 
 
 def check_expansion(upload: Upload) -> None:
