@@ -53,6 +53,7 @@ BASES: dict[str, dict[str, str]] = {
     "search.py fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
     "fuse.py": _WORKSPACE | {"runs": f"[{PHASE1}]"},
     "ui.py": _WORKSPACE,
+    "serve.py": _WORKSPACE | {"model": PHASE1, "port": "0"},
     "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate.py": _STORE | _ABLATED | _TINY,
     "ablate_phase2.py": _STORE | _ABLATED | _TINY2

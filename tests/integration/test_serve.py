@@ -324,7 +324,9 @@ def test_the_page_shows_skeletons_videos_and_errors(
     joints = np.concatenate([served.clips.clip(n).joints[0] for n in range(6)])
     drop(page, "long.npy", npy(joints))
     expect(page.locator("#bars li")).to_have_count(3)
-    shares = [float(text.split()[0]) for text in page.locator("#bars span:last-child").all_inner_texts()]
+    shares = [
+        float(text.split()[0]) for text in page.locator("#bars span:last-child").all_inner_texts()
+    ]
     assert sum(shares) == pytest.approx(100, abs=0.3) and shares == sorted(shares)[::-1]
     assert page.locator("#label").inner_text() in served.model.class_names
     assert moves(page)

@@ -90,7 +90,8 @@ class Answers:
         """Return what a page draws. Positions are lists of x, y, x, y, ..., null for unknown."""
         bodies, frames = drawing.pixels.shape[:2]
         flat = np.round(drawing.pixels.reshape(bodies, frames, -1).astype(float), _DECIMALS)
-        known = np.where(np.isfinite(flat), flat, None)
+        known = flat.astype(object)
+        known[~np.isfinite(flat)] = None
         windows = [
             {"start": start, "stop": stop, "probabilities": row.tolist()}
             for (start, stop), row in zip(recording.windows, rows_nk, strict=True)

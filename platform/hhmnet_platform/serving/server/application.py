@@ -30,7 +30,7 @@ from hhmnet_platform.serving.server.refusals import (
     NOT_FOUND,
     UNAUTHORIZED,
     WRONG_METHOD,
-    Refusal,
+    RefusalError,
     busy,
     out_of_time,
 )
@@ -111,14 +111,14 @@ class Application:
             try:
                 self._check_origin(request)
                 return await answer(request)
-            except Refusal as refusal:
+            except RefusalError as refusal:
                 return _Refused(request, refusal)
             except ClientDisconnect:
                 return Response(status_code=MALFORMED)  # nobody reads it
             except Exception:
                 traceback.print_exc(file=sys.stderr)
                 text = "The server failed on this request: its output has the reason."
-                return _Refused(request, Refusal(_FAULT, text))
+                return _Refused(request, RefusalError(_FAULT, text))
 
         return respond
 
@@ -154,7 +154,7 @@ class Application:
 
     async def _predict(self, request: Request) -> Response:
         if not self._is_allowed(request):
-            raise Refusal(
+            raise RefusalError(
                 UNAUTHORIZED,
                 "The token is missing or another one: send the header Authorization: Bearer TOKEN "
                 "with the token of this server.",
@@ -183,8 +183,8 @@ class Application:
             _check_for_clips(parameters)
             async with self._parsing:
                 clips = await asyncio.to_thread(parse_clips, given)
-            rows = await _while_connected(request, self._predictor.clips(clips, parameters))
-            answer = {"predictions": [self._answers.clip(row) for row in rows]}
+            found = await _while_connected(request, self._predictor.clips(clips, parameters))
+            answer = {"predictions": [self._answers.clip(row) for row in found]}
         milliseconds = round(1000 * (time.perf_counter() - started), 3)
         return _json(answer | {"model": self._answers.model.name, "milliseconds": milliseconds})
 
@@ -203,7 +203,7 @@ class Application:
         host = request.headers.get("host", "")
         origin = request.headers.get("origin", f"http://{host}")
         if not is_loopback(_without_port(host)) or origin != f"http://{host}":
-            raise Refusal(
+            raise RefusalError(
                 FORBIDDEN,
                 f"The request is for {host[:80]!r} from {origin[:80]!r}: without a token only "
                 "pages and programs of this machine are answered; open http://127.0.0.1.",
@@ -213,7 +213,7 @@ class Application:
 class _Refused(Response):
     """An error. What the client still sends is read, so that it sees the answer."""
 
-    def __init__(self, request: Request, refusal: Refusal) -> None:
+    def __init__(self, request: Request, refusal: RefusalError) -> None:
         self._request = request
         headers = dict(_HEADERS, **{"Content-Security-Policy": _NO_CONTENT_POLICY})
         if refusal.status == UNAUTHORIZED:
@@ -266,9 +266,9 @@ async def _disconnect(request: Request) -> None:
 
 
 def _check_for_clips(parameters: Parameters) -> None:
-    """Raise Refusal for parameters that are for files."""
+    """Raise RefusalError for parameters that are for files."""
     if parameters != Parameters(missing=parameters.missing):
-        raise Refusal(
+        raise RefusalError(
             MALFORMED, "Clips in JSON have the parameter missing alone; the others are for files."
         )
 
@@ -277,10 +277,10 @@ async def _wrong_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == WRONG_METHOD:
         text = f"{request.method[:20]} is not answered here: GET / and /health, POST /predict."
-        return _Refused(request, Refusal(WRONG_METHOD, text))
+        return _Refused(request, RefusalError(WRONG_METHOD, text))
     path = request.url.path[:80]
     text = f"There is nothing at {path}: see /, /health and /predict."
-    return _Refused(request, Refusal(NOT_FOUND, text))
+    return _Refused(request, RefusalError(NOT_FOUND, text))
 
 
 def _without_port(host: str) -> str:

@@ -10,7 +10,7 @@ from starlette.types import Receive
 from hhmnet_platform.serving.server.refusals import (
     MALFORMED,
     TOO_LARGE,
-    Refusal,
+    RefusalError,
     busy,
 )
 
@@ -35,7 +35,7 @@ class Bodies:
         """Read a whole body, which counts as held until the end of the block.
 
         Raises:
-            Refusal: It is empty, larger than the limit, or too much beside those of others.
+            RefusalError: It is empty, larger than the limit, or too much beside those of others.
         """
         declared = _declared(request)
         if declared > self.limit:
@@ -54,17 +54,17 @@ class Bodies:
                 chunks.append(chunk)
             request.state.is_read = True
             if not held:
-                raise Refusal(
+                raise RefusalError(
                     MALFORMED, "The body is empty: send JSON with clips, a skeleton or a video."
                 )
             yield b"".join(chunks)
         finally:
             self._free += held
 
-    def _too_large(self, size: str) -> Refusal:
+    def _too_large(self, size: str) -> RefusalError:
         limit = f"{self.limit / MEGABYTE:,.1f} MB"
         found = size if size != "more" else f"more than {limit}"
-        return Refusal(
+        return RefusalError(
             TOO_LARGE,
             f"The body has {found}, the limit of this server is {limit}: send a shorter "
             "recording, or start the server with a larger --max_mb.",
@@ -92,5 +92,7 @@ def _declared(request: Request) -> int:
     """Return the bytes that the header says, 0 where it says none."""
     text = request.headers.get("content-length", "0")
     if not text.isdecimal():
-        raise Refusal(MALFORMED, f"Content-Length is {text[:40]!r}, expected a number of bytes.")
+        raise RefusalError(
+            MALFORMED, f"Content-Length is {text[:40]!r}, expected a number of bytes."
+        )
     return int(text[:20])

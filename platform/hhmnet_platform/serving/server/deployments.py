@@ -22,9 +22,10 @@ from hhmnet_core.poses.contract import EstimatorConfig
 from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_core.store.clips import Clip
+from hhmnet_platform.cluster.loopback import LOOPBACK
 from hhmnet_platform.serving.predict import choose_device
 from hhmnet_platform.serving.server.recordings import ReadRecording, RecordingReader
-from hhmnet_platform.serving.server.refusals import Refusal, out_of_time
+from hhmnet_platform.serving.server.refusals import RefusalError, out_of_time
 from hhmnet_platform.serving.server.requests import Parameters, Upload
 from hhmnet_platform.serving.server.timed import Clock, OutOfTimeError
 
@@ -66,7 +67,7 @@ class Networks:
 
     async def predict(
         self, array: NDArray[Any], number: int, layout: str, missing: OnMissing
-    ) -> Row | Refusal:
+    ) -> Row | RefusalError:
         """Return the probabilities of an array of joints, predicted with those of others.
 
         Args:
@@ -90,17 +91,17 @@ class Networks:
             source = get_layout(layout) if layout else None
             clip = self._model.check(array, number, source, missing)
         except InputError as error:
-            return Refusal.of(error)
-        row: Row | Refusal = await self._gathered(clip)
+            return RefusalError.of(error)
+        row: Row | RefusalError = await self._gathered(clip)
         return row
 
-    async def predict_clips(self, clips: Sequence[Clip]) -> NDArray[np.float64] | Refusal:
+    async def predict_clips(self, clips: Sequence[Clip]) -> NDArray[np.float64] | RefusalError:
         """Return the probabilities (N, K) of clips, predicted by themselves."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, self._model.predict, clips)
         except InputError as error:
-            return Refusal.of(error)
+            return RefusalError.of(error)
 
     @serve.batch
     async def _gathered(self, clips: list[Clip]) -> list[Row]:
@@ -123,7 +124,7 @@ class Recordings:
 
     async def read(
         self, upload: Upload, parameters: Parameters, seconds: float
-    ) -> ReadRecording | Refusal:
+    ) -> ReadRecording | RefusalError:
         """Read a file within some seconds. It stops where its caller cancels."""
         clock = Clock(time.monotonic() + seconds)
         threads = self._videos if upload.is_video else self._files
@@ -136,8 +137,8 @@ class Recordings:
         except OutOfTimeError:
             return out_of_time(seconds)
         except InputError as error:
-            return Refusal.of(error)
-        except Refusal as refusal:
+            return RefusalError.of(error)
+        except RefusalError as refusal:
             return refusal
 
     def _read(self, upload: Upload, parameters: Parameters, clock: Clock) -> ReadRecording:
@@ -153,10 +154,11 @@ def listen_on_loopback() -> None:
     """
     from ray.serve._private import replica
 
-    bind = replica.add_port_to_grpc_server
+    name = "add_port_to_grpc_server"
+    bind = getattr(replica, name)
 
     def bind_loopback(server: Any, address: str) -> int:
-        port: int = bind(server, address.replace("[::]", "127.0.0.1"))
+        port: int = bind(server, address.replace("[::]", LOOPBACK))
         return port
 
-    replica.add_port_to_grpc_server = bind_loopback
+    setattr(replica, name, bind_loopback)

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_platform.serving.server.recordings import ReadRecording
-from hhmnet_platform.serving.server.refusals import UNAVAILABLE, Refusal, busy, out_of_time
+from hhmnet_platform.serving.server.refusals import UNAVAILABLE, RefusalError, busy, out_of_time
 from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
 
 
 class Predictor(Protocol):
-    """What the application asks for predictions. Its methods raise Refusal."""
+    """What the application asks for predictions. Its methods raise RefusalError."""
 
     async def clips(self, clips: JsonClips, parameters: Parameters) -> list[NDArray[np.float64]]:
         """Return the probabilities (K,) of each clip."""
@@ -60,7 +60,7 @@ class ServedPredictor:
         return found, np.concatenate(rows)
 
     async def _result(self, call: Any, ends: float) -> Any:
-        """Return the result of a call. Raises Refusal where there is none, or no time for it."""
+        """Return the result of a call. Raises RefusalError where there is none in time."""
         from ray.exceptions import RayActorError
         from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
@@ -76,11 +76,11 @@ class ServedPredictor:
         except BackPressureError as error:
             raise busy("other recordings are being read") from error
         except (RayActorError, DeploymentUnavailableError) as error:
-            raise Refusal(
+            raise RefusalError(
                 UNAVAILABLE,
                 "The process that worked on this request has ended, and is started again: try "
                 "again in some seconds, and if it happens with this recording alone, leave it out.",
             ) from error
-        if isinstance(result, Refusal):
+        if isinstance(result, RefusalError):
             raise result
         return result

@@ -99,7 +99,7 @@ class RecordingReader:
 
         Raises:
             InputError: It cannot be read, shows nobody, is too long or does not fit the model.
-            Refusal: Its arrays are too large.
+            RefusalError: Its arrays are too large.
             OutOfTimeError: The time is over.
         """
         if parameters.window and self._model.visual is not None:

@@ -11,7 +11,7 @@ TOO_LARGE, UNKNOWN_KIND, UNUSABLE, UNAVAILABLE = 413, 415, 422, 503
 _ADVICE = re.compile(r"--(axes|fps|layout|missing|stride|window)(?: (?=\w+\b(?<!and)))?")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is refused. Replicas return it as a value, without a traceback.
 
     Attributes:
@@ -24,20 +24,20 @@ class Refusal(Exception):
         self.status, self.message = status, message
 
     @classmethod
-    def of(cls, error: InputError) -> "Refusal":
+    def of(cls, error: InputError) -> "RefusalError":
         """Return the refusal for content that cannot be used, or cannot be read at present."""
         status = UNAVAILABLE if isinstance(error, AccessError) else UNUSABLE
         return cls(status, _as_parameters(one_line(error)))
 
 
-def busy(what: str) -> Refusal:
+def busy(what: str) -> RefusalError:
     """Return the refusal of a request that the server has no room for at present."""
-    return Refusal(UNAVAILABLE, f"The server is busy ({what}): try again in some seconds.")
+    return RefusalError(UNAVAILABLE, f"The server is busy ({what}): try again in some seconds.")
 
 
-def out_of_time(seconds: float) -> Refusal:
+def out_of_time(seconds: float) -> RefusalError:
     """Return the refusal of a request that takes too long."""
-    return Refusal(
+    return RefusalError(
         UNAVAILABLE,
         f"The request took more than {seconds:g} s, the limit of this server: send a shorter "
         "recording, or start the server with a larger --max_seconds.",

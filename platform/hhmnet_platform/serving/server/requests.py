@@ -5,7 +5,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -33,7 +33,7 @@ from hhmnet_platform.serving.server.refusals import (
     TOO_LARGE,
     UNKNOWN_KIND,
     UNUSABLE,
-    Refusal,
+    RefusalError,
 )
 from hhmnet_platform.serving.videos import ENDINGS as VIDEOS
 
@@ -113,11 +113,11 @@ def parse_parameters(query: Mapping[str, str]) -> Parameters:
     """Return the parameters of an address.
 
     Raises:
-        Refusal: An unknown one, or a value that it cannot have.
+        RefusalError: An unknown one, or a value that it cannot have.
     """
     known = Parameters.__dataclass_fields__
     if unknown := [name for name in query if name not in known]:
-        raise Refusal(
+        raise RefusalError(
             MALFORMED, f"Unknown parameter {unknown[0][:40]!r}; known are {', '.join(known)}."
         )
     values: dict[str, Any] = dict(query)
@@ -135,9 +135,9 @@ def parse_parameters(query: Mapping[str, str]) -> Parameters:
             if values.get(name):
                 parse_duration(values[name], 1.0, name)
     except InputError as error:
-        raise Refusal(MALFORMED, one_line(error)) from error
+        raise RefusalError(MALFORMED, one_line(error)) from error
     if values.get("stride") and not values.get("window"):
-        raise Refusal(MALFORMED, "stride needs window, the length of the windows.")
+        raise RefusalError(MALFORMED, "stride needs window, the length of the windows.")
     return Parameters(**values)
 
 
@@ -145,7 +145,7 @@ async def parse_body(headers: Headers, body: bytes, parameters: Parameters) -> U
     """Return the file of a body, or the body itself where it is JSON with clips.
 
     Raises:
-        Refusal: A body of another kind, or a form that holds no file or several.
+        RefusalError: A body of another kind, or a form that holds no file or several.
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == MULTIPART:
@@ -157,7 +157,7 @@ async def parse_body(headers: Headers, body: bytes, parameters: Parameters) -> U
         return body
     if kind in _ENDING_OF:
         return Upload(f"video{_ENDING_OF[kind]}", body)
-    raise Refusal(
+    raise RefusalError(
         UNKNOWN_KIND,
         f"Content-Type is {kind[:60] or 'missing'!r}, expected {JSON} with clips, or a file with "
         f"its name: {MULTIPART}, the header Content-Disposition, or ?name=clip.npy.",
@@ -168,10 +168,10 @@ def parse_clips(body: bytes) -> JsonClips:
     """Return the clips of a body of JSON. Takes time and memory: not for an event loop.
 
     Raises:
-        Refusal: Not JSON, or of another form; too many clips or bytes.
+        RefusalError: Not JSON, or of another form; too many clips or bytes.
     """
     if len(body) > MAX_JSON:
-        raise Refusal(
+        raise RefusalError(
             TOO_LARGE,
             f"The JSON has {len(body) / MEGABYTE:,.1f} MB, the limit is {MAX_JSON // MEGABYTE}: "
             "send clips in several requests, or as .npy files.",
@@ -179,27 +179,31 @@ def parse_clips(body: bytes) -> JsonClips:
     try:
         values = parse_json(body)
     except (ValueError, UnicodeDecodeError) as error:
-        raise Refusal(MALFORMED, f"The body is not JSON ({one_line(error)[:200]}).") from error
-    expected = 'expected {"clips": [joints, ...], "layout": "..."}, the layout if it is not the model\'s'
-    if not isinstance(values, dict) or not {"clips"} <= set(values) <= {"clips", "layout"}:
-        found = f"the keys {', '.join(map(str, values))[:80] or 'none'}"
-        found = found if isinstance(values, dict) else f"a {type(values).__name__}"
-        raise Refusal(MALFORMED, f"The JSON is {found}: {expected}.")
+        raise RefusalError(MALFORMED, f"The body is not JSON ({one_line(error)[:200]}).") from error
+    expected = 'expected {"clips": [joints, ...]}, and "layout" if it is not that of the model'
+    if not isinstance(values, dict):
+        raise RefusalError(MALFORMED, f"The JSON is a {type(values).__name__}: {expected}.")
+    if not {"clips"} <= set(values) <= {"clips", "layout"}:
+        found = ", ".join(values)[:80] or "none"
+        raise RefusalError(MALFORMED, f"The JSON has the keys {found}: {expected}.")
     clips, layout = values["clips"], values.get("layout") or ""
     if not isinstance(clips, list) or not isinstance(layout, str) or not clips:
-        raise Refusal(MALFORMED, f"clips must be a list of one or more, layout a name: {expected}.")
+        raise RefusalError(
+            MALFORMED, f"clips must be a list of one or more, layout a name: {expected}."
+        )
     if len(clips) > MAX_CLIPS:
-        raise Refusal(
-            TOO_LARGE, f"The request has {len(clips)} clips, the limit is {MAX_CLIPS}: send several."
+        raise RefusalError(
+            TOO_LARGE,
+            f"The request has {len(clips)} clips, the limit is {MAX_CLIPS}: divide it.",
         )
     check_layout(layout)
     return JsonClips(tuple(_array(clip, at) for at, clip in enumerate(clips)), layout)
 
 
 def check_layout(name: str) -> None:
-    """Raise Refusal for a name that is no built-in layout, such as the path of a YAML file."""
+    """Raise RefusalError for a name that is no built-in layout, such as the path of a YAML file."""
     if name and name not in LAYOUTS:
-        raise Refusal(
+        raise RefusalError(
             MALFORMED, f"Unknown skeleton layout {name[:40]!r}; known are {', '.join(LAYOUTS)}."
         )
 
@@ -208,12 +212,12 @@ def check_expansion(upload: Upload) -> None:
     """Check how large a skeleton file is once it is read, by its headers.
 
     Raises:
-        Refusal: More than the limits. Files that are damaged pass; reading them reports it.
+        RefusalError: More than the limits. Files that are damaged pass; reading them reports it.
     """
     size = len(upload.content)
     if upload.name.endswith((".json", ".skeleton")):
         if size > MAX_JSON:
-            raise Refusal(
+            raise RefusalError(
                 TOO_LARGE,
                 f"{upload.name} has {size / MEGABYTE:,.1f} MB of text, the limit is "
                 f"{MAX_JSON // MEGABYTE}: save it as .npy, or cut it.",
@@ -229,7 +233,7 @@ def check_expansion(upload: Upload) -> None:
     except MALFORMED_NPY:
         return
     if size > MAX_ARRAYS:
-        raise Refusal(
+        raise RefusalError(
             TOO_LARGE,
             f"The arrays of {upload.name} take {size / MEGABYTE:,.1f} MB once they are read, the "
             f"limit is {MAX_ARRAYS // MEGABYTE}: cut the recording.",
@@ -242,7 +246,7 @@ def _array(clip: object, number: int) -> NDArray[Any]:
     except ValueError:
         array = np.asarray(None)
     if array.ndim not in (3, 4) or array.dtype.kind not in "fiu":
-        raise Refusal(
+        raise RefusalError(
             UNUSABLE,
             f"Clip {number} is {json.dumps(clip)[:40]} ..., expected numbers nested as (frames, "
             "joints, channels), or (bodies, frames, joints, channels), in lists of equal length.",
@@ -251,25 +255,25 @@ def _array(clip: object, number: int) -> NDArray[Any]:
 
 
 async def _form_file(headers: Headers, body: bytes) -> Upload:
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
         yield b""
 
     try:
         form = await MultiPartParser(headers, chunks(), max_files=1, max_fields=1).parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
-        raise Refusal(
+        raise RefusalError(
             MALFORMED, f"The form cannot be read ({one_line(error)[:200]}): expected one file."
         ) from error
     files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
     try:
         if len(files) != 1:
-            raise Refusal(MALFORMED, "The form holds no file: expected one, with its name.")
+            raise RefusalError(MALFORMED, "The form holds no file: expected one, with its name.")
         name, content = _safe_name(files[0].filename or ""), await files[0].read()
     finally:
         await form.close()
     if not content:
-        raise Refusal(MALFORMED, f"{name} is empty.")
+        raise RefusalError(MALFORMED, f"{name} is empty.")
     return Upload(name, content)
 
 
@@ -286,13 +290,13 @@ def _disposition_name(header: str) -> str:
 def _safe_name(given: str) -> str:
     """Return a name that any file may have, with its ending in lower case.
 
-    Raises Refusal for an ending that is not read.
+    Raises RefusalError for an ending that is not read.
     """
     base = PurePosixPath(given.replace("\\", "/")).name
     stem, dot, ending = base.rpartition(".")
     ending = f"{dot}{ending}".lower()
     if ending not in READ:
-        raise Refusal(
+        raise RefusalError(
             UNKNOWN_KIND, f"{base[-60:]!r} is no {', '.join(READ)} file: convert it to one of them."
         )
     stem = re.sub(r"[^\w.\- ]", "_", stem)[:_LONGEST_NAME].strip(". ")
@@ -305,12 +309,14 @@ def _frame_rate(text: str) -> float:
     except ValueError:
         fps = -1.0
     if not 0 < fps <= MAX_FPS:
-        raise Refusal(MALFORMED, f"fps is {text[:40]!r}, expected a number above 0, to {MAX_FPS}.")
+        raise RefusalError(
+            MALFORMED, f"fps is {text[:40]!r}, expected a number above 0, to {MAX_FPS}."
+        )
     return fps
 
 
 def _one_of(name: str, text: str, values: Mapping[str, Any]) -> Any:
     if text.lower() not in values:
         known = ", ".join(value for value in values if value)
-        raise Refusal(MALFORMED, f"{name} is {text[:40]!r}, expected one of {known}.")
+        raise RefusalError(MALFORMED, f"{name} is {text[:40]!r}, expected one of {known}.")
     return values[text.lower()]

@@ -6,16 +6,17 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from hhmnet_core.deploy.description import ModelDescription
-from hhmnet_core.deploy.folders import read_description
+from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
 from hhmnet_core.poses.estimators import choose_estimator
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
+from hhmnet_platform.serving.predict import choose_device
 from hhmnet_platform.serving.server.job import ServeJob
 from hhmnet_platform.serving.server.tokens import Token, choose_token, is_loopback
 from hhmnet_platform.storage.find_model import find_model
@@ -46,9 +47,9 @@ def run_serve(job: ServeJob) -> None:
         )
     token = choose_token(job.host, job.token_file)
     place = find_model(job.model, Workspace(absolute_uri(job.workspace)), job.tracking_uri)
-    model = read_description(place)
-    if job.without_video:
-        model = model.without_video()
+    # Loaded here once, so that a damaged model is one line instead of replicas that fail.
+    choose_device(job.device)
+    model = load_model(place, without_video=job.without_video).description
     with listen(job.host, job.port) as listener, ray_session() as resources:
         handles = deploy(job, place, model, resources)
         with _running(job, model, handles, listener, token) as failed:
@@ -86,17 +87,17 @@ def deploy(
 ) -> tuple[Any, Any]:
     """Start the deployments, and return the handles of the model and of the reader of files.
 
-    Raises InputError where there are too few CPUs, or the model cannot be loaded.
+    Raises InputError where there are too few CPUs, or the replicas do not start.
     """
+    if job.replicas > resources.cpus:
+        raise InputError(
+            f"--replicas {job.replicas} need a CPU each, but {resources}: give fewer replicas."
+        )
     from ray import serve
     from ray.serve.schema import LoggingConfig
 
     from hhmnet_platform.serving.server.deployments import Networks, Recordings
 
-    if job.replicas > resources.cpus:
-        raise InputError(
-            f"--replicas {job.replicas} need as many CPUs, but {resources}: give fewer replicas."
-        )
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     logs = LoggingConfig(log_level="WARNING", enable_access_log=False)
     # No proxies: the application runs in this process, which keeps limits while it reads a body.
@@ -106,22 +107,30 @@ def deploy(
         "num_cpus": max(1, resources.cpus // job.replicas),
         "num_gpus": min(1.0, gpus / job.replicas),
     }
-    networks = Networks.options(
+    model_replicas, reader_of_files = cast(Any, Networks), cast(Any, Recordings)
+    networks = model_replicas.options(
         num_replicas=job.replicas, ray_actor_options=actor, logging_config=logs
     ).bind(
         place, job.without_video, job.device, job.batch, job.batch_ms / 1000, job.max_frames
     )  # fmt: skip
-    recordings = Recordings.options(ray_actor_options={"num_cpus": 0}, logging_config=logs).bind(
-        model, choose_estimator(job.estimator), job.max_bodies, job.max_frames
-    )
+    recordings = reader_of_files.options(
+        ray_actor_options={"num_cpus": 0}, logging_config=logs
+    ).bind(model, choose_estimator(job.estimator), job.max_bodies, job.max_frames)
     try:
         return (
             serve.run(networks, name=f"{_NAME}-networks", route_prefix=None),
             serve.run(recordings, name=f"{_NAME}-recordings", route_prefix=None),
         )
     except RuntimeError as error:
-        reason = serve.status().applications
-        raise InputError(f"The model cannot be served: {reason} {one_line(error)}") from error
+        found = [
+            one_line(each.message)[:300]
+            for application in serve.status().applications.values()
+            for each in application.deployments.values()
+            if each.message
+        ]
+        raise InputError(
+            f"The model cannot be served: {' '.join(found) or one_line(error)}"
+        ) from error
 
 
 @contextmanager

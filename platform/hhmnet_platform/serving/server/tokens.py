@@ -73,7 +73,7 @@ def _checked(token: str, where: str) -> str:
     """Return a token that a header can carry. The message does not show it."""
     if len(token) < SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
         raise InputError(
-            f"The token in {where} has {len(token)} characters: expected {SHORTEST} or more letters, "
-            "digits and signs without blanks, such as those of `openssl rand -hex 32`."
+            f"The token in {where} has {len(token)} characters: expected {SHORTEST} or more "
+            "letters, digits and signs without blanks, such as those of `openssl rand -hex 32`."
         )
     return token
