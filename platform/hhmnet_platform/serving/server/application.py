@@ -178,7 +178,9 @@ class Application:
         if isinstance(given, Upload):
             work = self._predictor.recording(given, parameters)
             recording, rows = await _while_connected(request, work)
-            answer = self._answers.recording(recording, rows, bool(parameters.window))
+            answer = await asyncio.to_thread(
+                self._answers.recording, recording, rows, bool(parameters.window)
+            )
         else:
             _check_for_clips(parameters)
             async with self._parsing:
@@ -186,7 +188,8 @@ class Application:
             found = await _while_connected(request, self._predictor.clips(clips, parameters))
             answer = {"predictions": [self._answers.clip(row) for row in found]}
         milliseconds = round(1000 * (time.perf_counter() - started), 3)
-        return _json(answer | {"model": self._answers.model.name, "milliseconds": milliseconds})
+        answer |= {"model": self._answers.model.name, "milliseconds": milliseconds}
+        return await asyncio.to_thread(_json, answer)  # megabytes, where it holds joints
 
     def _is_allowed(self, request: Request) -> bool:
         given = request.headers.get("authorization", "")

@@ -4,6 +4,7 @@ Axes: M bodies, T frames, V joints.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from hhmnet_platform.serving.server.requests import Parameters, Upload, check_ex
 from hhmnet_platform.serving.server.timed import Clock, TimedConfig
 from hhmnet_platform.serving.videos import VideoReader
 
-MAX_WINDOWS = 1000
+MAX_WINDOWS, MAX_WINDOW_FRAMES = 1000, 200_000  # of a recording, the frames of all windows
 MAX_PIXELS = 7680 * 4320  # of an image of a video
 
 
@@ -114,11 +115,7 @@ class RecordingReader:
         frames = recorded.clip.joints.shape[1]
         self._check_frames(frames, upload.name)
         windows = choose_windows(parameters.window, parameters.stride, frames, recorded.fps)
-        if len(windows) > MAX_WINDOWS:
-            raise InputError(
-                f"{upload.name} has {len(windows)} windows, the limit is {MAX_WINDOWS}: give a "
-                "larger --stride, or a larger --window."
-            )
+        _check_windows(windows, upload.name)
         clock.check()
         clip = clip_for_model(recorded, self._model)
         drawing = self._drawing(recorded) if parameters.skeleton else None
@@ -177,6 +174,15 @@ class RecordingReader:
         first = filmed.posed.first
         shown = None if starts is None else starts[first : first + frames]
         return Drawing(filmed.posed.pixels, shown, width, height)
+
+
+def _check_windows(windows: Sequence[Window], name: str) -> None:
+    frames = sum(stop - start for start, stop in windows)
+    if len(windows) > MAX_WINDOWS or frames > MAX_WINDOW_FRAMES:
+        raise InputError(
+            f"{name} has {len(windows)} windows of {frames} frames together, the limits are "
+            f"{MAX_WINDOWS} and {MAX_WINDOW_FRAMES}: give a larger --stride."
+        )
 
 
 def _starts(times: ImageTimes) -> NDArray[np.float64] | None:

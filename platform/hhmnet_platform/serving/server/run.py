@@ -45,16 +45,17 @@ def run_serve(job: ServeJob) -> None:
             f"RAY_ADDRESS={address} is a cluster, but serve.py serves from this machine with a Ray "
             "of its own: unset RAY_ADDRESS."
         )
-    token = choose_token(job.host, job.token_file)
     place = find_model(job.model, Workspace(absolute_uri(job.workspace)), job.tracking_uri)
     # Loaded here once, so that a damaged model is one line instead of replicas that fail.
     choose_device(job.device)
     model = load_model(place, without_video=job.without_video).description
-    with listen(job.host, job.port) as listener, ray_session() as resources:
-        handles = deploy(job, place, model, resources)
-        with _running(job, model, handles, listener, token) as failed:
-            _announce(place, model, listener, job, token)
-            failed.wait()
+    with listen(job.host, job.port) as listener:
+        token = choose_token(listener.getsockname()[0], job.token_file)
+        with ray_session() as resources:
+            handles = deploy(job, place, model, resources)
+            with _running(job, model, handles, listener, token) as ended:
+                _announce(place, model, listener, token)
+                ended.wait()
     raise RuntimeError("The server has ended by itself.")
 
 
@@ -185,7 +186,7 @@ def _running(
 
 
 def _announce(
-    place: str, model: ModelDescription, listener: socket.socket, job: ServeJob, token: Token | None
+    place: str, model: ModelDescription, listener: socket.socket, token: Token | None
 ) -> None:
     """Print what is served, where, and the token if it was made just now."""
     host, port = listener.getsockname()[:2]
@@ -199,7 +200,7 @@ def _announce(
         )
     elif token.is_made:
         print(f"Token    {token.value}")
-    if not is_loopback(job.host):
+    if not is_loopback(host):
         print(
             "note: tokens and recordings cross the network unencrypted: put a proxy with TLS "
             "in front, or use a network that you trust."

@@ -138,11 +138,17 @@ def test_an_array_that_expands_is_not_read(reader: RecordingReader) -> None:
         reader.read(Upload("a.npy", file.getvalue()), Parameters(), Clock())
 
 
-def test_too_many_windows(description: ModelDescription) -> None:
+@pytest.mark.parametrize(
+    ("frames", "window", "message"),
+    [(1500, "10f", "1491 windows of 14910 frames"), (1200, "400f", "801 windows of 320400 frames")],
+)
+def test_too_many_windows(
+    frames: int, window: str, message: str, description: ModelDescription
+) -> None:
     reader = RecordingReader(description, BlazePoseConfig(), 2, 5000)
-    joints = np.random.default_rng(1).normal(size=(1500, 20, 3)).astype(np.float32)
-    with pytest.raises(InputError, match="1491 windows, the limit is 1000"):
-        reader.read(upload(joints), Parameters(window="10f", stride="1f"), Clock())
+    joints = np.random.default_rng(1).normal(size=(frames, 20, 3)).astype(np.float32)
+    with pytest.raises(InputError, match=message):
+        reader.read(upload(joints), Parameters(window=window, stride="1f"), Clock())
 
 
 def test_windows_are_refused_for_a_model_that_reads_videos(description: ModelDescription) -> None:
