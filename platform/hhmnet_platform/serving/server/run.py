@@ -26,8 +26,8 @@ _PACKAGES = ("grpc_reflection", "python_multipart", "starlette", "uvicorn")  # o
 _NAME = "hhmnet"
 _CONNECTIONS = 1024
 _GRACE_SECONDS = 3  # for answers that are on their way when the server ends
-_START_SECONDS = 30.0
 _BYTES_PER_MB = 1_000_000
+_LONGEST = 300  # characters of an error of a replica
 
 
 def run_serve(job: ServeJob) -> None:
@@ -117,14 +117,17 @@ def deploy(
     recordings = reader_of_files.options(
         ray_actor_options={"num_cpus": 0}, logging_config=logs
     ).bind(model, choose_estimator(job.estimator), job.max_bodies, job.max_frames)
+    applications = {"networks": networks, "recordings": recordings}
+    targets = [
+        serve.RunTarget(each, f"{_NAME}-{name}", route_prefix=None)
+        for name, each in applications.items()
+    ]
     try:
-        return (
-            serve.run(networks, name=f"{_NAME}-networks", route_prefix=None),
-            serve.run(recordings, name=f"{_NAME}-recordings", route_prefix=None),
-        )
+        first, second = serve.run_many(targets)
+        return first, second
     except RuntimeError as error:
         found = [
-            one_line(each.message)[:300]
+            one_line(each.message)[-_LONGEST:]  # the error itself is at its end
             for application in serve.status().applications.values()
             for each in application.deployments.values()
             if each.message

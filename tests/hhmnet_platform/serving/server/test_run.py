@@ -3,8 +3,10 @@
 import importlib.util
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ray import serve
 
 from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.errors import InputError
@@ -44,6 +46,28 @@ def test_more_replicas_than_cpus(model: str) -> None:
     job = ServeJob(model=model, replicas=3)
     with pytest.raises(InputError, match="--replicas 3 need a CPU each, but this machine has 2"):
         deploy(job, model, read_description(model), Resources("this machine", ((2, 0),)))
+
+
+def test_replicas_that_do_not_start_are_one_line(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(targets: object) -> None:
+        raise RuntimeError("Deploying application failed.")
+
+    text = f"The deployment failed to start.\n{'traceback ' * 99}\nOSError: the disk is away"
+    deployment = SimpleNamespace(message=text)
+    application = SimpleNamespace(deployments={"Networks": deployment})
+    monkeypatch.setattr(serve, "start", lambda **options: None)
+    monkeypatch.setattr(serve, "run_many", fail)
+    monkeypatch.setattr(
+        serve, "status", lambda: SimpleNamespace(applications={"networks": application})
+    )
+    resources = Resources("this machine", ((2, 0),))
+    with pytest.raises(
+        InputError, match=r"cannot be served: .*OSError: the disk is away"
+    ) as caught:
+        deploy(ServeJob(model=model), model, read_description(model), resources)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
 
 
 def test_a_cluster_is_not_joined(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
