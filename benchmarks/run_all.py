@@ -22,6 +22,7 @@ SCRIPTS = {
     "input_pipeline": ["--threads", "{threads}"],
     "clip_memory": [],
     "prepare": [],
+    "exported_model": [],
     "fusion_search": ["--random", "20000"],
     "phase1_layouts": ["--store", "{store}"],
     "ray_overhead": ["--store", "{store}"],

@@ -17,6 +17,9 @@ from hhmnet_platform.fusion.select_ensemble import EnsembleJob
 from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.search.config import Phase1Search, Phase2Search
+from hhmnet_platform.serving.evaluate import EvaluationJob
+from hhmnet_platform.serving.export import ExportJob
+from hhmnet_platform.serving.job import PredictJob
 from hhmnet_platform.serving.server.job import ServeJob
 
 ROOT = Path(__file__).parents[1]
@@ -192,7 +195,10 @@ def help_of(name: str, command: str) -> str:
         "search": {"fusion": FusionSearch, "phase2": Phase2Search}.get(command, Phase1Search),
         "fuse": FixedFusion,
         "ensemble": EnsembleJob,
+        "export": ExportJob,
+        "predict": PredictJob,
         "serve": ServeJob,
+        "test": EvaluationJob,
         "ablate": Phase1Ablation,
         "ablate_phase2": Phase2Ablation,
     }

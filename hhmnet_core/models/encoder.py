@@ -104,6 +104,11 @@ class Encoder(nn.Module, ABC):
             draws_rd: (R, D) uniform draws in training. Default: no dropout.
         """
 
+    def pool(self, x_rtvc: Tensor, draws_rd: Tensor | None = None) -> Tensor:
+        """Return the mean features (R, C) of bodies (R, T, V, C of the input)."""
+        x_rtvc = (x_rtvc - self.input_mean) / self.input_std
+        return self.forward_features(x_rtvc, draws_rd).mean((1, 2))
+
     def drop_features(self, pooled_nc: Tensor, draws_nd: Tensor | None) -> Tensor:
         """Apply dropout to the pooled features (N, C) before the classifier."""
         return pooled_nc
@@ -130,8 +135,7 @@ class Encoder(nn.Module, ABC):
             x_rtvc = x_rtvc[body_rows]
         clip_of_row = body_rows // bodies
         draws_rd = None if draws_nd is None else draws_nd[clip_of_row]
-        x_rtvc = (x_rtvc - self.input_mean) / self.input_std
-        pooled_rc = self.forward_features(x_rtvc, draws_rd).mean((1, 2))
+        pooled_rc = self.pool(x_rtvc, draws_rd)
         pooled_nc = _mean_of_bodies(pooled_rc, clip_of_row, clips) if bodies > 1 else pooled_rc
         embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
             -0.5 * self.log_temperature

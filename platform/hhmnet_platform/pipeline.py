@@ -19,6 +19,7 @@ from hhmnet_platform.runs.config import Phase1Job, Phase2Job, Placement
 from hhmnet_platform.runs.launch import run_phase
 from hhmnet_platform.search.config import Phase1Search, SearchConfig
 from hhmnet_platform.search.run import run_search
+from hhmnet_platform.serving.demonstration import demonstrate
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
@@ -118,7 +119,12 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     )
     print("\nensemble: of all finished runs of the experiment", flush=True)
     experiment = experiment_name(result.dataset, result.protocol, VAL)
-    run_ensemble(EnsembleJob(experiment, workspace=workspace.uri, tracking_uri=job.tracking_uri))
+    model = run_ensemble(
+        EnsembleJob(experiment, workspace=workspace.uri, tracking_uri=job.tracking_uri)
+    )
+    if model and not job.data.store:
+        print("\nprediction: of a clip that nothing was trained on", flush=True)
+        print("\n".join(demonstrate(model, workspace.at("demo/new-clip.mp4"))))
 
 
 def run_phase2(job: Phase2Job, began: float | None = None) -> None:

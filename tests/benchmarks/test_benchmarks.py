@@ -82,6 +82,18 @@ def test_fusion_search_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     assert {"searched, 2 x 20", "best of 50 random", "difference"} <= set(first_cells)
 
 
+def test_exported_models_are_measured(tmp_path: Path) -> None:
+    small = ("--batches", 1, 2, "--frames", 8, "--rounds", 1, "--widths", 8)
+    done = run("exported_model.py", *small, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [(row[1].strip(), row[2].strip()) for row in rows[1:] if "--" not in row[1]] == [
+        (name, batch)
+        for batch in ("1", "2")
+        for name in ("Model.predict", "ONNX Runtime", "torch.export")
+    ]
+
+
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
     done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from ntu_files import SkeletonFile, Track, clip_name, standing_body
 from nw_ucla_files import write_nw_ucla_zip
 from optuna.distributions import FloatDistribution
 from person_videos import encode, moving
+from random_models import random_clips, write_random_model
 from scipy.io import savemat
 from video_files import encode_video, numbered_images
 
@@ -33,8 +34,11 @@ from hhmnet_platform.search.config import Phase1Search, StudyIdentity, best_conf
 from hhmnet_platform.search.space import Dimension
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.storage.checkpoints import TrainingPoint
+from hhmnet_platform.storage.finished_run import FinishedRun
+from hhmnet_platform.storage.models import ensure_run_model
 from hhmnet_platform.storage.run_folder import SNAPSHOT, RunFolder
 from hhmnet_platform.storage.run_identity import RunIdentity
+from hhmnet_platform.storage.workspace import Workspace
 
 
 def _store(folder: Path) -> None:
@@ -43,8 +47,10 @@ def _store(folder: Path) -> None:
 
 
 def _workspace(folder: Path) -> None:
-    """The workspace of an earlier version: runs, scores, a fusion, an ensemble."""
-    unpack(folder)
+    """The workspace of an earlier version: runs, scores, a fusion, an ensemble; a run's model."""
+    store, workspace = unpack(folder)
+    run = FinishedRun.read(Workspace(str(workspace)).run(PHASE1))
+    ensure_run_model(run, str(store))
 
 
 IDENTITY = RunIdentity(Phase1Config(data=DataConfig(store="/data/films")), "digest")
@@ -164,6 +170,17 @@ def _utd_mhad(folder: Path) -> None:
 SPACE = {"contrast.temperature": Dimension(0.1, 0.5)}
 
 
+def _model(folder: Path) -> None:
+    """A model, a list of recordings for it, and a map of classes."""
+    write_random_model(folder / "model", threshold=0.4)
+    for number, clip in enumerate(random_clips(2)):
+        np.save(folder / f"clip{number}.npy", clip)
+    (folder / "list.csv").write_text(
+        "skeleton,sample_id,fps\nclip0.npy,first,30\nclip1.npy,second,25.5\n"
+    )
+    (folder / "classes.yaml").write_text("going up: raise\n'2': lower\n")
+
+
 def _search(folder: Path) -> None:
     """A study of three trials, the recipe of a search, and its best config."""
     study = open_study("mine", folder, study_identity(), IDENTITY)
@@ -224,6 +241,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "poses": _poses,
     "field": _field,
     "run": _run,
+    "model": _model,
     "search": _search,
     "store": _store,
     "utd_mhad": _utd_mhad,

@@ -16,6 +16,7 @@ from faults.readers import (
     option_names,
     read_cached,
     read_checkpoints,
+    read_classes,
     read_config,
     read_ctr_gcn,
     read_ensemble,
@@ -23,7 +24,9 @@ from faults.readers import (
     read_guide,
     read_identity,
     read_journal,
+    read_list,
     read_meshes,
+    read_model,
     read_ntu,
     read_nw_ucla,
     read_outcomes,
@@ -113,6 +116,16 @@ FORMATS: dict[str, Format] = {
     "config": _config("run", "runs/first/config.yaml", Phase1Job),
     "space": _config("search", "space.yaml", Phase1Search),
     "best": _config("search", "best.yaml", Phase1Job),
+    "model": Format(
+        "json", "model", "model/model.json", read_model, checked=True, names=("The model",)
+    ),
+    "model's weights": Format(
+        "binary", "model", "model/*.safetensors", read_model, checked=True
+    ),
+    "list of recordings": Format(
+        "csv", "model", "list.csv", read_list, names=("there is no such file", "cannot be read")
+    ),
+    "class map": Format("yaml", "model", "classes.yaml", read_classes),
     "journal": Format("json", "search", "study.journal", read_journal),
     "fusion": Format(
         "json", "workspace", f"workspace/fusions/{FUSION}/fusion.json", read_fusion_file

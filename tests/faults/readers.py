@@ -15,8 +15,13 @@ from faults.examples import IDENTITY, ablation_subject, outcome, pack, study_ide
 from rich.console import Console
 from safetensors import deserialize
 
+from hhmnet_core.deploy.model import load_model
 from hhmnet_core.files import folder as folder_at
+from hhmnet_core.poses.blazepose.estimator import BlazePoseConfig
+from hhmnet_core.poses.clips import PoseReading
+from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.sources.own.poses import Reading as FileReading
 from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
@@ -35,6 +40,9 @@ from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search, trial_job
 from hhmnet_platform.search.space import distributions
 from hhmnet_platform.search.study import open_study
+from hhmnet_platform.serving.inputs import RecordingFiles
+from hhmnet_platform.serving.pairing import read_class_map
+from hhmnet_platform.serving.videos import VideoReader
 from hhmnet_platform.storage.checkpoints import TrainingPoint, checkpoint_name
 from hhmnet_platform.storage.finished_run import FinishedRun, finished_runs
 from hhmnet_platform.storage.run_folder import RunFolder
@@ -96,6 +104,27 @@ def read_cached(folder: Path) -> Reading:
     clips = load_clips(folder / "store", folder / "cache")
     names = [each.name for each in fields(clips) if each.name != "manifest"]
     return Reading({name: np.array(getattr(clips, name)) for name in names})
+
+
+def read_model(folder: Path) -> Reading:
+    """Load the model and predict with it."""
+    model = load_model(folder / "model")
+    clips = [np.load(folder / f"clip{number}.npy") for number in range(2)]
+    return Reading((asdict(model.description), model.predict(clips)))
+
+
+def read_list(folder: Path) -> Reading:
+    """Read the recordings of a list, as predict.py does."""
+    layout = get_layout("kinect_v1_20")
+    videos = VideoReader(BlazePoseConfig(), layout, 2, PoseReading())
+    files = RecordingFiles(str(folder / "list.csv"), layout, layout, FileReading(), videos)
+    files.check()
+    recorded = [files.read(name) for name in files.names]
+    return Reading([(each.clip.sample_id, each.clip.joints, each.fps) for each in recorded])
+
+
+def read_classes(folder: Path) -> Reading:
+    return Reading(read_class_map(str(folder / "classes.yaml")))
 
 
 def one_run(folder: Path) -> RunFolder:

@@ -4,7 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from hhmnet_core.deploy.description import SCHEMA_VERSION, ModelDescription
-from hhmnet_core.deploy.folders import model_content, write_model
+from hhmnet_core.deploy.folders import (
+    Weights,
+    model_content,
+    read_description,
+    read_weights,
+    write_model,
+)
 from hhmnet_core.deploy.merging import Part, merge_networks
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.fusion.align import fuse
@@ -23,6 +29,7 @@ from hhmnet_platform.storage.models import (
 )
 from hhmnet_platform.storage.scores import SPLITS
 from hhmnet_platform.storage.workspace import Workspace
+from hhmnet_platform.tracking.model_downloads import download_model
 
 Weighted = tuple[Candidate, float, float]  # a network, its weight and its temperature
 
@@ -49,8 +56,21 @@ def fusion_model(
     return _combine(name, "fusion", networks, temperature, assessed, workspace)
 
 
-def ensemble_model(name: str, ensemble: Ensemble, workspace: Workspace) -> dict[str, bytes]:
-    """Return the files of the model of an ensemble. Arguments and errors as for `fusion_model`."""
+def ensemble_model(
+    name: str, ensemble: Ensemble, workspace: Workspace, tracking_uri: str
+) -> dict[str, bytes]:
+    """Return the files of the model of an ensemble.
+
+    Args:
+        name: Name of the ensemble.
+        ensemble: The ensemble.
+        workspace: Workspace of its runs.
+        tracking_uri: MLflow tracking URI, for the models of runs that are not in the workspace.
+
+    Raises:
+        InputError: A run that has no model in the workspace or in MLflow, or one that cannot be
+            read or built.
+    """
     val, test = (
         (fuse([each.scores(split) for each in ensemble.candidates]), ensemble.mixture(split))
         for split in SPLITS
@@ -59,16 +79,24 @@ def ensemble_model(name: str, ensemble: Ensemble, workspace: Workspace) -> dict[
         ensemble.candidates, ensemble.weights.tolist(), ensemble.temperatures, strict=True
     )
     assessed = assess(val, test)
-    return _combine(name, "ensemble", [*networks], ensemble.temperature, assessed, workspace)
+    return _combine(
+        name, "ensemble", [*networks], ensemble.temperature, assessed, workspace, tracking_uri
+    )
 
 
-def write_combined_model(uri: str, build: Callable[[], dict[str, bytes]], is_known: bool) -> str:
-    """Write the model of a fusion or an ensemble; return a line that says where it is, or why not.
+def write_combined_model(
+    uri: str, build: Callable[[], dict[str, bytes]], is_known: bool
+) -> tuple[str, str]:
+    """Write the model of a fusion or an ensemble.
 
     Args:
         uri: Folder of the fusion or ensemble.
         build: Function that returns the model's files.
         is_known: Whether a model that is there already is the same one.
+
+    Returns:
+        The model's folder, "" without a model; and a line for the terminal with the folder, or the
+        reason why there is none.
     """
     place = f"{uri}/{MODEL}"
     if not (is_known and has_model(place)):
@@ -77,9 +105,9 @@ def write_combined_model(uri: str, build: Callable[[], dict[str, bytes]], is_kno
         except AccessError:
             raise
         except InputError as error:
-            return f"Model    none. {error}"
+            return "", f"Model    none. {error}"
         write_model(files, place)
-    return f"Model    {place}"
+    return place, f"Model    {place}"
 
 
 def _combine(
@@ -89,12 +117,13 @@ def _combine(
     temperature: float,
     assessed: Assessment,
     workspace: Workspace,
+    tracking_uri: str = "",
 ) -> dict[str, bytes]:
     used = [(each, weight, own) for each, weight, own in networks if weight]
-    models = {
-        run: model_of_run(FinishedRun.read(workspace.run(run)))
-        for run in dict.fromkeys(each.run for each, _, _ in used)
-    }
+    models: dict[str, tuple[ModelDescription, Weights]] = {}
+    for each, _, _ in used:
+        if each.run not in models:
+            models[each.run] = _model_of(each, workspace, tracking_uri)
     packed = merge_networks(
         [Part(*models[each.run], each.run, each.member, weight, own) for each, weight, own in used]
     )
@@ -120,3 +149,15 @@ def _combine(
         made_with=made_with(),
     )
     return model_content(described, {network.name: tensors for network, tensors in packed})
+
+
+def _model_of(
+    candidate: Candidate, workspace: Workspace, tracking_uri: str
+) -> tuple[ModelDescription, Weights]:
+    """Return the model of a network's run: from the workspace, else the one that MLflow holds."""
+    run = workspace.run(candidate.run)
+    if not candidate.run_id or run.read_result() is not None:
+        return model_of_run(FinishedRun.read(run))
+    place = download_model(tracking_uri, f"runs:/{candidate.run_id}")
+    described = read_description(place)
+    return described, read_weights(place, described)

@@ -64,6 +64,7 @@ from hhmnet_platform.tracking.derived_runs import (
     replace_derived_run,
 )
 from hhmnet_platform.tracking.experiments import experiment_name
+from hhmnet_platform.tracking.models import log_derived_model
 from hhmnet_platform.tracking.uri import default_tracking
 
 
@@ -138,10 +139,13 @@ def run_fusion_search(job: FusionSearch) -> None:
     console.print(f"Weights  {weights}")
     console.print(f"Files    {files.uri}/{FILE}", markup=False)
     best = result.searched.weights
-    model = write_combined_model(
+    model, line = write_combined_model(
         files.uri, lambda: fusion_model(name, candidates, best, workspace), is_known
     )
-    console.print(model, markup=False)
+    console.print(line, markup=False)
+    if model:
+        for line in log_derived_model(uri, experiment, name, model).lines:
+            console.print(line, markup=False)
     console.print(f"MLflow   {without_password(uri)}, run {name}: {page}", markup=False)
 
 

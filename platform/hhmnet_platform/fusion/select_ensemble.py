@@ -27,6 +27,7 @@ from hhmnet_platform.tracking.derived_runs import (
     find_finished_page,
     replace_derived_run,
 )
+from hhmnet_platform.tracking.models import Champion, log_derived_model
 from hhmnet_platform.tracking.uri import default_tracking
 
 REPORT = "report.html"
@@ -52,8 +53,10 @@ class EnsembleJob:
     tracking_uri: str = field(default_factory=default_tracking)
 
 
-def run_ensemble(job: EnsembleJob) -> None:
-    """Select an ensemble, and write ensemble.json, report.html and an MLflow run.
+def run_ensemble(job: EnsembleJob) -> str:
+    """Select an ensemble, and write ensemble.json, report.html, its model and an MLflow run.
+
+    Returns the folder of its model, "" for none.
 
     Raises InputError for anything the user can cause.
     """
@@ -73,6 +76,7 @@ def run_ensemble(job: EnsembleJob) -> None:
     files = folder(workspace.derived("ensembles", name))
     is_known = FILE in files.names() and files.read(FILE) == content[FILE]
     page = find_finished_page(uri, job.experiment, name) if is_known else None
+    is_new = page is None
     if page is None:
         for file, written in content.items():
             files.write(file, written)
@@ -81,10 +85,16 @@ def run_ensemble(job: EnsembleJob) -> None:
         print(f"{name} exists already: nothing new was selected.")
     print_ensemble(result, name)
     print(f"Report   {files.uri}/{REPORT}, and {FILE} beside it")
-    print(
-        write_combined_model(files.uri, lambda: ensemble_model(name, ensemble, workspace), is_known)
+    model, line = write_combined_model(
+        files.uri, lambda: ensemble_model(name, ensemble, workspace, uri), is_known
     )
+    print(line)
+    if model:
+        # Of a selection that is only shown again, others may have chosen the champion since.
+        champion: Champion = "move" if is_new else "fill"
+        print("\n".join(log_derived_model(uri, job.experiment, name, model, champion).lines))
     print(f"MLflow   {without_password(uri)}, run {name}: {page}")
+    return model
 
 
 def _select(job: EnsembleJob, workspace: Workspace, uri: str) -> Ensemble:

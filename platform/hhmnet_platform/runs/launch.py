@@ -16,7 +16,7 @@ from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.estimate import data_lines, estimate, plan_lines, share_line
 from hhmnet_platform.runs.phases import PHASES, phase_of
-from hhmnet_platform.runs.publish import print_result, publish
+from hhmnet_platform.runs.publish import is_published, print_result, publish
 from hhmnet_platform.runs.resolve import resolve_run, resolve_store
 from hhmnet_platform.runs.result import ScoredRun, summarise
 from hhmnet_platform.runs.run import Run
@@ -69,7 +69,7 @@ def run_phase(job: Job, began: float | None = None) -> str:
                 result = _train(job, run, session, display, startup)
         else:
             print(f"Run {run.folder.name} is complete. For another one, change seed or config.")
-            if not run.folder.is_tracked:
+            if not is_published(run.folder):
                 publish(
                     ScoredRun.read(run), result, BackgroundTracker(MlflowWriter(run.tracked), print)
                 )

@@ -1,6 +1,7 @@
 """Publishing a finished run: figures, result.json, MLflow, and a table in the terminal."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from hhmnet_platform.presentation.drawing import Drawing
 
 CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
+MLFLOW_SECONDS = 90.0  # to wait for MLflow at the end of a run
+SLOWEST_UPLOAD = 1e6  # bytes of a model per second that are waited for
 CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves
 
 
@@ -43,7 +46,7 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
     tracker.update(result.history)
     if run.folder.read_result() is None:
         run.folder.write_result(result)
-    write_run_model(run, result)
+    model = write_run_model(run, result)
     files: dict[str, dict[str, bytes]] = {}
     for member in run.members:
         tables = scored.tables[member]
@@ -55,12 +58,39 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
     extra = PHASES[run.phase].extra_figures(run, scored.tables, result.history[-1])
     files[FUSION] |= _write_figures(run, extra)
     files[FUSION] |= {name: run.folder.files.read(name) for name in (CONFIG, RESULT)}
-    if tracker.finish(Ending("FINISHED", files, _mesh_history_tags(result))):
-        run.folder.write_json(TRACKED, {"uri": run.tracked.uri, "page": tracker.page})
+    is_trial = bool(run.tracked.parent)  # a search has many, and its best one is trained by itself
+    logged = None if is_trial else model
+    seconds = MLFLOW_SECONDS + (logged.size / SLOWEST_UPLOAD if logged else 0)
+    address = logged.uri if logged else ""
+    ending = Ending("FINISHED", files, _mesh_history_tags(result), address)
+    if tracker.finish(ending, seconds):
+        tracked = {"uri": run.tracked.uri, "page": tracker.page}
+        if tracker.model is not None:
+            if tracker.model.note:
+                print(f"note: {tracker.model.note}")
+            tracked["model"] = tracker.model.uri
+        run.folder.write_json(TRACKED, tracked)
 
 
-def write_run_model(run: Run, result: RunResult) -> None:
-    """Write the model of a finished run, or print why it has none."""
+def is_published(folder: RunFolder) -> bool:
+    """Return whether MLflow holds all of a finished run, with its model, if it has one.
+
+    That of a trial is logged when the trial's config is trained by itself.
+    """
+    tracked = folder.read_json(TRACKED)
+    return tracked is not None and ("model" in tracked or not has_model(f"{folder.uri}/{MODEL}"))
+
+
+@dataclass(frozen=True)
+class WrittenModel:
+    """A model that was written: the URI of its folder, and its size in bytes."""
+
+    uri: str
+    size: int
+
+
+def write_run_model(run: Run, result: RunResult) -> WrittenModel | None:
+    """Write the model of a finished run. Print why it has none, and return None then."""
     finished = FinishedRun(run.folder, result)
     try:
         files = run_model(finished, run.clips.manifest, run.guide)
@@ -68,8 +98,10 @@ def write_run_model(run: Run, result: RunResult) -> None:
         raise
     except InputError as error:
         print(f"note: no model is written. {error}")
-        return
-    write_model(files, f"{run.folder.uri}/{MODEL}")
+        return None
+    uri = f"{run.folder.uri}/{MODEL}"
+    write_model(files, uri)
+    return WrittenModel(uri, sum(map(len, files.values())))
 
 
 def _write_figures(
@@ -122,6 +154,8 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
             f"MLflow   {tracking_uri} is incomplete for this run: give the same command again to "
             "write what is missing.",
         ]
+    if registered := tracked.get("model"):
+        lines.append(f"Registry {registered}")
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {folder.name}")
     if tracking_uri.startswith("sqlite"):
         workspace = Path(folder.uri).parent.parent

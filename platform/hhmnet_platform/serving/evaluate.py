@@ -16,9 +16,9 @@ from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import LITERATURE, protocol_name, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.presentation.labels import percent
+from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.evaluation import Evaluation, assess_predictions
 from hhmnet_platform.serving.pairing import pair_classes, read_class_map
-from hhmnet_platform.serving.predict import choose_device
 from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace

@@ -8,6 +8,7 @@ from hhmnet_core.poses.estimators import EstimatorName
 from hhmnet_core.poses.recordings import MAX_FOCAL
 from hhmnet_core.poses.video import MAX_BODIES
 from hhmnet_core.skeleton.missing import MIN_CONFIDENCE, OnMissing
+from hhmnet_platform.serving.predictions import ENDINGS
 from hhmnet_platform.storage.workspace import default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
 
@@ -43,6 +44,9 @@ class PredictJob:
         batch: Number of clips that are predicted at a time.
         without_video: Leave out the video network of the model, and predict from skeletons alone.
         device: Device of the networks: auto (a GPU where there is one), cpu or cuda.
+        workers: Number of processes that predict files side by side with Ray Data, on this machine
+            or the cluster of RAY_ADDRESS; 0 is one per CPU core. --out is then a folder, to which
+            the same command adds what is missing. Default: this process alone.
         workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
         tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
             the workspace.
@@ -66,6 +70,7 @@ class PredictJob:
     batch: int = 64
     without_video: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int | None = None
     workspace: str = field(default_factory=default_workspace)
     tracking_uri: str = field(default_factory=default_tracking)
 
@@ -76,5 +81,13 @@ class PredictJob:
             raise InputError(f"batch must be 1 to 65536, but is {self.batch}.")
         if self.focal is not None and not 0 < self.focal <= MAX_FOCAL:
             raise InputError(f"focal must be above 0, up to {MAX_FOCAL}, but is {self.focal}.")
+        if self.workers is not None:
+            if not 0 <= self.workers <= 10_000:
+                raise InputError(f"workers must be 0 to 10000, but is {self.workers}.")
+            if not self.out or self.out.lower().endswith(ENDINGS):
+                raise InputError(
+                    f"--workers writes a folder, but --out is {self.out or 'missing'}: give a "
+                    "folder of its own."
+                )
         if self.stride and not self.window:
             raise InputError("--stride needs --window, the length of the windows.")

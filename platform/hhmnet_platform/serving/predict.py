@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
+from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.job import PredictJob
 from hhmnet_platform.serving.predictions import Prediction, check_out, write_predictions
 from hhmnet_platform.serving.recognition import predict_input
@@ -24,11 +24,17 @@ def run_predict(job: PredictJob) -> None:
     """
     if not job.input:
         raise InputError("--input is missing: give a skeleton file, a folder, a CSV or a store.")
-    check_out(job.out)
+    if job.workers is None:
+        check_out(job.out)
     workspace = Workspace(absolute_uri(job.workspace))
     place = find_model(job.model, workspace, job.tracking_uri)
-    model = load_model(place, choose_device(job.device), without_video=job.without_video)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    if job.workers is not None:
+        from hhmnet_platform.serving.at_scale import predict_at_scale  # imports Ray's session
+
+        predict_at_scale(job, place, console)
+        return
+    model = load_model(place, choose_device(job.device), without_video=job.without_video)
     console.print(f"Model    {place} ({len(model.class_names)} actions, {model.layout.name})")
     predictions: list[Prediction] = []
     for prediction in predict_input(job, model):
@@ -48,14 +54,6 @@ def run_predict(job: PredictJob) -> None:
         )
     if len(failed) == len(predictions):
         raise InputError(f"No recording of {job.input} could be predicted: {failed[0].reason}")
-
-
-def choose_device(name: str) -> torch.device:
-    """Return a device by its name. Raises InputError for CUDA where there is none."""
-    has_gpu = torch.cuda.is_available()
-    if name == "cuda" and not has_gpu:
-        raise InputError("--device cuda, but PyTorch finds no GPU here: give cpu or auto.")
-    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
 def shown(prediction: Prediction, class_names: Sequence[str]) -> str:

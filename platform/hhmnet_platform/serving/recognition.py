@@ -78,22 +78,24 @@ def _predict_store(job: PredictJob, model: Model) -> Iterator[Prediction]:
 
 
 def _predict_files(job: PredictJob, model: Model) -> Iterator[Prediction]:
+    files = open_files(job, model)
+    files.check()
+    is_single = len(files.names) == 1
+    for chunk in chunks_of(files, files.names):
+        yield from predict_chunk(job, model, files, chunk, is_single)
+
+
+def open_files(job: PredictJob, model: Model) -> RecordingFiles:
+    """Return the files of a job's input.
+
+    Raises:
+        InputError: Nothing there, or files or options that do not fit the model.
+    """
     if job.window and model.reads_video:
         raise InputError(
             f"The video network of {model.description.name} reads whole clips, no windows: give "
             "--without_video true."
         )
-    files = _open_files(job, model)
-    files.check()
-    is_single = len(files.names) == 1
-    videos = [name for name in files.names if files.is_video(name)]
-    skeletons = [name for name in files.names if not files.is_video(name)]
-    chunks = [skeletons[at : at + CHUNK] for at in range(0, len(skeletons), CHUNK)]
-    for chunk in [*chunks, *([name] for name in videos)]:
-        yield from _predict_chunk(job, model, files, chunk, is_single)
-
-
-def _open_files(job: PredictJob, model: Model) -> RecordingFiles:
     posing = PoseReading(job.missing or "interpolate", job.min_confidence, job.focal)
     return RecordingFiles(
         job.input,
@@ -106,9 +108,31 @@ def _open_files(job: PredictJob, model: Model) -> RecordingFiles:
     )
 
 
-def _predict_chunk(
+def chunks_of(files: RecordingFiles, names: Sequence[str]) -> list[list[str]]:
+    """Return recordings in groups that are predicted together: skeletons first, videos one by one.
+
+    A video is held in memory while it is predicted.
+    """
+    skeletons = [name for name in names if not files.is_video(name)]
+    groups = [skeletons[at : at + CHUNK] for at in range(0, len(skeletons), CHUNK)]
+    return [*groups, *([name] for name in names if files.is_video(name))]
+
+
+def predict_chunk(
     job: PredictJob, model: Model, files: RecordingFiles, names: Sequence[str], is_single: bool
 ) -> Iterator[Prediction]:
+    """Yield the predictions of some recordings, or the reason why there is none.
+
+    Args:
+        job: The prediction.
+        model: The model.
+        files: Files of the job's input.
+        names: Names of the recordings, a group of `chunks_of`.
+        is_single: Whether the input is a single recording.
+
+    Raises:
+        AccessError: A file that cannot be read at present, or an estimator that cannot be loaded.
+    """
     recorded: dict[str, Recorded] = {}
     reasons: dict[str, str] = {}
     clips: list[Clip] = []

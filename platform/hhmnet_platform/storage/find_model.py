@@ -10,6 +10,7 @@ from hhmnet_platform.storage.models import MODEL, ensure_run_model, has_model
 from hhmnet_platform.storage.results import RESULT
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
+from hhmnet_platform.tracking.model_downloads import download_model, is_mlflow_address
 from hhmnet_platform.tracking.queries import run_name_of
 
 _KINDS = ("runs", "fusions", "ensembles")
@@ -20,7 +21,8 @@ def find_model(given: str, workspace: Workspace, tracking_uri: str = "", store: 
 
     Args:
         given: Folder of a model, or of what it comes from; the name of a finished run, a fusion or
-            an ensemble in the workspace; or the id of one of a run's MLflow runs.
+            an ensemble in the workspace; the id of one of a run's MLflow runs; or an address in
+            MLflow, models:/NAME/VERSION, models:/NAME@ALIAS or runs:/ID.
         workspace: Workspace to look in.
         tracking_uri: MLflow tracking URI. "" for the database in the workspace.
         store: URI of the store of a run that has no model yet. Default: where it was.
@@ -33,6 +35,8 @@ def find_model(given: str, workspace: Workspace, tracking_uri: str = "", store: 
             "--model is missing: give the folder of a model, or the name of a finished run, fusion "
             "or ensemble."
         )
+    if is_mlflow_address(given):
+        return download_model(workspace.tracking_uri(tracking_uri), given)
     if re.fullmatch("[0-9a-f]{32}", given):
         given = run_name_of(workspace.tracking_uri(tracking_uri), given)
     places = [absolute_uri(given)] if "/" in given or not is_name(given) else []

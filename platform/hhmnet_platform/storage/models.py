@@ -145,14 +145,15 @@ def exported_model(run: FinishedRun, store: str = "") -> dict[str, bytes]:
         manifest = read_manifest(uri)
     except InputError as error:
         raise InputError(
-            f"The model of run {run.name} needs the manifest of its store ({error}) If the store "
-            "was moved, give its place as --data.store."
+            f"Run {run.name} has no model yet, and to make one its store is needed ({error}) Make "
+            f"it with export.py --model {run.name} --data.store, the place of the store now."
         ) from error
     names = load_all_scores(run.folder, FUSION)["test"].class_names
     is_other = manifest.class_names != names or manifest.dataset != run.result.dataset
     if is_other or (run.guide_name and manifest.digest != run.result.digest):
         raise InputError(
-            f"Run {run.name} was trained on another store than {uri}: give its own as --data.store."
+            f"Run {run.name} was trained on another store than {uri}: make its model with "
+            f"export.py --model {run.name} --data.store, the place of its own."
         )
     guide = None
     if name := run.guide_name:

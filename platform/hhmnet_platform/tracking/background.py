@@ -8,6 +8,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
+from hhmnet_platform.tracking.models import TrackedModel
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
 from hhmnet_platform.tracking.uri import experiment_page
@@ -38,6 +39,11 @@ class BackgroundTracker:
     def page(self) -> str:
         """The path of the experiment's page behind the address of MLflow's web server."""
         return experiment_page(self._writer.experiment_id)
+
+    @property
+    def model(self) -> TrackedModel | None:
+        """The run's model in MLflow. None before `finish`, and for a run without a model."""
+        return self._writer.model
 
     def update(self, history: Sequence[EpochRecord]) -> None:
         """Hand over the whole history, and return at once."""

@@ -16,6 +16,7 @@ from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
 from hhmnet_platform.tracking.client import exclusive, exclusive_client
 from hhmnet_platform.tracking.experiments import ensure_experiment
+from hhmnet_platform.tracking.models import TrackedModel, log_model
 from hhmnet_platform.tracking.queries import runs_with_tag
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
@@ -38,6 +39,7 @@ class MlflowWriter:
         self._creation_order = tuple(reversed(run.members))
         self.run_ids: dict[str, str] = {}
         self.experiment_id = ""
+        self.model: TrackedModel | None = None  # known after `finish` of a run with a model
         self._client: MlflowClient | None = None
         self._written: dict[str, set[tuple[str, int]]] = {}  # (metric, epoch) by member
         self._start_times: dict[str, int] = {}  # milliseconds by member
@@ -56,6 +58,8 @@ class MlflowWriter:
                 self._take_up(client, member, known.get(member) or self._create(client, member))
             self._describe(client)
             self._client = client
+        if not self.run.parent:
+            import mlflow.pyfunc  # noqa: F401  # takes a second: now, not when the run ends
 
     @property
     def is_connected(self) -> bool:
@@ -75,11 +79,14 @@ class MlflowWriter:
                 self._written[member] |= {(metric.key, metric.step) for metric in batch}
 
     def finish(self, ending: Ending) -> None:
-        """Write the artifacts, and end the MLflow runs."""
+        """Write the artifacts and the model, and end the MLflow runs."""
         assert self._client is not None
         for member, files in ending.files.items():
             upload(self._client, self.run_ids[member], files)
         with exclusive(self.run.uri):
+            if ending.model:
+                parent = self.run_ids[FUSION]
+                self.model = log_model(self._client, self.experiment_id, parent, ending.model)
             for run_id in self.run_ids.values():
                 for key, value in ending.tags.items():
                     self._client.set_tag(run_id, key, value)

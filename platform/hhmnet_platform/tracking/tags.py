@@ -11,6 +11,12 @@ SEARCH = "hhmnet.search"  # the study that a trial belongs to
 GUIDE = "hhmnet.phase1"  # the phase-1 run that guides a phase-2 run
 MEMBERS = "hhmnet.members"  # run ids of an ensemble's members, as JSON
 
+# Identity of a logged model and of its registered version, beside the training data and, as
+# hhmnet.<figure>, the figures of its description.
+MODEL_DIGEST = "hhmnet.model_digest"  # sha256 of model.json, which holds those of the weights
+MODEL_NAME = "hhmnet.name"  # name of the run, fusion or ensemble
+MODEL_KIND = "hhmnet.kind"  # phase1, phase2, fusion or ensemble
+
 # Training data.
 DATASET = "hhmnet.dataset"
 PROTOCOL = "hhmnet.protocol"
@@ -35,3 +41,4 @@ MLFLOW_NOTE = "mlflow.note.content"  # Markdown at the top of the page
 MLFLOW_COLOUR = "mlflow.runColor"
 MLFLOW_USER = "mlflow.user"
 MLFLOW_COMMIT = "mlflow.source.git.commit"
+MLFLOW_VERSIONS = "mlflow.modelVersions"  # registered versions of a logged model, as JSON

@@ -46,8 +46,10 @@ class Ending:
         status: FINISHED, FAILED or KILLED.
         files: Contents by artifact path, for each member.
         tags: Tags that are known only now, of the parent and of every child.
+        model: Folder of the run's model, which the parent holds. "" for none.
     """
 
     status: str
     files: Mapping[str, Mapping[str, bytes]]
     tags: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""

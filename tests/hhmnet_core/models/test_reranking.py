@@ -65,3 +65,16 @@ def test_items_of_two_cliques_are_far_apart() -> None:
     jaccard = k_reciprocal_jaccard(distance, 6, 3)
     same = clique[:, None] == clique
     assert jaccard[same].max() < jaccard[~same].min() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("joints", [17, 20, 25])
+def test_what_is_exported_equals_what_is_trained(
+    joints: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distance = torch.rand(3, joints, joints, dtype=torch.float64)
+    distance.diagonal(dim1=-2, dim2=-1).zero_()
+    trained = k_reciprocal_jaccard(distance, 6, 3)
+    monkeypatch.setattr("torch.compiler.is_exporting", lambda: True)
+    monkeypatch.delattr("torch.cdist")
+    exported = k_reciprocal_jaccard(distance, 6, 3)
+    torch.testing.assert_close(exported, trained, rtol=0, atol=1e-14)

@@ -3,23 +3,29 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from finished_runs import write_finished_run
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import FEATURE_DISABLED
+from random_models import write_random_model
 
 from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
+from hhmnet_platform.runs import publish as publishing
 from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.runs.publish import location_lines, publish
+from hhmnet_platform.runs.publish import is_published, location_lines, publish
 from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.runs.result import ScoredRun, summarise
 from hhmnet_platform.runs.run import Run
 from hhmnet_platform.storage.checkpoints import TrainingPoint
+from hhmnet_platform.storage.results import RunResult
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter
@@ -86,6 +92,88 @@ def test_figure_that_fails_costs_neither_the_result_nor_the_others(
     figures = set(run.folder.sub("figures").names())
     assert "joint-classes-test.png" in figures and "joint-confusion-test.png" not in figures
     assert "the figure joint-confusion-test.png could not be drawn" in capsys.readouterr().out
+
+
+def summary_of(run: Run) -> tuple[ScoredRun, RunResult]:
+    history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
+    scored = ScoredRun.complete(run)
+    return scored, summarise(scored, MeshPlan((2,), 2, False, 1), history)
+
+
+@pytest.fixture
+def buildable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The run's model can be built."""
+    made = Path(write_random_model(tmp_path / "made"))
+    files = {path.name: path.read_bytes() for path in sorted(made.iterdir(), reverse=True)}
+    monkeypatch.setattr(publishing, "run_model", lambda *_: files)
+
+
+@pytest.mark.usefixtures("buildable")
+def test_finished_run_has_its_model_in_mlflow_once(run: Run) -> None:
+    scored, result = summary_of(run)
+    for _ in range(2):
+        publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), pytest.fail))
+        assert is_published(run.folder)
+    tracked = run.folder.read_json("tracked.json")
+    assert tracked and tracked["model"] == "models:/hhmnet-toy/1"
+    lines = location_lines(run.folder, run.tracked.uri, run.tracked.experiment)
+    assert lines[1:3] == [f"Model    {run.folder.uri}/model", "Registry models:/hhmnet-toy/1"]
+    client = MlflowClient(run.tracked.uri)
+    assert [str(each.version) for each in client.search_model_versions()] == ["1"]
+
+
+@pytest.mark.usefixtures("buildable")
+def test_model_of_a_trial_is_logged_when_its_config_is_trained_by_itself(run: Run) -> None:
+    scored, result = summary_of(run)
+    trial = replace(run, tracked=replace(run.tracked, parent="0" * 32))
+    as_trial = replace(scored, run=trial)
+    publish(as_trial, result, BackgroundTracker(MlflowWriter(trial.tracked), pytest.fail))
+    assert run.folder.is_tracked and not is_published(run.folder)
+    client = MlflowClient(run.tracked.uri)
+    assert list(client.search_registered_models()) == []
+    publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), pytest.fail))
+    assert is_published(run.folder)
+    assert [str(each.version) for each in client.search_model_versions()] == ["1"]
+
+
+@pytest.mark.usefixtures("buildable")
+def test_registry_that_refuses_costs_a_note(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("not here", error_code=FEATURE_DISABLED)
+
+    monkeypatch.setattr(MlflowClient, "create_registered_model", refuse)
+    scored, result = summary_of(run)
+    publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), pytest.fail))
+    assert is_published(run.folder)
+    note = "note: MLflow holds the model, but did not register it (not here)."
+    assert note in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("buildable")
+def test_registry_that_is_away_leaves_the_run_to_its_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed")
+
+    scored, result = summary_of(run)
+    notices: list[str] = []
+    with monkeypatch.context() as away:
+        away.setattr(MlflowClient, "create_model_version", fail)
+        publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), notices.append))
+    assert "cannot be written to (API request failed)" in notices[0]
+    assert run.folder.read_result() == result and not run.folder.is_tracked
+    publish(scored, result, BackgroundTracker(MlflowWriter(run.tracked), pytest.fail))
+    assert is_published(run.folder)
+
+
+def test_run_of_before_models_is_published(tmp_path: Path) -> None:
+    folder = write_finished_run(tmp_path)
+    assert not is_published(folder)
+    folder.write_json("tracked.json", {"uri": "", "page": ""})
+    assert is_published(folder)
 
 
 @pytest.mark.parametrize(

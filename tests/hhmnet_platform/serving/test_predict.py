@@ -215,7 +215,8 @@ def test_values_out_of_range(options: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("video\na.mp4\n", "has the columns video"),
+        ("video\na.npy\n", "line 2: 'a.npy' is no .mp4"),
+        ("skeleton,video\na.npy,a.mp4\n", "expected either skeleton or video"),
         ("skeleton\na.txt\n", "line 2: 'a.txt' is no"),
         ("skeleton\n", "lists no recordings"),
         ("", "has the columns none"),

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from random_models import write_random_model
 from tracked import FILES, MEMBERS, expected_losses, history, tracked_losses, tracked_run
 
 from hhmnet_core.errors import InputError
@@ -12,6 +13,7 @@ from hhmnet_platform.members import COLOURS
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import download
+from hhmnet_platform.tracking.models import TrackedModel
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
@@ -75,6 +77,20 @@ def test_runs_hold_parent_params_tags_dataset_and_artifacts(folder: Path) -> Non
             "figures",
             "note.txt",
         }
+
+
+def test_model_is_logged_to_the_parent_alone(folder: Path, tmp_path: Path) -> None:
+    model = write_random_model(tmp_path / "model")
+    writer = connected(tracked_run(folder))
+    writer.finish(Ending("FINISHED", FILES, model=model))
+    assert writer.model == TrackedModel("models:/hhmnet-toy/1")
+    again = connected(tracked_run(folder))
+    again.finish(Ending("FINISHED", FILES, model=model))
+    assert again.model == writer.model
+    client = MlflowClient(writer.run.uri)
+    (logged,) = client.search_logged_models([writer.experiment_id])
+    assert logged.source_run_id == writer.run_ids["fusion"]
+    assert not held(writer, "joint").outputs.model_outputs
 
 
 def test_trial_is_listed_under_its_search_by_its_title(folder: Path) -> None:

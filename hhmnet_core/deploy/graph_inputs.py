@@ -1,0 +1,141 @@
+"""The preparation of clips as part of an exported graph.
+
+It is what `BatchReader.whole` does, written for padded batches of any size: masks in place of the
+rows of present bodies, and sums over padded frames in place of sums over the frames of a clip set.
+
+Shapes: N clips, M bodies, T frames, T' frames that the encoders read, V joints, C coordinates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.skeleton.augment import frame_positions, rotation
+from hhmnet_core.skeleton.layouts import Layout
+
+
+@dataclass(frozen=True)
+class PaddedClips:
+    """A batch of raw clips, zero beyond their bodies and frames.
+
+    Attributes:
+        joints_nmtvc: (N, M, T, V, C) joints in the layout's unit, zero where a body is absent.
+        num_frames_n: (N,) number of frames of each clip, at least 1.
+        present_nm: (N, M) whether a clip has a body.
+    """
+
+    joints_nmtvc: Tensor
+    num_frames_n: Tensor
+    present_nm: Tensor
+
+    @classmethod
+    def of(cls, joints_nmtvc: Tensor, num_frames_n: Tensor, num_bodies_n: Tensor) -> "PaddedClips":
+        """Return a batch whose padding, whatever it holds, is zero."""
+        bodies, frames = joints_nmtvc.shape[1:3]
+        device = joints_nmtvc.device
+        present_nm = torch.arange(bodies, device=device) < num_bodies_n[:, None]
+        inside_nt = torch.arange(frames, device=device) < num_frames_n[:, None]
+        shown_nmt = present_nm[:, :, None] & inside_nt[:, None]
+        # Not a product: padding may hold NaN.
+        joints = torch.where(shown_nmt[..., None, None], joints_nmtvc, 0)
+        return cls(joints, num_frames_n, present_nm)
+
+
+class ClipPreparation(nn.Module):
+    """Raw clips to the joints that an encoder reads, as `BatchReader.whole` returns them.
+
+    Args:
+        config: Conversion of clips to model inputs.
+        layout: Layout of the skeletons.
+    """
+
+    shares_t: Tensor
+    parents_v: Tensor
+
+    def __init__(self, config: DataConfig, layout: Layout) -> None:
+        super().__init__()
+        self.config, self.layout = config, layout
+        # Positions in a clip of two frames: shares of a clip's length. A buffer, so that no
+        # runtime computes them in its own way.
+        shares_1t = frame_positions(torch.tensor([2]), config.frames)
+        self.register_buffer("shares_t", shares_1t[0], persistent=False)
+        self.register_buffer("parents_v", torch.tensor(layout.parents), persistent=False)
+
+    def forward(self, clips: PaddedClips) -> Tensor:
+        """Return joints (N, C, T', V, M); those of absent bodies are finite and mean nothing."""
+        joints_nmtvc = self._resample(self._normalise(clips.joints_nmtvc), clips.num_frames_n)
+        joints_nctvm = joints_nmtvc.permute(0, 4, 2, 3, 1)
+        if self.config.normalise_axes:
+            joints_nctvm = _scale_axes(joints_nctvm, clips.present_nm)
+        return joints_nctvm
+
+    def _normalise(self, joints_nmtvc: Tensor) -> Tensor:
+        """Return clips moved to their centre and, as configured, rotated and scaled."""
+        body_ntvc = joints_nmtvc[:, 0]
+        seen_nt = (body_ntvc != 0).flatten(2).any(2)  # frames without the body are zeros
+        joints_nmtvc = joints_nmtvc - self._centre(body_ntvc, seen_nt)[:, None, None, None]
+        if self.config.align:
+            turn_ncc = self._turn(body_ntvc, seen_nt)
+            joints_nmtvc = (joints_nmtvc.unsqueeze(-2) * turn_ncc[:, None, None, None]).sum(-1)
+        if self.config.normalise_size:
+            joints_nmtvc = joints_nmtvc / self._size(body_ntvc, seen_nt)[:, None, None, None, None]
+        return joints_nmtvc
+
+    def _centre(self, body_ntvc: Tensor, seen_nt: Tensor) -> Tensor:
+        """Return the centre joint (N, C) in the first frame that shows the body, else the first."""
+        frames = body_ntvc.shape[1]
+        number_t = torch.arange(frames, device=body_ntvc.device)
+        first_n = torch.where(seen_nt, number_t, frames).amin(1)
+        first_n = torch.where(first_n < frames, first_n, 0)
+        return _frames_at(body_ntvc[:, :, self.layout.centre], first_n[:, None])[:, 0]
+
+    def _turn(self, body_ntvc: Tensor, seen_nt: Tensor) -> Tensor:
+        """Return rotations (N, C, C) that align the shoulders with x on average."""
+        left, right = (self.layout.joint(f"{side}_shoulder") for side in ("left", "right"))
+        across_nc = _mean_of_seen(body_ntvc[:, :, left] - body_ntvc[:, :, right], seen_nt)
+        yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+        zero_n = torch.zeros_like(yaw_n)
+        return rotation(torch.stack([zero_n, yaw_n, zero_n], 1))
+
+    def _size(self, body_ntvc: Tensor, seen_nt: Tensor) -> Tensor:
+        """Return the mean bone lengths (N,), 1 for a clip without any."""
+        bones_ntvc = body_ntvc - body_ntvc.index_select(2, self.parents_v)
+        lengths_nt1 = bones_ntvc.square().sum(3).sqrt().sum(2, keepdim=True)
+        size_n = _mean_of_seen(lengths_nt1, seen_nt)[:, 0] / len(self.layout.bones)
+        return torch.where(size_n > 0, size_n, 1)
+
+    def _resample(self, joints_nmtvc: Tensor, num_frames_n: Tensor) -> Tensor:
+        """Return clips at T' evenly spaced positions: (N, M, T, V, C) -> (N, M, T', V, C)."""
+        last_n1 = (num_frames_n - 1)[:, None]
+        positions_nt = last_n1.to(torch.float32) * self.shares_t
+        before_nt = positions_nt.floor().long()
+        after_nt = torch.minimum(before_nt + 1, last_n1)
+        fraction = (positions_nt - before_nt)[:, :, None, None, None]
+        joints_ntmvc = joints_nmtvc.transpose(1, 2)
+        before, after = (_frames_at(joints_ntmvc, at_nt) for at_nt in (before_nt, after_nt))
+        return torch.lerp(before, after, fraction).transpose(1, 2)
+
+
+def _frames_at(values_nt: Tensor, frames_nt: Tensor) -> Tensor:
+    """Return values (N, T', ...) at frames (N, T'), from those of all frames (N, T, ...)."""
+    tail = values_nt.shape[2:]
+    index = frames_nt.view(*frames_nt.shape, *[1] * len(tail)).expand(-1, -1, *tail)
+    return values_nt.gather(1, index)
+
+
+def _mean_of_seen(values_ntc: Tensor, seen_nt: Tensor) -> Tensor:
+    """Return the mean (N, C) over the frames that show the body, zero where none does."""
+    seen_nt1 = seen_nt[:, :, None].to(values_ntc.dtype)
+    return (values_ntc * seen_nt1).sum(1) / seen_nt1.sum(1).clamp_min(1)
+
+
+def _scale_axes(joints_nctvm: Tensor, present_nm: Tensor) -> Tensor:
+    """Scale each axis of each clip to [-1, 1], as `scale_axes` does."""
+    present_n111m = present_nm[:, None, None, None]
+    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
+    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
+    half = (high - low) / 2
+    scaled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(present_n111m, scaled, 0)
