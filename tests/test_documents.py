@@ -20,6 +20,7 @@ from hhmnet_platform.search.config import Phase1Search, Phase2Search
 from hhmnet_platform.serving.evaluate import EvaluationJob
 from hhmnet_platform.serving.export import ExportJob
 from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.server.job import ServeJob
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "cluster", "docs", "experiments", "hhmnet_core", "platform", "tests")
@@ -196,6 +197,7 @@ def help_of(name: str, command: str) -> str:
         "ensemble": EnsembleJob,
         "export": ExportJob,
         "predict": PredictJob,
+        "serve": ServeJob,
         "test": EvaluationJob,
         "ablate": Phase1Ablation,
         "ablate_phase2": Phase2Ablation,

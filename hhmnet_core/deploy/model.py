@@ -24,8 +24,9 @@ from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork, SkeletonNetwor
 from hhmnet_core.deploy.video_network import GuidedVideoNetwork
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.footage import Footage, footage_of
+from hhmnet_core.inputs.layout_mapping import find_joint_map, map_clip
 from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.skeleton.missing import complete
+from hhmnet_core.skeleton.missing import OnMissing, complete
 from hhmnet_core.store.clips import Clip, ClipSet, Float32Array, Int64Array, check_clip
 from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.store.reading import Uri
@@ -118,7 +119,7 @@ class Model:
 
     def logits(self, clips: Sequence[Clip | NDArray[Any]], batch: int | None = None) -> Logits:
         """Return the logits (N, K) of each network. Arguments and errors are those of `predict`."""
-        checked = [self._check(clip, number) for number, clip in enumerate(clips)]
+        checked = [self.check(clip, number) for number, clip in enumerate(clips)]
         clip_set = ClipSet.of(self._manifest(), checked)
         footage = None
         if visual := self.description.visual:
@@ -211,25 +212,46 @@ class Model:
             own_layout=described.own_layout,
         )
 
-    def _check(self, clip: Clip | NDArray[Any], number: int) -> Clip:
+    def check(
+        self,
+        clip: Clip | NDArray[Any],
+        number: int = 0,
+        layout: Layout | None = None,
+        missing: OnMissing = "refuse",
+    ) -> Clip:
+        """Return a clip as the model reads it, without its label.
+
+        Args:
+            clip: A clip, or an array of joints as for `predict`.
+            number: Number of the clip, for messages about an array.
+            layout: Layout of the joints, which are converted. Default: the model's.
+            missing: Treatment of joints of an array that are missing while their body is present.
+
+        Raises:
+            InputError: The clip does not fit the layout, or there is no map to the model's.
+        """
+        source = layout or self.layout
         if isinstance(clip, Clip):
             checked = replace(clip, label=0)
         else:
-            checked = Clip(f"{number}", 0, 0, 0, 0, self._joints(np.asarray(clip), number))
-        check_clip(checked, self.layout, self.num_classes)
-        return checked
+            checked = _clip_of(np.asarray(clip), number, source, missing)
+        check_clip(checked, source, self.num_classes)
+        found = find_joint_map(source, self.layout)
+        return map_clip(checked, found) if found else checked
 
-    def _joints(self, array: NDArray[Any], number: int) -> Float32Array:
-        """Return the joints (M, T, V, C) of an array, without absent bodies and padding."""
-        if array.ndim not in (3, 4) or array.dtype.kind not in "fiu":
-            raise InputError(
-                f"Clip {number} is an array of shape {array.shape} and type {array.dtype}, "
-                "expected numbers of (frames, joints, channels), or (bodies, frames, joints, "
-                "channels) for several bodies."
-            )
-        joints = np.asarray(array if array.ndim == 4 else array[None], np.float32)
-        self.layout.check(joints.shape[2], joints.shape[3], f"Clip {number}")
-        finite_mtv = np.all(np.isfinite(joints), axis=-1)
-        shown_mt = np.any(joints != 0, axis=(2, 3))
-        known_mtv = finite_mtv & shown_mt[..., None]
-        return complete(joints, known_mtv, self.layout, "refuse", f"Clip {number}").joints
+
+def _clip_of(array: NDArray[Any], number: int, layout: Layout, missing: OnMissing) -> Clip:
+    """Return an array as a clip, without absent bodies and padding."""
+    if array.ndim not in (3, 4) or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"Clip {number} is an array of shape {array.shape} and type {array.dtype}, "
+            "expected numbers of (frames, joints, channels), or (bodies, frames, joints, "
+            "channels) for several bodies."
+        )
+    joints = np.asarray(array if array.ndim == 4 else array[None], np.float32)
+    layout.check(joints.shape[2], joints.shape[3], f"Clip {number}")
+    finite_mtv = np.all(np.isfinite(joints), axis=-1)
+    shown_mt = np.any(joints != 0, axis=(2, 3))
+    done = complete(joints, finite_mtv & shown_mt[..., None], layout, missing, f"Clip {number}")
+    marks = done.missing if done.missing.any() else None
+    return Clip(f"{number}", 0, 0, 0, 0, done.joints, missing=marks)

@@ -56,6 +56,7 @@ BASES: dict[str, dict[str, str]] = {
     "predict.py": _WORKSPACE | {"model": PHASE1, "input": "{}/store"},
     "test.py": _STORE | _WORKSPACE | {"model": PHASE1},
     "ui.py": _WORKSPACE,
+    "serve.py": _WORKSPACE | {"model": PHASE1, "port": "0"},
     "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate.py": _STORE | _ABLATED | _TINY,
     "ablate_phase2.py": _STORE | _ABLATED | _TINY2

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_core.deploy.description import ModelDescription
 from hhmnet_core.deploy.model import Model
 from hhmnet_core.deploy.timeline import Segment, Window, cut_clip, cut_windows, merge_windows
 from hhmnet_core.errors import AccessError, InputError
@@ -140,13 +141,14 @@ def predict_chunk(
     for name in names:
         try:
             recorded[name] = files.read(name)
-            clip = _model_clip(recorded[name], model)
+            clip = clip_for_model(recorded[name], model.description)
         except AccessError:
             raise
         except InputError as error:
             reasons[name] = str(error)
             continue
-        windows[name] = _windows(job, recorded[name])
+        frames = clip.joints.shape[1]
+        windows[name] = choose_windows(job.window, job.stride, frames, recorded[name].fps)
         clips += [cut_clip(clip, window) for window in windows[name]]
     started = time.perf_counter()
     probabilities = model.predict(clips, job.batch)
@@ -164,25 +166,32 @@ def predict_chunk(
             yield _whole(name, rows[0], job, model, milliseconds)
         else:
             spent = milliseconds * len(rows)
-            yield from _timeline(name, rows, windows[name], recorded[name], job, model, spent)
+            clip, fps = recorded[name].clip, recorded[name].fps
+            frames, threshold = clip.joints.shape[1], threshold_of(job, model)
+            yield from timeline(
+                name, frames, fps, rows, windows[name], model.class_names, threshold, spent
+            )
 
 
-def _model_clip(recorded: Recorded, model: Model) -> Clip:
-    """Return the clip of a recording, with images where the model reads them."""
-    visual = model.description.visual
-    if visual is None or not model.reads_video:
+def clip_for_model(recorded: Recorded, model: ModelDescription) -> Clip:
+    """Return the clip of a recording, with images where the model reads them.
+
+    Raises InputError where the recording has none, or the model reads others.
+    """
+    visual = model.visual
+    if visual is None:
         return recorded.clip
     if recorded.filmed is None:
         raise InputError(
-            f"{recorded.clip.sample_id} is a skeleton, but the model {model.description.name} "
-            "reads videos too: give a video, or --without_video true."
+            f"{recorded.clip.sample_id} is a skeleton, but the model {model.name} reads videos "
+            "too: give a video, or --without_video true."
         )
     if visual.stream != "rgb":
         raise InputError(
-            f"The model {model.description.name} reads {visual.stream} images, which a video does "
-            "not hold: give --without_video true."
+            f"The model {model.name} reads {visual.stream} images, which a video does not hold: "
+            "give --without_video true."
         )
-    source = model.description.source
+    source = model.source
     stored = VideoConfig(
         visual.frames,
         visual.size,
@@ -205,13 +214,23 @@ def _render(
     render(recorded, shown, model.layout, model.class_names, threshold_of(job, model), target)
 
 
-def _windows(job: PredictJob, recorded: Recorded) -> list[Window]:
-    frames = recorded.clip.joints.shape[1]
-    if not job.window:
+def choose_windows(window: str, stride: str, frames: int, fps: float | None) -> list[Window]:
+    """Return the windows of a recording of some frames; one without a length for them.
+
+    Args:
+        window: Length of the windows, as for `parse_duration`. "": the whole recording.
+        stride: Distance from one window to the next. "": half a window.
+        frames: Frames of the recording.
+        fps: Its frames per second. None: unknown.
+
+    Raises:
+        InputError: A text that is no duration, or a stride beyond the window.
+    """
+    if not window:
         return [(0, frames)]
-    size = parse_duration(job.window, recorded.fps, "--window")
-    stride = parse_duration(job.stride, recorded.fps, "--stride") if job.stride else -(-size // 2)
-    return cut_windows(frames, size, stride)
+    size = parse_duration(window, fps, "--window")
+    step = parse_duration(stride, fps, "--stride") if stride else -(-size // 2)
+    return cut_windows(frames, size, step)
 
 
 def _whole(
@@ -229,27 +248,36 @@ def _whole(
     )
 
 
-def _timeline(
+def timeline(
     name: str,
+    frames: int,
+    fps: float | None,
     rows: NDArray[np.float64],
     windows: Sequence[Window],
-    recorded: Recorded,
-    job: PredictJob,
-    model: Model,
-    milliseconds: float,
+    class_names: Sequence[str],
+    threshold: float,
+    milliseconds: float = 0.0,
 ) -> Iterator[Prediction]:
-    segments = merge_windows(windows, rows, threshold_of(job, model))
-    unit = recorded.fps or 1.0
-    frames = recorded.clip.joints.shape[1]
-    for segment in segments:
+    """Yield the actions of a long recording, one after the other.
+
+    Args:
+        name: Name of the recording.
+        frames: Number of its frames.
+        fps: Its frames per second. None: unknown; times are in frames.
+        rows: (N, K) probabilities of its windows.
+        windows: The N windows.
+        class_names: K names of the classes.
+        threshold: Confidence below which an action is unsure.
+        milliseconds: Time that the networks took for all windows.
+    """
+    unit = fps or 1.0
+    for segment in merge_windows(windows, rows, threshold):
         mean = _mean_over(segment, windows, rows)
         yield Prediction(
             name,
             segment.start / unit,
             segment.stop / unit,
-            predicted=model.class_names[
-                int(mean.argmax()) if segment.label is None else segment.label
-            ],
+            predicted=class_names[int(mean.argmax()) if segment.label is None else segment.label],
             confidence=segment.confidence,
             unsure=segment.label is None,
             probabilities=mean,

@@ -64,7 +64,7 @@ class VideoReader:
         reading: How poses become joints.
 
     Raises:
-        InputError: There is no map from the estimator's layout, or a number is out of range.
+        InputError: A number is out of range.
     """
 
     def __init__(
@@ -75,28 +75,31 @@ class VideoReader:
         reading: PoseReading,
     ) -> None:
         check_max_bodies(max_bodies)
-        find_map(estimator.layout.name, target.name)
         self._config, self._target = estimator, target
         self._max_bodies, self._reading = max_bodies, reading
         self._estimator: Estimator | None = None
 
-    def read(self, content: bytes, name: str) -> Filmed:
+    def read(self, content: bytes, name: str, reading: PoseReading | None = None) -> Filmed:
         """Estimate the poses of a video.
 
         Args:
             content: The file.
             name: Its name.
+            reading: How its poses become joints. Default: that of the reader.
 
         Raises:
-            InputError: Not a whole video, or one that shows nobody.
+            InputError: Not a whole video, one that shows nobody, or no map from the estimator's
+                layout to that of the clips.
             AccessError: The estimator cannot be loaded.
         """
+        find_map(self._config.layout.name, self._target.name)
         try:
             times = image_times(content)
             tracks = poses_of_video(content, self._open(), self._max_bodies)
         except NoVideoError as error:
             raise InputError(f"{name} cannot be used: {error}.") from error
-        return Filmed(content, clip_of_tracks(tracks, self._target, name, self._reading), times)
+        posed = clip_of_tracks(tracks, self._target, name, reading or self._reading)
+        return Filmed(content, posed, times)
 
     def _open(self) -> Estimator:
         if self._estimator is None:

@@ -1,0 +1,1 @@
+"""A trained model served over HTTP: its deployments in Ray Serve, the application, the page."""
