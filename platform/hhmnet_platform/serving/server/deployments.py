@@ -23,7 +23,7 @@ from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_core.store.clips import Clip
 from hhmnet_platform.cluster.loopback import LOOPBACK
-from hhmnet_platform.serving.predict import choose_device
+from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.server.recordings import ReadRecording, RecordingReader
 from hhmnet_platform.serving.server.refusals import RefusalError, out_of_time
 from hhmnet_platform.serving.server.requests import Parameters, Upload

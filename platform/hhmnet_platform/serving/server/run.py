@@ -16,7 +16,7 @@ from hhmnet_core.poses.estimators import choose_estimator
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.cluster.session import ray_session
-from hhmnet_platform.serving.predict import choose_device
+from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.server.job import ServeJob
 from hhmnet_platform.serving.server.tokens import Token, choose_token, is_loopback
 from hhmnet_platform.storage.find_model import find_model
