@@ -73,5 +73,9 @@ class EstimatorConfig(Protocol):
             InputError: A model or a package is missing.
         """
 
-    def open(self) -> Estimator:
-        """Load the models. Raises InputError where one, or a package, is missing."""
+    def open(self, threads: int = 1) -> Estimator:
+        """Load the models. Raises InputError where one, or a package, is missing.
+
+        Args:
+            threads: Number of people whose joints are found side by side. No result depends on it.
+        """

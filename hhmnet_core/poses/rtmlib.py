@@ -55,7 +55,7 @@ class RtmlibConfig:
         """Return what identifies the results. Raises InputError where a model is missing."""
         return {"estimator": "rtmlib/1", **self.open().digests}
 
-    def open(self) -> "Rtmlib":
+    def open(self, threads: int = 1) -> "Rtmlib":
         """Load the models; those of the hub are downloaded. Raises InputError without them."""
         return Rtmlib(self)
 

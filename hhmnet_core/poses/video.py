@@ -1,7 +1,10 @@
 """The poses of a video, or of any stream of images."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from queue import Full, Queue
+from threading import Event, Thread
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
@@ -10,6 +13,8 @@ from hhmnet_core.poses.tracking import Tracker
 from hhmnet_core.poses.tracks import PoseTracks, check_max_bodies, keep_bodies
 from hhmnet_core.sources.video_decoding import Image, NoVideoError, iterate_images
 
+AHEAD = 2  # images
+_POLL_SECONDS = 0.2
 MAX_BODIES = 2  # that are kept of a video by default, as in NTU RGB+D
 
 
@@ -38,6 +43,40 @@ def poses_of_video(
     return poses_of_images(iterate_images(content), estimator, max_bodies)
 
 
+def decode_ahead(images: Iterable[Image]) -> Iterator[Image]:
+    """Yield images that a thread decodes, up to two of them before they are asked for."""
+    ready: Queue[Image | None] = Queue(AHEAD)
+    errors: list[BaseException] = []
+    is_over = Event()
+
+    def decode() -> None:
+        try:
+            for image in images:
+                while not is_over.is_set():
+                    with suppress(Full):
+                        ready.put(image, timeout=_POLL_SECONDS)
+                        break
+                if is_over.is_set():
+                    return
+        except BaseException as error:
+            errors.append(error)
+        while not is_over.is_set():
+            with suppress(Full):
+                ready.put(None, timeout=_POLL_SECONDS)
+                return
+
+    thread = Thread(target=decode, name="decode", daemon=True)
+    thread.start()
+    try:
+        while (image := ready.get()) is not None:
+            yield image
+        if errors:
+            raise errors[0]
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def poses_of_images(
     images: Iterable[Image], estimator: Estimator, max_bodies: int = MAX_BODIES
 ) -> PoseTracks:
@@ -55,7 +94,7 @@ def poses_of_images(
     check_max_bodies(max_bodies)
     estimator.reset()
     tracker, size = Tracker(), (0, 0)
-    for image in images:
+    for image in decode_ahead(images):
         height, width = image.shape[:2]
         if tracker.num_frames and size != (width, height):
             raise NoVideoError(

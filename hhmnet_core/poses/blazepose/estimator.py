@@ -5,7 +5,9 @@ the landmark network for each person. The detector runs in the first image, whil
 when someone is lost, and in every tenth image to find people who have come in.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -80,9 +82,13 @@ class BlazePoseConfig:
         settings = {f"blazepose.{name}": str(value) for name, value in asdict(self).items()}
         return {"estimator": "blazepose/1", **files, **settings}
 
-    def open(self) -> "BlazePose":
-        """Load the models. Raises InputError where one, or LiteRT, is missing."""
-        return BlazePose(self)
+    def open(self, threads: int = 1) -> "BlazePose":
+        """Load the models. Raises InputError where one, or LiteRT, is missing.
+
+        Args:
+            threads: Number of people whose joints are found side by side.
+        """
+        return BlazePose(self, threads)
 
 
 class BlazePose:
@@ -90,15 +96,20 @@ class BlazePose:
 
     Args:
         config: Settings.
+        threads: Number of people whose joints are found side by side. No result depends on it.
 
     Raises:
         InputError: A model or LiteRT is missing.
     """
 
-    def __init__(self, config: BlazePoseConfig = BlazePoseConfig()) -> None:
+    def __init__(self, config: BlazePoseConfig = BlazePoseConfig(), threads: int = 1) -> None:
         self.config, self.layout = config, config.layout
         self._detector = Detector(models.read_model(models.DETECTOR))
-        self._landmarks = LandmarkNetwork(models.read_model(models.LANDMARKS))
+        content = models.read_model(models.LANDMARKS)
+        self._landmarks: SimpleQueue[LandmarkNetwork] = SimpleQueue()
+        for _ in range(threads):  # a network runs one image at a time
+            self._landmarks.put(LandmarkNetwork(content))
+        self._pool = ThreadPoolExecutor(threads, "pose") if threads > 1 else None
         self.reset()
 
     def reset(self) -> None:
@@ -130,13 +141,18 @@ class BlazePose:
 
     def _poses(self, image: Image, regions: list[Region]) -> list[Pose]:
         """Return the poses in regions that show a person, each person once."""
-        poses = []
-        for region in regions:
+
+        def pose_in(region: Region) -> Pose:
             cut = region.cut(image, landmarks.SIZE)
-            pose = decode_pose(self._landmarks.outputs(cut / np.float32(255)), region)
-            if pose.present >= self.config.min_presence:
-                poses.append(pose)
-        return _different(poses)
+            network = self._landmarks.get()
+            try:
+                return decode_pose(network.outputs(cut / np.float32(255)), region)
+            finally:
+                self._landmarks.put(network)
+
+        run = self._pool.map if self._pool and len(regions) > 1 else map
+        poses = run(pose_in, regions)
+        return _different([pose for pose in poses if pose.present >= self.config.min_presence])
 
 
 def _is_known(region: Region, poses: list[Pose]) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.poses.clips import PosedClip, PoseReading, clip_of_tracks
 from hhmnet_core.poses.contract import Estimator, EstimatorConfig
@@ -104,7 +106,7 @@ class VideoReader:
     def _open(self) -> Estimator:
         if self._estimator is None:
             try:
-                self._estimator = self._config.open()
+                self._estimator = self._config.open(torch.get_num_threads())
             except InputError as error:
                 # No fault of the video, nor of those that follow.
                 raise AccessError(str(error)) from error

@@ -36,7 +36,7 @@ class KnownPeople:
     def fingerprint(self) -> dict[str, str]:
         return {"estimator": "known"}
 
-    def open(self) -> Estimator:
+    def open(self, threads: int = 1) -> Estimator:
         if self.is_broken:
             raise InputError("There is no model.")
         return _Known(self.layout)

@@ -51,8 +51,8 @@ class TimedConfig:
     def fingerprint(self) -> dict[str, str]:
         return self.config.fingerprint()
 
-    def open(self) -> Estimator:
-        return _TimedEstimator(self.config.open(), self)
+    def open(self, threads: int = 1) -> Estimator:
+        return _TimedEstimator(self.config.open(threads), self)
 
 
 @dataclass

@@ -127,3 +127,14 @@ def test_fingerprint_names_models_and_settings(pose_models: None) -> None:
     one, other = BlazePoseConfig().fingerprint(), BlazePoseConfig(min_score=0.4).fingerprint()
     assert one["estimator"] == "blazepose/1" and len(one["pose_detection.tflite"]) == 64
     assert {key for key in one if one[key] != other[key]} == {"blazepose.min_score"}
+
+
+def test_people_found_side_by_side_are_those_found_one_after_the_other() -> None:
+    images = [scene((10 + 4 * n, 20), (360 - 4 * n, 40), width=720) for n in range(4)]
+    one, two = BlazePoseConfig().open(), BlazePoseConfig().open(threads=2)
+    for image in images:
+        alone, together = one.estimate(image), two.estimate(image)
+        assert len(alone) == len(together) == 2
+        np.testing.assert_array_equal(alone.pixels, together.pixels)
+        assert alone.world is not None and together.world is not None
+        np.testing.assert_array_equal(alone.world, together.world)

@@ -22,7 +22,7 @@ class Nobody:
     def fingerprint(self) -> dict[str, str]:
         return {"estimator": "nobody"}
 
-    def open(self) -> "Nobody":
+    def open(self, threads: int = 1) -> "Nobody":
         return self
 
     def reset(self) -> None:
