@@ -6,6 +6,7 @@ A URI is a local path (`~` too) or one that fsspec opens: `s3://bucket/folder`, 
 import errno
 import glob
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,8 @@ class Folder:
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading. Raises as `read` does."""
+        if self.is_local:
+            _check_regular(self.at(name))
         with self._readable("read", name), self.fs.open(self.at(name), "rb") as file:
             yield file
 
@@ -172,6 +175,7 @@ def folder(uri: str | os.PathLike[str]) -> Folder:
     """
     address = os.fspath(uri)
     _check_address(address)
+    _check_no_user(address)
     try:
         # A cached listing hides files that another process has written since.
         fs, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
@@ -190,11 +194,31 @@ def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
     return folder(parent), name
 
 
+def _check_no_user(address: str) -> None:
+    """Raise InputError for a user or password in the address of a bucket, which has none."""
+    protocol, _, rest = address.partition("://")
+    if protocol in _OBJECT_STORES and "@" in rest.partition("/")[0]:
+        raise InputError(
+            f"{without_password(address)} holds a user or a password, which addresses of buckets "
+            "do not: give them in the environment or in the files of the cloud's own tools."
+        )
+
+
 def _check_address(address: str) -> None:
     if not address.strip():
         raise InputError("An empty location was given: expected a path or a URI such as s3://...")
     if "\0" in address:
         raise InputError(f"{address!r} holds a zero byte: no file or folder has such a name.")
+
+
+def _check_regular(path: str) -> None:
+    """Raise InputError for a pipe or a device, which may hold any number of bytes, or none ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # opening it reports that
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path} is a pipe or a device: expected a file.")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ DESCRIPTION = "model.json"
 SCHEMA_VERSION = 1
 VIDEO = "video"
 _OWN_CHECKSUM = "sha256"  # of the other values in model.json
+_LEAST = 1e-6  # temperature, and inverse of the largest weight; fitted ones are far from it
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class NetworkDescription:
         check_name(self.name, "network name")
         if self.member not in (*MODALITIES, VIDEO):
             raise InputError(f"member is {self.member!r}, expected a modality or {VIDEO}.")
-        if not (0 <= self.weight < float("inf") and 0 < self.temperature < float("inf")):
+        if not (0 <= self.weight <= 1 / _LEAST and _LEAST <= self.temperature <= 1 / _LEAST):
             raise InputError(
                 f"network {self.name} has weight {self.weight} and temperature "
-                f"{self.temperature}, expected finite numbers, of at least 0 and above 0."
+                f"{self.temperature}, expected 0 and {_LEAST} to {1 / _LEAST}."
             )
         if (self.visual is None) == (self.member == VIDEO):
             raise InputError(f"network {self.name} is for {self.member}, but visual is wrong.")
@@ -126,8 +127,13 @@ class ModelDescription:
             guides = [each.member for each in self.networks if each.name == network.guide]
             if network.guide and (not guides or guides[0] == VIDEO):
                 raise InputError(f"network {network.name} is guided by {network.guide!r}.")
-        if not 0 < self.temperature < float("inf"):
-            raise InputError(f"temperature is {self.temperature}, expected a number above 0.")
+        if not _LEAST <= self.temperature <= 1 / _LEAST:
+            raise InputError(
+                f"temperature is {self.temperature}, expected {_LEAST} to {1 / _LEAST}."
+            )
+        for name in self.class_names:
+            if not name.strip() or not name.isprintable():
+                raise InputError(f"class_names has {name!a}, expected a name on one line.")
 
     @property
     def skeleton(self) -> Layout:

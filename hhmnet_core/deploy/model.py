@@ -32,6 +32,10 @@ from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.store.reading import Uri
 
 Logits = dict[str, Float32Array]  # (N, K) by network
+NO_SCORES = (
+    "its scores are not finite: its coordinates are too large (check their unit), or the model is "
+    "damaged."
+)
 
 
 def load_model(
@@ -115,7 +119,13 @@ class Model:
         """
         if not len(clips):
             return np.empty((0, self.num_classes))
-        return self.probabilities(self.logits(clips, batch))
+        probabilities_nk = self.probabilities(self.logits(clips, batch))
+        lost = np.flatnonzero(~np.isfinite(probabilities_nk).all(1))
+        if len(lost):
+            clip = clips[int(lost[0])]
+            name = clip.sample_id if isinstance(clip, Clip) else int(lost[0])
+            raise InputError(f"Clip {name}: {NO_SCORES}")
+        return probabilities_nk
 
     def logits(self, clips: Sequence[Clip | NDArray[Any]], batch: int | None = None) -> Logits:
         """Return the logits (N, K) of each network. Arguments and errors are those of `predict`."""

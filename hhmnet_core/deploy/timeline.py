@@ -72,6 +72,18 @@ def cut_clip(clip: Clip, window: Window) -> Clip:
     return replace(clip, joints=joints[present], missing=missing, pixels=None, video=None)
 
 
+def frame_probabilities(
+    windows: Sequence[Window], rows_nk: NDArray[np.float64], frames: int
+) -> NDArray[np.float64]:
+    """Return the mean probabilities (T, K) of the windows that cover each of T frames."""
+    sums, counts = np.zeros((frames, rows_nk.shape[1])), np.zeros((frames, 1))
+    for (start, stop), row_k in zip(windows, rows_nk, strict=True):
+        sums[start:stop] += row_k
+        counts[start:stop] += 1
+    mean: NDArray[np.float64] = sums / counts
+    return mean
+
+
 def merge_windows(
     windows: Sequence[Window], probabilities_nk: NDArray[np.float64], threshold: float
 ) -> list[Segment]:

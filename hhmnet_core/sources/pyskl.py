@@ -17,6 +17,7 @@ from hhmnet_core.checks.memory import check_free_memory
 from hhmnet_core.checks.pickles import load_pickle
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
+from hhmnet_core.skeleton.axes import MAX_BODIES
 from hhmnet_core.skeleton.layouts import LAYOUTS, Layout
 from hhmnet_core.skeleton.missing import OnMissing, complete, known_joints
 from hhmnet_core.sources.ntu.editions import parse_sample_id
@@ -126,6 +127,13 @@ class Recordings:
             raise InputError(
                 f"{where} has total_frames {str(total)[:40]}, but keypoint has "
                 f"{joints.shape[1]} frames."
+            )
+        if "total_frames" not in fields and joints.shape[0] > min(joints.shape[1], MAX_BODIES):
+            raise InputError(
+                f"{where} has no total_frames, and keypoint of shape {joints.shape} would be "
+                f"{joints.shape[0]} bodies in {joints.shape[1]} frames: it looks like (frames, "
+                "bodies, joints, channels). Bring it into the order (bodies, frames, joints, "
+                "channels), or give total_frames."
             )
         known = known_joints(joints, frozenset(), confidence, self.min_confidence)
         done = complete(joints, known, self.layout, self.missing, where)

@@ -1,5 +1,6 @@
 """Files at any URI: atomic writes, and errors of one line."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -137,3 +138,20 @@ def test_removal_takes_no_name_for_a_pattern(tmp_path: Path, uri: str) -> None:
 def test_uri_for_messages_lacks_the_password_that_connects() -> None:
     target = folder("memory://me:secret@host/d")
     assert target.uri == "memory://host/d" and target.path == "/me:secret@host/d"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_pipes_and_devices_are_no_files(kind: str, tmp_path: Path) -> None:
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "file")
+    else:
+        (tmp_path / "file").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        folder(tmp_path).read("file")
+
+
+@pytest.mark.parametrize("protocol", ["s3", "gs"])
+def test_a_password_in_the_address_of_a_bucket_is_refused_and_not_shown(protocol: str) -> None:
+    with pytest.raises(InputError, match="holds a user or a password") as caught:
+        folder(f"{protocol}://user:secret@bucket/x")
+    assert "secret" not in str(caught.value)

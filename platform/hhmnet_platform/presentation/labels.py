@@ -25,6 +25,11 @@ def markdown(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
+def printable(text: str) -> str:
+    """Return a text from a file for the terminal: one line, without control characters."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def percent(share: float | None) -> str:
     """Return a share of 1 as per cent with one decimal, or a dash for None."""
     return "-" if share is None else f"{share:.1%}"

@@ -5,6 +5,7 @@ so memory does not grow with the number or the size of the files. Each group is 
 when it is done. After an interruption the same command predicts what is not there yet.
 """
 
+import hashlib
 import logging
 import os
 import sys
@@ -15,15 +16,23 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from hhmnet_core.deploy.description import DESCRIPTION
 from hhmnet_core.deploy.model import Model, load_model
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.cluster.session import ray_session
 from hhmnet_platform.serving.devices import choose_device
+from hhmnet_platform.serving.inputs import RecordingFiles
 from hhmnet_platform.serving.job import PredictJob
-from hhmnet_platform.serving.parts import finished_inputs, write_part
+from hhmnet_platform.serving.parts import bind, finished_inputs, write_part
 from hhmnet_platform.serving.recognition import chunks_of, open_files, predict_chunk
 
 LOG_SECONDS = 15.0
+_DECISIVE = (
+    "layout", "axes", "missing", "min_confidence", "fps", "window", "stride", "estimator",
+    "max_bodies", "focal", "threshold", "without_video",
+)  # fmt: skip
 
 
 def predict_at_scale(job: PredictJob, place: str, console: Console) -> None:
@@ -40,10 +49,12 @@ def predict_at_scale(job: PredictJob, place: str, console: Console) -> None:
     model = load_model(place, without_video=job.without_video)
     files = open_files(job, model)
     files.check()
+    bind(job.out, _made_by(job, place, files))
     done = finished_inputs(job.out)
     waiting = [name for name in files.names if name not in done]
     if done:
-        console.print(f"{len(done)} of {len(files.names)} recordings are in {job.out} already.")
+        known = len(files.names) - len(waiting)
+        console.print(f"{known} of {len(files.names)} recordings are in {job.out} already.")
     groups = chunks_of(files, waiting)
     started, count, logged = time.monotonic(), 0, time.monotonic()
     for predicted in _predict_groups(job, place, groups) if groups else ():
@@ -54,11 +65,20 @@ def predict_at_scale(job: PredictJob, place: str, console: Console) -> None:
             print(
                 f"{count:,} of {len(waiting):,} recordings, {speed:.1f} a second", file=sys.stderr
             )
-    _summarise(job, len(files.names), console)
+    _summarise(job, files.names, console)
 
 
-def _summarise(job: PredictJob, total: int, console: Console) -> None:
-    done = finished_inputs(job.out)
+def _made_by(job: PredictJob, place: str, files: RecordingFiles) -> JsonObject:
+    """Return all that decides the predictions of a job."""
+    options: JsonObject = {name: getattr(job, name) for name in _DECISIVE}
+    model = hashlib.sha256(folder(place).read(DESCRIPTION)).hexdigest()
+    versions = {name: files.version(name) for name in files.names}
+    return {"model": model, **options, "recordings": versions}
+
+
+def _summarise(job: PredictJob, names: Sequence[str], console: Console) -> None:
+    wanted, total = set(names), len(names)
+    done = {name: why for name, why in finished_inputs(job.out).items() if name in wanted}
     failed = {name: reason for name, reason in done.items() if reason}
     for name, reason in list(failed.items())[:20]:
         console.print(f"{name}: no prediction. {reason}")

@@ -7,7 +7,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hhmnet_core.deploy.model import load_model
+from hhmnet_core.deploy.description import ModelDescription
+from hhmnet_core.deploy.model import NO_SCORES, load_model
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.inputs.footage import load_footage
@@ -19,6 +20,7 @@ from hhmnet_platform.presentation.labels import percent
 from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.evaluation import Evaluation, assess_predictions
 from hhmnet_platform.serving.pairing import pair_classes, read_class_map
+from hhmnet_platform.serving.predictions import check_new
 from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.record_files import format_record
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
@@ -52,6 +54,7 @@ class EvaluationJob:
         class_map: YAML file of pairs `name in the store: name in the model`. Other classes pair by
             their names; clips of classes without a pair are left out and counted.
         out: JSON file for the whole report. Default: none.
+        overwrite: Replace a report that exists.
         batch: Number of clips that are predicted at a time.
         without_video: Leave out the video network of the model, and predict from skeletons alone.
         device: Device of the networks: auto (a GPU where there is one), cpu or cuda.
@@ -64,6 +67,7 @@ class EvaluationJob:
     data: EvaluationData = field(default_factory=EvaluationData)
     class_map: str = ""
     out: str = ""
+    overwrite: bool = False
     batch: int = 64
     without_video: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -82,6 +86,9 @@ def run_evaluation(job: EvaluationJob) -> None:
     """
     if not job.data.store:
         raise InputError("--data.store is missing: give the clip store to test the model on.")
+    if job.out and not job.out.endswith(".json"):
+        raise InputError(f"--out {job.out} is no .json: the report is written as JSON.")
+    check_new(job.out, "--out", job.overwrite)
     report = evaluate(job)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(report_table(report))
@@ -113,16 +120,20 @@ def evaluate(job: EvaluationJob) -> Evaluation:
             "--class_map, or another --data.split."
         )
     mapped = map_clip_set(clips, model.layout)
-    logits = model.score(mapped, footage, indices, job.batch)
+    probabilities = model.probabilities(model.score(mapped, footage, indices, job.batch))
+    lost = indices[~np.isfinite(probabilities).all(1)]
+    if len(lost):
+        raise InputError(f"Clip {clips.sample_ids[lost[0]]}: {NO_SCORES}")
     labels = np.array([pairs[label] for label in clips.labels[indices].tolist()], np.int64)
     return assess_predictions(
-        model.probabilities(logits),
+        probabilities,
         labels,
         model.class_names,
         model=model.description.name,
         dataset=clips.manifest.dataset,
         split=job.data.split,
         left_out=int((~paired).sum()),
+        trained_on=len(np.intersect1d(indices, _known(clips, model.description))),
     )
 
 
@@ -138,6 +149,11 @@ def report_table(report: Evaluation) -> Table:
     table.add_row("mean class accuracy", percent(report.mean_class))
     table.add_row("log-loss", f"{report.log_loss:.3f} nats")
     table.add_row("calibration error", percent(report.calibration_error))
+    if report.trained_on:
+        table.caption = (
+            f"{report.trained_on} of these clips were trained on or selected by: for a figure that "
+            "can be trusted, take --data.split test of the model's own protocol"
+        )
     if report.left_out:
         table.add_row("clips of other classes, left out", str(report.left_out))
     return table
@@ -153,6 +169,15 @@ def class_table(report: Evaluation) -> Table:
         if each.clips:
             table.add_row(each.name, str(each.clips), percent(each.top1))
     return table
+
+
+def _known(clips: ClipSet, model: ModelDescription) -> Int64Array:
+    """Return the clips that a model was trained on or selected by, where they are its own data."""
+    is_own = model.digest in (clips.skeletons, clips.manifest.digest)
+    if not is_own or model.protocol not in clips.manifest.protocols:
+        return np.empty(0, np.int64)
+    split = split_clips(clips, model.protocol, model.selection)
+    return np.concatenate([split.train, split.val])
 
 
 def _chosen(clips: ClipSet, data: EvaluationData) -> Int64Array:

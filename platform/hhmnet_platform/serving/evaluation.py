@@ -42,6 +42,7 @@ class Evaluation:
         split: The clips that are scored.
         clips: Number of clips.
         left_out: Number of clips of classes that the model does not have.
+        trained_on: Number of clips that the model was trained on or selected by.
         top1: Top-1, a share of 1.
         interval: 95 % interval of the top-1, by bootstrap over clips.
         top5: Share of the clips whose class is among the five likeliest ones.
@@ -58,6 +59,7 @@ class Evaluation:
     split: str
     clips: int
     left_out: int
+    trained_on: int
     top1: float
     interval: tuple[float, float]
     top5: float
@@ -78,6 +80,7 @@ def assess_predictions(
     dataset: str,
     split: str,
     left_out: int,
+    trained_on: int = 0,
 ) -> Evaluation:
     """Return the report of predictions.
 
@@ -89,6 +92,7 @@ def assess_predictions(
         dataset: Name of the data set.
         split: The clips that are scored.
         left_out: Number of clips of classes that the model does not have.
+        trained_on: Number of clips that the model was trained on or selected by.
     """
     correct_n = probabilities_nk.argmax(1) == labels_n
     own_n = probabilities_nk[np.arange(len(labels_n)), labels_n]
@@ -111,6 +115,7 @@ def assess_predictions(
         split=split,
         clips=len(labels_n),
         left_out=left_out,
+        trained_on=trained_on,
         top1=float(correct_n.mean()),
         interval=bootstrap_interval(correct_n),
         top5=float((rank_n < TOP).mean()),

@@ -38,11 +38,13 @@ class Recorded:
         clip: Its skeleton, in the model's layout.
         fps: Its frames per second. None: unknown.
         filmed: The video that it comes from. None for a skeleton file.
+        first: Frame of the file that is the first frame of the clip; those before show nobody.
     """
 
     clip: Clip
     fps: float | None
     filmed: Filmed | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,14 @@ class RecordingFiles:
         """Raise InputError where the axes of the files may be in another order than is read."""
         _ = self._skeletons.survey
 
+    def version(self, name: str) -> str:
+        """Return a token that changes with the file of a recording; "" where there is none."""
+        place, file = locate(self._folder, self._files[name].path)
+        try:
+            return str(place.size(file)) + " " + place.version(file)
+        except FileNotFoundError:
+            return ""
+
     def is_video(self, name: str) -> bool:
         """Return whether a recording is a video, which takes longer to read than a skeleton."""
         return self._files[name].path.lower().endswith(VIDEOS)
@@ -117,28 +127,30 @@ class RecordingFiles:
         fps: float | None
         if self.is_video(name):
             filmed = self._videos.read(self._content(file.path, 1), name)
-            return Recorded(filmed.posed.clip, filmed.fps, filmed)
+            return Recorded(filmed.posed.clip, filmed.fps, filmed, filmed.posed.first)
         if file.path.endswith(NTU_ENDING):
-            clip, layout, fps = self._read_ntu(name), get_layout(ntu.LAYOUT), ntu.FRAMES_PER_SECOND
+            clip, first = self._read_ntu(name)
+            layout, fps = get_layout(ntu.LAYOUT), ntu.FRAMES_PER_SECOND
             found = find_joint_map(layout, self.target)
         else:
             _, done = self._skeletons.read(file.path, file.path)
             missing = done.missing if done.missing.any() else None
             clip = Clip(name, 0, 0, 0, 0, done.joints, missing=missing)
-            layout, fps, found = self.source, file.fps, self._map
+            layout, fps, found, first = self.source, file.fps, self._map, done.first
         check_clip(clip, layout, 1)
-        return Recorded(map_clip(clip, found) if found else clip, fps)
+        return Recorded(map_clip(clip, found) if found else clip, fps, None, first)
 
     @cached_property
     def _skeletons(self) -> Skeletons:
         paths = [path for path in self._paths if path.lower().endswith(ENDINGS)]
         return Skeletons(self._folder, paths, self.source, self.reading)
 
-    def _read_ntu(self, name: str) -> Clip:
+    def _read_ntu(self, name: str) -> tuple[Clip, int]:
+        """Return a clip, and its first frame in the file."""
         path = self._files[name].path
         content = self._content(path, TEXT_EXPANSION)
         cleaned = clean_recording(parse_skeleton(content, path), path, self.ntu_align)
-        return Clip(name, 0, 0, 0, 0, cleaned.joints)
+        return Clip(name, 0, 0, 0, 0, cleaned.joints), int(cleaned.frames[0])
 
     def _content(self, path: str, expansion: int) -> bytes:
         place, name = locate(self._folder, path)

@@ -55,6 +55,7 @@ class PredictJob:
         workers: Number of processes that predict files side by side with Ray Data, on this machine
             or the cluster of RAY_ADDRESS; 0 is one per CPU core. --out is then a folder, to which
             the same command adds what is missing. Default: this process alone.
+        overwrite: Replace files of --out and --render that exist.
         workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
         tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
             the workspace.
@@ -80,6 +81,7 @@ class PredictJob:
     without_video: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int | None = None
+    overwrite: bool = False
     workspace: str = field(default_factory=default_workspace)
     tracking_uri: str = field(default_factory=default_tracking)
 

@@ -1,16 +1,61 @@
 """Predictions in a folder of parquet files, to which processes add side by side."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_core.identity import JsonObject
 from hhmnet_platform.serving.predictions import Prediction, format_predictions
 
 _PREFIX, _SUFFIX = "part-", ".parquet"
+BINDING = "predictions.json"
+
+
+def bind(out: str, made_by: JsonObject) -> None:
+    """Bind a folder to what its predictions are made by, or check that it is the same.
+
+    Args:
+        out: The folder.
+        made_by: Values that decide the predictions, and the version of each recording's file.
+
+    Raises:
+        InputError: The folder is bound to another model, other options, or other recordings.
+    """
+    place = folder(out)
+    try:
+        known = parse_json(place.read(BINDING))
+    except FileNotFoundError:
+        if place.names():
+            raise InputError(
+                f"{out} holds files, but no {BINDING}: give --out a folder of its own."
+            ) from None
+        place.write(BINDING, (json.dumps(made_by) + "\n").encode())
+        return
+    except ValueError as error:
+        raise InputError(
+            f"{BINDING} in {out} cannot be read ({error}): give another --out."
+        ) from error
+    old = known.get("recordings", {}) if isinstance(known, dict) else {}
+    new = made_by["recordings"]
+    changed = sorted(name for name in old if name in new and old[name] != new[name])
+    if changed or not isinstance(known, dict):
+        raise InputError(
+            f"{out} holds predictions of other recordings: {', '.join(changed[:3])} have changed "
+            "since. Give another --out."
+        )
+    other = sorted(key for key in made_by if key != "recordings" and known.get(key) != made_by[key])
+    if other:
+        raise InputError(
+            f"{out} holds predictions made with another {', '.join(other)}: give another --out."
+        )
+    if set(new) - set(old):
+        place.write(BINDING, (json.dumps(made_by | {"recordings": old | new}) + "\n").encode())
 
 
 def write_part(predictions: Sequence[Prediction], class_names: Sequence[str], out: str) -> None:
@@ -32,6 +77,8 @@ def finished_inputs(out: str) -> dict[str, str]:
     place = folder(out)
     found: dict[str, str] = {}
     for name in place.names():
+        if name == BINDING:
+            continue
         if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             raise InputError(
                 f"{out} holds {name} beside predictions: give --out a folder of its own."

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
+from hhmnet_platform.presentation.labels import printable
 from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.job import PredictJob
 from hhmnet_platform.serving.live import run_live
@@ -33,7 +34,7 @@ def run_predict(job: PredictJob) -> None:
     if address is not None:
         check_live(job)
     elif job.workers is None:
-        check_out(job.out)
+        check_out(job.out, job.overwrite)
     workspace = Workspace(absolute_uri(job.workspace))
     place = find_model(job.model, workspace, job.tracking_uri)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -69,8 +70,9 @@ def run_predict(job: PredictJob) -> None:
 
 def shown(prediction: Prediction, class_names: Sequence[str]) -> str:
     """Return the line that shows a prediction."""
+    name = printable(prediction.input)
     if prediction.reason:
-        return f"{prediction.input}: no prediction. {prediction.reason}"
+        return f"{name}: no prediction. {printable(prediction.reason)}"
     part = ""
     if prediction.start is not None:
         part = f" {prediction.start:.2f} to {prediction.stop:.2f}"
@@ -78,4 +80,4 @@ def shown(prediction: Prediction, class_names: Sequence[str]) -> str:
     order = np.argsort(-prediction.probabilities, kind="stable")[:3]
     shares = ", ".join(f"{class_names[at]} {prediction.probabilities[at]:.1%}" for at in order)
     mark = "unsure: " if prediction.unsure else ""
-    return f"{prediction.input}{part}: {mark}{shares} ({prediction.milliseconds:.1f} ms)"
+    return f"{name}{part}: {mark}{shares} ({prediction.milliseconds:.1f} ms)"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,10 +51,31 @@ class Prediction:
         return _UNSURE if self.unsure else self.predicted
 
 
-def check_out(out: str) -> None:
-    """Raise InputError for a file of a kind that is not written."""
+def check_out(out: str, overwrite: bool) -> None:
+    """Raise InputError for a file of a kind that is not written, or that is there already."""
     if out and not out.lower().endswith(ENDINGS):
         raise InputError(f"--out {out} is no {', '.join(ENDINGS)}: give a file of one of these.")
+    check_new(out, "--out", overwrite)
+
+
+def check_new(place: str, option: str, overwrite: bool) -> None:
+    """Raise InputError for a file that would be replaced, or cannot be written.
+
+    Args:
+        place: Path or URI of the file. "": none.
+        option: Option that gives it, for the message.
+        overwrite: Whether a file that is there may be replaced.
+    """
+    if not place:
+        return
+    where, name = split_uri(place)
+    if name in where.names() and not overwrite:
+        raise InputError(
+            f"{option} {place} exists: give another name, or --overwrite true to replace it."
+        )
+    probe = f".probe-{os.getpid()}"  # before hours of work, not after them
+    where.write(probe, b"")
+    where.remove(probe)
 
 
 def format_predictions(

@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.deploy.description import ModelDescription
-from hhmnet_core.deploy.model import Model
-from hhmnet_core.deploy.timeline import Segment, Window, cut_clip, cut_windows, merge_windows
+from hhmnet_core.deploy.model import NO_SCORES, Model
+from hhmnet_core.deploy.timeline import (
+    Window,
+    cut_clip,
+    cut_windows,
+    frame_probabilities,
+    merge_windows,
+)
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.footage import load_footage
@@ -23,8 +29,8 @@ from hhmnet_core.store.reading import MANIFEST, load_clips
 from hhmnet_platform.datasets.layouts import load_layout
 from hhmnet_platform.serving.inputs import Recorded, RecordingFiles
 from hhmnet_platform.serving.job import PredictJob
-from hhmnet_platform.serving.predictions import Prediction
-from hhmnet_platform.serving.rendering import frame_probabilities, render, render_target
+from hhmnet_platform.serving.predictions import Prediction, check_new
+from hhmnet_platform.serving.rendering import render, render_target
 from hhmnet_platform.serving.videos import VideoReader
 
 CHUNK = 64  # skeletons that are read before they are predicted
@@ -75,6 +81,9 @@ def _predict_store(job: PredictJob, model: Model) -> Iterator[Prediction]:
     probabilities = model.probabilities(model.score(mapped, footage, batch=job.batch))
     milliseconds = 1000 * (time.perf_counter() - started) / len(clips)
     for name, row in zip(clips.sample_ids, probabilities, strict=True):
+        if not np.isfinite(row).all():
+            yield Prediction(str(name), reason=NO_SCORES)
+            continue
         yield _whole(str(name), row, job, model, milliseconds)
 
 
@@ -151,7 +160,7 @@ def predict_chunk(
         windows[name] = choose_windows(job.window, job.stride, frames, recorded[name].fps)
         clips += [cut_clip(clip, window) for window in windows[name]]
     started = time.perf_counter()
-    probabilities = model.predict(clips, job.batch)
+    probabilities = _probabilities(model, clips, job.batch)
     milliseconds = 1000 * (time.perf_counter() - started) / max(1, len(clips))
     at = 0
     for name in names:
@@ -160,6 +169,9 @@ def predict_chunk(
             continue
         rows = probabilities[at : at + len(windows[name])]
         at += len(rows)
+        if not np.isfinite(rows).all():
+            yield Prediction(name, reason=NO_SCORES)
+            continue
         if job.render:
             _render(job, model, recorded[name], windows[name], rows, is_single)
         if not job.window:
@@ -169,8 +181,17 @@ def predict_chunk(
             clip, fps = recorded[name].clip, recorded[name].fps
             frames, threshold = clip.joints.shape[1], threshold_of(job, model)
             yield from timeline(
-                name, frames, fps, rows, windows[name], model.class_names, threshold, spent
-            )
+                name, frames, fps, rows, windows[name], model.class_names, threshold, spent,
+                recorded[name].first,
+            )  # fmt: skip
+
+
+def _probabilities(model: Model, clips: Sequence[Clip], batch: int) -> NDArray[np.float64]:
+    """Return the probabilities of clips, NaN where the networks overflow."""
+    if not clips:
+        return np.empty((0, model.num_classes))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return model.probabilities(model.logits(clips, batch))
 
 
 def clip_for_model(recorded: Recorded, model: ModelDescription) -> Clip:
@@ -211,6 +232,7 @@ def _render(
 ) -> None:
     shown = frame_probabilities(windows, rows, recorded.clip.joints.shape[1])
     target = render_target(job.render, recorded.clip.sample_id, is_single)
+    check_new(target, "--render", job.overwrite)
     render(recorded, shown, model.layout, model.class_names, threshold_of(job, model), target)
 
 
@@ -257,8 +279,9 @@ def timeline(
     class_names: Sequence[str],
     threshold: float,
     milliseconds: float = 0.0,
+    first: int = 0,
 ) -> Iterator[Prediction]:
-    """Yield the actions of a long recording, one after the other.
+    """Yield the actions of a long recording, one after the other, timed from its start.
 
     Args:
         name: Name of the recording.
@@ -269,28 +292,19 @@ def timeline(
         class_names: K names of the classes.
         threshold: Confidence below which an action is unsure.
         milliseconds: Time that the networks took for all windows.
+        first: Number of frames before those that the windows divide, which show nobody.
     """
-    unit = fps or 1.0
+    unit, of_frames = fps or 1.0, frame_probabilities(windows, rows, frames)
     for segment in merge_windows(windows, rows, threshold):
-        mean = _mean_over(segment, windows, rows)
+        mean = of_frames[segment.start : segment.stop].mean(0)
+        label = int(mean.argmax()) if segment.label is None else segment.label
         yield Prediction(
             name,
-            segment.start / unit,
-            segment.stop / unit,
-            predicted=class_names[int(mean.argmax()) if segment.label is None else segment.label],
-            confidence=segment.confidence,
+            (first + segment.start) / unit,
+            (first + segment.stop) / unit,
+            predicted=class_names[label],
+            confidence=float(mean[label]),
             unsure=segment.label is None,
             probabilities=mean,
             milliseconds=milliseconds * (segment.stop - segment.start) / frames,
         )
-
-
-def _mean_over(
-    segment: Segment, windows: Sequence[Window], rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the mean probabilities of the windows of a segment, by the frames they share."""
-    shared = np.array(
-        [max(0, min(stop, segment.stop) - max(start, segment.start)) for start, stop in windows]
-    )
-    mean: NDArray[np.float64] = (shared[:, None] * rows).sum(0) / shared.sum()
-    return mean

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.deploy.timeline import Window
+from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.rendering.canvas import HEIGHT, WIDTH, place_on_canvas
 from hhmnet_core.rendering.encoding import DEFAULT_RATE, ENDINGS, write_video
@@ -16,18 +16,6 @@ from hhmnet_core.store.clips import Float32Array
 from hhmnet_platform.serving.inputs import Recorded
 
 _BACKGROUND = 30  # grey of an empty canvas, of 255
-
-
-def frame_probabilities(
-    windows: Sequence[Window], rows_nk: NDArray[np.float64], frames: int
-) -> NDArray[np.float64]:
-    """Return the mean probabilities (T, K) of the windows that cover each frame."""
-    sums, counts = np.zeros((frames, rows_nk.shape[1])), np.zeros((frames, 1))
-    for (start, stop), row_k in zip(windows, rows_nk, strict=True):
-        sums[start:stop] += row_k
-        counts[start:stop] += 1
-    mean: NDArray[np.float64] = sums / counts
-    return mean
 
 
 def render(
@@ -60,7 +48,7 @@ def render(
 
 
 def render_target(render: str, name: str, is_single: bool) -> str:
-    """Return the file of a recording's video.
+    """Return the file of a recording's video: in a folder, its whole name with .mp4 behind it.
 
     Args:
         render: File, or folder for several recordings, as the user gave it.
@@ -68,7 +56,7 @@ def render_target(render: str, name: str, is_single: bool) -> str:
         is_single: Whether it is the only one.
 
     Raises:
-        InputError: A file for several recordings.
+        InputError: A file for several recordings, or a name that leads out of the folder.
     """
     if render.lower().endswith(ENDINGS):
         if not is_single:
@@ -76,8 +64,9 @@ def render_target(render: str, name: str, is_single: bool) -> str:
                 f"--render {render} is one file, but there are several recordings: give a folder."
             )
         return render
-    stem = name.rpartition(".")[0] or name
-    return f"{render.rstrip('/')}/{stem}.mp4"
+    for part in name.split("/"):
+        check_name(part, "name of a recording to draw")
+    return f"{render.rstrip('/')}/{name}.mp4"
 
 
 def _images(recorded: Recorded, overlay: Overlay, layout: Layout) -> Iterator[Image]:

@@ -112,6 +112,13 @@ def _first(**changes: Any) -> Callable[[dict[str, Any]], object]:
     return lambda content: content["annotations"][0].update(changes)
 
 
+def _frames_first(value: dict[str, Any]) -> None:
+    first = value["annotations"][0]
+    del first["total_frames"]
+    first["keypoint"] = np.ones((40, 2, 17, 2), np.float32)
+    first["keypoint_score"] = np.ones((40, 2, 17), np.float32)
+
+
 def _split(**splits: list[str]) -> Callable[[dict[str, Any]], object]:
     return lambda content: content.update(split=splits)
 
@@ -127,6 +134,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "infinite": (_first(keypoint=np.full((1, 6, 17, 2), np.inf)), "an infinite number"),
     "score": (_first(keypoint_score=np.ones((1, 9, 17))), r"keypoint_score of shape \(1, 9, 17\)"),
     "frames": (_first(total_frames=7), "has total_frames 7, but keypoint has 6"),
+    "frames before bodies": (
+        _frames_first,
+        r"no total_frames, and keypoint of shape \(40, 2, 17, 2\) would be 40 bodies in 2 frames",
+    ),
     "many frames": (_first(total_frames=np.ones(3)), "has total_frames"),
     "huge": (_first(keypoint=np.full((1, 6, 17, 2), 1e300)), "an infinite number"),
     "name": (_first(frame_dir=np.zeros(3)), "has a frame_dir of type _Array, not text"),

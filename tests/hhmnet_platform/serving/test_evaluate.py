@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_models import make_model
 from made_stores import write_store
 
 from hhmnet_core.deploy.model import load_model
@@ -92,3 +93,23 @@ def test_what_cannot_be_tested_is_refused(
     other = write_other(clips, tmp_path / "other", "kinect_v1_20", ("x", "y", "z"))
     with pytest.raises(InputError, match="share no class name"):
         evaluate_on(model, other)
+
+
+def test_clips_that_the_model_was_trained_on_are_counted(
+    clips: ClipSet, store: Path, tmp_path: Path
+) -> None:
+    name = next(iter(clips.manifest.protocols))
+    model = make_model(clips, tmp_path, digest=clips.skeletons, protocol=name, selection="val")
+    whole, test = evaluate_on(model, store), evaluate_on(model, store, split="test")
+    split = split_clips(clips, name, "val")
+    assert whole.trained_on == len(split.train) + len(split.val)  # type: ignore[attr-defined]
+    assert test.trained_on == 0  # type: ignore[attr-defined]
+
+
+def test_a_report_is_json_and_replaces_nothing(model: str, store: Path, tmp_path: Path) -> None:
+    data = EvaluationData(str(store))
+    (tmp_path / "report.json").write_text("mine")
+    for out, message in (("report.csv", "is no .json"), ("report.json", "exists: give another")):
+        with pytest.raises(InputError, match=message):
+            run_evaluation(EvaluationJob(model=model, data=data, out=str(tmp_path / out)))
+    assert (tmp_path / "report.json").read_text() == "mine"

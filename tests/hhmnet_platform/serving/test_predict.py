@@ -42,7 +42,9 @@ def rows_of(out: Path) -> list[dict[str, object]]:
 
 def predict(model: str, given: Path, tmp_path: Path, **options: object) -> list[dict[str, object]]:
     out = tmp_path / "out.parquet"
-    run_predict(PredictJob(model=model, input=str(given), out=str(out), **options))  # type: ignore[arg-type]
+    run_predict(
+        PredictJob(model=model, input=str(given), out=str(out), **{"overwrite": True} | options)
+    )  # type: ignore[arg-type]
     return rows_of(out)
 
 
@@ -234,3 +236,52 @@ def test_lists_that_cannot_be_used(content: str, message: str, model: str, tmp_p
 def test_layouts_stay_what_they_are() -> None:
     assert get_layout("kinect_v1_20_utd").joints[0] == "head"
     assert Prediction("a", predicted="wave", unsure=True).action == "unsure"
+
+
+@pytest.mark.parametrize("fps", [None, 10.0])
+def test_times_count_from_the_start_of_the_file(
+    fps: float | None, model: str, clips: ClipSet, tmp_path: Path
+) -> None:
+    joints = np.concatenate([clips.clip(n).joints[0] for n in range(3)])
+    late = np.concatenate([np.zeros((20, *joints.shape[1:]), np.float32), joints])
+    np.save(tmp_path / "late.npy", late)
+    rows = predict(model, tmp_path / "late.npy", tmp_path, window="9f", fps=fps, threshold=0.0)
+    assert rows[0]["start"] == pytest.approx(20 / (fps or 1))
+    assert rows[-1]["stop"] == pytest.approx(len(late) / (fps or 1))
+    for row in rows:
+        assert row["confidence"] == pytest.approx(max(row["probabilities"]))  # type: ignore[call-overload]
+
+
+def test_numbers_beyond_what_the_networks_can_compute_are_no_prediction(
+    model: str, loaded: Model, clips: ClipSet, recordings: Path, tmp_path: Path
+) -> None:
+    big = np.full_like(clips.clip(0).joints, 3e38)
+    big[..., ::2, :] *= -1
+    np.save(recordings / "big.npy", big)
+    rows = {row["input"]: row for row in predict(model, recordings, tmp_path)}
+    assert "scores are not finite" in str(rows["big.npy"]["reason"])
+    assert rows["big.npy"]["confidence"] is None
+    assert all(row["reason"] == "" for name, row in rows.items() if name != "big.npy")
+    with pytest.raises(InputError, match="Clip 1: its scores are not finite"):
+        loaded.predict([clips.clip(0), big])
+
+
+def test_files_are_replaced_only_where_that_is_asked_for(
+    model: str, recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.csv"
+    out.write_text("my own list")
+    job = {"model": model, "input": str(recordings), "out": str(out)}
+    with pytest.raises(InputError, match=r"--out .*mine\.csv exists: give another name"):
+        run_predict(PredictJob(**job))  # type: ignore[arg-type]
+    assert out.read_text() == "my own list"
+    run_predict(PredictJob(**job, overwrite=True))  # type: ignore[arg-type]
+    assert "predicted" in out.read_text()
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    model: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recordings / "clip0.npy").rename(recordings / "\x1b[31mred.npy")
+    predict(model, recordings, tmp_path)
+    assert "\x1b" not in capsys.readouterr().out

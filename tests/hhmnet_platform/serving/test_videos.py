@@ -29,7 +29,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def predict(model: str, given: Path, out: Path, **options: object) -> list[dict[str, object]]:
-    run_predict(PredictJob(model=model, input=str(given), out=str(out), **options))  # type: ignore[arg-type]
+    run_predict(
+        PredictJob(model=model, input=str(given), out=str(out), **{"overwrite": True} | options)
+    )  # type: ignore[arg-type]
     rows: list[dict[str, object]] = json.loads(out.read_text())
     return rows
 
@@ -80,7 +82,10 @@ def test_a_skeleton_is_drawn_on_an_empty_canvas(model: str, clips: object, tmp_p
     for name in ("one", "two"):
         (tmp_path / f"{name}.npy").rename(tmp_path / "many" / f"{name}.npy")
     predict(model, tmp_path / "many", tmp_path / "out.json", render=str(tmp_path / "drawn"))
-    assert sorted(file.name for file in (tmp_path / "drawn").iterdir()) == ["one.mp4", "two.mp4"]
+    assert sorted(file.name for file in (tmp_path / "drawn").iterdir()) == [
+        "one.npy.mp4",
+        "two.npy.mp4",
+    ]
     with pytest.raises(InputError, match=r"is one file, but there are several recordings"):
         predict(model, tmp_path / "many", tmp_path / "out.json", render=str(tmp_path / "a.mp4"))
 

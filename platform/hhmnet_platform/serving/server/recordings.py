@@ -119,7 +119,7 @@ class RecordingReader:
         clock.check()
         clip = clip_for_model(recorded, self._model)
         drawing = self._drawing(recorded) if parameters.skeleton else None
-        first = recorded.filmed.posed.first if recorded.filmed else 0
+        first = recorded.first
         clips = tuple(replace(cut_clip(clip, window), pixels=None) for window in windows)
         return ReadRecording(
             upload.name, clips, tuple(windows), frames, recorded.fps, first, drawing

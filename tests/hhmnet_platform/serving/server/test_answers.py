@@ -8,8 +8,8 @@ import pytest
 
 from hhmnet_core.deploy.description import ModelDescription
 from hhmnet_core.deploy.folders import read_description
+from hhmnet_core.deploy.timeline import frame_probabilities
 from hhmnet_platform.serving.recognition import timeline
-from hhmnet_platform.serving.rendering import frame_probabilities
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.recordings import Drawing, ReadRecording
 
