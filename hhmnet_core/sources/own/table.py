@@ -88,7 +88,10 @@ def parse_table(
             a sample_id occurs twice. The message names the line.
     """
     columns, lines, notes = _parse_csv(content, index, required, optional)
-    class_names = tuple(classes) or _sorted({row["label"] for row in lines.values()})
+    labels = {row["label"] for row in lines.values()}
+    if not classes:
+        _check_spellings(labels, "labels", index)
+    class_names = tuple(classes) or _sorted(labels)
     subject_of = {"": 0}
     if "subject" in columns:
         subject_of = _number_subjects({row["subject"] for row in lines.values()}, index)
@@ -246,6 +249,7 @@ def _number_subjects(subjects: set[str], index: str) -> dict[str, int]:
     """Return each subject's number: its own if all are numbers, else its rank from 1."""
     ordered = _sorted_naturally(subjects)
     if not all(map(is_whole_number, ordered)):
+        _check_spellings(subjects, "subjects", index)
         return {subject: rank for rank, subject in enumerate(ordered, start=1)}
     numbers = {subject: int(subject) for subject in ordered}
     if len(set(numbers.values())) < len(numbers):
@@ -256,6 +260,21 @@ def _number_subjects(subjects: set[str], index: str) -> dict[str, int]:
             "subject in one way."
         )
     return numbers
+
+
+def _check_spellings(values: set[str], kind: str, index: str) -> None:
+    """Raise InputError where two values are one in two spellings: Wave and wave, P1 and p01."""
+    first: dict[str, str] = {}
+    for value in sorted(values):
+        folded = re.sub(r"[\s_-]+", " ", value.casefold()).strip()
+        plain = re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"^(\d+)\.0+$", r"\1", folded))
+        other = first.setdefault(plain, value)
+        if other != value:
+            raise InputError(
+                f"{index} has the {kind} {other!r} and {value!r}, which differ in case, blanks or "
+                "zeros only: write each in one way"
+                + (", or give --classes." if kind == "labels" else ".")
+            )
 
 
 def _sorted(values: set[str]) -> tuple[str, ...]:

@@ -154,3 +154,25 @@ def test_tables_of_pandas_and_excel_are_read() -> None:
     for delimiter in (b";", b"\t"):
         assert parse_table(blank.replace(b",", delimiter), "t.csv").rows == expected
     assert parse_table(b"\r\n".join(table(*GOOD).splitlines()), "t.csv").rows == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Wave", "wave"), ("sit down", "sit_down"), ("1", "1.0"), ("1", "01"), ("a1", "a01")],
+)
+def test_one_value_in_two_spellings_is_refused(one: str, other: str) -> None:
+    labels = table(f"a,{one},1,a.npy", f"b,{other},2,a.npy", "c,clap,3,a.npy")
+    with pytest.raises(InputError, match=r"the labels .* differ in case, blanks or zeros only"):
+        parse_table(labels, "t.csv")
+    assert parse_table(labels, "t.csv", (one, other, "clap")).class_names == (one, other, "clap")
+
+
+@pytest.mark.parametrize(("one", "other"), [("anna", "Anna"), ("P1", "p01"), ("S 1", "S_1")])
+def test_one_subject_in_two_spellings_is_refused(one: str, other: str) -> None:
+    with pytest.raises(InputError, match=r"t\.csv has the subjects .* write each in one way\."):
+        parse_table(table(f"a,wave,{one},a.npy", f"b,clap,{other},a.npy"), "t.csv")
+
+
+def test_values_that_only_look_alike_are_different() -> None:
+    parsed = parse_table(table("a,wave 1,p1,a.npy", "b,wave 10,p10,a.npy"), "t.csv")
+    assert parsed.class_names == ("wave 1", "wave 10")
