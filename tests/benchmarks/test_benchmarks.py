@@ -90,7 +90,7 @@ def test_exported_models_are_measured(tmp_path: Path) -> None:
     assert [(row[1].strip(), row[2].strip()) for row in rows[1:] if "--" not in row[1]] == [
         (name, batch)
         for batch in ("1", "2")
-        for name in ("Model.predict", "ONNX Runtime", "torch.export")
+        for name in ("Model.predict", "ONNX Runtime", "torch.export", "CTR-GCN, four streams")
     ]
 
 
