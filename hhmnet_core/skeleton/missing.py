@@ -1,8 +1,9 @@
 """Joints whose position is missing: finding them, and filling them from other frames.
 
-A position is missing where it is NaN, exactly 0 or -1 in all coordinates, or of low confidence, as
-pose estimators and sensors report lost joints. A body is absent from a frame in which none of its
-joints is known, and frames without any body before the first and after the last one are padding.
+A position is missing where it is NaN, exactly 0 or -1 in all coordinates, of low confidence, or
+another number that stands in all coordinates of several joints, such as -100: so pose estimators
+and sensors report lost joints. A body is absent from a frame in which none of its joints is known,
+and frames without any body before the first and after the last one are padding.
 
 Axes: M bodies, T frames, V joints, C coordinates.
 """
@@ -21,6 +22,8 @@ BoolArray = NDArray[np.bool_]
 OnMissing = Literal["refuse", "hold", "interpolate"]
 MIN_CONFIDENCE = 0.05
 _MARKS = (0, -1)  # coordinates of a lost joint
+# Positions, and different joints among them, that another number has to stand for to be a mark.
+_FEWEST_MARKED, _FEWEST_JOINTS = 3, 2
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,30 @@ def known_joints(
     known_mtv: BoolArray = np.all(np.isfinite(joints_mtvc), -1)
     for mark in _MARKS:
         known_mtv &= np.any(joints_mtvc != mark, -1)
+    for number in _other_marks(joints_mtvc, known_mtv):
+        known_mtv &= np.any(joints_mtvc != number, -1)
     if confidence_mtv is not None:
         with np.errstate(invalid="ignore"):
             known_mtv &= confidence_mtv >= min_confidence
     if always_zero:
         known_mtv[..., sorted(always_zero)] = known_mtv.any(-1, keepdims=True)
     return known_mtv
+
+
+def _other_marks(joints_mtvc: Float32Array, known_mtv: BoolArray) -> list[float]:
+    """Return the numbers that stand in all coordinates of several positions of several joints.
+
+    Measured coordinates are hardly ever equal to each other, and never the same number again and
+    again. A number that stands for every position is none.
+    """
+    alike_mtv = np.all(joints_mtvc == joints_mtvc[..., :1], -1) & known_mtv
+    values_n, joint_n = joints_mtvc[..., 0][alike_mtv], np.nonzero(alike_mtv)[-1]
+    numbers, counts = np.unique(values_n, return_counts=True)
+    return [
+        float(number)
+        for number in numbers[(counts >= _FEWEST_MARKED) & (counts < known_mtv.sum())]
+        if len(np.unique(joint_n[values_n == number])) >= _FEWEST_JOINTS
+    ]
 
 
 def complete(
@@ -106,9 +127,9 @@ def complete(
         _, frame, joint = (int(at) for at in np.argwhere(missing_mtv)[0])
         raise InputError(
             f"{where}: {int(missing_mtv.sum())} positions in {int(missing_mtv.any((0, 2)).sum())} "
-            f"of {stop - first} frames are missing (0, -1, NaN or of low confidence), first "
-            f"{layout.joints[joint]} in frame {first + frame}: give --missing hold (the last known "
-            "position) or --missing interpolate, or repair the file."
+            f"of {stop - first} frames are missing (0, -1, another mark, NaN or of low "
+            f"confidence), first {layout.joints[joint]} in frame {first + frame}: give --missing "
+            "hold (the last known position) or --missing interpolate, or repair the file."
         )
     joints_mtvc = np.where(known_mtv[..., None], joints_mtvc[bodies, first:stop], np.float32(0))
     counts = {

@@ -131,3 +131,18 @@ def test_filling_equals_a_loop_over_frames(seed: int, how: OnMissing) -> None:
             else:
                 expected = [np.interp(t, at, joints[m, at, v, c]) for c in range(2)]
             np.testing.assert_allclose(filled[m, t, v], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mark", [-100.0, 9999.0, 1e6, 0.5])
+def test_another_number_that_stands_for_several_joints_is_a_mark(mark: float) -> None:
+    joints = np.random.default_rng(1).normal(size=(1, 6, 20, 3)).astype(np.float32)
+    joints[0, 2, 3] = joints[0, 3, 3] = joints[0, 5, 7] = mark
+    known = known_joints(joints)
+    assert np.argwhere(~known).tolist() == [[0, 2, 3], [0, 3, 3], [0, 5, 7]]
+
+
+def test_a_number_that_is_seldom_or_of_one_joint_alone_is_a_position() -> None:
+    joints = np.random.default_rng(1).normal(size=(1, 6, 20, 3)).astype(np.float32)
+    joints[0, :, 4] = 5.0  # a joint that rests
+    joints[0, 0, 6] = joints[0, 1, 7] = 8.0
+    assert known_joints(joints).all()
