@@ -194,6 +194,11 @@ def split_uri(uri: str | os.PathLike[str]) -> tuple[Folder, str]:
     return folder(parent), name
 
 
+def locate(base: Folder, path: str) -> tuple[Folder, str]:
+    """Return folder and name of a file given by URI, or by path from a folder."""
+    return split_uri(path) if "://" in path or path.startswith("/") else (base, path)
+
+
 def _check_no_user(address: str) -> None:
     """Raise InputError for a user or password in the address of a bucket, which has none."""
     protocol, _, rest = address.partition("://")

@@ -9,15 +9,15 @@ from hhmnet_core.checks.names import check_name
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.identity import JsonObject, canonical
-from hhmnet_core.skeleton.layouts import Layout, get_layout
+from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.skeleton.own_layout import parse_layout
+from hhmnet_core.skeleton.own_layout import recorded_layout
 from hhmnet_core.store.manifest import Visual
 
 DESCRIPTION = "model.json"
 SCHEMA_VERSION = 1
-VIDEO = "video"
 _OWN_CHECKSUM = "sha256"  # of the other values in model.json
 _LEAST = 1e-6  # temperature, and inverse of the largest weight; fitted ones are far from it
 
@@ -90,7 +90,7 @@ class ModelDescription:
         temperature: Divisor of the combined values before the softmax.
         threshold: Confidence below which a prediction is unsure, which 95 % of the correctly
             classified clips of val exceed. None for a model without val.
-        figures: What was measured: top-1 on val and test, their clips, the 95 % interval on test.
+        figures: Measured figures: top-1 on val and test, their clips, the 95 % interval on test.
         made_with: Versions of the packages that made it.
 
     Raises:
@@ -138,9 +138,7 @@ class ModelDescription:
     @property
     def skeleton(self) -> Layout:
         """The skeleton layout. Raises InputError where it is unknown or malformed."""
-        if self.own_layout is None:
-            return get_layout(self.layout)
-        return parse_layout(self.own_layout, f"The layout {self.layout}")
+        return recorded_layout(self.layout, self.own_layout)
 
     @property
     def visual(self) -> Visual | None:

@@ -6,11 +6,12 @@ Shapes: N clips, M bodies, T frames, V joints, C coordinates, K classes, S netwo
 import torch
 from torch import Tensor, nn
 
-from hhmnet_core.deploy.description import VIDEO, ModelDescription
+from hhmnet_core.deploy.description import ModelDescription
 from hhmnet_core.deploy.folders import Weights
 from hhmnet_core.deploy.graph_inputs import ClipPreparation, PaddedClips
 from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.identity import canonical
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.encoder import Encoder

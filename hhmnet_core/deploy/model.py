@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hhmnet_core.deploy.description import VIDEO, ModelDescription
+from hhmnet_core.deploy.description import ModelDescription
 from hhmnet_core.deploy.folders import Weights, read_description, read_weights
 from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork, SkeletonNetworks
 from hhmnet_core.deploy.video_network import GuidedVideoNetwork
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.inputs.footage import Footage, footage_of
 from hhmnet_core.inputs.layout_mapping import find_joint_map, map_clip
 from hhmnet_core.skeleton.layouts import Layout

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hhmnet_core.deploy.description import VIDEO, NetworkDescription
+from hhmnet_core.deploy.description import NetworkDescription
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.models.backbones import pretrained_settings
 from hhmnet_core.store.manifest import Visual
 from hhmnet_core.training.checkpoints import read_summary

@@ -38,7 +38,7 @@ class WindowPoses:
     """The poses of a window.
 
     Attributes:
-        view: What the window shows. Only "people" can be predicted.
+        view: State of the window. Only "people" can be predicted.
         tracks: The poses at the frames of the grid.
     """
 

@@ -29,7 +29,7 @@ from hhmnet_core.store.clips import Clip, Int64Array
 
 @dataclass(frozen=True)
 class PoseReading:
-    """How poses become joints of a clip.
+    """Conversion of poses to joints of a clip.
 
     Attributes:
         missing: Treatment of joints that are missing while their body is present.
@@ -86,7 +86,7 @@ def clip_of_tracks(
         tracks: The poses.
         layout: Layout of the clip.
         name: Sample id of the clip, and its name in messages.
-        reading: How poses become joints.
+        reading: Conversion of poses to joints.
 
     Raises:
         InputError: There are no poses, no map to the layout, or joints are missing and to be

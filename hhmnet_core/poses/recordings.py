@@ -14,7 +14,7 @@ from typing import Any
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.files import Folder, folder, split_uri
+from hhmnet_core.files import Folder, folder, locate, split_uri
 from hhmnet_core.poses.clips import PoseReading, clip_of_tracks
 from hhmnet_core.poses.contract import Estimator, EstimatorConfig
 from hhmnet_core.poses.tracks import check_max_bodies
@@ -193,7 +193,7 @@ class Recordings:
 
     def _locate(self, path: str) -> tuple[Folder, str]:
         """Return folder and name of a video given by URI, or by path from the videos' folder."""
-        return (self._folder, path) if _is_relative(path) else split_uri(path)
+        return locate(self._folder, path)
 
 
 def _is_relative(path: str) -> bool:

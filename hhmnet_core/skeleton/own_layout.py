@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.skeleton.layouts import LAYOUTS, PARTS, Layout, mirror_name, mirror_partners
+from hhmnet_core.skeleton.layouts import (
+    LAYOUTS,
+    PARTS,
+    Layout,
+    get_layout,
+    mirror_name,
+    mirror_partners,
+)
 
 _FIELDS = {"name", "channels", "joints", "centre", "bones", "parts"}
 _LONGEST_QUOTE = 120  # characters of a user's value that a message repeats
@@ -45,6 +52,19 @@ def parse_layout(fields: object, where: str) -> Layout:
     parts = _parse_parts(fields["parts"], joints)
     _check_tree(bones, centre, joints)
     return Layout(name, joints.names, bones, parts, _mirror(joints), centre, channels)
+
+
+def recorded_layout(name: str, fields: object | None) -> Layout:
+    """Return the layout that a store or a model records.
+
+    Args:
+        name: Its name.
+        fields: Its fields, as `layout_fields` returned them. None: it is built in.
+
+    Raises:
+        InputError: An unknown name, or fields that `parse_layout` refuses.
+    """
+    return get_layout(name) if fields is None else parse_layout(fields, f"The layout {name}")
 
 
 def layout_fields(layout: Layout) -> dict[str, object]:

@@ -9,8 +9,8 @@ from hhmnet_core.checks.names import check_name
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import JsonObject, canonical
-from hhmnet_core.skeleton.layouts import Layout, get_layout
-from hhmnet_core.skeleton.own_layout import parse_layout
+from hhmnet_core.skeleton.layouts import Layout
+from hhmnet_core.skeleton.own_layout import recorded_layout
 
 SCHEMA_VERSION = 1
 FIELDS = ("subject", "camera", "setup")
@@ -131,9 +131,7 @@ class Manifest:
     @property
     def skeleton(self) -> Layout:
         """The skeleton layout. Raises InputError where it is unknown or malformed."""
-        if self.own_layout is None:
-            return get_layout(self.layout)
-        return parse_layout(self.own_layout, f"The layout {self.layout}")
+        return recorded_layout(self.layout, self.own_layout)
 
     @property
     def num_clips(self) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.files import split_uri
+from hhmnet_core.files import locate, split_uri
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import Completed
 from hhmnet_core.sources.own.poses import DEFAULT_READING, Poses, Reading
@@ -175,7 +175,7 @@ class Recordings:
 
     def _video_size(self, path: str) -> object:
         try:
-            folder, name = self._skeletons.locate(path) if path else (None, "")
+            folder, name = locate(self._folder, path) if path else (None, "")
             return folder.size(name) if folder else None
         except AccessError:
             raise
@@ -228,7 +228,7 @@ class Recordings:
 
     def _read_video(self, path: str) -> bytes:
         try:
-            folder, name = self._skeletons.locate(path)
+            folder, name = locate(self._folder, path)
             return folder.read(name, expansion=1)
         except FileNotFoundError as error:
             raise NoVideoError(f"there is no file {path}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hhmnet_core.errors import AccessError, InputError
-from hhmnet_core.files import Folder, split_uri
+from hhmnet_core.files import Folder, locate
 from hhmnet_core.skeleton.axes import check_shapes
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import Completed, complete, known_joints
@@ -106,14 +106,8 @@ class Skeletons:
             known_mtv[(*start, sorted(self.survey.origin))] = True
         return poses, complete(poses.joints, known_mtv, self.layout, self.reading.missing, where)
 
-    def locate(self, path: str) -> tuple[Folder, str]:
-        """Return folder and name of a file given by URI, or by path from the folder."""
-        if "://" in path or path.startswith("/"):
-            return split_uri(path)
-        return self._folder, path
-
     def _content(self, path: str, where: str) -> bytes:
-        folder, name = self.locate(path)
+        folder, name = locate(self._folder, path)
         check_ending(name, where)
         try:
             return folder.read(name, expansion_of(name))

@@ -2,10 +2,11 @@
 
 import hashlib
 
-from hhmnet_core.deploy.description import VIDEO, ModelDescription, NetworkDescription
+from hhmnet_core.deploy.description import ModelDescription, NetworkDescription
 from hhmnet_core.deploy.folders import read_description, read_weights
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.identity import canonical, differing
 from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.training.phase1.config import Phase1Config

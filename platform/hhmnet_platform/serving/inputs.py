@@ -8,7 +8,7 @@ from functools import cached_property
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import Folder, folder, split_uri
+from hhmnet_core.files import Folder, folder, locate, split_uri
 from hhmnet_core.inputs.layout_mapping import find_joint_map, map_clip
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.sources.ntu import recordings as ntu
@@ -162,13 +162,6 @@ class RecordingFiles:
     @property
     def _paths(self) -> list[str]:
         return [each.path for each in self._files.values()]
-
-
-def locate(base: Folder, path: str) -> tuple[Folder, str]:
-    """Return folder and name of a file given by URI, or by path from a folder."""
-    if "://" in path or path.startswith("/"):
-        return split_uri(path)
-    return base, path
 
 
 def list_files(given: str, fps: float | None) -> tuple[Folder, dict[str, RecordingFile]]:

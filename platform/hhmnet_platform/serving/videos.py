@@ -63,7 +63,7 @@ class VideoReader:
         estimator: Settings of the estimator.
         target: Layout of the clips.
         max_bodies: Largest number of bodies that are kept.
-        reading: How poses become joints.
+        reading: Conversion of poses to joints.
 
     Raises:
         InputError: A number is out of range.
@@ -87,7 +87,7 @@ class VideoReader:
         Args:
             content: The file.
             name: Its name.
-            reading: How its poses become joints. Default: that of the reader.
+            reading: Conversion of its poses to joints. Default: that of the reader.
 
         Raises:
             InputError: Not a whole video, one that shows nobody, or no map from the estimator's

@@ -114,7 +114,7 @@ def log_model(
         experiment_id: Experiment of the run.
         run_id: MLflow id of the run.
         uri: Folder of the model.
-        champion: What becomes of the alias `champion`: "keep" leaves it alone, "move" moves it to
+        champion: Treatment of the alias `champion`: "keep" leaves it alone, "move" moves it to
             this model, "fill" gives it to a new version where no other has it.
 
     Raises:
@@ -145,7 +145,7 @@ def log_derived_model(
         experiment: Name of the experiment.
         name: Name of the fusion or ensemble.
         place: Folder of the model.
-        champion: What becomes of the alias, as for `log_model`.
+        champion: Treatment of the alias, as for `log_model`.
 
     Raises InputError where MLflow cannot be written to.
     """

@@ -3,14 +3,13 @@
 Shapes: N windows, K classes, M bodies, T frames, V joints.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.deploy.description import ModelDescription
-from hhmnet_core.deploy.timeline import Window
+from hhmnet_core.deploy.timeline import frame_probabilities
 from hhmnet_platform.serving.predictions import Prediction
 from hhmnet_platform.serving.recognition import timeline
 from hhmnet_platform.serving.server.recordings import Drawing, ReadRecording
@@ -51,7 +50,9 @@ class Answers:
             has_timeline: Whether the answer holds the actions one after the other.
         """
         windows, frames = recording.windows, recording.frames
-        whole = rows_nk[0] if len(rows_nk) == 1 else _mean_over_frames(windows, rows_nk, frames)
+        whole = rows_nk[0]
+        if len(rows_nk) > 1:
+            whole = frame_probabilities(windows, rows_nk, frames).mean(0)
         answer = {
             "name": recording.name,
             **self.clip(whole),
@@ -109,15 +110,3 @@ class Answers:
 
     def _by_class(self, row_k: NDArray[np.float64]) -> dict[str, float]:
         return dict(zip(self.model.class_names, row_k.tolist(), strict=True))
-
-
-def _mean_over_frames(
-    windows: Sequence[Window], rows_nk: NDArray[np.float64], frames: int
-) -> NDArray[np.float64]:
-    """Return the mean (K,) over frames of the mean of the windows that cover each."""
-    covering_t = np.zeros(frames)
-    for start, stop in windows:
-        covering_t[start:stop] += 1
-    shares_n = np.array([(1 / covering_t[start:stop]).sum() for start, stop in windows])
-    mean_k: NDArray[np.float64] = shares_n @ rows_nk / frames
-    return mean_k

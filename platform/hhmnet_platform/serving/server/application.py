@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from hhmnet_core.deploy.description import VIDEO
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.bodies import MEGABYTE, Bodies, drain
 from hhmnet_platform.serving.server.predictor import Predictor
@@ -79,7 +79,7 @@ class Application:
 
     Args:
         answers: Answers of the model.
-        predictor: What predicts.
+        predictor: Predictor of clips and files.
         limits: Limits of the requests.
         token: Token of the requests. None: none, and only this machine is answered.
     """

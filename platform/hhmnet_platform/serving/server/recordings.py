@@ -95,7 +95,7 @@ class RecordingReader:
 
         Args:
             upload: The file.
-            parameters: How it is read, and into which windows it is cut.
+            parameters: Interpretation of the file, and its windows.
             clock: Time that it may take.
 
         Raises:

@@ -20,7 +20,7 @@ class Token:
     """The token of a server.
 
     Attributes:
-        value: What requests carry.
+        value: Token that requests carry.
         is_made: Whether it was made for this start, and has to be shown to the user.
     """
 
