@@ -1,11 +1,7 @@
 """Pairing the classes of a store with those of a model."""
 
-import yaml
-
-from hhmnet_core.checks.memory import TEXT_EXPANSION
-from hhmnet_core.checks.parsing import check_yaml
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import split_uri
+from hhmnet_platform.datasets.layouts import read_yaml
 
 
 def pair_classes(
@@ -50,15 +46,7 @@ def read_class_map(uri: str) -> dict[str, str]:
     Raises:
         InputError: No such file, or one that is no YAML of pairs of names.
     """
-    folder, name = split_uri(uri)
-    try:
-        content = folder.read(name, TEXT_EXPANSION)
-        check_yaml(content)
-        values = yaml.safe_load(content)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no class map at {uri}: expected a YAML file.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{uri} is not YAML ({str(error)[:200]}).") from error
+    values = read_yaml(uri, "class map")
     if not isinstance(values, dict) or not all(
         isinstance(text, str) for pair in values.items() for text in pair
     ):
