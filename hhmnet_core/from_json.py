@@ -6,6 +6,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import is_later, value_before
 
 Record = TypeVar("Record")
 
@@ -13,7 +14,8 @@ Record = TypeVar("Record")
 def from_json(kind: type[Record], values: Mapping[str, Any], path: str = "") -> Record:
     """Return a dataclass from nested JSON values, such as `dataclasses.asdict` returned.
 
-    Fields that the values lack take their defaults. A whole number is a float too.
+    Fields that the values lack take their defaults, those declared with `identity.later` the value
+    from before they existed. A whole number is a float too.
 
     Args:
         kind: The dataclass; its fields may be dataclasses, and lists, tuples or dictionaries of
@@ -39,9 +41,9 @@ def from_json(kind: type[Record], values: Mapping[str, Any], path: str = "") -> 
         if each.name not in values and not has_default:
             raise InputError(f"{name} lacks {each.name}.")
     hints = get_type_hints(kind)
-    return kind(
-        **{field: _typed(hints[field], value, prefix + field) for field, value in values.items()}
-    )
+    earlier = {each.name: value_before(each) for each in known if is_later(each)}
+    given = {field: _typed(hints[field], value, prefix + field) for field, value in values.items()}
+    return kind(**(earlier | given))
 
 
 def _typed(hint: Any, value: Any, path: str) -> Any:

@@ -1,36 +1,48 @@
 """The identity of a config: the values that name a run and decide whether it may resume.
 
 Configs grow. A field that is added after runs have been named is declared with `later`: while it
-has its default it is no part of the identity, so runs keep their names; and a record made before it
-existed counts as having that default, so runs resume.
+has the value that stands for the behaviour before, it is no part of the identity, so runs keep
+their names; and a record made before the field existed counts as having that value, so runs resume.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields, is_dataclass
+from dataclasses import Field, asdict, field, fields, is_dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]  # an object as JSON knows it
-_LATER = "later"
+_BEFORE = "before"
 
 
-def later(default: Any) -> Any:
+def later(default: Any, *, before: Any = None) -> Any:
     """Declare a field that was added to a config after runs had been named by it.
 
     Args:
-        default: The value that reproduces the behaviour from before the field existed; a callable
-            is taken for a factory.
+        default: The default; a callable is taken for a factory.
+        before: The value that reproduces the behaviour from before the field existed, where that
+            is not the default. None: the default.
     """
-    metadata = {_LATER: True}
+    earlier = before if before is not None else default() if callable(default) else default
+    metadata = {_BEFORE: earlier}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
+def is_later(each: "Field[Any]") -> bool:
+    """Return whether a field was declared with `later`."""
+    return _BEFORE in each.metadata
+
+
+def value_before(each: "Field[Any]") -> Any:
+    """Return the value that records from before a field of `later` count as having."""
+    return each.metadata[_BEFORE]
+
+
 def identity(config: Any) -> JsonObject:
-    """Return a dataclass as nested JSON values, without later fields that have their default."""
+    """Return a dataclass as nested JSON values, without later fields that change nothing."""
     plain: JsonObject = json.loads(json.dumps(asdict(config)))
-    _leave_out_defaults(config, plain)
+    _leave_out_unchanged(config, plain)
     return plain
 
 
@@ -47,14 +59,15 @@ def flat_values(config: Any) -> JsonObject:
 def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
     """Return the dotted names of the fields in which a recorded identity differs from a config.
 
-    A field that the record lacks counts as having its default.
+    A field that the record lacks counts as having its value from before it existed, else its
+    default.
 
     Args:
         recorded: Identity, nested or flat, as this or an earlier version recorded it.
         config: The dataclass to compare with. Its class can be created without arguments.
     """
     then, now = flattened(recorded), flattened(json.loads(json.dumps(asdict(config))))
-    default = flattened(json.loads(json.dumps(asdict(type(config)()))))
+    default = flattened(json.loads(json.dumps(_recorded_defaults(type(config)()))))
     return sorted(
         name
         for name in {*then, *now}
@@ -78,13 +91,20 @@ def flattened(nested: Mapping[str, object], prefix: str = "") -> JsonObject:
     return flat
 
 
-def _leave_out_defaults(config: Any, plain: JsonObject) -> None:
+def _leave_out_unchanged(config: Any, plain: JsonObject) -> None:
     for each in fields(config):
         value = getattr(config, each.name)
-        if each.metadata.get(_LATER):
-            default = each.default_factory() if callable(each.default_factory) else each.default
-            if value == default:
-                del plain[each.name]
-                continue
-        if is_dataclass(value):
-            _leave_out_defaults(value, plain[each.name])
+        if is_later(each) and value == value_before(each):
+            del plain[each.name]
+        elif is_dataclass(value):
+            _leave_out_unchanged(value, plain[each.name])
+
+
+def _recorded_defaults(config: Any) -> JsonObject:
+    """Return the values that a record counts as having where it lacks fields."""
+    defaults = {}
+    for each in fields(config):
+        value = value_before(each) if is_later(each) else getattr(config, each.name)
+        nested = is_dataclass(value) and not isinstance(value, type)
+        defaults[each.name] = _recorded_defaults(value) if nested else value
+    return defaults

@@ -5,6 +5,7 @@ from typing import Literal
 
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import later
 
 MAX_WIDTH, MAX_BLOCKS = 4096, 64
 MAX_BRANCHES, MAX_KERNEL = 16, 255
@@ -20,8 +21,8 @@ class ModelConfig:
         heads: Number of attention heads. Each of `widths` must be a multiple of twice this number.
         patch: Number of frames that the stem joins into one.
         segments: Number of temporal segments from which attention scores are computed.
-        mask: Whether attention (RE-DMT) masks all but the strongest keys.
-        kept_ratio: Share of the keys that the mask keeps, in (0, 1].
+        mask: Whether attention (RE-DMT) has its dynamic mask.
+        kept_ratio: Share of the keys that the mask of RE-DMT version 1 keeps, in (0, 1].
         rerank: Whether attention scores are re-ranked by k-reciprocal neighbours.
         k1: Size of the reciprocal neighbourhoods in the re-ranking, in joints.
         k2: Number of neighbours that the re-ranking averages (its local query expansion).
@@ -33,12 +34,15 @@ class ModelConfig:
             linearly from 0 at the first block.
         dropout: Dropout probability before the classifier.
         embedding: Size of the embeddings that the contrastive loss compares.
+        attention: Whether RE-DMT has dynamic attention; otherwise its static map is alone, and
+            there is no re-ranking.
+        re_dmt: Version of RE-DMT: 2, or 1 as in runs from before version 2 existed.
         name: Encoder: ST&ST ("stst"), or one of the baselines ST-GCN ("st_gcn") and CTR-GCN
             ("ctr_gcn"). The baselines have the size of their papers and read `embedding` only.
     """
 
     widths: list[int] = field(default_factory=lambda: [64, 64, 128, 128, 192])
-    heads: int = 4
+    heads: int = 16
     patch: int = 4
     segments: int = 4
     mask: bool = True
@@ -51,6 +55,8 @@ class ModelConfig:
     drop_path: float = 0.1
     dropout: float = 0.1
     embedding: int = 128
+    attention: bool = later(True)
+    re_dmt: Literal[1, 2] = later(2, before=1)
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
 
     def __post_init__(self) -> None:
@@ -78,6 +84,8 @@ class ModelConfig:
             )
         if not 0 < self.kept_ratio <= 1:
             raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
+        if self.re_dmt == 1 and not self.attention:
+            raise InputError("model.attention false needs model.re_dmt 2, but model.re_dmt is 1.")
         for name in ("drop_path", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"model.{name} must be in [0, 1), but is {getattr(self, name)}.")

@@ -53,5 +53,7 @@ def _l1_distances(rows: Tensor) -> Tensor:
 
 def _reciprocal(rank: Tensor, k: int) -> Tensor:
     """Return the pairs that are among each other's k nearest, items themselves included (eq. 1)."""
+    # An item is not always first in its own row: identical items have its distance, too.
+    own = torch.eye(rank.shape[-1], dtype=torch.bool, device=rank.device)
     near = rank <= k
-    return near & near.mT
+    return (near & near.mT) | own

@@ -2,22 +2,24 @@
 
 The name and the idea (global spatial attention; a dynamic mask and re-ranking against redundancy)
 are from the abstract of HHMNet (Zhang et al., ACM MM 2023, 10.1145/3581783.3612560). Everything
-below the abstract is this project's own design:
+below the abstract is this project's own design, chosen by ablations
+(docs/decisions/0030-re-dmt-version-2.md):
 
-1. Scores: one V x V map for each body and head. Queries and keys come from a few temporal segments,
-   and a score sums q.k over them: attention covers the whole clip, and the map is small enough to
-   be re-ranked. A learnable bias for each hop distance adds the structure of the skeleton.
-2. Re-ranking: the mean score over the heads is converted to a distance and re-ranked by
-   k-reciprocal encoding (Zhong et al., CVPR 2017), once for each body. Each head blends the result
-   with its scores S: lambda S + (1 - lambda) gamma (1 - Jaccard), lambda and gamma being learnable
-   for each head.
-3. Dynamic mask: each query keeps its strongest keys only; a masked key gets exactly zero.
-4. A learnable static joint map is added, as in DSTA-Net (Shi et al., ACCV 2020).
+1. Scores: one V x V map for each body and head. Queries and keys come from a few temporal segments;
+   a score is their cosine times a temperature that each head learns, so scores cannot grow until
+   the softmax saturates. A learnable bias for each hop distance adds the structure of the skeleton.
+2. Re-ranking: the joints' features, centred over the joints, are compared by their cosine and
+   re-ranked by k-reciprocal encoding (Zhong et al., CVPR 2017), once for each body. The similarity
+   1 - Jaccard is standardised over the keys, which brings it to the size of the scores, and each
+   head adds it with a weight that it learns.
+3. A learnable static joint map is added, as in DSTA-Net (Shi et al., ACCV 2020).
+4. Dynamic mask: what a joint receives is masked for each frame and channel, by values in [0, 1]
+   computed from its own features. They reach 0 and 1 exactly.
+
+Version 1, the design before it, is in `spatial_v1`.
 
 Shapes: R bodies that are present in the clips, T frames, V joints, C channels, H heads, S segments.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
@@ -26,29 +28,8 @@ from torch import Tensor, nn
 from hhmnet_core.models.reranking import k_reciprocal_jaccard
 from hhmnet_core.skeleton.layouts import Layout
 
-
-def keep_strongest(scores: Tensor, kept: int) -> Tensor:
-    """Set all but the `kept` strongest keys of each query to -inf: (..., V, V) -> (..., V, V).
-
-    Keys exactly as strong as the weakest kept one are kept too. The softmax of the result is
-    exactly zero where masked, and its gradient is finite, since each row keeps a finite score.
-    """
-    with torch.no_grad():
-        weakest = scores.topk(max(1, kept), dim=-1, sorted=False).values.amin(-1, keepdim=True)
-        masked = scores < weakest
-    return scores.masked_fill(masked, -math.inf)
-
-
-def affinity_distance(scores: Tensor) -> Tensor:
-    """Convert scores (..., V, V) to distances in [0, 1]: the highest score is the least distance.
-
-    The distance of a joint to itself is 0.
-    """
-    low = scores.amin((-2, -1), keepdim=True)
-    high = scores.amax((-2, -1), keepdim=True)
-    distance = (high - scores) / (high - low).clamp_min(torch.finfo(scores.dtype).eps)
-    own = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
-    return distance.masked_fill(own, 0.0)
+INITIAL_TEMPERATURE = 6.0
+INITIAL_MASK_LOGIT = 1.6  # a mask of 0.9
 
 
 class ReDmt(nn.Module):
@@ -59,7 +40,8 @@ class ReDmt(nn.Module):
         width: C.
         heads: H; C is a multiple of 2 * H.
         segments: S, number of temporal segments from which queries and keys are computed.
-        kept_ratio: Share of the keys that each query keeps, in (0, 1]; 1 switches the mask off.
+        attention: Whether there is dynamic attention; otherwise the static map is alone.
+        mask: Whether there is a dynamic mask.
         rerank: Whether scores are re-ranked.
         k1: Size of the reciprocal neighbourhoods in the re-ranking.
         k2: Number of neighbours in the local query expansion of the re-ranking.
@@ -73,64 +55,84 @@ class ReDmt(nn.Module):
         width: int,
         heads: int,
         segments: int,
-        kept_ratio: float,
+        attention: bool,
+        mask: bool,
         rerank: bool,
         k1: int,
         k2: int,
     ) -> None:
         super().__init__()
-        joints = layout.num_joints
         self.heads, self.segments = heads, segments
-        self.kept = math.ceil(kept_ratio * joints)
         self.k1, self.k2 = k1, k2
         self.norm = nn.LayerNorm(width)
-        self.query_key = nn.Linear(width, width)
+        self.attends, self.reranks, self.masks = attention, attention and rerank, mask
+        if self.attends:
+            self.query_key = nn.Linear(width, width)
+            self.hop_bias = nn.Parameter(torch.zeros(heads, int(layout.hops.max()) + 1))
+            self.temperature = nn.Parameter(torch.full((heads,), INITIAL_TEMPERATURE))
+        if self.reranks:
+            self.rerank_weight = nn.Parameter(torch.ones(heads))
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
         self.register_buffer("hops_vv", layout.hops, persistent=False)
-        self.hop_bias = nn.Parameter(torch.zeros(heads, int(layout.hops.max()) + 1))
-        self.static_map = nn.Parameter(_hop_maps(layout, heads))
-        self.rerank = rerank
-        if rerank:
-            # lambda = 0.3 as in Zhong et al.
-            self.lambda_logit = nn.Parameter(torch.full((heads,), math.log(0.3 / 0.7)))
-            self.gamma = nn.Parameter(torch.ones(heads))
+        self.static_map = nn.Parameter(hop_maps(layout, heads))
+        if mask:
+            self.mask_logits = nn.Linear(width, width)
+            nn.init.zeros_(self.mask_logits.weight)
+            nn.init.constant_(self.mask_logits.bias, INITIAL_MASK_LOGIT)
 
-    def scores(self, x_rtvc: Tensor) -> Tensor:
-        """Return the scores (R, H, V, V) before the mask, from normalised features (R, T, V, C)."""
-        width = x_rtvc.shape[-1]
-        segments = min(self.segments, x_rtvc.shape[1])
-        x_rsvc = _segment_means(x_rtvc, segments)
-        query, key = self.query_key(x_rsvc).unflatten(-1, (2, self.heads, -1)).unbind(3)
-        scale = 1 / math.sqrt(segments * width / (2 * self.heads))
-        scores = torch.einsum("rsvhd,rsuhd->rhvu", query * scale, key)
-        scores = scores + self.hop_bias[:, self.hops_vv]
-        if not self.rerank:
-            return scores
-        # Without a gradient: the neighbourhoods are sets, constant almost everywhere.
-        with torch.no_grad():
-            distance_rvu = affinity_distance(scores.mean(1))
-            jaccard = k_reciprocal_jaccard(distance_rvu, self.k1, self.k2).unsqueeze(1)
-        own = torch.sigmoid(self.lambda_logit)[:, None, None]
-        return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)
+    def scores(self, x_rsvc: Tensor) -> Tensor:
+        """Return the scores (R, H, V, V) of segments (R, S, V, C), before the re-ranking."""
+        # (R, S, V, 2, H, d) -> 2 of (R, H, V, S * d)
+        pairs = self.query_key(x_rsvc).unflatten(-1, (2, self.heads, -1)).permute(3, 0, 4, 2, 1, 5)
+        query, key = F.normalize(pairs.flatten(4), dim=-1).unbind(0)
+        scores: Tensor = (query * self.temperature[:, None, None]) @ key.mT
+        return scores + self.hop_bias[:, self.hops_vv]
+
+    @torch.no_grad()  # the neighbourhoods are sets, constant almost everywhere
+    def reranked_similarity(self, x_rsvc: Tensor) -> Tensor:
+        """Return the re-ranked similarity of joints (R, V, V): rows have mean 0 and deviation 1."""
+        similarity = 1 - k_reciprocal_jaccard(feature_distance(x_rsvc), self.k1, self.k2)
+        centred = similarity - similarity.mean(-1, keepdim=True)
+        return centred / similarity.std(-1, keepdim=True).clamp_min(1e-4)
 
     def attention(self, x_rtvc: Tensor) -> Tensor:
-        """Return the attention (R, H, V, V): rows sum to one, masked keys are exactly zero."""
-        scores = self.scores(x_rtvc)
-        if self.kept < scores.shape[-1]:
-            scores = keep_strongest(scores, self.kept)
+        """Return the dynamic attention (R, H, V, V) of normalised features; rows sum to one."""
+        x_rsvc = segment_means(x_rtvc, min(self.segments, x_rtvc.shape[1]))
+        scores = self.scores(x_rsvc)
+        if self.reranks:
+            similarity_rvu = self.reranked_similarity(x_rsvc)
+            scores = scores + self.rerank_weight[:, None, None] * similarity_rvu.unsqueeze(1)
         return scores.softmax(-1)
+
+    def mask(self, x_rtvc: Tensor) -> Tensor:
+        """Return the dynamic mask (R, T, V, C) of normalised features, in [0, 1]."""
+        return (1.2 * self.mask_logits(x_rtvc).sigmoid() - 0.1).clamp(0, 1)
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         x_rtvc = self.norm(x_rtvc)
-        map_rhvu = self.attention(x_rtvc) + self.static_map
+        map_rhvu = self.static_map.expand(len(x_rtvc), -1, -1, -1)
+        if self.attends:
+            map_rhvu = self.attention(x_rtvc) + map_rhvu
         value_rtuhd = self.value(x_rtvc).unflatten(-1, (self.heads, -1))
-        mixed = torch.einsum("rhvu,rtuhd->rtvhd", map_rhvu, value_rtuhd)
-        out: Tensor = self.out(F.relu(mixed.flatten(3)))
+        mixed = torch.einsum("rhvu,rtuhd->rtvhd", map_rhvu, value_rtuhd).flatten(3)
+        if self.masks:
+            mixed = mixed * self.mask(x_rtvc)
+        out: Tensor = self.out(F.relu(mixed))
         return out
 
 
-def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
+def feature_distance(x_rsvc: Tensor) -> Tensor:
+    """Return 1 - cosine of the joints' features over all segments, halved: (R, V, V), in [0, 1].
+
+    The features (R, S, V, C) are centred over the joints. The distance is symmetric.
+    """
+    feature_rvc = x_rsvc.transpose(1, 2).flatten(2)
+    feature_rvc = F.normalize(feature_rvc - feature_rvc.mean(1, keepdim=True), dim=-1)
+    return (1 - feature_rvc @ feature_rvc.mT).clamp_min(0) / 2
+
+
+def segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
     """Average the frames of S segments of equal length, or nearly: (R, T, V, C) -> (R, S, V, C)."""
     frames, device = x_rtvc.shape[1], x_rtvc.device
     # One matrix product: the gradient of slices is a zeroed copy of all frames for each segment.
@@ -141,7 +143,7 @@ def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
     return means
 
 
-def _hop_maps(layout: Layout, heads: int) -> Tensor:
+def hop_maps(layout: Layout, heads: int) -> Tensor:
     """Return the initial static maps (H, V, V): head h averages the joints h mod 3 hops away."""
     maps = torch.stack([(layout.hops == h % 3).float() for h in range(heads)])
     averaging: Tensor = maps / maps.sum(-1, keepdim=True).clamp_min(1)

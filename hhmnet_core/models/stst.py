@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.spatial import ReDmt
+from hhmnet_core.models.spatial_v1 import ReDmtV1
 from hhmnet_core.models.temporal import SkTc
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -28,16 +29,7 @@ class Block(nn.Module):
         super().__init__()
         self.stride = 2 if width > width_in else 1
         self.widen = nn.Linear(width_in, width) if width != width_in else nn.Identity()
-        self.spatial = ReDmt(
-            layout,
-            width,
-            config.heads,
-            config.segments,
-            config.kept_ratio if config.mask else 1.0,
-            config.rerank,
-            config.k1,
-            config.k2,
-        )
+        self.spatial = _re_dmt(config, layout, width)
         self.temporal = SkTc(width, config.branches, config.select)
 
     def forward(self, x_rtvc: Tensor, scale_r111: Tensor | None) -> Tensor:
@@ -98,6 +90,15 @@ class Stst(Encoder):
         if draws_nd is None or not dropout:
             return pooled_nc
         return pooled_nc * ((draws_nd[:, len(self.blocks) :] >= dropout) / (1 - dropout))
+
+
+def _re_dmt(config: ModelConfig, layout: Layout, width: int) -> nn.Module:
+    """Return a RE-DMT layer of the version that the config names."""
+    sizes = (layout, width, config.heads, config.segments)
+    reranking = (config.rerank, config.k1, config.k2)
+    if config.re_dmt == 1:
+        return ReDmtV1(*sizes, config.kept_ratio if config.mask else 1.0, *reranking)
+    return ReDmt(*sizes, config.attention, config.mask, *reranking)
 
 
 def _fold_frames(x_rtvc: Tensor, patch: int) -> Tensor:

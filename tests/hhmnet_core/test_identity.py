@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import differing, flat_identity, identity, later
 
 
@@ -60,6 +61,31 @@ def test_record_that_lacks_an_old_field_has_its_default() -> None:
 def test_differences_are_named_with_their_path() -> None:
     recorded = {"optim": {"lr": 0.4, "epochs": 12, "gone": 5}, "seed": 2}
     assert differing(recorded, RunAfter()) == ["optim.gone", "optim.lr", "seed"]
+
+
+@dataclass
+class Redesigned(Before):
+    version: int = later(2, before=1)
+
+
+@dataclass
+class RunRedesigned:
+    optim: Redesigned = field(default_factory=lambda: Redesigned(lr=0.3))
+    seed: int = 1
+
+
+def test_field_of_a_new_default_names_new_runs_and_leaves_old_ones() -> None:
+    assert identity(RunRedesigned())["optim"] == {"lr": 0.3, "epochs": 12, "version": 2}
+    old = RunRedesigned(optim=Redesigned(lr=0.3, version=1))
+    assert identity(old) == identity(RunBefore())
+
+
+def test_record_from_before_a_new_default_has_the_earlier_value() -> None:
+    recorded = identity(RunBefore())
+    assert differing(recorded, RunRedesigned()) == ["optim.version"]
+    assert differing(recorded, RunRedesigned(optim=Redesigned(lr=0.3, version=1))) == []
+    assert from_json(RunRedesigned, recorded).optim.version == 1
+    assert from_json(RunRedesigned, identity(RunRedesigned())).optim.version == 2
 
 
 @dataclass

@@ -30,6 +30,8 @@ OTHER = ModelConfig(  # another value of each setting
     dropout=0.3,
     embedding=20,
 )
+OTHER_SWITCHES = [{"re_dmt": 1}, {"attention": False}]  # not together
+NEEDED = {"kept_ratio": {"re_dmt": 1}}  # what a setting is read with
 CLASSES = 7
 
 
@@ -108,13 +110,16 @@ def encode(encoder: Encoder) -> Tensor:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_reads_the_settings_that_it_declares_and_no_others(name: str) -> None:
     other = asdict(OTHER)
+    for switch in OTHER_SWITCHES:
+        other |= switch
     read = encoder_type(name).settings
     settings = {field.name for field in fields(ModelConfig)} - {"name"}
     assert read <= settings
     expected = encode(build(name))
-    assert torch.equal(
-        encode(build(name, **{key: other[key] for key in settings - read})), expected
-    )
+    for switch in OTHER_SWITCHES:
+        unread = {key: asdict(OTHER)[key] for key in settings - read} | switch
+        assert read & switch.keys() or torch.equal(encode(build(name, **unread)), expected)
     for key in read:
-        changed = encode(build(name, **{key: other[key]}))
+        expected = encode(build(name, **NEEDED.get(key, {})))
+        changed = encode(build(name, **NEEDED.get(key, {}), **{key: other[key]}))
         assert changed.shape != expected.shape or not torch.equal(changed, expected), key

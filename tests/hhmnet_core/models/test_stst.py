@@ -13,6 +13,8 @@ SWITCHES = [
     {},
     {"mask": False},
     {"rerank": False},
+    {"attention": False},
+    {"re_dmt": 1},
     {"select": False, "branches": [(3, 1)]},
     {"patch": 4, "segments": 3},
 ]
