@@ -214,6 +214,15 @@ def _ablation(folder: Path) -> None:
     write_small_store(folder / "store")
     lines = [json.dumps(asdict(outcome(folder, name, seed))) for name, seed in ABLATED]
     (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+    design = {
+        "reference": "as it is",
+        "threshold": {"errors": 2, "pairs": 16},
+        "seeds": [1, 2],
+        "modalities": ["joint"],
+        "benches": [{"protocol": "xview", "steps": 10}, {"folds": 2, "name": "people"}],
+        "variants": {"as it is": {}, "smaller": {"model.widths": [16], "optim.lr": 0.5}},
+    }
+    (folder / "design.yaml").write_text(yaml.safe_dump(design, sort_keys=False))
 
 
 ABLATED = (("all", 1), ("all", 2), ("no mask", 1), ("no mask", 2))

@@ -186,4 +186,7 @@ def _check_text(name: object, what: str, where: str) -> None:
             f"{where} has the {what} {name!r}: expected a text without |, in quotes where YAML "
             "would read a number."
         )
-    check_name(name, f"name of a {what}")
+    try:
+        check_name(name, f"name of a {what}")
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
