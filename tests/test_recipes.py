@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.ablation.design import read_design
+from hhmnet_platform.ablation.variants import phase1_ablation
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
-RECIPES = sorted(CONFIGS.glob("*.yaml"))
+BENCHES = sorted(CONFIGS.glob("bench_*.yaml"))
+RECIPES = sorted({*CONFIGS.glob("*.yaml")} - {*BENCHES})
 KINDS = {"phase2": Phase2Job, "search": Phase1Search}
 
 
@@ -30,6 +34,16 @@ def test_recipes_of_both_editions_of_ntu_have_the_values_that_they_claim() -> No
     sixty, hundred_twenty = (CONFIGS / f"ntu{edition}_xsub.yaml" for edition in (60, 120))
     assert "The values are those of ntu60_xsub.yaml." in hundred_twenty.read_text()
     assert yaml.safe_load(sixty.read_text()) == yaml.safe_load(hundred_twenty.read_text())
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda path: path.stem)
+def test_bench_is_a_design_whose_variants_fit_the_config(bench: Path) -> None:
+    design = read_design(str(bench))
+    assert f"--variants_file experiments/configs/{bench.name}" in bench.read_text()
+    assert design.threshold and "threshold: {" in bench.read_text()
+    subject = phase1_ablation(Phase1Config(), design.variants, design.reference)
+    configs = [subject.variant(Phase1Config(), name, 1) for name in subject.variants]
+    assert len({str(subject.identity(config)) for config in configs}) == len(configs)
 
 
 def test_there_are_recipes() -> None:

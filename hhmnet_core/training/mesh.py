@@ -74,7 +74,8 @@ class Mesh:
         data_rank: This process's coordinate among them.
         modality: P, the number of processes that the modalities are split over.
         modality_rank: This process's coordinate among them.
-        hosted: Slice of `MODALITIES` that this process hosts.
+        trained: Modalities that all processes train together.
+        hosted: Slice of `trained` that this process hosts.
 
     Raises InputError where P does not fit.
     """
@@ -96,6 +97,7 @@ class Mesh:
         self.sharers = nodes.count(nodes[own]) if self.device.type == "cpu" else 1
         self.data, self.modality = world // modality_parallel, modality_parallel
         self.data_rank, self.modality_rank = divmod(self.rank, modality_parallel)
+        self.trained: tuple[str, ...] = MODALITIES
         hosted = len(MODALITIES) // modality_parallel
         self.hosted = slice(self.modality_rank * hosted, (self.modality_rank + 1) * hosted)
         self._world = world
@@ -115,10 +117,32 @@ class Mesh:
         mesh.hosted = slice(0, len(MODALITIES) // modality_parallel)
         return mesh
 
+    @classmethod
+    def of(cls, modalities: Sequence[str]) -> "Mesh":
+        """Return a mesh of this process alone that trains only some modalities.
+
+        Without contrast, each of their networks is the one that training all four gives.
+
+        Args:
+            modalities: Names of the modalities, in any order.
+
+        Raises InputError for an unknown modality, one given twice, or none.
+        """
+        unknown = [name for name in modalities if name not in MODALITIES]
+        if unknown or not modalities or len(set(modalities)) < len(modalities):
+            raise InputError(
+                f"modalities must be different ones of {', '.join(MODALITIES)}, but are "
+                f"{list(modalities)}."
+            )
+        mesh = cls()
+        mesh.trained = tuple(name for name in MODALITIES if name in modalities)
+        mesh.hosted = slice(0, len(modalities))
+        return mesh
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that this process hosts."""
-        return MODALITIES[self.hosted]
+        return self.trained[self.hosted]
 
     def rows(self, total: int) -> slice:
         """Return this process's share of `total` rows; shares differ by one row at most."""

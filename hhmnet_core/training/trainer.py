@@ -108,7 +108,7 @@ class Trainer(ABC, Generic[Config]):
     """
 
     phase: ClassVar[str]
-    members: ClassVar[tuple[str, ...]]
+    members: tuple[str, ...]
     evaluation_batch: ClassVar[int]
     streams: Sequence[Stream[Any]]
 
@@ -235,7 +235,7 @@ class Trainer(ABC, Generic[Config]):
         logits_mnk = self.logits(indices, best)
         check_converging(logits_mnk, f"logits of {split} are not finite", self.config.optim)
         return [
-            score_table(self.clips, indices, logits_nk, member, split, self._copies)
+            score_table(self.clips, indices, logits_nk, member, split, self.copies)
             for member, logits_nk in zip(self.members, logits_mnk, strict=False)
         ]
 
@@ -252,7 +252,7 @@ class Trainer(ABC, Generic[Config]):
         return self.mesh.gather(local_mnk, len(everyone_n)).cpu()
 
     @cached_property
-    def _copies(self) -> Int64Array:
+    def copies(self) -> Int64Array:
         return copies_of_training(self.clips, self.known_split)
 
     def state(self, progress: Progress) -> TrainingState:

@@ -26,10 +26,11 @@ from hhmnet_core.fusion.scores import read_scores, write_scores
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.poses.fetching import fetch_models
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_core.store.reading import load_clips
+from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation import runner
+from hhmnet_platform.ablation.outcomes import Outcome
+from hhmnet_platform.ablation.runner import Subject
 from hhmnet_platform.search.config import Phase1Search, StudyIdentity, best_config
 from hhmnet_platform.search.space import Dimension
 from hhmnet_platform.search.study import open_study
@@ -213,20 +214,29 @@ def _ablation(folder: Path) -> None:
     write_small_store(folder / "store")
     lines = [json.dumps(asdict(outcome(folder, name, seed))) for name, seed in ABLATED]
     (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+    design = {
+        "reference": "as it is",
+        "threshold": {"errors": 2, "pairs": 16},
+        "seeds": [1, 2],
+        "modalities": ["joint"],
+        "benches": [{"protocol": "xview", "steps": 10}, {"folds": 2, "name": "people"}],
+        "variants": {"as it is": {}, "smaller": {"model.widths": [16], "optim.lr": 0.5}},
+    }
+    (folder / "design.yaml").write_text(yaml.safe_dump(design, sort_keys=False))
 
 
 ABLATED = (("all", 1), ("all", 2), ("no mask", 1), ("no mask", 2))
 
 
-def outcome(folder: Path, name: str, seed: int) -> runner.Outcome:
+def outcome(folder: Path, name: str, seed: int) -> Outcome:
     subject, config = ablation_subject(folder)
     values = subject.identity(subject.variant(config, name, seed))
-    digest = runner.read_manifest(config.data.store).digest
+    digest = read_manifest(config.data.store).digest
     top1 = {"joint": 0.5, "fusion": 0.6 + seed / 100 - len(name) / 100}
-    return runner.Outcome(name, seed, json.loads(json.dumps(values)), digest, top1)
+    return Outcome(name, seed, json.loads(json.dumps(values)), digest, top1)
 
 
-def ablation_subject(folder: Path) -> tuple[runner.Subject[Any], Phase1Config]:
+def ablation_subject(folder: Path) -> tuple[Subject[Any], Phase1Config]:
     from hhmnet_platform.ablation.variants import phase1_ablation
 
     config = Phase1Config(data=DataConfig(store=str(folder / "store")))

@@ -19,6 +19,7 @@ from faults.readers import (
     read_classes,
     read_config,
     read_ctr_gcn,
+    read_design,
     read_ensemble,
     read_fusion_file,
     read_guide,
@@ -157,5 +158,8 @@ FORMATS: dict[str, Format] = {
         "binary", "utd_mhad", "*_skeleton.mat", read_utd_mhad, names=("a1_s1_t1", "a1_s2_t1")
     ),
     "UTD-MHAD depth": Format("binary", "utd_mhad", "*_depth.mat", read_utd_mhad),
+    "design": Format(
+        "yaml", "ablation", "design.yaml", read_design, names=("Variant", "reference")
+    ),
     "outcomes": Format("json", "ablation", "outcomes.jsonl", read_outcomes),
 }  # fmt: skip

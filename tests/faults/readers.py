@@ -25,7 +25,10 @@ from hhmnet_core.sources.own.poses import Reading as FileReading
 from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
-from hhmnet_platform.ablation import runner
+from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.ablation import design, runner
+from hhmnet_platform.ablation.tables import summary
+from hhmnet_platform.ablation.variants import phase1_ablation
 from hhmnet_platform.datasets import builders, field_builders, pose_builder
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.prepare import Prepared
@@ -284,14 +287,22 @@ def read_packed(prepare: Callable[..., Prepared], packs: bool) -> Callable[[Path
     return _prepared(from_zip)
 
 
+def read_design(folder: Path) -> Reading:
+    """Read the design of an ablation, and make the config of each variant."""
+    read = design.read_design(str(folder / "design.yaml"))
+    subject = phase1_ablation(Phase1Config(), read.variants or None, read.reference)
+    configs = [subject.variant(Phase1Config(), name, 1) for name in subject.variants]
+    return Reading((read, configs))
+
+
 def read_outcomes(folder: Path) -> Reading:
     """Sum an ablation up; runs that the file lacks are made up in place of training."""
     subject, config = ablation_subject(folder)
-    subject = replace(subject, train=lambda variant, name: outcome(folder, name, variant.seed))
+    subject = replace(subject, train=lambda task: outcome(folder, task.variant, task.config.seed))
     runner.ProcessPoolExecutor = lambda *_: ThreadPoolExecutor(1)  # type: ignore[assignment]
     out = io.StringIO()
     with redirect_stdout(out):
-        runner.print_ablation(
-            subject, config, ["all", "no mask"], [1, 2], 1, str(folder / "outcomes.jsonl")
-        )
+        tasks = runner.plan_runs(subject, [runner.Bench("", config, [1, 2])], ["all", "no mask"])
+        outcomes = runner.print_runs(subject, tasks, 1, str(folder / "outcomes.jsonl"))
+        print("\n" + summary(subject, outcomes))
     return Reading(out.getvalue().rpartition("\n\n")[2])

@@ -3,7 +3,7 @@
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.overrides import apply_overrides
+from hhmnet_platform.overrides import apply_overrides, checked_overrides
 from hhmnet_platform.runs.config import Phase1Job
 
 
@@ -24,3 +24,26 @@ def test_two_fields_of_one_group_both_change() -> None:
 def test_values_are_checked_by_the_config() -> None:
     with pytest.raises(InputError, match=r"epochs .*-1"):
         apply_overrides(Phase1Job(), {"optim.epochs": -1})
+
+
+def test_values_of_a_user_take_the_types_of_their_fields() -> None:
+    changed = checked_overrides(
+        Phase1Job(), {"optim.lr": "1e-3", "model.branches": [[3, 1]], "seed": 4}, "It"
+    )
+    assert (changed.optim.lr, changed.model.branches, changed.seed) == (1e-3, [(3, 1)], 4)
+    assert checked_overrides(Phase1Job(), {}, "It") == Phase1Job()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("model.reranks", True, "^It has the field 'model.reranks', .* one is model.rerank.$"),
+        ("model", {}, "^It has the field 'model', which is unknown"),
+        ("model.rerank", "no", "^It: model.rerank is 'no', expected bool"),
+        ("optim.lr", "fast", "^It: optim.lr is 'fast', expected float"),
+        ("optim.epochs", 0, "^It: optim.epochs"),
+    ],
+)
+def test_value_that_a_user_cannot_give_is_named(name: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_overrides(Phase1Job(), {name: value}, "It")

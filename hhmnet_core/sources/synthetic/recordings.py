@@ -5,6 +5,7 @@ cameras (yaw, height, distance). Some classes are easy. Others differ by centime
 path (drink, phone call, touch head), by the side (wave, kick), or by time alone (sit down and stand
 up, slow and fast hammering, lie down and fall); some have two bodies. Some are the same motion with
 another thing in the hand, which only the video shows: drink and eat, hammer and shake a maraca.
+The larger set of 60 classes has ordered pairs of actions too (`sequences`).
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from hhmnet_core.sources.synthetic.canvas import FOCAL
 from hhmnet_core.sources.synthetic.performance import Performance, perform
 from hhmnet_core.sources.synthetic.scene import THINGS, Held, Scene, render
 from hhmnet_core.sources.synthetic.sensor import NUM_CAMERAS
+from hhmnet_core.sources.synthetic.sequences import SIXTY_ACTIONS
 from hhmnet_core.sources.synthetic.subjects import NUM_SUBJECTS, draw_subjects
 from hhmnet_core.sources.video_crops import VideoConfig, project
 from hhmnet_core.sources.video_files import attach_video
@@ -25,6 +27,7 @@ from hhmnet_core.store.manifest import Protocol
 DATASET = "synthetic"
 LAYOUT = "kinect_v1_20"
 CLASS_NAMES = tuple(action.name for action in ACTIONS)
+ACTIONS_OF = {len(ACTIONS): ACTIONS, len(SIXTY_ACTIONS): SIXTY_ACTIONS}  # by number of classes
 CLIPS_PER_CLASS, MAX_CLIPS_PER_CLASS = 60, 100_000
 PROTOCOLS = {
     "cross-subject": Protocol(
@@ -44,12 +47,14 @@ class Recordings:
         clips_per_class: Number of clips per class, spread evenly over subjects and cameras; 30 is
             one of each pair.
         video: Format of the stored videos. None: no videos; the skeletons stay the same.
+        classes: Number of classes, one of `ACTIONS_OF`.
 
     Attributes:
+        class_names: Names of the classes.
         names: Sample ids of the clips.
 
     Raises:
-        InputError: A negative seed, or less than one clip per class.
+        InputError: A negative seed, less than one clip per class, or another number of classes.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Recordings:
         seed: int = 1,
         clips_per_class: int = CLIPS_PER_CLASS,
         video: VideoConfig | None = None,
+        classes: int = len(ACTIONS),
     ) -> None:
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"The seed must be 0 to {MAX_SEED}, but got {seed}.")
@@ -64,13 +70,18 @@ class Recordings:
             raise InputError(
                 f"clips_per_class must be 1 to {MAX_CLIPS_PER_CLASS}, but got {clips_per_class}."
             )
-        self.seed, self.video = seed, video
+        if classes not in ACTIONS_OF:
+            raise InputError(
+                f"classes must be one of {', '.join(map(str, ACTIONS_OF))}, but is {classes}."
+            )
+        self.seed, self.video, self._actions = seed, video, ACTIONS_OF[classes]
+        self.class_names = tuple(action.name for action in self._actions)
         index_n = np.arange(clips_per_class)
         self._subject_n = index_n % NUM_SUBJECTS
         self._camera_n = index_n // NUM_SUBJECTS % NUM_CAMERAS
         self.names = [
             f"a{label + 1:02d}_s{subject + 1:02d}_e{episode + 1:02d}_v{camera + 1:02d}"
-            for label in range(len(ACTIONS))
+            for label in range(classes)
             for subject, camera, episode in zip(
                 self._subject_n,
                 self._camera_n,
@@ -110,9 +121,9 @@ class Recordings:
         )
 
     def _perform(self, label: int) -> Performance:
-        subjects = draw_subjects(np.random.default_rng([self.seed, len(ACTIONS)]))
+        subjects = draw_subjects(np.random.default_rng([self.seed, len(self._actions)]))
         random = np.random.default_rng([self.seed, label])
-        return perform(ACTIONS[label], subjects, self._subject_n, self._camera_n, random)
+        return perform(self._actions[label], subjects, self._subject_n, self._camera_n, random)
 
     def _scene(self, label: int, performance: Performance, row: int, frames: slice) -> Scene:
         key = (self.seed, label, row)
@@ -122,7 +133,7 @@ class Recordings:
             up=performance.up[row],
             floor=float(performance.floor[row]),
             people=tuple(performance.people[row].tolist()),
-            held=_draw_held(ACTIONS[label], side, np.random.default_rng(key)),
+            held=_draw_held(self._actions[label], side, np.random.default_rng(key)),
             key=key,
         )
 

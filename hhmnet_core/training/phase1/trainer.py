@@ -1,7 +1,7 @@
 """Phase 1 on one process of the mesh.
 
 The loss of a global batch is the sum over modalities of the mean cross-entropy, plus a weight times
-the mean over the six pairs of modalities of symmetric InfoNCE.
+the mean over the pairs of modalities (six of all four) of symmetric InfoNCE.
 """
 
 from collections.abc import Sequence
@@ -78,6 +78,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
             )
         protocol_split = split_of(clips, config.data, config.seed)
         super().__init__(config, clips, protocol_split, mesh, device)
+        self.members = mesh.trained
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.streams = [
             Stream(m, self._new_encoder(m).to(device, config.optim.dtype), config.optim)
@@ -170,7 +171,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         corrects = [(logits_nk.argmax(1) == labels_n).sum() for logits_nk in logits]
         loss = torch.stack(losses).sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)
-        if config.contrast.weight:
+        if config.contrast.weight and len(self.members) > 1:
             contrast_s = self._contrast(torch.stack(embeddings), share.batch_n)
             loss = loss + config.contrast.weight * contrast_s.mean()
             if self.mesh.data_rank == 0:  # equal on all of them; counted once

@@ -1,12 +1,27 @@
 """Jobs of the ablations: a phase's config, and the variants and seeds to train it with."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.registry import encoder_type
+from hhmnet_core.models.stst import Stst
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.ablation.runner import print_ablation
-from hhmnet_platform.ablation.variants import PHASE1, PHASE2, phase1_ablation, phase2_ablation
+from hhmnet_platform.ablation.benches import open_bench
+from hhmnet_platform.ablation.design import BenchDesign, Design, parse_benches, read_design
+from hhmnet_platform.ablation.runner import Bench, plan_runs, print_runs
+from hhmnet_platform.ablation.tables import decisions, knock_out_table, summary
+from hhmnet_platform.ablation.variants import (
+    PHASE2,
+    Phase1Training,
+    phase1_ablation,
+    phase2_ablation,
+)
+
+_SEEDS = (1, 2, 3)
 
 
 @dataclass
@@ -14,14 +29,28 @@ class Phase1Ablation(Phase1Config):
     """An ablation of phase 1.
 
     Attributes:
-        variants: Names of the variants to train.
-        seeds: Random seeds, each for every variant, in place of `seed`.
+        variants: Names of the variants to train. Default: all.
+        variants_file: YAML file of variants, benches, seeds, modalities and the threshold that
+            decides. Default: the built-in variants and a plain table.
+        reference: Variant that the others are compared to. Default: the file's, else the first.
+        benches: Data to train every variant on, as in the file. Default: the file's, else
+            --data.store and --data.protocol.
+        modalities: Modalities that are trained together. Default: the file's, else all four.
+        seeds: Random seeds, each for every variant, in place of `seed`. Default: the file's, else
+            1, 2 and 3.
+        knock_outs: Whether parts of each trained ST&ST encoder are also switched off or exchanged
+            while it is scored.
         processes: Number of runs side by side. Default: one per CPU core.
         out: File that finished runs are appended to, one line per run.
     """
 
-    variants: list[str] = field(default_factory=lambda: list(PHASE1))
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    variants: list[str] | None = None
+    variants_file: str = ""
+    reference: str = ""
+    benches: list[dict[str, Any]] | None = None
+    modalities: list[str] | None = None
+    seeds: list[int] | None = None
+    knock_outs: bool = False
     processes: int | None = None
     out: str = "ablation.jsonl"
 
@@ -40,17 +69,52 @@ class Phase2Ablation(Phase2Config):
 
     phase1: str = ""
     variants: list[str] = field(default_factory=lambda: list(PHASE2))
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    seeds: list[int] = field(default_factory=lambda: list(_SEEDS))
     processes: int | None = None
     out: str = "ablation-phase2.jsonl"
 
 
 def run_phase1_ablation(job: Phase1Ablation) -> None:
     """Run an ablation of phase 1. Raises InputError for anything the user can cause."""
-    if not job.data.store:
-        raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
+    design = read_design(job.variants_file) if job.variants_file else Design()
+    threshold = design.threshold
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
-    print_ablation(phase1_ablation(config), config, job.variants, job.seeds, job.processes, job.out)
+    modalities = job.modalities if job.modalities is not None else design.modalities
+    training = Phase1Training(
+        Mesh.of(modalities if modalities or job.modalities is not None else MODALITIES).trained,
+        job.knock_outs,
+        needs_log_loss=threshold is not None,
+    )
+    subject = phase1_ablation(
+        config, design.variants or None, job.reference or design.reference, training
+    )
+    names = list(subject.variants) if job.variants is None else list(job.variants)
+    if threshold and subject.reference not in names:
+        names.insert(0, subject.reference)
+    seeds = job.seeds if job.seeds is not None else design.seeds or list(_SEEDS)
+    given = design.benches if job.benches is None else parse_benches(job.benches, "--benches")
+    if given or threshold:
+        given = given or [BenchDesign()]
+        benches = [open_bench(each, config, seeds, threshold is not None) for each in given]
+    else:
+        benches = [_only_bench(config, seeds)]
+    tasks = plan_runs(subject, benches, names)
+    if job.knock_outs:
+        _check_encoders({task.config.model.name for task in tasks})
+    if threshold:
+        print(
+            f"{len(tasks)} runs; a difference in log-loss to {subject.reference!r} counts beyond "
+            f"{threshold.errors:g} standard errors over at least {threshold.pairs} pairs of bench "
+            "and seed.",
+            flush=True,
+        )
+    outcomes = print_runs(subject, tasks, job.processes, job.out)
+    print(
+        "\n"
+        + (decisions(subject, outcomes, threshold) if threshold else summary(subject, outcomes))
+    )
+    if job.knock_outs:
+        print("\nKnocked out while scored:\n\n" + knock_out_table(subject, outcomes))
 
 
 def run_phase2_ablation(job: Phase2Ablation) -> None:
@@ -59,6 +123,20 @@ def run_phase2_ablation(job: Phase2Ablation) -> None:
         if not value:
             raise InputError(f"--{name} is missing: expected a folder.")
     config = Phase2Config(**{name.name: getattr(job, name.name) for name in fields(Phase2Config)})
-    print_ablation(
-        phase2_ablation(job.phase1), config, job.variants, job.seeds, job.processes, job.out
-    )
+    subject = phase2_ablation(job.phase1)
+    tasks = plan_runs(subject, [Bench("", config, job.seeds)], job.variants)
+    print("\n" + summary(subject, print_runs(subject, tasks, job.processes, job.out)))
+
+
+def _only_bench(config: Phase1Config, seeds: list[int]) -> Bench[Phase1Config]:
+    if not config.data.store:
+        raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
+    return Bench("", config, seeds)
+
+
+def _check_encoders(names: set[str]) -> None:
+    for name in sorted(names):
+        if encoder_type(name) is not Stst:
+            raise InputError(
+                f"--knock_outs is for the ST&ST encoder, but model.name is {name}: leave it out."
+            )

@@ -1,5 +1,6 @@
 """The variants of an ablation: components of phase 1; guidance and part contrast of phase 2."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,52 +10,130 @@ import torch
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
-from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.protocols import fold_of
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import read_summary, recorded_config
+from hhmnet_core.training.epochs import train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import fitting as phase1
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 from hhmnet_core.training.phase2 import fitting as phase2
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.phase2.frozen_encoder import read_phase1_config
 from hhmnet_core.training.stream import read_tensors
-from hhmnet_platform.ablation.runner import WHOLE, Changes, Outcome, Subject
+from hhmnet_platform.ablation.knock_outs import by_member, score_knock_outs
+from hhmnet_platform.ablation.outcomes import Outcome, scores_of
+from hhmnet_platform.ablation.runner import WHOLE, Changes, Subject, Task
 from hhmnet_platform.storage.checkpoints import parse_checkpoint_name
 
 PHASE1: Mapping[str, Changes] = {
     WHOLE: {},
-    "no mask": {"model": {"mask": False}},
-    "no re-ranking": {"model": {"rerank": False}},
-    "no selection": {"model": {"select": False}},
-    "plain temporal convolution": {"model": {"select": False, "branches": [(5, 1)]}},
-    "no contrast": {"contrast": {"weight": 0.0}},
+    "no mask": {"model.mask": False},
+    "no re-ranking": {"model.rerank": False},
+    "no selection": {"model.select": False},
+    "plain temporal convolution": {"model.select": False, "model.branches": [[5, 1]]},
+    "no contrast": {"contrast.weight": 0.0},
 }
 PHASE2: Mapping[str, Changes] = {
     WHOLE: {},
-    "uniform guidance": {"guidance": {"mode": "uniform"}},
-    "random guidance": {"guidance": {"mode": "random"}},
-    "no guidance": {"guidance": {"mode": "off"}},
-    "whole-body contrast": {"parts": {"mode": "body"}},
-    "no part contrast": {"parts": {"mode": "off"}},
-    "neither": {"guidance": {"mode": "off"}, "parts": {"mode": "off"}},
+    "uniform guidance": {"guidance.mode": "uniform"},
+    "random guidance": {"guidance.mode": "random"},
+    "no guidance": {"guidance.mode": "off"},
+    "whole-body contrast": {"parts.mode": "body"},
+    "no part contrast": {"parts.mode": "off"},
+    "neither": {"guidance.mode": "off", "parts.mode": "off"},
 }
 
 
-def phase1_ablation(config: Phase1Config) -> Subject[Phase1Config]:
-    """Return the ablation of phase 1, limited to the settings that the encoder uses."""
-    settings = encoder_type(config.model.name).settings
-    variants = {
-        name: changes
-        for name, changes in PHASE1.items()
-        if settings >= set(changes.get("model", ()))
-    }
-    return Subject(variants, "fusion", recorded_config, _train_phase1)
+@dataclass(frozen=True)
+class Phase1Training:
+    """What is trained in phase 1, and what is kept of a run.
+
+    Attributes:
+        modalities: Modalities that are trained together.
+        knock_outs: Whether parts of the trained encoders are knocked out and scored.
+        needs_log_loss: Whether an outcome of an earlier version, without log-loss, is no use.
+    """
+
+    modalities: tuple[str, ...] = MODALITIES
+    knock_outs: bool = False
+    needs_log_loss: bool = False
+
+    def is_complete(self, outcome: Outcome) -> bool:
+        """Return whether an outcome holds all that is asked for."""
+        return (
+            tuple(outcome.modalities) == self.modalities
+            and (bool(outcome.knock_outs) or not self.knock_outs)
+            and (bool(outcome.log_loss) or not (self.needs_log_loss or self.knock_outs))
+        )
+
+    def train(self, task: Task[Phase1Config]) -> Outcome:
+        """Train and score a run on one thread."""
+        torch.set_num_threads(1)
+        config = task.config
+        clips = load_training_clips(config.data)
+        trainer = Phase1Trainer(config, clips, Mesh.of(self.modalities), torch.device("cpu"))
+        started = time.process_time()
+        try:
+            for report in train(trainer, config.optim.epochs, None):
+                tables = report.scores
+        except InputError as error:
+            raise InputError(f"Variant {task.variant!r}, seed {config.seed}: {error}") from error
+        seconds = time.process_time() - started
+        split = "val" if fold_of(config.data.selection) else "test"
+        scores = scores_of(by_member([table for table in tables if table.split == split]))
+        return Outcome(
+            variant=task.variant,
+            seed=config.seed,
+            config=recorded_config(config),
+            digest=clips.manifest.digest,
+            top1=scores.top1,
+            log_loss=scores.log_loss,
+            bench=task.bench,
+            modalities=list(trainer.members),
+            split=split,
+            seconds=seconds,
+            knock_outs=score_knock_outs(trainer, split) if self.knock_outs else {},
+        )
+
+
+def phase1_ablation(
+    config: Phase1Config,
+    variants: Mapping[str, Changes] | None = None,
+    reference: str = "",
+    training: Phase1Training | None = None,
+) -> Subject[Phase1Config]:
+    """Return the ablation of phase 1.
+
+    Args:
+        config: Config of the whole.
+        variants: Variants. None: the built-in ones, limited to the settings that the encoder uses.
+        reference: Variant that the others are compared to. Empty: the first.
+        training: What is trained and kept of a run. None: all four modalities, no knock-outs.
+
+    Raises InputError for an unknown reference.
+    """
+    training = training or Phase1Training()
+    if variants is None:
+        settings = {f"model.{name}" for name in encoder_type(config.model.name).settings}
+        variants = {
+            name: changes
+            for name, changes in PHASE1.items()
+            if settings >= {field for field in changes if field.startswith("model.")}
+        }
+    reference = reference or next(iter(variants))
+    if reference not in variants:
+        raise InputError(f"Unknown reference {reference!r}; known are {', '.join(variants)}.")
+    compared = FUSION if len(training.modalities) > 1 else training.modalities[0]
+    return Subject(
+        variants, reference, compared, recorded_config, training.train, training.is_complete
+    )
 
 
 def phase2_ablation(run: str) -> Subject[Phase2Config]:
@@ -66,7 +145,7 @@ def phase2_ablation(run: str) -> Subject[Phase2Config]:
     Raises InputError where there is no checkpoint.
     """
     task = _Phase2(str(last_checkpoint(Path(run))))
-    return Subject(PHASE2, "video", task.identity, task.train)
+    return Subject(PHASE2, WHOLE, "video", task.identity, task.train)
 
 
 def last_checkpoint(folder: Path) -> Path:
@@ -82,15 +161,6 @@ def last_checkpoint(folder: Path) -> Path:
     return checkpoints[-1]
 
 
-def _train_phase1(config: Phase1Config, name: str) -> Outcome:
-    torch.set_num_threads(1)
-    clips = load_training_clips(config.data)
-    *_, last = phase1.fit(config, clips, Mesh())
-    accuracies = top1s({table.modality: table for table in last.scores if table.split == "test"})
-    identity = recorded_config(config)
-    return Outcome(name, config.seed, identity, clips.manifest.digest, accuracies)
-
-
 @dataclass(frozen=True)
 class _Phase2:
     checkpoint: str
@@ -98,24 +168,24 @@ class _Phase2:
     def identity(self, config: Phase2Config) -> dict[str, object]:
         return recorded_config(config, _digest(self.checkpoint, config.guidance.modality))
 
-    def train(self, config: Phase2Config, name: str) -> Outcome:
+    def train(self, task: Task[Phase2Config]) -> Outcome:
         torch.set_num_threads(1)
+        config = task.config
         clips, footage = load_clips(config.data.store), load_footage(config.data.store)
         checkpoint = Path(self.checkpoint)
+        started = time.process_time()
         *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
+        seconds = time.process_time() - started
         (video,) = (table for table in last.scores if table.split == "test")
         skeleton = _skeleton_scores(self.checkpoint, config.data.store)
         tables = keep_shared_clips([*skeleton, video])
         compared = {"skeleton": fuse(tables[:-1]), "video": tables[-1], FUSION: fuse(tables)}
         digest, identity = clips.manifest.digest, self.identity(config)
-        return Outcome(name, config.seed, identity, digest, top1s(compared))
-
-
-def top1s(tables: Mapping[str, ScoreTable]) -> dict[str, float]:
-    """Return the top-1 of test tables, and of the fusion without copies where it has any."""
-    accuracies = {name: top1(table) for name, table in tables.items()}
-    novel = top1_without_copies(tables[FUSION])
-    return accuracies if novel is None else accuracies | {f"{FUSION} without copies": novel}
+        scores = scores_of(compared)
+        return Outcome(
+            task.variant, config.seed, identity, digest, scores.top1, scores.log_loss,
+            seconds=seconds,
+        )  # fmt: skip
 
 
 @cache

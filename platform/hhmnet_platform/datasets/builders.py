@@ -223,18 +223,21 @@ def prepare_synthetic(
     store: str,
     seed: int = 1,
     clips_per_class: int = synthetic.CLIPS_PER_CLASS,
+    classes: Literal[21, 60] = 21,
     stream: Literal["none", "rgb"] = "rgb",
     video: VideoConfig = _SYNTHETIC_VIDEO,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Make synthetic data: 21 parametric actions, 10 subjects, 3 cameras, video; no download.
+    """Make synthetic data: 21 or 60 parametric actions, 10 subjects, 3 cameras, video; no download.
 
     Args:
         store: Clip store to write: a folder, or a URI such as s3://bucket/folder.
         seed: Random seed of the clips. The same seed gives the same clips.
         clips_per_class: Number of clips per class, spread evenly over subjects and cameras; 30 is
             one clip of each pair.
+        classes: Number of classes: 21 single actions, or 60, harder: 18 single ones that skeletons
+            tell apart and 42 ordered pairs.
         stream: Video to store with the skeletons: rgb (drawn images) or none.
         video: Format of the stored videos.
         workers: Number of processes that draw. Default: one per CPU core. 1 needs no Ray.
@@ -245,21 +248,23 @@ def prepare_synthetic(
             another source, is damaged or cannot be written.
     """
     filmed = stream == "rgb"
+    recordings = synthetic.Recordings(seed, clips_per_class, video if filmed else None, classes)
     recipe = Recipe(
         StoreDescription(
             synthetic.DATASET,
             get_layout(synthetic.LAYOUT),
-            synthetic.CLASS_NAMES,
+            recordings.class_names,
             synthetic.PROTOCOLS,
             {
                 "reader": "synthetic/2",
                 "seed": str(seed),
                 "clips_per_class": str(clips_per_class),
+                **({} if classes == len(synthetic.CLASS_NAMES) else {"classes": str(classes)}),
                 **(config_fingerprint(video) if filmed else {}),
             },
             _visual("rgb", video) if filmed else None,
         ),
-        synthetic.Recordings(seed, clips_per_class, video if filmed else None),
+        recordings,
         VIDEO_SHARD_CLIPS if filmed else SHARD_CLIPS,
     )
     return prepare(recipe, store, "fail", overwrite, workers)

@@ -106,3 +106,14 @@ def test_processes_of_a_node_share_the_memory_of_its_cpu_not_of_gpus() -> None:
 )
 def test_groups_lie_on_one_node_where_they_fit(nodes: str, group: int, order: list[int]) -> None:
     assert pack_groups(nodes, group) == order
+
+
+def test_some_modalities_are_trained_in_their_usual_order() -> None:
+    mesh = Mesh.of(["bone_motion", "joint"])
+    assert mesh.trained == mesh.modalities == ("joint", "bone_motion")
+
+
+@pytest.mark.parametrize("modalities", [[], ["joint", "joint"], ["joints"]])
+def test_modalities_that_cannot_be_trained_are_named(modalities: list[str]) -> None:
+    with pytest.raises(InputError, match="modalities must be different ones of joint, bone, "):
+        Mesh.of(modalities)

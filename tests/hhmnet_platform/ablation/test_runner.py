@@ -11,12 +11,9 @@ from video_files import write_video_store
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation.runner import (
-    Outcome,
-    read_outcomes,
-    run_ablation,
-    summary,
-)
+from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
+from hhmnet_platform.ablation.runner import Bench, Subject, plan_runs, run_ablation
+from hhmnet_platform.ablation.tables import summary
 from hhmnet_platform.ablation.variants import (
     phase1_ablation,
 )
@@ -24,6 +21,18 @@ from hhmnet_platform.ablation.variants import (
 
 def outcome(variant: str, seed: int, fusion: float) -> Outcome:
     return Outcome(variant, seed, {}, "", {"joint": 0.5, "fusion": fusion})
+
+
+def run(
+    subject: Subject[Phase1Config],
+    config: Phase1Config,
+    variants: list[str],
+    seeds: list[int],
+    processes: int,
+    file: Path,
+) -> list[Outcome]:
+    tasks = plan_runs(subject, [Bench("", config, seeds)], variants)
+    return list(run_ablation(subject, tasks, processes, file))
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -56,6 +65,8 @@ def test_a_figure_that_some_runs_lack_has_no_column() -> None:
     [
         ({"variants": ["no legs"]}, "Unknown variant 'no legs'; known are all, no mask"),
         ({"variants": []}, "at least one variant"),
+        ({"variants": ["all", "all"]}, r"each given once, but variants are \['all', 'all'\]"),
+        ({"seeds": [2, 1, 2]}, r"but seeds are \[2, 1, 2\]"),
         ({"seeds": []}, "at least one variant, one seed"),
         ({"processes": 0}, "one seed and one process"),
     ],
@@ -65,24 +76,18 @@ def test_what_cannot_be_run_is_named(
 ) -> None:
     arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
     with pytest.raises(InputError, match=message):
-        list(
-            run_ablation(
-                phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes}
-            )
-        )
+        run(phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes})
 
 
 def test_a_file_without_a_folder_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
-        list(
-            run_ablation(
-                phase1_ablation(Phase1Config()),
-                Phase1Config(),
-                ["all"],
-                [1],
-                1,
-                tmp_path / "nowhere" / "out",
-            )
+        run(
+            phase1_ablation(Phase1Config()),
+            Phase1Config(),
+            ["all"],
+            [1],
+            1,
+            tmp_path / "nowhere" / "out",
         )
 
 
@@ -111,5 +116,5 @@ def test_file_that_cannot_be_written_is_named_before_anything_is_trained(
         "hhmnet_platform.storage.line_files.os.fsync", lambda _: os.open("/nowhere/a", os.O_RDONLY)
     )
     with pytest.raises(AccessError, match=r"Cannot write .*out"):
-        next(run_ablation(subject, config, ["all"], [1], 1, tmp_path / "out"))
+        run(subject, config, ["all"], [1], 1, tmp_path / "out")
     assert not (tmp_path / "out").read_bytes()

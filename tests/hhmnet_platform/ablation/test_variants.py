@@ -10,12 +10,12 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.ablation.outcomes import scores_of
 from hhmnet_platform.ablation.variants import (
     PHASE1,
     last_checkpoint,
     phase1_ablation,
     phase2_ablation,
-    top1s,
 )
 
 
@@ -33,9 +33,9 @@ def test_fusion_without_copies_is_a_figure() -> None:
     ids, labels = ("a", "b", "c", "d"), np.array([0, 1, 0, 1])
     logits = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]  # b is wrong
     table = ScoreTable(ids, labels, logits, "", FUSION, "test", "0" * 64, ("x", "y"))
-    assert top1s({FUSION: table}) == {FUSION: 0.75}
+    assert scores_of({FUSION: table}).top1 == {FUSION: 0.75}
     marked = replace(table, copies=frozenset({"a", "d"}))
-    assert top1s({FUSION: marked}) == {FUSION: 0.75, "fusion without copies": 0.5}
+    assert scores_of({FUSION: marked}).top1 == {FUSION: 0.75, "fusion without copies": 0.5}
 
 
 def test_component_that_an_encoder_lacks_is_no_variant() -> None:

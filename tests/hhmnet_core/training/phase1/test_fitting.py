@@ -236,3 +236,35 @@ def test_reports_within_an_epoch_hold_how_far_it_has_come(
     (last,) = fit(config, tiny_clips, Mesh(), resume=tmp_path / "1-2")
     assert [record.metrics for record in last.history] == [each.metrics for each in whole]
     assert 1000 < last.history[-1].seconds < 1060 and last.seconds < 60
+
+
+@pytest.mark.parametrize("modalities", [("joint",), ("bone", "bone_motion")])
+def test_some_modalities_alone_are_the_networks_of_all_without_contrast(
+    modalities: tuple[str, ...], small: Phase1Config, tiny_clips: ClipSet
+) -> None:
+    config = replace(small, contrast=ContrastConfig(weight=0), optim=replace(small.optim, epochs=2))
+    *_, together = fit(config, tiny_clips, Mesh())
+    *_, alone = fit(config, tiny_clips, Mesh.of(modalities))
+    networks = {stream.member: stream.model.state_dict() for stream in together.state.streams}
+    assert [stream.member for stream in alone.state.streams] == list(modalities)
+    for stream in alone.state.streams:
+        for name, tensor in stream.model.state_dict().items():
+            assert torch.equal(tensor, networks[stream.member][name]), name
+    tables = {(table.modality, table.split): table for table in together.scores}
+    assert {table.modality for table in alone.scores} == {*modalities, "fusion"}
+    for table in alone.scores:
+        if table.modality in modalities:
+            known = tables[table.modality, table.split]
+            np.testing.assert_array_equal(table.logits, known.logits)
+    for modality in modalities:
+        assert alone.metrics[modality] == together.metrics[modality]
+
+
+def test_one_modality_has_nothing_to_be_contrasted_with(
+    one_epoch: Phase1Config, tiny_clips: ClipSet
+) -> None:
+    (weighted,) = fit(one_epoch, tiny_clips, Mesh.of(["joint"]))
+    (without,) = fit(
+        replace(one_epoch, contrast=ContrastConfig(weight=0)), tiny_clips, Mesh.of(["joint"])
+    )
+    assert weighted.metrics == without.metrics

@@ -1,0 +1,83 @@
+"""Outcomes of an ablation's runs, and the file that holds one a line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.from_json import from_json
+from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.weight_fitting import log_loss
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.storage.line_files import read_lines
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one network, or of several, on the same clips.
+
+    Attributes:
+        top1: Top-1 by member, as shares of 1. Where clips copy training clips, also without them.
+        log_loss: Mean negative log-likelihood of the labels by member, in nats.
+    """
+
+    top1: dict[str, float]
+    log_loss: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores of one run.
+
+    Attributes:
+        variant: Name of the variant.
+        seed: Random seed of the run.
+        config: Identity of its config.
+        digest: Digest of the store, sha256 in hex.
+        top1: Top-1 by member, as shares of 1. Where scored clips copy training clips, also without
+            them.
+        log_loss: Log-loss by member, in nats. Empty in files of earlier versions.
+        bench: Name of the bench. Empty without a list of benches.
+        modalities: Modalities that were trained together in phase 1.
+        split: Scored split: "test", or "val" where a fold is held out.
+        seconds: CPU time of the training, which other work on the machine does not lengthen.
+        knock_outs: Scores with a part of the trained encoders switched off, by name of the part.
+    """
+
+    variant: str
+    seed: int
+    config: dict[str, object]
+    digest: str
+    top1: dict[str, float]
+    log_loss: dict[str, float] = field(default_factory=dict)
+    bench: str = ""
+    modalities: list[str] = field(default_factory=lambda: list(MODALITIES))
+    split: str = "test"
+    seconds: float = 0.0
+    knock_outs: dict[str, Scores] = field(default_factory=dict)
+
+
+def scores_of(tables: Mapping[str, ScoreTable]) -> Scores:
+    """Return top-1 and log-loss of tables by member; the last one also without copies, if any."""
+    accuracies = {name: top1(table) for name, table in tables.items()}
+    losses = {name: log_loss(table.logits, table.labels) for name, table in tables.items()}
+    last, table = list(tables.items())[-1]
+    novel = top1_without_copies(table)
+    if novel is not None:
+        accuracies[f"{last} without copies"] = novel
+    return Scores(accuracies, losses)
+
+
+def read_outcomes(file: Path) -> list[Outcome]:
+    """Return the outcomes in a file, an empty list where there is no file.
+
+    A last line that was cut off is removed, with a notice.
+    """
+    records = read_lines(file, b'{"variant":')
+    try:
+        return [from_json(Outcome, record) for record in records]
+    except InputError as error:
+        raise InputError(
+            f"{file} is not a file of outcomes ({error}): give another with --out."
+        ) from error

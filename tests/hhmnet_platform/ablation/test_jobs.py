@@ -1,0 +1,91 @@
+"""The bench from a file: real trainings, of which only missing ones are repeated."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_stores import write_small_store
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_platform.ablation.jobs import Phase1Ablation, run_phase1_ablation
+
+DESIGN = """
+reference: whole
+threshold: {pairs: 2}
+seeds: [1]
+modalities: [joint]
+benches:
+  - {protocol: xview}
+  - {protocol: xview, selection: fold-1-of-3, steps: 2, name: people}
+variants:
+  whole: {}
+  no mask: {model.mask: false}
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Phase1Ablation:
+    write_small_store(tmp_path / "store")
+    (tmp_path / "bench.yaml").write_text(DESIGN)
+    return Phase1Ablation(
+        DataConfig(store=str(tmp_path / "store"), frames=8, selection="last_epoch"),
+        ModelConfig(widths=[8], heads=2),
+        optim=OptimConfig(epochs=1, batch=4, warmup=0),
+        variants_file=str(tmp_path / "bench.yaml"),
+        out=str(tmp_path / "out.jsonl"),
+        processes=1,
+        knock_outs=True,
+    )
+
+
+def test_missing_runs_alone_are_trained(
+    job: Phase1Ablation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.variants = ["no mask"]  # the reference joins it
+    job.benches = [{"protocol": "xview"}]
+    run_phase1_ablation(job)
+    out = Path(job.out)
+    first = out.read_text().splitlines()
+    assert [json.loads(line)["variant"] for line in first] == ["whole", "no mask"]
+    assert "undecided: 1 of 2 pairs" in capsys.readouterr().out
+    job.variants = job.benches = None
+    run_phase1_ablation(job)
+    lines = out.read_text().splitlines()
+    assert lines[:2] == first and len(lines) == 4
+    runs = [json.loads(line) for line in lines]
+    assert [run["bench"] for run in runs] == ["made xview"] * 2 + ["people"] * 2
+    assert [run["split"] for run in runs] == ["test"] * 2 + ["val"] * 2
+    assert all({*run["top1"]} == {*run["log_loss"]} == {"joint"} for run in runs)
+    printed = capsys.readouterr().out
+    assert "4 runs; a difference in log-loss to 'whole' counts beyond 2 standard errors" in printed
+    assert "| variant | pairs | top-1 | log-loss made xview | log-loss people | CPU s |" in printed
+    assert "| no mask | static map zero | 2 | " in printed
+    before = out.read_bytes()
+    run_phase1_ablation(job)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "all"}, "Unknown reference 'all'; known are whole, no mask"),
+        ({"variants": ["whole", "whole"]}, "variants are"),
+        ({"variants": ["all"]}, "Unknown variant 'all'"),
+        ({"modalities": []}, r"modalities must be different ones of .* but are \[\]"),
+        ({"modalities": ["joint", "joint"]}, "modalities must be different ones"),
+        ({"benches": [{}, {}]}, "benches are"),
+        ({"seeds": [1, 1]}, "seeds are"),
+        ({"model": ModelConfig(name="ctr_gcn")}, "--knock_outs is for the ST&ST encoder"),
+    ],
+)
+def test_what_cannot_be_run_is_named_before_anything_is_trained(
+    job: Phase1Ablation, changes: dict[str, object], message: str
+) -> None:
+    for name, value in changes.items():
+        setattr(job, name, value)
+    with pytest.raises(InputError, match=message):
+        run_phase1_ablation(job)
+    assert not Path(job.out).exists()

@@ -1,0 +1,36 @@
+"""Outcomes: files of earlier versions stay readable, log-loss is the natural one."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_platform.ablation.outcomes import Outcome, Scores, read_outcomes, scores_of
+
+
+def test_file_of_an_earlier_version_is_readable(tmp_path: Path) -> None:
+    old = {"variant": "all", "seed": 3, "config": {}, "digest": "ab", "top1": {"fusion": 0.5}}
+    new = Outcome(
+        "all", 4, {}, "ab", {"joint": 0.5}, {"joint": 1.5}, "nw_ucla 1-2", ["joint"], "val", 2.5,
+        {"mask off": Scores({"joint": 0.25}, {"joint": 1.75})},
+    )  # fmt: skip
+    file = tmp_path / "out"
+    file.write_text(json.dumps(old) + "\n" + json.dumps(asdict(new)) + "\n")
+    first, second = read_outcomes(file)
+    assert first == Outcome("all", 3, {}, "ab", {"fusion": 0.5})
+    assert (first.log_loss, first.bench, first.modalities) == ({}, "", list(MODALITIES))
+    assert second == new
+
+
+def test_log_loss_is_the_mean_negative_log_of_the_softmax() -> None:
+    logits = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+    labels = np.array([0, 1, 2, 0, 1, 2, 0])
+    ids = tuple("abcdefg")
+    table = ScoreTable(ids, labels, logits, "", "joint", "test", "0" * 64, ("x", "y", "z"))
+    exponentials = np.exp(logits.astype(np.float64))
+    expected = -np.log(exponentials[np.arange(7), labels] / exponentials.sum(1)).mean()
+    assert scores_of({"joint": table}).log_loss == {"joint": pytest.approx(expected, abs=1e-12)}
