@@ -18,51 +18,73 @@ from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.spatial import ReDmt
+from hhmnet_core.models.spatial_v1 import ReDmtV1
 from hhmnet_core.training.evaluation import score_table
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
 from hhmnet_core.training.stream import Stream
 from hhmnet_platform.ablation.outcomes import Scores, scores_of
 
-KnockOut = Callable[[ReDmt], Mapping[str, Any]]
+Layer = ReDmt | ReDmtV1
+KnockOut = Callable[[Layer], Mapping[str, Any]]
 
 
-def _mask_off(layer: ReDmt) -> Mapping[str, Any]:
-    joints = layer.hops_vv.shape[0]
-    return {"kept": joints} if layer.kept < joints else {}
+def _mask_off(layer: Layer) -> Mapping[str, Any]:
+    if isinstance(layer, ReDmtV1):
+        joints = layer.hops_vv.shape[0]
+        return {"kept": joints} if layer.kept < joints else {}
+    return {"masks": False} if layer.masks else {}
 
 
-def _no_re_ranking(layer: ReDmt) -> Mapping[str, Any]:
-    return {"gamma": torch.zeros_like(layer.gamma)} if layer.rerank else {}
+def _no_re_ranking(layer: Layer) -> Mapping[str, Any]:
+    if isinstance(layer, ReDmtV1):
+        return {"gamma": torch.zeros_like(layer.gamma)} if layer.rerank else {}
+    return {"rerank_weight": torch.zeros_like(layer.rerank_weight)} if layer.reranks else {}
 
 
-def _no_static_map(layer: ReDmt) -> Mapping[str, Any]:
+def _no_static_map(layer: Layer) -> Mapping[str, Any]:
     return {"static_map": torch.zeros_like(layer.static_map)}
 
 
 def _changed_attention(change: Callable[[Tensor], Tensor]) -> KnockOut:
     """Return the knock-out that changes the dynamic attention (R, H, V, V) of R bodies."""
 
-    def knock_out(layer: ReDmt) -> Mapping[str, Any]:
+    def knock_out(layer: Layer) -> Mapping[str, Any]:
+        if isinstance(layer, ReDmt) and not layer.attends:
+            return {}
         whole = layer.attention
         return {"attention": lambda x_rtvc: change(whole(x_rtvc))}
 
     return knock_out
 
 
-def _of_another_clip(map_rhvu: Tensor) -> Tensor:
+def _changed_mask(change: Callable[[Tensor], Tensor]) -> KnockOut:
+    """Return the knock-out that changes the dynamic mask (R, T, V, C) of R bodies."""
+
+    def knock_out(layer: Layer) -> Mapping[str, Any]:
+        if isinstance(layer, ReDmtV1) or not layer.masks:
+            return {}
+        whole = layer.mask
+        return {"mask": lambda x_rtvc: change(whole(x_rtvc))}
+
+    return knock_out
+
+
+def _of_another_clip(values_r: Tensor) -> Tensor:
     # The bodies of a clip are neighbours, so half of the batch away lies another clip.
-    return map_rhvu.roll(len(map_rhvu) // 2, 0)
+    return values_r.roll(len(values_r) // 2, 0)
 
 
-def _mean_map(map_rhvu: Tensor) -> Tensor:
-    return map_rhvu.mean(0, keepdim=True).expand_as(map_rhvu)
+def _mean_of_clips(values_r: Tensor) -> Tensor:
+    return values_r.mean(0, keepdim=True).expand_as(values_r)
 
 
 KNOCK_OUTS: Mapping[str, KnockOut] = {
     "mask off": _mask_off,
+    "another clip's mask": _changed_mask(_of_another_clip),
+    "mean mask": _changed_mask(_mean_of_clips),
     "re-ranking term zero": _no_re_ranking,
     "another clip's attention": _changed_attention(_of_another_clip),
-    "mean attention": _changed_attention(_mean_map),
+    "mean attention": _changed_attention(_mean_of_clips),
     "no dynamic attention": _changed_attention(torch.zeros_like),
     "static map zero": _no_static_map,
 }
@@ -98,11 +120,11 @@ def score_knock_outs(trainer: Phase1Trainer, split: str) -> dict[str, Scores]:
 def knocked_out(stream: Stream[Encoder], knock_out: KnockOut) -> Iterator[bool]:
     """Knock a part out of a network while its best weights are scored; yield whether it has it."""
     best, weights = stream.best, dict(stream.weights(best=True))
-    changed: list[tuple[ReDmt, str, bool, Any]] = []
+    changed: list[tuple[Layer, str, bool, Any]] = []
     try:
         has_part = False
         for path, layer in stream.model.named_modules():
-            if not isinstance(layer, ReDmt):
+            if not isinstance(layer, Layer):
                 continue
             for name, value in knock_out(layer).items():
                 has_part = True
