@@ -16,7 +16,7 @@ def plain_jaccard(distance: np.ndarray, k1: int, k2: int) -> np.ndarray:
         return ranked[i][: k + 1]
 
     def reciprocal(i: int, k: int) -> set[int]:
-        return {j for j in nearest(i, k) if i in nearest(j, k)}
+        return {i} | {j for j in nearest(i, k) if i in nearest(j, k)}
 
     encoding = np.zeros((items, items))
     for i in range(items):
@@ -51,10 +51,15 @@ def test_batched_distances_equal_those_of_plain_loops(joints: int, k1: int, k2: 
         np.testing.assert_allclose(batched[index].numpy(), plain, atol=1e-12)
 
 
-def test_an_item_far_from_itself_is_treated_like_any_other() -> None:
+def test_item_belongs_to_its_own_neighbourhood_however_far_it_is() -> None:
     distance = torch.rand(20, 20, dtype=torch.float64)
     batched = k_reciprocal_jaccard(distance, 6, 3)
     np.testing.assert_allclose(batched.numpy(), plain_jaccard(distance.numpy(), 6, 3), atol=1e-12)
+
+
+def test_items_that_are_all_alike_are_at_distance_zero() -> None:
+    assert not k_reciprocal_jaccard(torch.zeros(2, 20, 20), 6, 1).isnan().any()
+    assert k_reciprocal_jaccard(torch.zeros(2, 5, 5), 6, 3).max() < 1e-6
 
 
 def test_items_of_two_cliques_are_far_apart() -> None:

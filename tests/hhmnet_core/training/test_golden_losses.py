@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -86,8 +87,10 @@ def check(name: str, members: Sequence[str], trainer: Phase1Trainer | Phase2Trai
         assert row == pytest.approx(expected, rel=tolerance), f"step {step}"
 
 
-def test_first_losses_of_phase1(tiny_clips: ClipSet) -> None:
-    check("phase1_losses", MODALITIES, Phase1Trainer(PHASE1, tiny_clips, Mesh(), CPU))
+@pytest.mark.parametrize(("name", "version"), [("phase1_losses", 2), ("phase1_losses_re_dmt_1", 1)])
+def test_first_losses_of_phase1(name: str, version: Literal[1, 2], tiny_clips: ClipSet) -> None:
+    config = replace(PHASE1, model=replace(PHASE1.model, re_dmt=version))
+    check(name, MODALITIES, Phase1Trainer(config, tiny_clips, Mesh(), CPU))
 
 
 def test_first_losses_of_phase2(tmp_path: Path) -> None:
