@@ -34,6 +34,8 @@ class ModelConfig:
             linearly from 0 at the first block.
         dropout: Dropout probability before the classifier.
         embedding: Size of the embeddings that the contrastive loss compares.
+        joint_scale: Standard deviation of the initial joint embedding, which tells the joints
+            apart. The stem's outputs have about 0.2 to 0.6.
         attention: Whether RE-DMT has dynamic attention; otherwise its static map is alone, and
             there is no re-ranking.
         re_dmt: Version of RE-DMT: 2, or 1 as in runs from before version 2 existed.
@@ -55,6 +57,7 @@ class ModelConfig:
     drop_path: float = 0.1
     dropout: float = 0.1
     embedding: int = 128
+    joint_scale: float = later(0.02)
     attention: bool = later(True)
     re_dmt: Literal[1, 2] = later(2, before=1)
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
@@ -70,6 +73,7 @@ class ModelConfig:
             k1=(1, 1024),
             k2=(1, 1024),
             embedding=(1, MAX_WIDTH),
+            joint_scale=(0, 100),
         )
         num_blocks, num_branches = len(self.widths), len(self.branches or ())
         if num_blocks > MAX_BLOCKS or num_branches > MAX_BRANCHES:

@@ -57,7 +57,9 @@ class Stst(Encoder):
         super().__init__(config, layout, num_classes, temperature, learn_temperature)
         first = config.widths[0]
         self.stem = nn.Linear(config.patch * layout.channels, first)
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(layout.num_joints, first))
+        self.joint_embedding = nn.Parameter(
+            config.joint_scale * torch.randn(layout.num_joints, first)
+        )
         self.blocks = nn.ModuleList(
             Block(config, layout, width_in, width)
             for width_in, width in zip([first, *config.widths], config.widths, strict=False)
