@@ -163,9 +163,7 @@ def _axis_extent(joints_nmtvc: Tensor, shown_nmt: Tensor) -> tuple[Tensor, Tenso
     return low, high
 
 
-def _scale_axes(
-    joints_nmtvc: Tensor, present_nm: Tensor, extent: tuple[Tensor, Tensor]
-) -> Tensor:
+def _scale_axes(joints_nmtvc: Tensor, present_nm: Tensor, extent: tuple[Tensor, Tensor]) -> Tensor:
     """Scale each axis of each clip so that its extent becomes [-1, 1], as `scale_axes` does."""
     low, high = extent
     half = (high - low) / 2

@@ -53,16 +53,16 @@ class DataConfig(StoreConfig):
         layout: Built-in skeleton layout that the clips are converted to, such as kinect_v1_20 for
             clips of kinect_v1_20_utd. Each worker then holds them in memory. Default: the store's.
         whole_frames: Reading of frames as they were recorded, in training and scoring: positions
-            between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does. Default: linear
-            interpolation between the two frames.
+            between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does. Default:
+            linear interpolation between the two frames.
         axes_extent: Frames whose smallest and largest coordinates normalise_axes scales by: "read",
             the T frames that are read; "clip", all frames of the clip, as CTR-GCN's reader does.
         align_by: Lines that `align` turns along x: "shoulders", the mean shoulder line; "torso",
             shoulders and hips, turned less where the frames of a clip contradict each other. A
             layout without hips has its shoulders alone.
-        motion_step: Number of frames, of those that are read, that a motion spans: the difference of
-            the frame so many later and this one. More than 1 raises the movement above the sensor's
-            noise, which is as large between neighbours.
+        motion_step: Number of frames, of those that are read, that a motion spans: the difference
+            of the frame so many later and this one. More than 1 raises the movement above the
+            sensor's noise, which is as large between neighbours.
     """
 
     frames: int = 48
@@ -83,6 +83,6 @@ class DataConfig(StoreConfig):
             raise InputError(f"data.frames must be 2 to {MAX_FRAMES}, but is {self.frames}.")
         if not 1 <= self.motion_step < self.frames:
             raise InputError(
-                f"data.motion_step must be 1 to {self.frames - 1}, one less than data.frames, but is "
-                f"{self.motion_step}."
+                f"data.motion_step must be 1 to {self.frames - 1}, one less than data.frames, but "
+                f"is {self.motion_step}."
             )

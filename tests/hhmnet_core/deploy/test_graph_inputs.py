@@ -32,7 +32,12 @@ def read(config: DataConfig, layout: str, clips: list[np.ndarray]) -> torch.Tens
 
 @pytest.mark.parametrize(
     ("layout", "align"),
-    [("kinect_v1_20", ""), ("kinect_v1_20", "shoulders"), ("kinect_v1_20", "torso"), ("coco_17", "")],
+    [
+        ("kinect_v1_20", ""),
+        ("kinect_v1_20", "shoulders"),
+        ("kinect_v1_20", "torso"),
+        ("coco_17", ""),
+    ],
 )
 @pytest.mark.parametrize("size", [False, True])
 @pytest.mark.parametrize("axes", ["", "read", "clip"])

@@ -288,7 +288,8 @@ def test_input_statistics_are_those_of_the_frames_that_are_scored(
     stream = next(each for each in trainer.streams if each.member == "bone_motion")
     motion_nctv = bones_nctv[:, :, ahead] - bones_nctv
     np.testing.assert_allclose(stream.model.input_mean.T, motion_nctv.mean((0, 2)), atol=1e-5)
-    assert stream.model.input_std == pytest.approx(np.sqrt(motion_nctv.var((0, 2)).mean()), rel=1e-4)
+    expected = np.sqrt(motion_nctv.var((0, 2)).mean())
+    assert float(stream.model.input_std) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_field_s_reader_predicts_what_its_score_tables_hold(
