@@ -77,7 +77,11 @@ class Candidate:
         config = Phase1Config(
             data=DataConfig(selection="literature", frames=frames),
             model=ModelConfig(name="stst" if model == "four" else model),
-            optim=OptimConfig(batch=options.batch, precision=options.precision),
+            optim=OptimConfig(
+                batch=options.batch,
+                precision=options.precision,
+                clip=0.0 if model in ("ctr_gcn", "st_gcn") else 1.0,  # as they were published
+            ),
         )
         mesh = Mesh() if model == "four" else Mesh.alone(4)
         self.trainer = Phase1Trainer(config, clips, mesh, self.device)

@@ -53,7 +53,8 @@ class ModelGraph(nn.Module):
         self.network_names = [each.name for each in networks]
         self.encoders = nn.ModuleList()
         self.preparations = nn.ModuleList()
-        self._inputs: list[tuple[int, str]] = []  # preparation and modality of each encoder
+        # Preparation, modality and motion step of each encoder.
+        self._inputs: list[tuple[int, str, int]] = []
         preparation_of: dict[bytes, int] = {}
         for each in networks:
             network = SkeletonNetwork.build(
@@ -67,7 +68,7 @@ class ModelGraph(nn.Module):
             number = preparation_of.setdefault(_preparation_key(data), len(self.preparations))
             if number == len(self.preparations):
                 self.preparations.append(ClipPreparation(data, self.layout))
-            self._inputs.append((number, network.member))
+            self._inputs.append((number, network.member, data.motion_step))
             self.encoders.append(network.encoder.to(torch.float32))
         weights_s = torch.tensor([each.weight for each in networks], dtype=torch.float64)
         if self.combination == "logits":
@@ -92,8 +93,10 @@ class ModelGraph(nn.Module):
         prepared = [prepare(clips) for prepare in self.preparations]
         logits_nsk = torch.stack(
             [
-                self._logits(encoder, derive(prepared[number], modality, self.layout), clips)
-                for encoder, (number, modality) in zip(self.encoders, self._inputs, strict=True)
+                self._logits(encoder, derive(prepared[number], modality, self.layout, step), clips)
+                for encoder, (number, modality, step) in zip(
+                    self.encoders, self._inputs, strict=True
+                )
             ],
             1,
         )
@@ -120,4 +123,15 @@ class ModelGraph(nn.Module):
 
 
 def _preparation_key(data: DataConfig) -> bytes:
-    return canonical([data.frames, data.align, data.normalise_size, data.normalise_axes])
+    """Return the key of all that decides how clips become joints."""
+    return canonical(
+        [
+            data.frames,
+            data.align,
+            data.align_by,
+            data.normalise_size,
+            data.normalise_axes,
+            data.axes_extent,
+            data.whole_frames,
+        ]
+    )

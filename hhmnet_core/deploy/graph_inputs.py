@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.inputs.normalise import body_lines
 from hhmnet_core.skeleton.augment import frame_positions, rotation
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -65,11 +66,18 @@ class ClipPreparation(nn.Module):
 
     def forward(self, clips: PaddedClips) -> Tensor:
         """Return joints (N, C, T', V, M); those of absent bodies are finite and mean nothing."""
-        joints_nmtvc = self._resample(self._normalise(clips.joints_nmtvc), clips.num_frames_n)
-        joints_nctvm = joints_nmtvc.permute(0, 4, 2, 3, 1)
+        normalised_nmtvc = self._normalise(clips.joints_nmtvc)
+        joints_nmtvc = self._resample(normalised_nmtvc, clips.num_frames_n)
         if self.config.normalise_axes:
-            joints_nctvm = _scale_axes(joints_nctvm, clips.present_nm)
-        return joints_nctvm
+            shown_nmt = clips.present_nm[:, :, None]
+            if self.config.axes_extent == "clip":
+                frames_t = torch.arange(normalised_nmtvc.shape[2], device=shown_nmt.device)
+                inside_nt = frames_t < clips.num_frames_n[:, None]
+                extent = _axis_extent(normalised_nmtvc, shown_nmt & inside_nt[:, None])
+            else:
+                extent = _axis_extent(joints_nmtvc, shown_nmt)
+            joints_nmtvc = _scale_axes(joints_nmtvc, clips.present_nm, extent)
+        return joints_nmtvc.permute(0, 4, 2, 3, 1)
 
     def _normalise(self, joints_nmtvc: Tensor) -> Tensor:
         """Return clips moved to their centre and, as configured, rotated and scaled."""
@@ -92,10 +100,18 @@ class ClipPreparation(nn.Module):
         return _frames_at(body_ntvc[:, :, self.layout.centre], first_n[:, None])[:, 0]
 
     def _turn(self, body_ntvc: Tensor, seen_nt: Tensor) -> Tensor:
-        """Return rotations (N, C, C) that align the shoulders with x on average."""
-        left, right = (self.layout.joint(f"{side}_shoulder") for side in ("left", "right"))
-        across_nc = _mean_of_seen(body_ntvc[:, :, left] - body_ntvc[:, :, right], seen_nt)
-        yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+        """Return the rotations (N, C, C) that align clips, as `measure_normalisation` does."""
+        left, right = body_lines(self.layout, self.config.align_by)
+        across_ntkc = body_ntvc[:, :, left] - body_ntvc[:, :, right]
+        x_ntk, z_ntk = across_ntkc[..., 0], across_ntkc[..., 2]
+        x_nk, z_nk = _mean_of_seen(x_ntk, seen_nt), _mean_of_seen(z_ntk, seen_nt)
+        if self.config.align_by == "torso":
+            length_nk = _mean_of_seen(_length(x_ntk, z_ntk), seen_nt)
+            length_nk = torch.where(length_nk > 0, length_nk, 1)
+            apart_ntk = _length(x_ntk - x_nk[:, None], z_ntk - z_nk[:, None])
+            x_nk = (x_nk - _mean_of_seen(apart_ntk, seen_nt)) / length_nk
+            z_nk = z_nk / length_nk
+        yaw_n = torch.atan2(z_nk.sum(1), x_nk.sum(1)) - torch.pi
         zero_n = torch.zeros_like(yaw_n)
         return rotation(torch.stack([zero_n, yaw_n, zero_n], 1))
 
@@ -108,12 +124,15 @@ class ClipPreparation(nn.Module):
 
     def _resample(self, joints_nmtvc: Tensor, num_frames_n: Tensor) -> Tensor:
         """Return clips at T' evenly spaced positions: (N, M, T, V, C) -> (N, M, T', V, C)."""
+        joints_ntmvc = joints_nmtvc.transpose(1, 2)
+        if self.config.whole_frames:
+            positions_nt = frame_positions(num_frames_n, self.config.frames, whole=True)
+            return _frames_at(joints_ntmvc, positions_nt.long()).transpose(1, 2)
         last_n1 = (num_frames_n - 1)[:, None]
         positions_nt = last_n1.to(torch.float32) * self.shares_t
         before_nt = positions_nt.floor().long()
         after_nt = torch.minimum(before_nt + 1, last_n1)
         fraction = (positions_nt - before_nt)[:, :, None, None, None]
-        joints_ntmvc = joints_nmtvc.transpose(1, 2)
         before, after = (_frames_at(joints_ntmvc, at_nt) for at_nt in (before_nt, after_nt))
         return torch.lerp(before, after, fraction).transpose(1, 2)
 
@@ -131,11 +150,22 @@ def _mean_of_seen(values_ntc: Tensor, seen_nt: Tensor) -> Tensor:
     return (values_ntc * seen_nt1).sum(1) / seen_nt1.sum(1).clamp_min(1)
 
 
-def _scale_axes(joints_nctvm: Tensor, present_nm: Tensor) -> Tensor:
-    """Scale each axis of each clip to [-1, 1], as `scale_axes` does."""
-    present_n111m = present_nm[:, None, None, None]
-    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
-    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
+def _length(x: Tensor, z: Tensor) -> Tensor:
+    """Return `torch.hypot`, which exporters do not know."""
+    return (x.square() + z.square()).sqrt()
+
+
+def _axis_extent(joints_nmtvc: Tensor, shown_nmt: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the smallest and largest coordinates (N, 1, 1, 1, C), as `axis_extent` does."""
+    shown = shown_nmt[..., None, None]
+    low = torch.where(shown, joints_nmtvc, torch.inf).amin((1, 2, 3), keepdim=True)
+    high = torch.where(shown, joints_nmtvc, -torch.inf).amax((1, 2, 3), keepdim=True)
+    return low, high
+
+
+def _scale_axes(joints_nmtvc: Tensor, present_nm: Tensor, extent: tuple[Tensor, Tensor]) -> Tensor:
+    """Scale each axis of each clip so that its extent becomes [-1, 1], as `scale_axes` does."""
+    low, high = extent
     half = (high - low) / 2
-    scaled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
-    return torch.where(present_n111m, scaled, 0)
+    scaled = (joints_nmtvc - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(present_nm[:, :, None, None, None], scaled, 0)

@@ -131,7 +131,8 @@ def _score(
 
     @torch.no_grad()  # which threads do not inherit
     def encode(network: SkeletonNetwork) -> Tensor:
-        x_nctvm = derive(joints, network.member, reader.layout)
+        step = network.config.data.motion_step
+        x_nctvm = derive(joints, network.member, reader.layout, step)
         encoded: Encoded = network.encoder(x_nctvm, batch.body_rows)
         return encoded.logits_nk
 

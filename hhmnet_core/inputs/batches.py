@@ -5,6 +5,7 @@ positions, so the cost of a clip follows from its own length and number of bodie
 longest clip's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,12 @@ from torch import Tensor
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.memory import fits_in_memory
-from hhmnet_core.inputs.normalise import iterate_chunks, measure_normalisation, scale_axes
+from hhmnet_core.inputs.normalise import (
+    axis_extent,
+    iterate_chunks,
+    measure_normalisation,
+    scale_axes,
+)
 from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.clips import ClipSet
 
@@ -59,14 +65,15 @@ class BatchReader:
         self.layout = clips.manifest.skeleton
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
-        self.frames, self._scales_axes = config.frames, config.normalise_axes
+        self.frames, self._whole_frames = config.frames, config.whole_frames
+        self._scales_axes, self._extent_of = config.normalise_axes, config.axes_extent
         # On the host: shapes must be known without waiting for the device.
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
         self._first_frame = torch.from_numpy(clips.first_frame.copy())
         self._labels = torch.from_numpy(clips.labels.copy()).to(device)
         self._normalisation = measure_normalisation(
-            clips, self.layout, config.align, config.normalise_size
+            clips, self.layout, config.align, config.normalise_size, config.align_by
         )
         if resident is None:
             resident = fits_in_memory(clips.frames.nbytes, device, sharers)
@@ -99,12 +106,17 @@ class BatchReader:
         return self._labels[clips_n.to(self.device, non_blocking=True)]
 
     def batch(self, clips_n: Tensor, positions_nt: Tensor) -> Batch:
-        """Return clips at fractional frame positions, interpolated linearly between frames.
+        """Return clips at frame positions.
+
+        Positions between two frames are interpolated linearly, or rounded down if the config reads
+        whole frames.
 
         Args:
             clips_n: (N,) indices of the clips, on the host.
             positions_nt: (N, T) frame positions.
         """
+        if self._whole_frames:
+            positions_nt = positions_nt.floor()
         bodies_n = self._num_bodies[clips_n]
         clip_of_body = torch.repeat_interleave(torch.arange(len(clips_n)), bodies_n)
         first_body = torch.cumsum(bodies_n, 0) - bodies_n
@@ -137,12 +149,44 @@ class BatchReader:
 
     def whole(self, clips_n: Tensor) -> Batch:
         """Return clips from their first to their last frame, as they are scored."""
-        batch = self.batch(clips_n, frame_positions(self.num_frames(clips_n), self.frames))
-        return replace(batch, joints_nctvm=self.scaled(batch.joints_nctvm, batch.body_rows))
+        lengths_n = self.num_frames(clips_n)
+        positions_nt = frame_positions(lengths_n, self.frames, self._whole_frames)
+        return self.scaled(self.batch(clips_n, positions_nt), clips_n)
 
-    def scaled(self, joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
-        """Return the joints of a batch, augmented or not, with scaled axes if so configured."""
-        return scale_axes(joints_nctvm, body_rows) if self._scales_axes else joints_nctvm
+    def scaled(
+        self, batch: Batch, clips_n: Tensor, change: Callable[[Tensor], Tensor] | None = None
+    ) -> Batch:
+        """Return a batch with scaled axes, if so configured.
+
+        Args:
+            batch: Clips, augmented or not.
+            clips_n: (N,) their indices, on the host.
+            change: The augmentation of the batch, (N, C, T, V, M) kept, the same for each frame.
+                None: not augmented.
+        """
+        if not self._scales_axes:
+            return batch
+        joints_nctvm, rows = batch.joints_nctvm, batch.body_rows
+        if self._extent_of == "read":
+            extent = axis_extent(joints_nctvm, rows)
+        else:
+            extent = self._clip_extent(clips_n, change)
+        return replace(batch, joints_nctvm=scale_axes(joints_nctvm, rows, extent))
+
+    def _clip_extent(
+        self, clips_n: Tensor, change: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `axis_extent` does, over all frames of the clips, T of them at a time."""
+        last_n1 = (self.num_frames(clips_n) - 1)[:, None]
+        lows, highs = [], []
+        for start in range(0, int(self._num_frames[clips_n].max()), self.frames):
+            frames_t = torch.arange(start, start + self.frames, device=self.device)
+            part = self.batch(clips_n, frames_t.minimum(last_n1).to(torch.float32))
+            joints_nctvm = change(part.joints_nctvm) if change else part.joints_nctvm
+            low, high = axis_extent(joints_nctvm, part.body_rows)
+            lows.append(low)
+            highs.append(high)
+        return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
 
     def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
         """Return normalised frames (R, T, V, C) of the clips (R,)."""

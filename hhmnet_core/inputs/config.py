@@ -1,6 +1,7 @@
 """Config of the training data and of its conversion to model inputs."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import later
@@ -48,10 +49,20 @@ class DataConfig(StoreConfig):
             lie along x on average. It removes the camera's view (3D layouts only).
         normalise_size: Division of each clip by the mean bone length of its first body.
         normalise_axes: Scaling of each axis of each clip to [-1, 1], after augmentation. It removes
-            a person's size and the distance they walk. CTR-GCN's reader of NW-UCLA does the same by
-            all frames, this one by the T frames that are read.
+            a person's size and the distance they walk.
         layout: Built-in skeleton layout that the clips are converted to, such as kinect_v1_20 for
             clips of kinect_v1_20_utd. Each worker then holds them in memory. Default: the store's.
+        whole_frames: Reading of frames as they were recorded, in training and scoring: positions
+            between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does. Default:
+            linear interpolation between the two frames.
+        axes_extent: Frames whose smallest and largest coordinates normalise_axes scales by: "read",
+            the T frames that are read; "clip", all frames of the clip, as CTR-GCN's reader does.
+        align_by: Lines that `align` turns along x: "shoulders", the mean shoulder line; "torso",
+            shoulders and hips, turned less where the frames of a clip contradict each other. A
+            layout without hips has its shoulders alone.
+        motion_step: Number of frames, of those that are read, that a motion spans: the difference
+            of the frame so many later and this one. More than 1 raises the movement above the
+            sensor's noise, which is as large between neighbours.
     """
 
     frames: int = 48
@@ -59,6 +70,10 @@ class DataConfig(StoreConfig):
     normalise_size: bool = False
     normalise_axes: bool = False
     layout: str = later("")
+    whole_frames: bool = later(False)
+    axes_extent: Literal["read", "clip"] = later("read")
+    align_by: Literal["shoulders", "torso"] = later("shoulders")
+    motion_step: int = later(1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,3 +81,8 @@ class DataConfig(StoreConfig):
             get_layout(self.layout)
         if not 2 <= self.frames <= MAX_FRAMES:
             raise InputError(f"data.frames must be 2 to {MAX_FRAMES}, but is {self.frames}.")
+        if not 1 <= self.motion_step < self.frames:
+            raise InputError(
+                f"data.motion_step must be 1 to {self.frames - 1}, one less than data.frames, but "
+                f"is {self.motion_step}."
+            )

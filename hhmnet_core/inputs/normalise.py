@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.clips import ClipSet
 
 CHUNK_FRAMES = 1 << 16
+
+AlignBy = Literal["shoulders", "torso"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def iterate_chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 
 def measure_normalisation(
-    clips: ClipSet, layout: Layout, align: bool, normalise_size: bool
+    clips: ClipSet,
+    layout: Layout,
+    align: bool,
+    normalise_size: bool,
+    align_by: AlignBy = "shoulders",
 ) -> Normalisation:
     """Measure the normalisation of a clip set, with one chunk of it in memory at a time.
 
@@ -105,7 +112,7 @@ def measure_normalisation(
         body = _Body(frames_fvc[seen_f], clip_f[seen_f], len(numbers), known_fv)
         centres.append(frames_fvc[first_n, layout.centre])
         if align:
-            turns.append(_measure_turns(body, layout))
+            turns.append(_measure_turns(body, layout, align_by))
         if normalise_size:
             sizes.append(_measure_sizes(body, layout))
     return Normalisation(
@@ -145,12 +152,43 @@ def _first_frames(seen_f: Tensor, clip_f: Tensor, default_n: Tensor) -> Tensor:
     return torch.where(first_n < nowhere, first_n, default_n)
 
 
-def _measure_turns(body: _Body, layout: Layout) -> Tensor:
-    left, right = layout.joint("left_shoulder"), layout.joint("right_shoulder")
-    across_f1c, known_f1 = body.vectors([left], [right])
-    across_nc = _clip_means(across_f1c[:, 0], body.clip_f, body.num_clips, known_f1)
-    yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+def body_lines(layout: Layout, align_by: AlignBy) -> tuple[list[int], list[int]]:
+    """Return the left and right joints of the lines that an alignment turns along x."""
+    pairs = [(layout.joint("left_shoulder"), layout.joint("right_shoulder"))]
+    if align_by == "torso" and {"left_hip", "right_hip"} <= set(layout.joints):
+        pairs.append((layout.joint("left_hip"), layout.joint("right_hip")))
+    left, right = zip(*pairs, strict=True)
+    return list(left), list(right)
+
+
+def _measure_turns(body: _Body, layout: Layout, align_by: AlignBy) -> Tensor:
+    across_fkc, known_fk = body.vectors(*body_lines(layout, align_by))
+    if align_by == "shoulders":
+        across_nc = _clip_means(across_fkc[:, 0], body.clip_f, body.num_clips, known_fk)
+        yaw_n = torch.atan2(across_nc[:, 2], across_nc[:, 0]) - torch.pi
+    else:
+        yaw_n = _torso_yaw(body, across_fkc[..., 0], across_fkc[..., 2], known_fk)
     return rotation(torch.stack([torch.zeros_like(yaw_n), yaw_n, torch.zeros_like(yaw_n)], 1))
+
+
+def _torso_yaw(body: _Body, x_fk: Tensor, z_fk: Tensor, known_fk: Tensor | None) -> Tensor:
+    """Return the yaw (N,) of clips from the horizontal vectors of K lines, right to left joint.
+
+    Each line counts by its mean vector, in units of its mean length. To their sum comes a vector
+    that points as the lines of a person do who faces the sensor, as long as the mean distance of a
+    line's vectors from their mean. Seen from the side, a sensor confuses the near and the far
+    shoulder: the vectors of a clip then contradict each other, and their mean points anywhere.
+    """
+
+    def means(values_fk: Tensor) -> Tensor:
+        return _clip_means(values_fk, body.clip_f, body.num_clips, known_fk)
+
+    lengths_nk = means(torch.hypot(x_fk, z_fk))
+    lengths_nk = torch.where(lengths_nk > 0, lengths_nk, 1)
+    x_nk, z_nk = means(x_fk), means(z_fk)
+    spread_fk = torch.hypot(x_fk - x_nk[body.clip_f], z_fk - z_nk[body.clip_f])
+    x_n = ((x_nk - means(spread_fk)) / lengths_nk).sum(1)
+    return torch.atan2((z_nk / lengths_nk).sum(1), x_n) - torch.pi
 
 
 def _measure_sizes(body: _Body, layout: Layout) -> Tensor:
@@ -189,21 +227,41 @@ def _clip_means(
     return sums.index_add_(0, clip_f, values_f * weights_f) / counts.clamp_min(1)
 
 
-def scale_axes(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
-    """Scale each axis of each clip to [-1, 1], over all frames and joints of present bodies.
+def axis_extent(joints_nctvm: Tensor, body_rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the smallest and largest coordinates of clips, over frames and present bodies.
+
+    Args:
+        joints_nctvm: (N, C, T, V, M) joints.
+        body_rows: (R,) indices of the present bodies among the N * M.
+
+    Returns:
+        Two tensors (N, C, 1, 1, 1).
+    """
+    present_n111m = _present(joints_nctvm, body_rows)
+    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
+    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
+    return low, high
+
+
+def scale_axes(joints_nctvm: Tensor, body_rows: Tensor, extent: tuple[Tensor, Tensor]) -> Tensor:
+    """Scale each axis of each clip so that its extent becomes [-1, 1].
 
     An axis along which nothing differs becomes zero; absent bodies stay zero.
 
     Args:
         joints_nctvm: (N, C, T, V, M) joints.
         body_rows: (R,) indices of the present bodies among the N * M.
+        extent: Smallest and largest coordinates, as `axis_extent` returns them.
     """
+    low, high = extent
+    half = (high - low) / 2
+    scaled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
+    return torch.where(_present(joints_nctvm, body_rows), scaled, 0)
+
+
+def _present(joints_nctvm: Tensor, body_rows: Tensor) -> Tensor:
+    """Return which bodies are present, (N, 1, 1, 1, M)."""
     clips, bodies = joints_nctvm.shape[0], joints_nctvm.shape[-1]
     present_nm = torch.zeros(clips * bodies, dtype=torch.bool, device=joints_nctvm.device)
     present_nm[body_rows] = True
-    present_n111m = present_nm.view(clips, 1, 1, 1, bodies)
-    low = torch.where(present_n111m, joints_nctvm, torch.inf).amin((2, 3, 4), keepdim=True)
-    high = torch.where(present_n111m, joints_nctvm, -torch.inf).amax((2, 3, 4), keepdim=True)
-    half = (high - low) / 2
-    scaled = (joints_nctvm - (high + low) / 2) / torch.where(half > 0, half, 1)
-    return torch.where(present_n111m, scaled, 0)
+    return present_nm.view(clips, 1, 1, 1, bodies)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import later
 from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -35,6 +36,8 @@ class AugmentConfig:
         shear: Largest shear coefficient, per pair of axes.
         joint_noise: Standard deviation of the offset added to a joint, in the data's unit.
         mirror: Probability of reflecting left and right. Keep 0 where classes differ by side.
+        yaw_first: Rotation about the vertical before those about x and z, as in CTR-GCN: the turned
+            person is tilted. Default: about x first, then about the vertical, then about z.
 
     Raises:
         InputError: `crop` or `mirror` outside its range, or another strength below 0.
@@ -49,6 +52,7 @@ class AugmentConfig:
     shear: float = 0.05
     joint_noise: float = 0.01
     mirror: float = 0.0
+    yaw_first: bool = later(False)
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -62,16 +66,21 @@ class AugmentConfig:
                 )
 
 
-def frame_positions(num_frames_n: Tensor, frames: int) -> Tensor:
+def frame_positions(num_frames_n: Tensor, frames: int, whole: bool = False) -> Tensor:
     """Return T evenly spaced frame positions per clip, from its first to its last frame.
 
     Args:
-        num_frames_n: (N,) number of frames of each clip.
-        frames: The number T of positions.
+        num_frames_n: (N,) number of frames of each clip, long.
+        frames: The number T of positions, 2 or more.
+        whole: Round positions down to whole frames.
 
     Returns:
         (N, T) float32; zeros for a clip of one frame.
     """
+    if whole:  # by whole numbers: rounding must not lose a frame where a position is a whole one
+        steps_t = torch.arange(frames, device=num_frames_n.device)
+        positions_nt = (num_frames_n - 1)[:, None] * steps_t // (frames - 1)
+        return positions_nt.to(torch.float32)
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
     return last_n1 * torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
 
@@ -146,7 +155,11 @@ def _random_rotation(config: AugmentConfig, channels: int, random: BatchRandom) 
     if channels == 2:
         return rotation(random.uniform(1, low=-roll, high=roll))
     limits = torch.tensor([tilt, yaw, roll], device=random.device)
-    return rotation(random.uniform(3, low=-1.0, high=1.0) * limits)
+    angles_n3 = random.uniform(3, low=-1.0, high=1.0) * limits
+    if not config.yaw_first:
+        return rotation(angles_n3)
+    about_y_3 = torch.tensor([0.0, 1.0, 0.0], device=random.device)
+    return rotation(angles_n3 * (1 - about_y_3)) @ rotation(angles_n3 * about_y_3)
 
 
 def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -> Tensor:

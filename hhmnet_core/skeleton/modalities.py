@@ -2,7 +2,8 @@
 
 Definitions follow 2s-AGCN (Shi et al., CVPR 2019) and CTR-GCN (Chen et al., ICCV 2021): a bone is
 child minus parent (zero at the centre), motion is the next frame minus this one (zero at the last
-frame).
+frame). Motion may span more frames: sensor noise is as large between neighbours as between frames
+that are farther apart, while the movement grows.
 """
 
 import torch
@@ -20,15 +21,24 @@ def bones(joints_nctvm: Tensor, layout: Layout) -> Tensor:
     return joints_nctvm - joints_nctvm.index_select(3, parents)
 
 
-def motion(x_nctvm: Tensor) -> Tensor:
-    """Return each next frame minus this one: (N, C, T, V, M) -> (N, C, T, V, M)."""
-    steps = torch.zeros_like(x_nctvm)
-    steps[:, :, :-1] = x_nctvm[:, :, 1:] - x_nctvm[:, :, :-1]
-    return steps
+def motion(x_nctvm: Tensor, step: int = 1) -> Tensor:
+    """Return the frame `step` frames later, at most the last one, minus each frame.
+
+    (N, C, T, V, M) -> (N, C, T, V, M).
+    """
+    frames = x_nctvm.shape[2]
+    ahead_t = torch.arange(step, frames + step, device=x_nctvm.device).clamp(max=frames - 1)
+    return x_nctvm.index_select(2, ahead_t) - x_nctvm
 
 
-def derive(joints_nctvm: Tensor, modality: str, layout: Layout) -> Tensor:
+def derive(joints_nctvm: Tensor, modality: str, layout: Layout, motion_step: int = 1) -> Tensor:
     """Derive a modality from a batch of joints: (N, C, T, V, M) -> (N, C, T, V, M).
+
+    Args:
+        joints_nctvm: (N, C, T, V, M) joints.
+        modality: Name of the modality.
+        layout: The joints' layout.
+        motion_step: Number of frames that motion spans.
 
     Raises:
         InputError: An unknown modality, or V or C differ from the layout's.
@@ -37,4 +47,4 @@ def derive(joints_nctvm: Tensor, modality: str, layout: Layout) -> Tensor:
         raise InputError(f"Unknown modality {modality!r}; known are {', '.join(MODALITIES)}.")
     layout.check(joints_nctvm.shape[3], joints_nctvm.shape[1], "The batch")
     x_nctvm = bones(joints_nctvm, layout) if modality.startswith("bone") else joints_nctvm
-    return motion(x_nctvm) if modality.endswith("motion") else x_nctvm
+    return motion(x_nctvm, motion_step) if modality.endswith("motion") else x_nctvm

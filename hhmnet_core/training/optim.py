@@ -29,7 +29,8 @@ class OptimConfig:
         weight_decay: Weight decay of linear and convolution weights, decoupled in AdamW; biases,
             norms and embeddings do not decay.
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
-        clip: Largest norm of one network's gradient; larger ones are scaled down to it.
+        clip: Largest norm of one network's gradient; larger ones are scaled down to it. 0 switches
+            clipping off, as the graph-convolutional baselines were published.
         ema: Decay of the averaged weights that are evaluated, in [0, 1). 0 evaluates the weights
             themselves.
         precision: Floating-point type of weights and arithmetic.
@@ -59,8 +60,8 @@ class OptimConfig:
         for name in ("label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"optim.{name} must be in [0, 1), but is {getattr(self, name)}.")
-        if self.clip <= 0:
-            raise InputError(f"optim.clip must be above 0, but is {self.clip}.")
+        if self.clip < 0:
+            raise InputError(f"optim.clip must be at least 0, but is {self.clip}.")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -107,8 +108,12 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
 
 
 def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
-    """Scale gradients to a joint norm of at most `limit`, without waiting for the device."""
-    nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+    """Scale gradients to a joint norm of at most `limit`, without waiting for the device.
+
+    A limit of 0 leaves them as they are.
+    """
+    if limit:
+        nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
 
 
 @torch.no_grad()

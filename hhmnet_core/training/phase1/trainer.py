@@ -5,6 +5,7 @@ the mean over the pairs of modalities (six of all four) of symmetric InfoNCE.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -107,19 +108,23 @@ class Phase1Trainer(Trainer[Phase1Config]):
         count = 0
         for clips_n in torch.from_numpy(self.split.train).split(self.evaluation_batch):
             batch = self.reader.whole(clips_n)
-            x_nctvm = derive(batch.joints_nctvm, modality, layout).double()
+            x_nctvm = self._derive(batch.joints_nctvm, modality).double()
             x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
             sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
             count += x_rtvc.shape[0] * x_rtvc.shape[1]
         mean_vc, square_vc = sums / count
         return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
 
+    def _derive(self, joints_nctvm: Tensor, modality: str) -> Tensor:
+        step = self.config.data.motion_step
+        return derive(joints_nctvm, modality, self.reader.layout, step)
+
     def backward(self, share: BatchShare) -> Tensor:
         batch = self._augmented(share)
 
         def encode(stream: Stream[Encoder]) -> tuple[Tensor, Tensor]:
             stream.model.train()
-            x_nctvm = derive(batch.joints_nctvm, stream.member, self.reader.layout)
+            x_nctvm = self._derive(batch.joints_nctvm, stream.member)
             draws = share.random(f"drop {stream.member}").uniform(stream.model.num_draws)
             encoded = stream.model(x_nctvm, batch.body_rows, draws)
             return encoded.logits_nk, encoded.embedding_ne
@@ -150,9 +155,13 @@ class Phase1Trainer(Trainer[Phase1Config]):
         crop = share.random("crop")
         positions = random_positions(lengths, config.data.frames, config.augment, crop)
         batch = self.reader.batch(share.clips_n, positions)
-        joints = augment(batch.joints_nctvm, config.augment, layout, share.random("augment"))
-        joints = self.reader.scaled(joints, batch.body_rows).to(config.optim.dtype)
-        return Batch(joints, batch.body_rows, batch.labels_n)
+
+        def change(joints_nctvm: Tensor) -> Tensor:
+            return augment(joints_nctvm, config.augment, layout, share.random("augment"))
+
+        changed = replace(batch, joints_nctvm=change(batch.joints_nctvm))
+        scaled = self.reader.scaled(changed, share.clips_n, change)
+        return replace(scaled, joints_nctvm=scaled.joints_nctvm.to(config.optim.dtype))
 
     def _losses(
         self, share: BatchShare, labels_n: Tensor, logits: list[Tensor], embeddings: list[Tensor]
@@ -199,7 +208,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         @torch.no_grad()  # which threads do not inherit
         def logits(stream: Stream[Encoder]) -> Tensor:
             stream.model.eval()
-            x_nctvm = derive(joints, stream.member, self.reader.layout)
+            x_nctvm = self._derive(joints, stream.member)
             encoded: Encoded = functional_call(
                 stream.model, stream.weights(best), (x_nctvm, batch.body_rows)
             )

@@ -74,7 +74,7 @@ class FrozenEncoder:
         for batch_n in clips_n.split(BATCH):
             batch = self.reader.whole(batch_n)
             joints = mirror(batch.joints_nctvm, layout) if mirrored else batch.joints_nctvm
-            x_nctvm = derive(joints, self.modality, layout)
+            x_nctvm = derive(joints, self.modality, layout, self.config.data.motion_step)
             guidance = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
             bodies, *frames_joints = guidance.importance_nmtv.shape[1:]
             padded = guidance.importance_nmtv.new_zeros(

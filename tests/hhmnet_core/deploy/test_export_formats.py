@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -30,16 +31,18 @@ from hhmnet_core.models.config import ModelConfig
 FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
 # An ensemble in which everything that clips pass through is on.
 ALL = DataConfig(frames=12, align=True, normalise_size=True, normalise_axes=True)
+NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 
 @cache
 def exported(kind: GraphFormat) -> tuple[Model, bytes]:
-    """Return an ensemble of two networks, and its file."""
+    """Return an ensemble of three networks, and its file."""
     torch.manual_seed(1)
     networks = [
         random_network("joint", "joint", DataConfig(frames=16), weight=0.7, temperature=1.3),
         random_network("bone_motion", "bone_motion", ALL, weight=0.4),
+        random_network("joint_motion", "joint_motion", NEWER, weight=0.4),
     ]
     described = random_model(networks, combination="log_probabilities", threshold=0.4)
     weights = tensors_of(networks)
@@ -94,7 +97,7 @@ def test_a_file_describes_its_model(kind: GraphFormat) -> None:
     }  # fmt: skip
     assert json.loads(values["class_names"]) == list(CLASSES)
     assert json.loads(values["joint_names"])[3] == "head"
-    assert json.loads(values["networks"]) == ["joint", "bone_motion"]
+    assert json.loads(values["networks"]) == ["joint", "bone_motion", "joint_motion"]
     assert (values["model"], values["layout"], values["threshold"]) == (
         "random", "kinect_v1_20", "0.4",
     )  # fmt: skip
@@ -115,7 +118,7 @@ def test_onnx_states_its_opset_and_names_its_axes() -> None:
         "num_frames": ["clips"],
         "num_bodies": ["clips"],
         "probabilities": ["clips", 3],
-        "logits": ["clips", 2, 3],
+        "logits": ["clips", 3, 3],
     }
 
 

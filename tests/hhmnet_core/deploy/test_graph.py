@@ -52,15 +52,19 @@ def test_networks_without_mask_reranking_or_selection() -> None:
 @pytest.mark.parametrize("combination", ["logits", "log_probabilities"])
 def test_an_ensemble_of_networks_that_read_clips_differently(combination: str) -> None:
     axes = DataConfig(frames=20, normalise_axes=True)
+    field = replace(axes, axes_extent="clip", whole_frames=True)
     networks = [
         random_network("joint-1", "joint", DataConfig(frames=16), weight=0.7, temperature=1.3),
         random_network("joint-2", "joint", DataConfig(frames=24, align=True), weight=0.2),
         random_network("bone", "bone", axes, weight=0.6, temperature=0.5),
         random_network("motion", "joint_motion", replace(axes, normalise_size=True)),
+        random_network("field", "bone_motion", field),
+        random_network("wide", "bone_motion", replace(field, motion_step=5)),
+        random_network("torso", "bone", DataConfig(frames=24, align=True, align_by="torso")),
     ]
     compare(networks, combination=combination, temperature=0.8)
     graph = ModelGraph(random_model(networks), tensors_of(networks))
-    assert len(graph.preparations) == 4
+    assert len(graph.preparations) == 6  # one for both motions of the field's reader
 
 
 def test_networks_that_read_clips_alike_share_their_preparation() -> None:

@@ -31,14 +31,29 @@ def read(config: DataConfig, layout: str, clips: list[np.ndarray]) -> torch.Tens
 
 
 @pytest.mark.parametrize(
-    ("layout", "align"), [("kinect_v1_20", False), ("kinect_v1_20", True), ("coco_17", False)]
+    ("layout", "align"),
+    [
+        ("kinect_v1_20", ""),
+        ("kinect_v1_20", "shoulders"),
+        ("kinect_v1_20", "torso"),
+        ("coco_17", ""),
+    ],
 )
 @pytest.mark.parametrize("size", [False, True])
-@pytest.mark.parametrize("axes", [False, True])
+@pytest.mark.parametrize("axes", ["", "read", "clip"])
+@pytest.mark.parametrize("whole", [False, True])
 def test_ragged_clips_are_prepared_as_in_training(
-    layout: str, align: bool, size: bool, axes: bool, seed: int
+    layout: str, align: str, size: bool, axes: str, whole: bool, seed: int
 ) -> None:
-    config = DataConfig(frames=16, align=align, normalise_size=size, normalise_axes=axes)
+    config = DataConfig(
+        frames=16,
+        align=bool(align),
+        align_by=align or "shoulders",  # type: ignore[arg-type]
+        normalise_size=size,
+        normalise_axes=bool(axes),
+        axes_extent=axes or "read",  # type: ignore[arg-type]
+        whole_frames=whole,
+    )
     random = np.random.default_rng(seed)
     clips = [make_clip(LAYOUTS[layout], *shape, random) for shape in SHAPES]
     found, expected = prepared(config, layout, clips), read(config, layout, clips)
@@ -69,7 +84,14 @@ def test_a_body_whose_joints_are_in_one_point_keeps_its_size() -> None:
 
 
 def test_padding_may_hold_anything(seed: int) -> None:
-    config = DataConfig(frames=8, align=True, normalise_size=True, normalise_axes=True)
+    config = DataConfig(
+        frames=8,
+        align=True,
+        align_by="torso",
+        normalise_size=True,
+        normalise_axes=True,
+        axes_extent="clip",
+    )
     layout, random = LAYOUTS["kinect_v1_20"], np.random.default_rng(seed)
     clips = [make_clip(layout, 1, 5, random), make_clip(layout, 2, 12, random)]
     joints, frames, bodies = (torch.from_numpy(each) for each in pad(clips))

@@ -1,6 +1,7 @@
 """Normalisation: centre, rotation, size and axes of clips."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from hhmnet_core.inputs import normalise
 from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.augment import frame_positions
-from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.store.clips import Clip, ClipSet
+from hhmnet_core.store.manifest import Manifest
 
 CPU = torch.device("cpu")
 
@@ -76,11 +79,55 @@ def test_scaled_axes_equal_those_of_numpy(tiny_clips: ClipSet) -> None:
         assert (got[..., bodies:] == 0).all()
     still = plain.joints_nctvm.clone()
     still[:, 1] = 0.7
-    assert (reader.scaled(still, batch.body_rows)[:, 1] == 0).all()
+    flat = reader.scaled(replace(plain, joints_nctvm=still), chosen)
+    assert (flat.joints_nctvm[:, 1] == 0).all()
     # Neither size nor position matters.
     larger = 3 * plain.joints_nctvm + torch.tensor([1.0, -2, 5]).view(1, 3, 1, 1, 1)
-    again = reader.scaled(larger, batch.body_rows)
-    torch.testing.assert_close(again, batch.joints_nctvm, atol=1e-5, rtol=1e-5)
+    again = reader.scaled(replace(plain, joints_nctvm=larger), chosen)
+    torch.testing.assert_close(again.joints_nctvm, batch.joints_nctvm, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [4, 7, 300])
+def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: int) -> None:
+    """Also where the clip is longer than the frames that are read, and after a change."""
+    config = DataConfig(frames=frames, normalise_axes=True, axes_extent="clip")
+    reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5, 0, 53, 2])
+    plain = BatchReader(tiny_clips, DataConfig(frames=frames), CPU).whole(chosen)
+    mixing = torch.tensor([[1.0, 0.5, 0], [0, 2, -1], [0.3, 0, 1]])
+    identity = torch.eye(3)
+    for matrix in (identity, mixing):
+
+        def change(joints: torch.Tensor, by: torch.Tensor = matrix) -> torch.Tensor:
+            return torch.einsum("dc,nctvm->ndtvm", by, joints)
+
+        changed = replace(plain, joints_nctvm=change(plain.joints_nctvm))
+        scaled = reader.scaled(changed, chosen, change).joints_nctvm
+        for n, index in enumerate(chosen.tolist()):
+            clip = tiny_clips.clip(index).joints.astype(np.float64)
+            moved = (clip - clip[0, 0, reader.layout.centre]) @ matrix.double().numpy().T
+            low, high = moved.min((0, 1, 2)), moved.max((0, 1, 2))
+            read = changed.joints_nctvm[n, ..., : len(clip)].double().numpy()
+            half = ((high - low) / 2)[:, None, None, None]
+            middle = ((high + low) / 2)[:, None, None, None]
+            expected = np.where(half > 0, (read - middle) / np.where(half > 0, half, 1), 0)
+            np.testing.assert_allclose(scaled[n, ..., : len(clip)], expected, atol=2e-5)
+            assert (scaled[n, ..., len(clip) :] == 0).all()
+    assert torch.equal(reader.whole(chosen).joints_nctvm, reader.scaled(plain, chosen).joints_nctvm)
+
+
+def test_whole_frames_are_read_as_they_were_recorded(tiny_clips: ClipSet) -> None:
+    reader = BatchReader(tiny_clips, DataConfig(frames=9, whole_frames=True), CPU)
+    chosen = torch.tensor([7, 5, 0])
+    whole = reader.whole(chosen).joints_nctvm
+    floored = reader.batch(chosen, torch.tensor([[0.0, 0.99, 1, 1.5, 2, 2.01, 2.999, 3, 3]] * 3))
+    for n, index in enumerate(chosen.tolist()):
+        clip = tiny_clips.clip(index).joints
+        clip = np.moveaxis(clip - clip[0, 0, reader.layout.centre], (0, 3), (3, 0))
+        even = np.linspace(0, clip.shape[1] - 1, 9).astype(int)
+        bodies = clip.shape[3]
+        np.testing.assert_array_equal(whole[n, ..., :bodies], clip[:, even])
+        given = clip[:, np.minimum([0, 0, 1, 1, 2, 2, 2, 3, 3], clip.shape[1] - 1)]
+        np.testing.assert_array_equal(floored.joints_nctvm[n, ..., :bodies], given)
 
 
 def test_alignment_without_a_vertical_is_refused(tiny_clips: ClipSet) -> None:
@@ -135,3 +182,75 @@ def test_missing_joints_affect_neither_centre_nor_turn_nor_size(tiny_clips: Clip
         across = (body[seen, left] - body[seen, right]).mean(0)
         turned = measured.turn_ncc[index].numpy() @ across
         assert abs(turned[2]) < 1e-3 * np.linalg.norm(across) and turned[0] <= 0
+
+
+def torso_yaw(lines: list[np.ndarray], known: list[np.ndarray]) -> float:
+    """Return the yaw of a clip from its lines (T, 2) in x and z, written out."""
+    total = np.zeros(2)
+    for line, seen in zip(lines, known, strict=True):
+        line = line[seen if seen.any() else np.ones(len(line), bool)].astype(np.float64)
+        mean, length = line.mean(0), np.linalg.norm(line, axis=1).mean()
+        spread = np.linalg.norm(line - mean, axis=1).mean()
+        total += (mean + np.array([-spread, 0])) / length
+    return float(np.arctan2(total[1], total[0]) - np.pi)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("hips", [False, True])
+def test_the_torso_s_turn_equals_a_loop_over_clips(
+    tiny_clips: ClipSet, gaps: bool, hips: bool
+) -> None:
+    random = np.random.default_rng(0)
+    manifest, frames = tiny_clips.manifest, tiny_clips.frames.copy()
+    frames += random.normal(0, 0.1, frames.shape).astype(np.float32)  # contradicting frames
+    layout = manifest.skeleton
+    joints = tuple(name if hips else name.replace("hip", "thigh") for name in layout.joints)
+    layout = replace(layout, joints=joints)
+    missing = random.random(frames.shape[:2]) < 0.3 if gaps else np.zeros(frames.shape[:2], bool)
+    changed = ClipSet(
+        **{**vars(tiny_clips), "frames": frames, "missing": missing if gaps else None}
+    )
+    measured = normalise.measure_normalisation(changed, layout, True, False, "torso")
+    assert measured.turn_ncc is not None
+    sides = ("shoulder", "hip") if hips else ("shoulder",)
+    assert len(normalise.body_lines(layout, "torso")[0]) == len(sides)
+    assert len(normalise.body_lines(layout, "shoulders")[0]) == 1
+    for index in range(len(tiny_clips)):
+        first, count = int(tiny_clips.first_frame[index]), int(tiny_clips.num_frames[index])
+        body, lost = frames[first : first + count], missing[first : first + count]
+        pairs = [(layout.joint(f"left_{side}"), layout.joint(f"right_{side}")) for side in sides]
+        lines = [(body[:, left] - body[:, right])[:, [0, 2]] for left, right in pairs]
+        known = [~lost[:, left] & ~lost[:, right] for left, right in pairs]
+        yaw = torso_yaw(lines, known)
+        expected = np.array(
+            [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
+        )
+        np.testing.assert_allclose(measured.turn_ncc[index], expected, atol=1e-5)
+
+
+def test_the_torso_of_frames_that_agree_is_turned_as_the_shoulders_are() -> None:
+    """And less, towards facing the sensor, where they contradict each other."""
+    layout = get_layout("kinect_v1_20")
+    pose = np.zeros((20, 3), np.float32)
+    for name, x in (("shoulder", 0.2), ("hip", 0.1)):
+        pose[layout.joint(f"left_{name}")] = [-x, 0, 0]
+        pose[layout.joint(f"right_{name}")] = [x, 0, 0]
+
+    def turned(degrees: float) -> np.ndarray:
+        c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        return pose @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32)
+
+    steady = np.stack([turned(30)] * 10)[None]
+    flipping = np.stack([turned(60)] * 6 + [turned(-60)] * 4)[None]
+    manifest = Manifest(1, "made", layout.name, ("a", "b"), {}, {}, (), "", {})
+    clips = ClipSet.of(
+        manifest, [Clip(str(n), 0, 0, 0, 0, each) for n, each in enumerate((steady, flipping))]
+    )
+    angles = {}
+    for align_by in ("shoulders", "torso"):
+        turn = normalise.measure_normalisation(clips, layout, True, False, align_by).turn_ncc
+        assert turn is not None
+        angles[align_by] = torch.rad2deg(torch.atan2(turn[:, 0, 2], turn[:, 0, 0])).tolist()
+    assert angles["shoulders"][0] == pytest.approx(angles["torso"][0], abs=1e-3)
+    assert abs(angles["shoulders"][0]) == pytest.approx(30, abs=1e-3)
+    assert abs(angles["torso"][1]) < 0.5 * abs(angles["shoulders"][1])

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +32,17 @@ def test_positions_span_the_whole_clip_without_randomness() -> None:
     positions = frame_positions(torch.tensor([1, 2, 9]), 5)
     expected = torch.tensor([[0.0] * 5, [0, 0.25, 0.5, 0.75, 1], [0, 2, 4, 6, 8]])
     torch.testing.assert_close(positions, expected)
+
+
+def test_whole_positions_are_those_of_numpy_rounded_down() -> None:
+    """As CTR-GCN's reader takes them. NumPy loses a whole position once, at 222 frames."""
+    for frames in (2, 32, 52):
+        lengths = torch.arange(1, 220)
+        positions = frame_positions(lengths, frames, whole=True).numpy()
+        expected = [np.linspace(0, n - 1, frames).astype(int) for n in lengths.tolist()]
+        np.testing.assert_array_equal(positions, expected)
+    exact = frame_positions(torch.tensor([222]), 52, whole=True)[0, 27]
+    assert exact == 117 and int(np.linspace(0, 221, 52)[27]) == 116
 
 
 def test_random_positions_stay_inside_and_keep_the_share() -> None:
@@ -62,6 +74,37 @@ def test_roll_may_differ_from_tilt() -> None:
     torch.testing.assert_close(still, joints)
     tilted = augment(joints, replace(STILL, tilt=60, roll=0), LAYOUT, row_random(6))
     torch.testing.assert_close(tilted[:, 0], joints[:, 0])  # about x alone
+
+
+def test_yaw_first_is_the_rotation_of_ctr_gcn() -> None:
+    """Its reader multiplies rows by Ry Rx of its own matrices: about y first, then about x."""
+    config = replace(STILL, yaw=60, tilt=60, roll=0, yaw_first=True)
+    joints = torch.randn(8, 3, 4, 20, 1)
+    turned = augment(joints, config, LAYOUT, row_random(8)).numpy()
+    angles = row_random(8).uniform(3, low=-1.0, high=1.0).numpy() * math.radians(60)
+    largest = 0.0
+    for clip, result, (about_x, about_y, _) in zip(joints.numpy(), turned, angles, strict=True):
+        cx, sx, cy, sy = math.cos(about_x), math.sin(about_x), math.cos(about_y), math.sin(about_y)
+        rx = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
+        ry = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+        rows = np.moveaxis(clip, 0, -1).reshape(-1, 3)
+        expected = rows @ (ry @ rx)
+        np.testing.assert_allclose(np.moveaxis(result, 0, -1).reshape(-1, 3), expected, atol=1e-5)
+        np.testing.assert_allclose(rows @ ry @ rx, expected)  # yaw, then tilt
+        largest = max(largest, float(np.abs(ry @ rx - rx @ ry).max()))
+    assert largest > 0.4  # the orders differ
+    tilted_first = augment(joints, replace(config, yaw_first=False), LAYOUT, row_random(8))
+    assert np.abs(tilted_first.numpy() - turned).max() > 0.4
+
+
+def test_roll_comes_last_in_both_orders() -> None:
+    joints = torch.randn(3, 3, 4, 20, 1)
+    config = replace(STILL, yaw=0, tilt=40, roll=50)
+    first, last = (
+        augment(joints, replace(config, yaw_first=order), LAYOUT, row_random(3))
+        for order in (False, True)
+    )
+    torch.testing.assert_close(first, last)
 
 
 def test_zero_strength_changes_nothing() -> None:

@@ -42,6 +42,16 @@ def test_bone_points_from_the_parent_to_the_child_and_motion_forward_in_time() -
     assert steps.tolist() == [1, -1, 0]
 
 
+@pytest.mark.parametrize("step", [1, 3, 6, 9])
+def test_motion_spans_the_steps_up_to_the_last_frame(step: int) -> None:
+    joints = torch.randn(2, 3, 7, 20, 2)
+    for modality, still in (("joint_motion", joints), ("bone_motion", bones(joints, LAYOUT))):
+        moved = derive(joints, modality, LAYOUT, step)
+        for frame in range(7):
+            expected = still[:, :, min(frame + step, 6)] - still[:, :, frame]
+            assert torch.equal(moved[:, :, frame], expected)
+
+
 def test_unknown_modality_is_named() -> None:
     with pytest.raises(InputError, match="'velocity'; known are joint, bone"):
         derive(torch.zeros(1, 3, 4, 20, 1), "velocity", LAYOUT)

@@ -64,6 +64,13 @@ def test_gradients_are_scaled_to_the_limit_only_where_they_exceed_it() -> None:
     torch.testing.assert_close(other.grad, torch.tensor([0.8]), rtol=1e-5, atol=0)
 
 
+def test_a_limit_of_zero_leaves_gradients_as_they_are() -> None:
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([3e3, -4e3])
+    clip_gradients([parameter], OptimConfig(clip=0).clip)
+    assert parameter.grad.tolist() == [3e3, -4e3]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_values_that_are_not_finite_are_named_with_advice(value: float) -> None:
     check_converging(torch.tensor([1.0, -2.0]), "the loss", OptimConfig())
@@ -81,7 +88,7 @@ def test_weights_are_trained_in_the_precision() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"epochs": 0}, {"batch": 0}, {"lr": -1}, {"label_smoothing": 1.0}, {"ema": 1.0}, {"clip": 0}],
+    [{"epochs": 0}, {"batch": 0}, {"lr": -1}, {"label_smoothing": 1.0}, {"ema": 1.0}, {"clip": -1}],
 )
 def test_impossible_config_is_named(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"optim.{next(iter(bad))} must be"):
