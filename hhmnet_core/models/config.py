@@ -57,7 +57,7 @@ class ModelConfig:
     drop_path: float = 0.1
     dropout: float = 0.1
     embedding: int = 128
-    joint_scale: float = later(0.02)
+    joint_scale: float = later(0.5, before=0.02)
     attention: bool = later(True)
     re_dmt: Literal[1, 2] = later(2, before=1)
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"

@@ -3,7 +3,7 @@
 The name and the idea (global spatial attention; a dynamic mask and re-ranking against redundancy)
 are from the abstract of HHMNet (Zhang et al., ACM MM 2023, 10.1145/3581783.3612560). Everything
 below the abstract is this project's own design, chosen by ablations
-(docs/decisions/0030-re-dmt-version-2.md):
+(docs/decisions/0032-re-dmt-version-2.md):
 
 1. Scores: one V x V map for each body and head. Queries and keys come from a few temporal segments;
    a score is their cosine times a temperature that each head learns, so scores cannot grow until

@@ -1,7 +1,7 @@
 """Version 1 of RE-DMT, for the models that were trained with it.
 
 Its re-ranking and its mask changed no decision of a trained network, so version 2 replaced it
-(docs/decisions/0030-re-dmt-version-2.md). The design:
+(docs/decisions/0032-re-dmt-version-2.md). The design:
 
 1. Scores: one V x V map for each body and head. Queries and keys come from a few temporal segments,
    and a score sums q.k over them: attention covers the whole clip, and the map is small enough to

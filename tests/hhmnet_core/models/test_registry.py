@@ -29,7 +29,7 @@ OTHER = ModelConfig(  # another value of each setting
     drop_path=0.4,
     dropout=0.3,
     embedding=20,
-    joint_scale=0.5,
+    joint_scale=0.1,
 )
 OTHER_SWITCHES = [{"re_dmt": 1}, {"attention": False}]  # not together
 NEEDED = {"kept_ratio": {"re_dmt": 1}}  # what a setting is read with
