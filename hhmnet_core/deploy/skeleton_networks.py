@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.deploy.description import NetworkDescription
-from hhmnet_core.deploy.small_batches import round_alike
+from hhmnet_core.deploy.frozen_layers import freeze_layers
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import canonical, identity
 from hhmnet_core.inputs.batches import BatchReader
-from hhmnet_core.models.encoder import Encoded, Encoder
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import derive
@@ -23,6 +23,10 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
+
+# Bodies up to which encoders run one after the other: operations on so few take microseconds, and
+# threads would wait for each other's hold on the Python interpreter.
+IN_TURN_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class SkeletonNetwork:
             config.contrast.learn_temperature,
         )
         load_weights(encoder, weights, network.name)
-        round_alike(encoder)
+        freeze_layers(encoder)
         encoder.to(device, config.optim.dtype).eval().requires_grad_(False)
         return cls(network.name, network.member, config, encoder)
 
@@ -132,7 +136,8 @@ def _score(
     @torch.no_grad()  # which threads do not inherit
     def encode(network: SkeletonNetwork) -> Tensor:
         x_nctvm = derive(joints, network.member, reader.layout)
-        encoded: Encoded = network.encoder(x_nctvm, batch.body_rows)
-        return encoded.logits_nk
+        return network.encoder.logits(x_nctvm, batch.body_rows)
 
+    if len(batch.body_rows) <= IN_TURN_ROWS:
+        return encoders.map_in_turn(encode, group)
     return encoders.map(encode, group)

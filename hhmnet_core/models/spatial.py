@@ -100,19 +100,38 @@ class ReDmt(nn.Module):
         """Return the scores (R, H, V, V) before the mask, from normalised features (R, T, V, C)."""
         width = x_rtvc.shape[-1]
         segments = min(self.segments, x_rtvc.shape[1])
-        x_rsvc = _segment_means(x_rtvc, segments)
+        averaging_st = self._averaging(x_rtvc, segments)
+        x_rsvc = (averaging_st @ x_rtvc.flatten(2)).unflatten(2, x_rtvc.shape[2:])
         query, key = self.query_key(x_rsvc).unflatten(-1, (2, self.heads, -1)).unbind(3)
         scale = 1 / math.sqrt(segments * width / (2 * self.heads))
         scores = torch.einsum("rsvhd,rsuhd->rhvu", query * scale, key)
-        scores = scores + self.hop_bias[:, self.hops_vv]
+        scores = scores + self._hop_scores()
         if not self.rerank:
             return scores
         # Without a gradient: the neighbourhoods are sets, constant almost everywhere.
         with torch.no_grad():
             distance_rvu = affinity_distance(scores.mean(1))
             jaccard = k_reciprocal_jaccard(distance_rvu, self.k1, self.k2).unsqueeze(1)
+        own, reranked = self._shares()
+        return own * scores + reranked * (1 - jaccard)
+
+    def _averaging(self, x_rtvc: Tensor, segments: int) -> Tensor:
+        """Return the matrix (S, T) that averages S segments of equal length, or nearly."""
+        frames, device = x_rtvc.shape[1], x_rtvc.device
+        # One matrix product: the gradient of slices is a zeroed copy of all frames for each of S.
+        segment_of_frame_t = ((torch.arange(frames, device=device) + 1) * segments - 1) // frames
+        segment_s1 = torch.arange(segments, device=device)[:, None]
+        belongs_st = (segment_of_frame_t == segment_s1).to(x_rtvc)
+        return belongs_st / belongs_st.sum(1, keepdim=True)
+
+    def _hop_scores(self) -> Tensor:
+        """Return the bias (H, V, V) of each pair of joints."""
+        return self.hop_bias[:, self.hops_vv]
+
+    def _shares(self) -> tuple[Tensor, Tensor]:
+        """Return the factors (H, 1, 1) of a head's own scores and of the re-ranked ones."""
         own = torch.sigmoid(self.lambda_logit)[:, None, None]
-        return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)
+        return own, (1 - own) * self.gamma[:, None, None]
 
     def attention(self, x_rtvc: Tensor) -> Tensor:
         """Return the attention (R, H, V, V): rows sum to one, masked keys are exactly zero."""
@@ -128,17 +147,6 @@ class ReDmt(nn.Module):
         mixed = torch.einsum("rhvu,rtuhd->rtvhd", map_rhvu, value_rtuhd)
         out: Tensor = self.out(F.relu(mixed.flatten(3)))
         return out
-
-
-def _segment_means(x_rtvc: Tensor, segments: int) -> Tensor:
-    """Average the frames of S segments of equal length, or nearly: (R, T, V, C) -> (R, S, V, C)."""
-    frames, device = x_rtvc.shape[1], x_rtvc.device
-    # One matrix product: the gradient of slices is a zeroed copy of all frames for each segment.
-    segment_of_frame_t = ((torch.arange(frames, device=device) + 1) * segments - 1) // frames
-    belongs_st = (segment_of_frame_t == torch.arange(segments, device=device)[:, None]).to(x_rtvc)
-    averaging_st = belongs_st / belongs_st.sum(1, keepdim=True)
-    means: Tensor = (averaging_st @ x_rtvc.flatten(2)).unflatten(2, x_rtvc.shape[2:])
-    return means
 
 
 def _hop_maps(layout: Layout, heads: int) -> Tensor:
