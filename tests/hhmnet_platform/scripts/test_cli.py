@@ -117,7 +117,14 @@ def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_pa
 
 @pytest.mark.parametrize(
     "text",
-    ["root:x:0:0:/root\ndaemon:x:1:1\n", "root", "[root, daemon]", "12", "- root: x\n", '"root: x"'],
+    [
+        "root:x:0:0:/root\ndaemon:x:1:1\n",
+        "root",
+        "[root, daemon]",
+        "12",
+        "- root: x\n",
+        '"root: x"',
+    ],
 )
 def test_file_that_holds_no_options_is_not_quoted(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secret"
