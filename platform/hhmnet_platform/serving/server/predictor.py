@@ -45,7 +45,12 @@ class ServedPredictor:
             for number, array in enumerate(clips.arrays)
         ]
         ends = time.monotonic() + self._seconds
-        return [await self._result(call, ends) for call in calls]
+        try:
+            return [await self._result(call, ends) for call in calls]
+        except BaseException:  # a clip that is refused, or a client that has left
+            for call in calls:
+                call.cancel()
+            raise
 
     async def recording(
         self, upload: Upload, parameters: Parameters

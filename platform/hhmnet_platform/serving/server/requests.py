@@ -41,7 +41,7 @@ JSON, MULTIPART = "application/json", "multipart/form-data"
 MAX_JSON = 16 * MEGABYTE  # its values take up to 48 times as much memory
 MAX_ARRAYS = 256 * MEGABYTE  # of arrays in a file, once they are read
 MAX_CLIPS = 256  # of one request
-_LONGEST_NAME = 100
+_LONGEST_NAME = 100  # bytes, which file systems count
 _ENDING_OF = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
@@ -299,7 +299,8 @@ def _safe_name(given: str) -> str:
         raise RefusalError(
             UNKNOWN_KIND, f"{base[-60:]!r} is no {', '.join(READ)} file: convert it to one of them."
         )
-    stem = re.sub(r"[^\w.\- ]", "_", stem)[:_LONGEST_NAME].strip(". ")
+    plain = re.sub(r"[^\w.\- ]", "_", stem).encode()[:_LONGEST_NAME]
+    stem = plain.decode(errors="ignore").strip(". ")
     return f"{stem or 'recording'}{ending}"
 
 

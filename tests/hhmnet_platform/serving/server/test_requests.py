@@ -109,6 +109,11 @@ def test_a_long_name_is_cut_and_keeps_its_ending() -> None:
     assert isinstance(upload, Upload) and len(upload.name) < 120
     assert upload.name.endswith("a.skeleton") and not upload.is_video
     assert Upload("a.mov", b"").is_video
+    # File systems count bytes.
+    for letter in ("動", "é"):
+        other = body_of({}, b"12", Parameters(name=f"{letter * 200}.npy"))
+        assert isinstance(other, Upload) and len(other.name.encode()) < 120
+        assert other.name.endswith(f"{letter}.npy")
 
 
 @pytest.mark.parametrize(
