@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.bodies import MEGABYTE, Bodies, drain
+from hhmnet_platform.serving.server.parameters import Parameters, parse_parameters
 from hhmnet_platform.serving.server.predictor import Predictor
 from hhmnet_platform.serving.server.refusals import (
     FORBIDDEN,
@@ -34,11 +35,9 @@ from hhmnet_platform.serving.server.refusals import (
     out_of_time,
 )
 from hhmnet_platform.serving.server.requests import (
-    Parameters,
     Upload,
     parse_body,
     parse_clips,
-    parse_parameters,
 )
 from hhmnet_platform.serving.server.tokens import Token, is_loopback
 

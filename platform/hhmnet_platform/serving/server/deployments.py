@@ -24,9 +24,10 @@ from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_core.store.clips import Clip
 from hhmnet_platform.cluster.loopback import LOOPBACK
 from hhmnet_platform.serving.devices import choose_device
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording, RecordingReader
 from hhmnet_platform.serving.server.refusals import RefusalError, out_of_time
-from hhmnet_platform.serving.server.requests import Parameters, Upload
+from hhmnet_platform.serving.server.requests import Upload
 from hhmnet_platform.serving.server.timed import Clock, OutOfTimeError
 
 Row = NDArray[np.float64]  # (K,) probabilities of the classes

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording
 from hhmnet_platform.serving.server.refusals import UNAVAILABLE, RefusalError, busy, out_of_time
-from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
+from hhmnet_platform.serving.server.requests import JsonClips, Upload
 
 
 class Predictor(Protocol):

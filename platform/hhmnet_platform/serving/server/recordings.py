@@ -28,7 +28,8 @@ from hhmnet_platform.serving.recognition import (
     clip_for_model,
     empty_stretches,
 )
-from hhmnet_platform.serving.server.requests import Parameters, Upload, check_expansion
+from hhmnet_platform.serving.server.parameters import Parameters
+from hhmnet_platform.serving.server.requests import Upload, check_expansion
 from hhmnet_platform.serving.server.timed import Clock, TimedConfig
 from hhmnet_platform.serving.videos import VideoReader
 
@@ -63,7 +64,7 @@ class ReadRecording:
         windows: The windows, by their frames.
         frames: Number of its frames.
         fps: Frames per second. None: unknown.
-        first: Image of the video that is the first frame. 0 for a skeleton file.
+        first: Frame of the file that is the first one of the clips; those before show nobody.
         drawing: Its joints. None: not asked for.
         empty: Stretches of its frames in which nobody is in view.
     """
@@ -178,14 +179,15 @@ class RecordingReader:
         frames = recorded.clip.joints.shape[1]
         if recorded.filmed is None:
             pixels = place_on_canvas(recorded.clip.joints, self._layout)
-            seconds = np.arange(frames) / recorded.fps if recorded.fps else None
+            shown = recorded.first + np.arange(frames)
+            seconds = shown / recorded.fps if recorded.fps else None
             return Drawing(pixels, seconds, WIDTH, HEIGHT)
         filmed = recorded.filmed
         height, width = next(filmed.images()).shape[:2]
         starts = _starts(filmed.times)
         first = filmed.posed.first
-        shown = None if starts is None else starts[first : first + frames]
-        return Drawing(filmed.posed.pixels, shown, width, height)
+        seconds = None if starts is None else starts[first : first + frames]
+        return Drawing(filmed.posed.pixels, seconds, width, height)
 
 
 def _check_windows(windows: Sequence[Window], name: str) -> None:

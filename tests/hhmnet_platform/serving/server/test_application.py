@@ -16,9 +16,10 @@ from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.application import Application, Limits, load_page
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording
 from hhmnet_platform.serving.server.refusals import RefusalError
-from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
+from hhmnet_platform.serving.server.requests import JsonClips, Upload
 from hhmnet_platform.serving.server.tokens import Token
 
 JSON = {"content-type": "application/json"}
