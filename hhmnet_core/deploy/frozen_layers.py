@@ -1,14 +1,13 @@
-"""Layers of networks that are not trained any more: as fast for one clip as may be, bit for bit.
+"""Layers of networks that are not trained any more.
 
 **A few rows are rounded as many.** Libraries of matrix products and convolutions have other
 kernels for a few rows, whose sums are rounded in another order. In a network whose attention keeps
 the strongest joints, such a difference of 1e-7 may decide which joints these are, and then a
-prediction depends on the size of its batch. So a few rows are made more: vectors by rows of zeros,
-and images by being cut into strips that the convolution does not mix.
+prediction depends on the size of its batch. So rows of zeros are added to a few.
 
 **Values that follow from weights alone are computed once.**
 
-Shapes: R rows, C channels, T frames, V joints, H heads, S segments.
+Shapes: R rows, T frames, V joints, C channels, H heads, S segments.
 """
 
 from collections.abc import Callable, Hashable
@@ -44,28 +43,8 @@ class _Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         if not _is_small(input):
             return super().forward(input)
-        if self._keeps_columns_apart:
-            return self._in_strips(input)
         padding = (0, 0) * (input.dim() - 1) + (0, ENOUGH_ROWS - len(input))
         return super().forward(F.pad(input, padding))[: len(input)]
-
-    @property
-    def _keeps_columns_apart(self) -> bool:
-        """Whether each column of the output follows from that column of the input alone."""
-        return (self.kernel_size[1], self.stride[1], self.padding[1]) == (1, 1, 0)
-
-    def _in_strips(self, x_rctv: Tensor) -> Tensor:
-        """Return the output for a few rows, each of which is cut along V."""
-        rows, _, _, columns = x_rctv.shape
-        strips = -(-ENOUGH_ROWS // rows)
-        width = -(-columns // strips)
-        is_last = x_rctv.is_contiguous(memory_format=torch.channels_last)
-        order = torch.channels_last if is_last else torch.contiguous_format
-        padded = F.pad(x_rctv, (0, strips * width - columns))
-        cut = padded.unflatten(3, (strips, width)).permute(0, 3, 1, 2, 4).flatten(0, 1)
-        out = super().forward(cut.contiguous(memory_format=order))
-        joined = out.unflatten(0, (rows, strips)).permute(0, 2, 3, 1, 4).flatten(3)
-        return joined[..., :columns]
 
 
 class _ReDmt(ReDmt):

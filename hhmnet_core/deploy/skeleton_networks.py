@@ -24,10 +24,6 @@ from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
-# Bodies up to which encoders run one after the other: operations on so few take microseconds, and
-# threads would wait for each other's hold on the Python interpreter.
-IN_TURN_ROWS = 4
-
 
 @dataclass(frozen=True)
 class SkeletonNetwork:
@@ -138,6 +134,4 @@ def _score(
         x_nctvm = derive(joints, network.member, reader.layout)
         return network.encoder.logits(x_nctvm, batch.body_rows)
 
-    if len(batch.body_rows) <= IN_TURN_ROWS:
-        return encoders.map_in_turn(encode, group)
     return encoders.map(encode, group)

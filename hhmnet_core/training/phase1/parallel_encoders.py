@@ -36,11 +36,3 @@ class ParallelEncoders:
         if self._pool is None:
             return [function(item) for item in items]
         return list(self._pool.map(function, items))
-
-    def map_in_turn(
-        self, function: Callable[[Item], Result], items: Sequence[Item]
-    ) -> list[Result]:
-        """Return the same as `map`, from one thread of those that it uses."""
-        if self._pool is None:
-            return [function(item) for item in items]
-        return self._pool.submit(lambda: [function(item) for item in items]).result()
