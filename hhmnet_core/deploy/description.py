@@ -146,6 +146,11 @@ class ModelDescription:
         return next((each.visual for each in self.networks if each.visual), None)
 
     @property
+    def reads_video(self) -> bool:
+        """Whether it reads the video of a clip beside its skeleton."""
+        return any(each.member == VIDEO for each in self.networks)
+
+    @property
     def runs(self) -> tuple[str, ...]:
         """Names of the runs that trained its networks."""
         return tuple(dict.fromkeys(network.run for network in self.networks))

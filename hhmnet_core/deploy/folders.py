@@ -52,8 +52,12 @@ def write_model(files: Mapping[str, bytes], uri: Uri) -> None:
         target.write(name, content)
 
 
-def read_description(uri: Uri) -> ModelDescription:
+def read_description(uri: Uri, *, without_video: bool = False) -> ModelDescription:
     """Return the description of the model in a folder.
+
+    Args:
+        uri: Folder of the model, a path or any fsspec URI.
+        without_video: Leave out the video networks of the model.
 
     Raises:
         InputError: No model, or one that `parse_description` refuses.
@@ -65,7 +69,8 @@ def read_description(uri: Uri) -> ModelDescription:
             f"There is no model at {uri} (no {DESCRIPTION}): check the address, or make one of a "
             "finished run with experiments/export.py."
         ) from error
-    return parse_description(content, str(uri))
+    described = parse_description(content, str(uri))
+    return described.without_video() if without_video else described
 
 
 def read_weights(uri: Uri, model: ModelDescription) -> dict[str, dict[str, Tensor]]:

@@ -52,9 +52,7 @@ def load_model(
     Raises:
         InputError: No model, one of a newer version, or one that was changed or is damaged.
     """
-    described = read_description(uri)
-    if without_video:
-        described = described.without_video()
+    described = read_description(uri, without_video=without_video)
     return Model(described, read_weights(uri, described), device)
 
 
@@ -102,7 +100,7 @@ class Model:
     @property
     def reads_video(self) -> bool:
         """Whether it reads the video of a clip beside its skeleton."""
-        return bool(self._videos)
+        return self.description.reads_video
 
     def predict(
         self, clips: Sequence[Clip | NDArray[Any]], batch: int | None = None

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.deploy.description import NetworkDescription
-from hhmnet_core.deploy.small_batches import round_alike
+from hhmnet_core.deploy.frozen_layers import freeze_layers
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import canonical, identity
 from hhmnet_core.inputs.batches import BatchReader
-from hhmnet_core.models.encoder import Encoded, Encoder
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import derive
@@ -64,7 +64,7 @@ class SkeletonNetwork:
             config.contrast.learn_temperature,
         )
         load_weights(encoder, weights, network.name)
-        round_alike(encoder)
+        freeze_layers(encoder)
         encoder.to(device, config.optim.dtype).eval().requires_grad_(False)
         return cls(network.name, network.member, config, encoder)
 
@@ -133,7 +133,6 @@ def _score(
     def encode(network: SkeletonNetwork) -> Tensor:
         step = network.config.data.motion_step
         x_nctvm = derive(joints, network.member, reader.layout, step)
-        encoded: Encoded = network.encoder(x_nctvm, batch.body_rows)
-        return encoded.logits_nk
+        return network.encoder.logits(x_nctvm, batch.body_rows)
 
     return encoders.map(encode, group)

@@ -24,13 +24,16 @@ class Segment:
         start: Its first frame.
         stop: The frame after its last.
         label: Index of the class; None where the model is unsure.
-        confidence: Mean probability of the class; of an unsure part, that of the likeliest one.
+        confidence: Mean probability of the class; of an unsure part, that of the likeliest one; 0
+            where nobody is.
+        is_empty: Whether nobody is in view.
     """
 
     start: int
     stop: int
     label: int | None
     confidence: float
+    is_empty: bool = False
 
 
 def cut_windows(num_frames: int, size: int, stride: int) -> list[Window]:
@@ -72,6 +75,20 @@ def cut_clip(clip: Clip, window: Window) -> Clip:
     return replace(clip, joints=joints[present], missing=missing, pixels=None, video=None)
 
 
+def absences(clip: Clip, shortest: int) -> list[Window]:
+    """Return the stretches of at least `shortest` frames in which nobody is in view.
+
+    Joints that were filled in, such as all of a frame without people, do not count.
+    """
+    known_mtv = np.any(clip.joints != 0, -1)
+    if clip.missing is not None:
+        known_mtv &= ~clip.missing
+    seen_t = known_mtv.any((0, 2))
+    changes = np.flatnonzero(np.diff(np.r_[True, seen_t, True].astype(np.int8)))
+    stretches = zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True)
+    return [(start, stop) for start, stop in stretches if stop - start >= shortest]
+
+
 def frame_probabilities(
     windows: Sequence[Window], rows_nk: NDArray[np.float64], frames: int
 ) -> NDArray[np.float64]:
@@ -85,7 +102,10 @@ def frame_probabilities(
 
 
 def merge_windows(
-    windows: Sequence[Window], probabilities_nk: NDArray[np.float64], threshold: float
+    windows: Sequence[Window],
+    probabilities_nk: NDArray[np.float64],
+    threshold: float,
+    empty: Sequence[Window] = (),
 ) -> list[Segment]:
     """Return the timeline of a recording from the probabilities of its windows.
 
@@ -96,17 +116,26 @@ def merge_windows(
         windows: N windows that cover the recording.
         probabilities_nk: (N, K) their probabilities.
         threshold: Confidence below which a step is unsure.
+        empty: Stretches in which nobody is in view, which become parts of their own.
     """
-    borders = sorted({frame for window in windows for frame in window})
+    borders = sorted({frame for window in (*windows, *empty) for frame in window})
     first_n, stop_n = np.array(windows).T
     segments: list[Segment] = []
     lengths: list[int] = []
     for start, stop in itertools.pairwise(borders):
+        if any(first <= start and stop <= last for first, last in empty):
+            if segments and segments[-1].is_empty:
+                segments[-1] = replace(segments[-1], stop=stop)
+                lengths[-1] += stop - start
+            else:
+                segments.append(Segment(start, stop, None, 0.0, is_empty=True))
+                lengths.append(stop - start)
+            continue
         mean_k = probabilities_nk[(first_n <= start) & (stop_n >= stop)].mean(0)
         best = int(mean_k.argmax())
         confidence = float(mean_k[best])
         label = best if confidence >= threshold else None
-        if segments and segments[-1].label == label:
+        if segments and segments[-1].label == label and not segments[-1].is_empty:
             before, length = segments[-1], lengths[-1]
             total = length + stop - start
             mean = (before.confidence * length + confidence * (stop - start)) / total

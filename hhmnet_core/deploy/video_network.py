@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.deploy.description import NetworkDescription
+from hhmnet_core.deploy.frozen_layers import freeze_layers
 from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork, load_weights
-from hhmnet_core.deploy.small_batches import round_alike
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.inputs.footage import Footage, FootageReader
@@ -63,7 +63,7 @@ class GuidedVideoNetwork:
             config.video, visual.frames, visual.size, num_classes, described.backbone
         )
         load_weights(network, weights, described.name)
-        round_alike(network)
+        freeze_layers(network)
         network.to(device, config.optim.dtype).eval().requires_grad_(False)
         # A copy: the encoder itself may score in double precision.
         single = replace(guide, encoder=copy.deepcopy(guide.encoder).to(torch.float32))

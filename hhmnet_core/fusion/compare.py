@@ -110,6 +110,30 @@ def reliability(
     return Reliability(confidence, accuracy, clips, error)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The accuracy of predictions.
+
+    Attributes:
+        correct: (N,) Whether a clip is classified correctly.
+        top1: Share of them that are.
+        interval: 95 % interval of the top-1, by bootstrap over clips.
+        calibration_error: Expected calibration error.
+    """
+
+    correct: BoolArray
+    top1: float
+    interval: tuple[float, float]
+    calibration_error: float
+
+
+def measure(probabilities_nk: Float64Array, labels_n: NDArray[np.int64]) -> Measured:
+    """Measure the probabilities (N, K) of clips of some classes (N,)."""
+    correct_n = probabilities_nk.argmax(1) == labels_n
+    error = reliability(probabilities_nk, labels_n).error
+    return Measured(correct_n, float(correct_n.mean()), bootstrap_interval(correct_n), error)
+
+
 def most_frequent_confusions(
     counts_kk: NDArray[np.int64], names: Sequence[str], limit: int = 15
 ) -> list[tuple[str, str, int, float]]:

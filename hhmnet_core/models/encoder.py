@@ -126,6 +126,21 @@ class Encoder(nn.Module, ABC):
 
         Raises InputError if V or C differ from the layout's.
         """
+        pooled_nc = self._pool_clips(x_nctvm, body_rows, draws_nd)
+        embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
+            -0.5 * self.log_temperature
+        )
+        return Encoded(self.classifier(self.drop_features(pooled_nc, draws_nd)), embedding)
+
+    def logits(self, x_nctvm: Tensor, body_rows: Tensor | None = None) -> Tensor:
+        """Return the logits (N, K) alone, without dropout. Arguments are those of `forward`."""
+        logits_nk: Tensor = self.classifier(self._pool_clips(x_nctvm, body_rows, None))
+        return logits_nk
+
+    def _pool_clips(
+        self, x_nctvm: Tensor, body_rows: Tensor | None, draws_nd: Tensor | None
+    ) -> Tensor:
+        """Return the mean features (N, C) of clips."""
         clips, channels, _, joints, bodies = x_nctvm.shape
         self.layout.check(joints, channels, "Model input")
         x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
@@ -136,11 +151,7 @@ class Encoder(nn.Module, ABC):
         clip_of_row = body_rows // bodies
         draws_rd = None if draws_nd is None else draws_nd[clip_of_row]
         pooled_rc = self.pool(x_rtvc, draws_rd)
-        pooled_nc = _mean_of_bodies(pooled_rc, clip_of_row, clips) if bodies > 1 else pooled_rc
-        embedding = F.normalize(self.projector(pooled_nc), dim=1) * torch.exp(
-            -0.5 * self.log_temperature
-        )
-        return Encoded(self.classifier(self.drop_features(pooled_nc, draws_nd)), embedding)
+        return _mean_of_bodies(pooled_rc, clip_of_row, clips) if bodies > 1 else pooled_rc
 
 
 def _mean_of_bodies(pooled_rc: Tensor, clip_of_row: Tensor, clips: int) -> Tensor:

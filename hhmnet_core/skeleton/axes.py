@@ -90,7 +90,9 @@ def _check_order(files: dict[str, Shape], axes: str, layout: Layout, same: str) 
     is_likely = _is_likely(shapes, axes, layout)
     if is_likely and not others:
         return
-    name, shape = max(files.items(), key=lambda file: (file[1], file[0]))
+    # Where all files together are unlikely, the ones that are so by themselves are the reason.
+    odd = {name: each for name, each in files.items() if not _is_likely([each], axes, layout)}
+    name, shape = max((odd or files).items(), key=lambda file: (file[1], file[0]))
     read = f"{name} has the shape {shape}, read as {axes}: {_reading(shape, axes)}"
     if others:
         raise InputError(

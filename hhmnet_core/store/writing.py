@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +30,12 @@ class StoreDescription:
     visual: Visual | None = None
     subject_names: Mapping[int, str] = field(default_factory=dict)
     size_ratio: float = 1.0
+
+
+def is_foreign(names: Iterable[str]) -> bool:
+    """Return whether a folder with these files is neither empty nor a store, begun or complete."""
+    shown = [name for name in names if not name.startswith(".")]
+    return bool(shown) and not any(name == MANIFEST or _OWN_FILES.fullmatch(name) for name in shown)
 
 
 def remove_manifest(folder: Folder) -> None:

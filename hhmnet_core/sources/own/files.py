@@ -94,9 +94,8 @@ def _load_arrays(content: bytes, where: str) -> list[NDArray[Any]]:
         members = {each.filename.removesuffix(".npy"): each for each in archive.infolist()}
         names = ["joints", "pixels"] if set(members) == {"joints", "pixels"} else list(members)
         if len(names) != 1 and names != ["joints", "pixels"]:
-            raise ValueError(
-                f"it holds the arrays {', '.join(names)}, expected one, or joints and pixels"
-            )
+            found = ", ".join(names) or "none"
+            raise ValueError(f"it holds the arrays {found}, expected one, or joints and pixels")
         check_file_memory(sum(each.file_size for each in members.values()), where)
         for name in names:
             with archive.open(members[name]) as file:

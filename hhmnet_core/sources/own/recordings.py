@@ -25,6 +25,7 @@ from hhmnet_core.sources.own.poses import DEFAULT_READING, Poses, Reading
 from hhmnet_core.sources.own.skeletons import MISSING, Skeletons
 from hhmnet_core.sources.own.survey import (
     Measured,
+    check_units,
     size_ratio,
 )
 from hhmnet_core.sources.own.table import parse_table
@@ -120,7 +121,10 @@ class Recordings:
 
     @property
     def size_ratio(self) -> float:
-        """Largest ratio of the bodies' sizes between subjects, or between the splits."""
+        """Largest ratio of the bodies' sizes between subjects, or between the splits.
+
+        Raises InputError where the bodies of some clips are in another unit than the others'.
+        """
         return self._comparison.size_ratio
 
     @cached_property
@@ -138,6 +142,7 @@ class Recordings:
             for name, row in self._rows.items()
             if row.skeleton in measured
         }
+        check_units(sizes, self.index)
         subjects = {
             name: f"subjects {self.subject_names.get(row.subject, row.subject)}"
             for name, row in self._rows.items()

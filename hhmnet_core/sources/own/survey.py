@@ -9,9 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.axes import Shape
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.missing import BoolArray, Float32Array
+
+# People differ by a factor of two or three, metres and centimetres by a hundred.
+MAX_UNIT_RATIO = 50.0
+_FEW = 3  # clips that a message names
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,31 @@ def common_origin(files: Collection[Measured]) -> frozenset[int]:
     if len(files) < 2:
         return frozenset()
     return frozenset.intersection(*(file.origin for file in files))
+
+
+def check_units(sizes: Mapping[str, float | None], where: str) -> None:
+    """Raise InputError where the bodies of some clips are far larger or smaller than the others'.
+
+    Args:
+        sizes: Bone length of each clip.
+        where: Description of the clips, for the message.
+    """
+    known = {name: size for name, size in sizes.items() if size}
+    if len(known) < 2:
+        return
+    middle = float(np.median(list(known.values())))
+    others = {
+        name: size
+        for name, size in known.items()
+        if not middle / MAX_UNIT_RATIO < size < middle * MAX_UNIT_RATIO
+    }
+    if others:
+        listed = ", ".join(f"{name} ({size:.3g})" for name, size in [*others.items()][:_FEW])
+        raise InputError(
+            f"{len(others)} of {len(known)} clips of {where} are in another unit than the others: "
+            f"the mean length of their bones is not near the median, {middle:.3g}: {listed}"
+            f"{' ...' if len(others) > _FEW else ''}. Convert them, or leave them out."
+        )
 
 
 def size_ratio(sizes: Mapping[str, float | None], group_of: Mapping[str, str]) -> tuple[float, str]:

@@ -18,7 +18,7 @@ from hhmnet_core.store.building import (
 )
 from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.store.reading import MANIFEST, read_manifest, verify_store
-from hhmnet_core.store.writing import StoreDescription, remove_manifest
+from hhmnet_core.store.writing import StoreDescription, is_foreign, remove_manifest
 from hhmnet_platform.datasets.describe import show_store
 from hhmnet_platform.datasets.parallel import build_shards
 
@@ -86,7 +86,7 @@ def prepare(
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, but is {workers}.")
     began = time.perf_counter()
-    manifest = None if overwrite else _existing(recipe, store)
+    manifest = _existing(recipe, store, overwrite)
     written = manifest is None
     if manifest is None:
         manifest = _build(recipe, folder(store), on_error, workers)
@@ -103,13 +103,22 @@ def _build(recipe: Recipe, store: Folder, on_error: OnError, workers: int | None
     return finish_store(store, plan, in_order, recipe.absent, recipe.list_absent)
 
 
-def _existing(recipe: Recipe, store: str) -> Manifest | None:
-    """Return the manifest of the existing store, verified, or None without one.
+def _existing(recipe: Recipe, store: str, overwrite: bool) -> Manifest | None:
+    """Return the manifest of the existing store, verified, or None where it is to be built.
 
     Raises:
-        InputError: The store was made from something else, or is damaged.
+        InputError: The store was made from something else or is damaged, and is not to be
+            replaced; or the folder holds other files.
     """
-    if MANIFEST not in folder(store).names():
+    names = folder(store).names()
+    if MANIFEST not in names:
+        if is_foreign(names):
+            raise InputError(
+                f"{store} holds {', '.join(names[:3])}{' ...' if names[3:] else ''} and is no clip "
+                "store: give --store a folder of its own."
+            )
+        return None
+    if overwrite:
         return None
     wanted = recipe.description
     try:

@@ -106,6 +106,12 @@ class _ConfigFile(ActionConfigFile):
                         f"{MAX_YAML_BYTES}: give a YAML file of options."
                     )
                 values_of_file = _load_yaml(file.read_text("utf-8")) if size else None
+                # Its text is not repeated: it may be any file, such as one of passwords.
+                if values_of_file is not None and not isinstance(values_of_file, dict):
+                    raise InputError(
+                        f"The config file {file} holds no options: expected YAML lines such as "
+                        "`seed: 1`."
+                    )
                 if isinstance(values_of_file, dict) and "config" in values_of_file:
                     raise InputError(
                         f"The config file {file} has the key config: a config file cannot name "

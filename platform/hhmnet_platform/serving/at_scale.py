@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from hhmnet_core.deploy.description import DESCRIPTION
+from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.deploy.model import Model, load_model
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
@@ -46,8 +47,7 @@ def predict_at_scale(job: PredictJob, place: str, console: Console) -> None:
     Raises:
         InputError: For anything the user can cause, and where no recording can be predicted.
     """
-    model = load_model(place, without_video=job.without_video)
-    files = open_files(job, model)
+    files = open_files(job, read_description(place, without_video=job.without_video))
     files.check()
     bind(job.out, _made_by(job, place, files))
     done = finished_inputs(job.out)
@@ -139,6 +139,6 @@ class _Worker:
         if self._model is None:
             device = choose_device(job.device)
             self._model = load_model(self._place, device, without_video=job.without_video)
-            self._files = open_files(job, self._model)
+            self._files = open_files(job, self._model.description)
         predictions = predict_chunk(job, self._model, self._files, names, is_single=False)
         write_part([*predictions], self._model.class_names, job.out)

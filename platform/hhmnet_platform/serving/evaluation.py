@@ -8,11 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hhmnet_core.fusion.compare import (
-    bootstrap_interval,
-    most_frequent_confusions,
-    reliability,
-)
+from hhmnet_core.fusion.compare import measure, most_frequent_confusions
 
 TOP = 5
 
@@ -94,7 +90,7 @@ def assess_predictions(
         left_out: Number of clips of classes that the model does not have.
         trained_on: Number of clips that the model was trained on or selected by.
     """
-    correct_n = probabilities_nk.argmax(1) == labels_n
+    measured = measure(probabilities_nk, labels_n)
     own_n = probabilities_nk[np.arange(len(labels_n)), labels_n]
     rank_n = (probabilities_nk > own_n[:, None]).sum(1)
     num_classes = len(class_names)
@@ -116,12 +112,12 @@ def assess_predictions(
         clips=len(labels_n),
         left_out=left_out,
         trained_on=trained_on,
-        top1=float(correct_n.mean()),
-        interval=bootstrap_interval(correct_n),
+        top1=measured.top1,
+        interval=measured.interval,
         top5=float((rank_n < TOP).mean()),
         mean_class=float(np.mean([top1 for top1 in top1_k if top1 is not None])),
         log_loss=float(-np.log(np.maximum(own_n, np.finfo(np.float64).tiny)).mean()),
-        calibration_error=reliability(probabilities_nk, labels_n).error,
+        calibration_error=measured.calibration_error,
         classes=classes,
         confusions=tuple(most_frequent_confusions(counts_kk, class_names)),
         confusion_matrix=tuple(tuple(map(int, row)) for row in counts_kk),

@@ -20,9 +20,9 @@ from hhmnet_core.live.session import Label, Posed
 from hhmnet_core.rendering.overlay import UNSURE, Overlay
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.video_decoding import Image
+from hhmnet_platform.serving.predictions import NOBODY
 
 ENDINGS = (".jsonl", ".json")
-NOBODY = "nobody"
 HISTORY = 120  # labels of the timeline in the video
 _UNPREDICTED = {"gathering": "waiting for images", "nobody": NOBODY, "arriving": "arriving"}
 

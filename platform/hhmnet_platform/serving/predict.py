@@ -76,7 +76,8 @@ def shown(prediction: Prediction, class_names: Sequence[str]) -> str:
     part = ""
     if prediction.start is not None:
         part = f" {prediction.start:.2f} to {prediction.stop:.2f}"
-    assert prediction.probabilities is not None
+    if prediction.probabilities is None:
+        return f"{name}{part}: {prediction.action}"
     order = np.argsort(-prediction.probabilities, kind="stable")[:3]
     shares = ", ".join(f"{class_names[at]} {prediction.probabilities[at]:.1%}" for at in order)
     mark = "unsure: " if prediction.unsure else ""

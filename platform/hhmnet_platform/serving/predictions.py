@@ -17,6 +17,8 @@ from hhmnet_core.files import split_uri
 
 ENDINGS = (".parquet", ".csv", ".json")
 _UNSURE = "unsure"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+NOBODY = "nobody"  # in place of an action
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Prediction:
         probabilities: (K,) probability of each class; of a part, their mean.
         milliseconds: Time that the networks took.
         reason: Reason why there is no prediction. "" where there is one.
+        is_empty: Whether nobody is in view in the part.
     """
 
     input: str
@@ -44,10 +47,13 @@ class Prediction:
     probabilities: NDArray[np.float64] | None = None
     milliseconds: float = 0.0
     reason: str = ""
+    is_empty: bool = False
 
     @property
     def action(self) -> str:
-        """The class as it is shown: "unsure" below the threshold."""
+        """The class as it is shown: "unsure" below the threshold, "nobody" without people."""
+        if self.is_empty:
+            return NOBODY
         return _UNSURE if self.unsure else self.predicted
 
 
@@ -102,13 +108,14 @@ def write_predictions(
 
 def _plain(each: Prediction) -> dict[str, object]:
     is_there = not each.reason
+    is_predicted = is_there and not each.is_empty
     return {
         "input": each.input,
         "start": each.start,
         "stop": each.stop,
         "action": each.action if is_there else None,
-        "predicted": each.predicted if is_there else None,
-        "confidence": each.confidence if is_there else None,
+        "predicted": each.predicted if is_predicted else None,
+        "confidence": each.confidence if is_predicted else None,
         "milliseconds": round(each.milliseconds, 3),
         "reason": each.reason,
     }
@@ -150,5 +157,16 @@ def _csv(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes
     for each in predictions:
         probabilities = _by_class(each, class_names)
         shares = probabilities.values() if probabilities else [""] * len(class_names)
-        writer.writerow(["" if v is None else v for v in _plain(each).values()] + [*shares])
+        writer.writerow([_cell(value) for value in _plain(each).values()] + [*shares])
     return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    """Return a value as a cell of a CSV, with ' before a text that a spreadsheet would execute.
+
+    Names of files and classes come from strangers, and quotes do not keep spreadsheets from reading
+    =, +, - or @ as the start of a formula. Parquet and JSON hold the texts as they are.
+    """
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value

@@ -11,6 +11,7 @@ from hhmnet_core.deploy.description import ModelDescription
 from hhmnet_core.deploy.model import NO_SCORES, Model
 from hhmnet_core.deploy.timeline import (
     Window,
+    absences,
     cut_clip,
     cut_windows,
     frame_probabilities,
@@ -20,6 +21,7 @@ from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.inputs.layout_mapping import map_clip_set
+from hhmnet_core.live.window import ABSENT_SECONDS, DEFAULT_RATE
 from hhmnet_core.poses.clips import PoseReading
 from hhmnet_core.poses.estimators import choose_estimator
 from hhmnet_core.sources.own.poses import Reading
@@ -33,6 +35,7 @@ from hhmnet_platform.serving.predictions import Prediction, check_new
 from hhmnet_platform.serving.rendering import render, render_target
 from hhmnet_platform.serving.videos import VideoReader
 
+MAX_LENGTH = 1e9  # of a duration, in seconds or frames
 CHUNK = 64  # skeletons that are read before they are predicted
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(s|f)?")
 
@@ -51,7 +54,7 @@ def parse_duration(text: str, fps: float | None, option: str) -> int:
     Raises InputError for another text, and for seconds where the frame rate is unknown.
     """
     match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
+    if match is None or not 0 < float(match[1]) <= MAX_LENGTH:
         raise InputError(f"{option} is {text!r}, expected a length such as 2s or 60f (frames).")
     if match[2] == "f":
         return max(1, round(float(match[1])))
@@ -88,14 +91,14 @@ def _predict_store(job: PredictJob, model: Model) -> Iterator[Prediction]:
 
 
 def _predict_files(job: PredictJob, model: Model) -> Iterator[Prediction]:
-    files = open_files(job, model)
+    files = open_files(job, model.description)
     files.check()
     is_single = len(files.names) == 1
     for chunk in chunks_of(files, files.names):
         yield from predict_chunk(job, model, files, chunk, is_single)
 
 
-def open_files(job: PredictJob, model: Model) -> RecordingFiles:
+def open_files(job: PredictJob, model: ModelDescription) -> RecordingFiles:
     """Return the files of a job's input.
 
     Raises:
@@ -103,18 +106,19 @@ def open_files(job: PredictJob, model: Model) -> RecordingFiles:
     """
     if job.window and model.reads_video:
         raise InputError(
-            f"The video network of {model.description.name} reads whole clips, no windows: give "
+            f"The video network of {model.name} reads whole clips, no windows: give "
             "--without_video true."
         )
+    layout = model.skeleton
     posing = PoseReading(job.missing or "interpolate", job.min_confidence, job.focal)
     return RecordingFiles(
         job.input,
-        model.layout,
-        load_layout(job.layout) if job.layout else model.layout,
+        layout,
+        load_layout(job.layout) if job.layout else layout,
         Reading(job.axes, job.missing or "refuse", job.min_confidence),
-        VideoReader(choose_estimator(job.estimator), model.layout, job.max_bodies, posing),
+        VideoReader(choose_estimator(job.estimator), layout, job.max_bodies, posing),
         job.fps,
-        model.description.source.get("align") == "true",
+        model.source.get("align") == "true",
     )
 
 
@@ -179,10 +183,9 @@ def predict_chunk(
         else:
             spent = milliseconds * len(rows)
             clip, fps = recorded[name].clip, recorded[name].fps
-            frames, threshold = clip.joints.shape[1], threshold_of(job, model)
             yield from timeline(
-                name, frames, fps, rows, windows[name], model.class_names, threshold, spent,
-                recorded[name].first,
+                name, clip.joints.shape[1], fps, rows, windows[name], model.class_names,
+                threshold_of(job, model), spent, recorded[name].first, empty_stretches(clip, fps),
             )  # fmt: skip
 
 
@@ -231,9 +234,12 @@ def _render(
     is_single: bool,
 ) -> None:
     shown = frame_probabilities(windows, rows, recorded.clip.joints.shape[1])
+    empty = empty_stretches(recorded.clip, recorded.fps) if job.window else ()
     target = render_target(job.render, recorded.clip.sample_id, is_single)
     check_new(target, "--render", job.overwrite)
-    render(recorded, shown, model.layout, model.class_names, threshold_of(job, model), target)
+    render(
+        recorded, shown, model.layout, model.class_names, threshold_of(job, model), target, empty
+    )
 
 
 def choose_windows(window: str, stride: str, frames: int, fps: float | None) -> list[Window]:
@@ -270,6 +276,16 @@ def _whole(
     )
 
 
+def empty_stretches(clip: Clip, fps: float | None) -> tuple[Window, ...]:
+    """Return the parts of a recording in which nobody is in view, as in a live prediction.
+
+    Args:
+        clip: The recording.
+        fps: Its frames per second. None: unknown, and taken for 30.
+    """
+    return tuple(absences(clip, max(1, round(ABSENT_SECONDS * (fps or DEFAULT_RATE)))))
+
+
 def timeline(
     name: str,
     frames: int,
@@ -280,6 +296,7 @@ def timeline(
     threshold: float,
     milliseconds: float = 0.0,
     first: int = 0,
+    empty: Sequence[Window] = (),
 ) -> Iterator[Prediction]:
     """Yield the actions of a long recording, one after the other, timed from its start.
 
@@ -293,15 +310,20 @@ def timeline(
         threshold: Confidence below which an action is unsure.
         milliseconds: Time that the networks took for all windows.
         first: Number of frames before those that the windows divide, which show nobody.
+        empty: Stretches in which nobody is in view.
     """
     unit, of_frames = fps or 1.0, frame_probabilities(windows, rows, frames)
-    for segment in merge_windows(windows, rows, threshold):
+    for segment in merge_windows(windows, rows, threshold, empty):
+        start, stop = (first + segment.start) / unit, (first + segment.stop) / unit
+        if segment.is_empty:
+            yield Prediction(name, start, stop, is_empty=True)
+            continue
         mean = of_frames[segment.start : segment.stop].mean(0)
         label = int(mean.argmax()) if segment.label is None else segment.label
         yield Prediction(
             name,
-            (first + segment.start) / unit,
-            (first + segment.stop) / unit,
+            start,
+            stop,
             predicted=class_names[label],
             confidence=float(mean[label]),
             unsure=segment.label is None,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.checks.names import check_name
+from hhmnet_core.deploy.timeline import Window
 from hhmnet_core.errors import InputError
 from hhmnet_core.rendering.canvas import HEIGHT, WIDTH, place_on_canvas
 from hhmnet_core.rendering.encoding import DEFAULT_RATE, ENDINGS, write_video
@@ -14,6 +15,7 @@ from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.sources.video_decoding import Image, NoVideoError
 from hhmnet_core.store.clips import Float32Array
 from hhmnet_platform.serving.inputs import Recorded
+from hhmnet_platform.serving.predictions import NOBODY
 
 _BACKGROUND = 30  # grey of an empty canvas, of 255
 
@@ -25,6 +27,7 @@ def render(
     class_names: Sequence[str],
     threshold: float,
     out: str,
+    empty: Sequence[Window] = (),
 ) -> None:
     """Write the video of a prediction.
 
@@ -35,11 +38,17 @@ def render(
         class_names: K names of the classes.
         threshold: Confidence below which a frame is unsure.
         out: Path or URI of the video.
+        empty: Stretches of its clip in which nobody is in view.
 
     Raises:
         InputError: A video that cannot be read or written.
     """
-    overlay = Overlay(layout, class_names, probabilities_tk, threshold)
+    notes = [""] * len(probabilities_tk)
+    shown_tk = probabilities_tk.copy()
+    for start, stop in empty:
+        notes[start:stop] = [NOBODY] * (stop - start)
+        shown_tk[start:stop] = 0
+    overlay = Overlay(layout, class_names, shown_tk, threshold, notes)
     rate = recorded.fps or DEFAULT_RATE
     try:
         write_video(_images(recorded, overlay, layout), rate, out)

@@ -19,7 +19,7 @@ from hhmnet_core.deploy.folders import (
 from hhmnet_core.deploy.packing import Packed, pack_encoders, pack_video
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
-from hhmnet_core.fusion.compare import bootstrap_interval, reliability
+from hhmnet_core.fusion.compare import measure
 from hhmnet_core.fusion.confidence import unsure_threshold
 from hhmnet_core.fusion.metrics import accuracy_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
@@ -56,16 +56,15 @@ def assess(
 ) -> Assessment:
     """Measure a combination by its probabilities (N, K) of the clips of score tables."""
     table, probabilities = test
-    correct = probabilities.argmax(1) == table.labels
-    low, high = bootstrap_interval(correct)
+    measured = measure(probabilities, table.labels)
     figures = {
-        "test_top1": float(correct.mean()),
-        "test_low": low,
-        "test_high": high,
+        "test_top1": measured.top1,
+        "test_low": measured.interval[0],
+        "test_high": measured.interval[1],
         "test_clips": float(len(table)),
-        "test_calibration_error": reliability(probabilities, table.labels).error,
+        "test_calibration_error": measured.calibration_error,
     }
-    novel = accuracy_without_copies(table, correct)
+    novel = accuracy_without_copies(table, measured.correct)
     if novel is not None:
         figures["test_top1_without_copies"] = novel
     if val is None:

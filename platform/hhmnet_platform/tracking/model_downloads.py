@@ -4,7 +4,9 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
+MAX_BYTES = 4 << 30  # of all models in the cache
+KEPT_SECONDS = 3600.0  # since its last use, in which a model is not removed
 _MAX_LISTED = 10
 _EXPECTED = (
     "expected models:/NAME/VERSION, models:/NAME@ALIAS, models:/ID of a logged model, or runs:/ID"
@@ -36,7 +40,7 @@ def download_model(uri: str, given: str) -> str:
     """Return a local folder with a model that MLflow holds.
 
     It is downloaded once, into `$HHMNET_CACHE` or `~/.cache/hhmnet`, and its checksums are
-    compared each time.
+    compared each time. Models that were used longest ago make room for others.
 
     Args:
         uri: MLflow tracking URI.
@@ -60,7 +64,35 @@ def download_model(uri: str, given: str) -> str:
         with cache.lock(f"model-{name}"):
             if not _is_whole(target):
                 _download(uri, place, target, given, cache)
+            with suppress(OSError):
+                os.utime(target)  # the time of its last use
+    make_room(cache, target)  # without its lock, so that two processes never wait for each other
     return str(target)
+
+
+def make_room(cache: NodeCache, used: Path) -> None:
+    """Remove the models that were used longest ago, while all take more than `MAX_BYTES`.
+
+    Args:
+        cache: The cache.
+        used: Folder of a model that is kept, as all are that were used lately.
+    """
+    with suppress(OSError):  # of another user, or removed by another process
+        found = sorted((each.stat().st_mtime, each) for each in used.parent.iterdir())
+        sizes = {model: _size(model) for _, model in found}
+        total = sum(sizes.values())
+        for last_use, model in found:
+            if total <= MAX_BYTES or time.time() - last_use < KEPT_SECONDS:
+                return
+            if model == used:
+                continue
+            with cache.lock(f"model-{model.name}"):
+                shutil.rmtree(model)
+            total -= sizes[model]
+
+
+def _size(model: Path) -> int:
+    return sum(each.stat().st_size for each in model.rglob("*") if each.is_file())
 
 
 def _location(client: "MlflowClient", uri: str, given: str) -> str:

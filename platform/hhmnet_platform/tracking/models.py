@@ -3,38 +3,31 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import hhmnet_core
 from hhmnet_core.deploy.description import DESCRIPTION, ModelDescription
 from hhmnet_core.deploy.folders import read_description
-from hhmnet_core.deploy.pyfunc import columns_of, example_row
 from hhmnet_core.files import folder
 from hhmnet_core.passwords import without_password
+from hhmnet_core.store.protocols import fold_of
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_writing, reason_of
+from hhmnet_platform.tracking.mlflow_format import LOGGED_NAME, save_pyfunc
 from hhmnet_platform.tracking.queries import runs_with_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.models import ModelSignature
 
-LOGGED_NAME = "model"  # of every logged model: MLflow finds it as runs:/<run id>/model
 CHAMPION = "champion"  # alias of the last selected ensemble
-_LOADER = "hhmnet_core.deploy.pyfunc"
-_CORE_PACKAGES = ("torch", "numpy", "safetensors", "scipy", "pyarrow", "fsspec", "pyyaml")
-_VIDEO_PACKAGES = ("pillow", "transformers")
 _UPLOADS = 8  # files that are sent at a time
 _LONGEST_NAME = 200  # characters of a registered model's name; MLflow's limit is 256
+_REGISTERED = re.compile(r"models:/[^/]+/\d+")
 Champion = Literal["keep", "fill", "move"]
 # Error codes of a server that has no such function, or does not allow it to this user.
 _REFUSED = {
@@ -62,7 +55,8 @@ class TrackedModel:
     def lines(self) -> list[str]:
         """Lines for the terminal: its address, and the note."""
         alias = f", which is now the {CHAMPION}" if self.is_champion else ""
-        address = [f"Registry {self.uri}{alias}"] if self.uri else []
+        place = "Registry" if _REGISTERED.fullmatch(self.uri) else "MLflow  "
+        address = [f"{place} {self.uri}{alias}"] if self.uri else []
         return address + ([f"note: {self.note}"] if self.note else [])
 
 
@@ -106,6 +100,9 @@ def log_model(
 ) -> TrackedModel:
     """Log a model to an MLflow run and register it; what MLflow holds already is left as it is.
 
+    The model of a fold, which serves to score the clips that it was not trained on, is not
+    registered: nobody should use it in place of the run's own.
+
     Nothing of it is pickled: MLflow gets the model's own files, the package hhmnet_core that reads
     them, and the versions that both need. The caller keeps other writers out.
 
@@ -128,6 +125,8 @@ def log_model(
         logged = _log(client, experiment_id, run_id, source)
     except MlflowException as error:
         return TrackedModel("", f"MLflow takes no model ({_refusal(error)}).")
+    if fold_of(source.described.selection):
+        return TrackedModel(f"models:/{logged.model_id}")
     try:
         return _register(client, logged, source, champion)
     except MlflowException as error:
@@ -163,62 +162,6 @@ def registered_name(dataset: str) -> str:
     """
     plain = re.sub(r"[^\w.-]", "-", dataset)[:_LONGEST_NAME]
     return f"hhmnet-{plain}" + ("" if plain == dataset else f"-{short_hash({'dataset': dataset})}")
-
-
-def requirements_of(described: ModelDescription) -> list[str]:
-    """Return the packages that a model needs beside hhmnet_core, at the installed versions."""
-    names = _CORE_PACKAGES + (() if described.visual is None else _VIDEO_PACKAGES)
-    # The part after + names a build, such as 2.13.0+cpu, which package indexes do not offer.
-    return [f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *names)]
-
-
-def signature_of(described: ModelDescription) -> "ModelSignature":
-    """Return what a model reads and returns, in MLflow's types.
-
-    Numbers are of type Any: MLflow checks each list of doubles by itself, which takes longer than
-    the prediction, and it does not take 1 for a float.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Map, Schema, TensorSpec
-
-    nested = Array(Array(Array(AnyType())))  # clips of any length, of one body or several
-    types = {"images": Array(DataType.string), "positions": Array(AnyType())}
-    columns: list[ColSpec | TensorSpec] = [
-        ColSpec(types.get(name, nested), name) for name in columns_of(described)
-    ]
-    predictions: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string, "label"),
-        ColSpec(DataType.double, "confidence"),
-        ColSpec(DataType.boolean, "unsure", required=False),
-        ColSpec(Map(DataType.double), "probabilities"),
-    ]
-    return ModelSignature(Schema(columns), Schema(predictions))
-
-
-def save_pyfunc(source: str, described: ModelDescription, path: Path, **identity: Any) -> None:
-    """Write a model as a folder in MLflow's format.
-
-    Args:
-        source: Folder of the model.
-        described: Its description.
-        path: Local folder to make.
-        identity: Fields of `mlflow.models.Model` that name the run and the logged model.
-    """
-    import mlflow.pyfunc
-    from mlflow.models import Model
-
-    with _local_folder(source) as local:
-        mlflow.pyfunc.save_model(
-            path=str(path),
-            loader_module=_LOADER,
-            data_path=local,
-            code_paths=[str(Path(hhmnet_core.__file__).parent)],
-            # Given, so that MLflow neither loads the model nor looks for what it imports.
-            pip_requirements=requirements_of(described),
-            signature=signature_of(described),
-            input_example=[example_row(described)],
-            mlflow_model=Model(**identity),
-        )
 
 
 def _log(client: "MlflowClient", experiment_id: str, run_id: str, source: _Source) -> "LoggedModel":
@@ -326,18 +269,3 @@ def _refusal(error: Exception) -> str:
     if getattr(error, "error_code", "") not in _REFUSED:
         raise error
     return without_password(reason_of(error, ""))
-
-
-@contextmanager
-def _local_folder(uri: str) -> Iterator[str]:
-    """Yield a local folder with the files of a model."""
-    source = folder(uri)
-    if source.is_local:
-        yield source.path
-        return
-    with TemporaryDirectory() as temporary:
-        local = Path(temporary, LOGGED_NAME)
-        local.mkdir()
-        for name in source.names():
-            (local / name).write_bytes(source.read(name))
-        yield str(local)

@@ -1,14 +1,16 @@
 """Windows of long recordings, and the timeline that is made from them."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hhmnet_core.deploy.timeline import Segment, cut_windows, merge_windows
+from hhmnet_core.deploy.timeline import Segment, absences, cut_windows, merge_windows
 from hhmnet_core.errors import InputError
+from hhmnet_core.store.clips import Clip
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,36 @@ def test_the_timeline_has_no_gap() -> None:
     assert found[0].start == 0 and found[-1].stop == 101
     for one, other in itertools.pairwise(found):
         assert one.stop == other.start and one.label != other.label
+
+
+@pytest.mark.parametrize(
+    ("seen", "shortest", "expected"),
+    [
+        ("111", 1, []),
+        ("1001", 2, [(1, 3)]),
+        ("1001", 3, []),
+        ("000", 2, [(0, 3)]),
+        ("0010011000", 2, [(0, 2), (3, 5), (7, 10)]),
+    ],
+)
+def test_absences(seen: str, shortest: int, expected: list[tuple[int, int]]) -> None:
+    joints = np.zeros((2, len(seen), 3, 2), np.float32)
+    joints[1, :, 2, 0] = [int(each) for each in seen]
+    clip = Clip("a", 0, 0, 0, 0, joints)
+    assert absences(clip, shortest) == expected
+    # Poses that were made up between those before and after show nobody.
+    filled = replace(clip, joints=joints + 1, missing=~np.any(joints != 0, -1))
+    assert absences(filled, shortest) == expected
+
+
+def test_a_part_without_people_has_no_action() -> None:
+    windows = [(0, 4), (2, 6), (4, 8), (6, 10)]
+    probabilities = np.array([[0.9, 0.1]] * 4)
+    found = merge_windows(windows, probabilities, 0.5, [(3, 7)])
+    assert [(each.start, each.stop, each.label, each.is_empty) for each in found] == [
+        (0, 3, 0, False),
+        (3, 7, None, True),
+        (7, 10, 0, False),
+    ]
+    unsure = merge_windows(windows, probabilities, 0.95, [(3, 7)])
+    assert [(each.start, each.is_empty) for each in unsure] == [(0, False), (3, True), (7, False)]

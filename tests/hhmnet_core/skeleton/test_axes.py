@@ -82,3 +82,9 @@ def test_number_of_axes_must_fit() -> None:
         axes_of((4, 60))
     with pytest.raises(InputError, match=r"shape \(4, 17, 2\), expected \(C, T, V, M\)"):
         axes_of((4, 17, 2), "CTVM")
+
+
+def test_the_file_that_makes_a_reading_unusual_is_named() -> None:
+    shapes = {"a.npy": (2, 30, 20, 3), "odd.npy": (2, 1, 20, 3), "z.npy": (1, 40, 20, 3)}
+    with pytest.raises(InputError, match=r"^odd.npy has the shape .* which is unusual"):
+        check_shapes(shapes, get_layout("kinect_v1_20"))

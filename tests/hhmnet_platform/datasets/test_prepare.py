@@ -94,3 +94,17 @@ def test_damaged_file_stops_and_the_rerun_continues(
     assert rows[1][:2] == ["clip", damaged.name] and "line" in rows[1][2]
     assert f"{store}/left_out.csv" in summary(prepared)
     assert not prepare_ntu(str(source), store, on_error="quarantine", workers=1).written
+
+
+def test_folder_of_other_files_is_refused_and_kept(tmp_path: Path) -> None:
+    store = tmp_path / "home"
+    store.mkdir()
+    (store / ".DS_Store").write_text("hidden")
+    assert prepare_synthetic(str(store), clips_per_class=1, stream="none").written
+    other = tmp_path / "papers"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"papers holds thesis.tex and is no clip store"):
+            prepare_synthetic(str(other), clips_per_class=1, stream="none", overwrite=overwrite)
+    assert [each.name for each in other.iterdir()] == ["thesis.tex"]

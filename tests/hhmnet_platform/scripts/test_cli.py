@@ -115,12 +115,33 @@ def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_pa
         parse_args(parser, [f"--config={config}"])
 
 
-def test_file_that_is_no_config_is_not_quoted_whole(parser: ArgumentParser, tmp_path: Path) -> None:
-    table = tmp_path / "clips.csv"
-    table.write_text("sample_id,label\n" + "clip,wave\n" * 1000)
-    with pytest.raises(InputError, match="Unexpected config: sample_id,label clip") as caught:
-        parse_args(parser, [f"--config={table}"])
-    assert len(str(caught.value)) < 1100
+@pytest.mark.parametrize(
+    "text",
+    [
+        "root:x:0:0:/root\ndaemon:x:1:1\n",
+        "root",
+        "[root, daemon]",
+        "12",
+        "- root: x\n",
+        '"root: x"',
+    ],
+)
+def test_file_that_holds_no_options_is_not_quoted(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(text)
+    with pytest.raises(InputError, match="secret holds no options: expected YAML lines") as caught:
+        parse_config("made.py", "", Config, ["--config", str(file)])
+    message = str(caught.value).replace(str(file), "")
+    assert not any(word in message for word in ("root", "daemon", "12"))
+
+
+def test_yaml_that_is_broken_is_not_quoted(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    for text in ("user: x\npassword of root: : [\n", "{root: [", "root: 'x\n", "root:\tx: y\n  z"):
+        file.write_text(text)
+        with pytest.raises(InputError, match="config") as caught:
+            parse_config("made.py", "", Config, ["--config", str(file)])
+        assert "root" not in str(caught.value).replace(str(file), "")
 
 
 def test_abbreviated_option_is_an_error(parser: ArgumentParser) -> None:

@@ -151,6 +151,35 @@ def test_a_long_recording_becomes_a_timeline(
     np.testing.assert_allclose(np.array(whole[0]["probabilities"]), expected, rtol=0, atol=1e-6)
 
 
+def test_a_part_of_a_recording_without_people_is_nobody(
+    model: str, clips: ClipSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = clips.clip(0).joints[0]
+    np.save(tmp_path / "long.npy", np.concatenate([one, np.zeros((20, *one.shape[1:])), one]))
+    for ending in (".parquet", ".csv", ".json"):
+        job = PredictJob(
+            model=model, input=str(tmp_path / "long.npy"), out=str(tmp_path / f"out{ending}"),
+            window="0.8s", stride="0.4s", fps=10.0, threshold=0.0, missing="interpolate",
+            render=str(tmp_path / f"{ending[1:]}.mp4"),
+        )  # fmt: skip
+        run_predict(job)
+    rows = rows_of(tmp_path / "out.parquet")
+    (empty,) = [row for row in rows if row["action"] == "nobody"]
+    assert empty["start"] == pytest.approx(len(one) / 10)
+    assert empty["stop"] == pytest.approx(len(one) / 10 + 2)
+    assert empty["predicted"] is None and empty["probabilities"] is None
+    assert empty["reason"] == "" and empty["confidence"] is None
+    assert all(row["predicted"] for row in rows if row is not empty)
+    assert "nobody" in capsys.readouterr().out
+    # Shorter than half a second: nobody is missed.
+    np.save(tmp_path / "short.npy", np.concatenate([one, np.zeros((4, *one.shape[1:])), one]))
+    short = predict(
+        model, tmp_path / "short.npy", tmp_path,
+        window="0.8s", stride="0.4s", fps=10.0, threshold=0.0, missing="interpolate",
+    )  # fmt: skip
+    assert all(row["action"] != "nobody" for row in short)
+
+
 def test_the_kinds_of_files_hold_the_same(model: str, recordings: Path, tmp_path: Path) -> None:
     outs = {kind: tmp_path / f"out.{kind}" for kind in ("parquet", "csv", "json")}
     for out in outs.values():
@@ -177,7 +206,9 @@ def test_durations(text: str, fps: float | None, frames: int) -> None:
     assert parse_duration(text, fps, "--window") == frames
 
 
-@pytest.mark.parametrize("text", ["", "s", "2m", "-1s", "0s", "1e9", "2 s", "nan"])
+@pytest.mark.parametrize(
+    "text", ["9" * 400, "1" + "0" * 12 + "f", "", "s", "2m", "-1s", "0s", "1e9", "2 s", "nan"]
+)
 def test_texts_that_are_no_durations(text: str) -> None:
     with pytest.raises(InputError, match="--window is"):
         parse_duration(text, 30, "--window")
@@ -286,3 +317,16 @@ def test_control_characters_do_not_reach_the_terminal(
     (recordings / "clip0.npy").rename(recordings / "\x1b[31mred.npy")
     predict(model, recordings, tmp_path)
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["=1+1.npy", "+a.npy", "-a.npy", "@SUM(A1).npy"])
+def test_a_csv_holds_no_formula(model: str, recordings: Path, tmp_path: Path, name: str) -> None:
+    (recordings / "clip3.npy").rename(tmp_path / name)
+    out = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "json")}
+    for each in out.values():
+        run_predict(PredictJob(model=model, input=str(tmp_path / name), out=str(each)))
+    with out["csv"].open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["input"] == f"'{name}"
+    assert float(row["confidence"]) > 0
+    assert json.loads(out["json"].read_text())[0]["input"] == name

@@ -1,5 +1,6 @@
 """Models are found by MLflow's addresses, downloaded once, and compared with their checksums."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from random_models import random_clips, write_random_model
 from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
-from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking import model_downloads, tags
 from hhmnet_platform.tracking.model_downloads import download_model, is_mlflow_address
 from hhmnet_platform.tracking.models import log_model
 
@@ -87,6 +88,26 @@ def test_model_is_downloaded_once(
     ]
     shutil.rmtree(folder / "mlartifacts")
     assert download_model(uri, "models:/hhmnet-toy/1") == first
+
+
+def test_models_that_were_used_longest_ago_make_room(
+    uri: str, logged: Callable[[int], str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+    for number in (1, 2, 3):
+        logged(number)
+        paths.append(Path(download_model(uri, f"models:/hhmnet-toy/{number}")))
+    size = sum(each.stat().st_size for each in paths[0].iterdir())
+    monkeypatch.setattr(model_downloads, "MAX_BYTES", int(2.5 * size))
+    download_model(uri, "models:/hhmnet-toy/3")
+    assert all(each.exists() for each in paths)  # all were used within the hour
+    for path, hours in zip(paths, (2, 4, 3), strict=True):
+        then = path.stat().st_mtime - 3600 * hours
+        os.utime(path, (then, then))
+    assert Path(download_model(uri, "models:/hhmnet-toy/3")) == paths[2]
+    assert [each.exists() for each in paths] == [True, False, True]
+    assert Path(download_model(uri, "models:/hhmnet-toy/2")) == paths[1]  # downloaded again
+    assert [each.exists() for each in paths] == [False, True, True]
 
 
 def test_damaged_copy_is_downloaded_again(

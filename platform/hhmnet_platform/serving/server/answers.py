@@ -65,7 +65,7 @@ class Answers:
                 self._segment(each, recording)
                 for each in timeline(
                     recording.name, frames, recording.fps, rows_nk, windows,
-                    self.model.class_names, self.threshold,
+                    self.model.class_names, self.threshold, empty=recording.empty,
                 )
             ]  # fmt: skip
         if recording.drawing is not None:
@@ -74,15 +74,15 @@ class Answers:
 
     def _segment(self, segment: Prediction, recording: ReadRecording) -> dict[str, Any]:
         assert segment.start is not None and segment.stop is not None
-        assert segment.probabilities is not None
         before = recording.first / (recording.fps or 1.0)  # images that show nobody yet
+        shares = segment.probabilities
         return {
             "start": before + segment.start,
             "stop": before + segment.stop,
-            "label": segment.predicted,
-            "confidence": segment.confidence,
+            "label": None if segment.is_empty else segment.predicted,
+            "confidence": None if segment.is_empty else segment.confidence,
             "unsure": segment.unsure,
-            "probabilities": self._by_class(segment.probabilities),
+            "probabilities": None if shares is None else self._by_class(shares),
         }
 
     def _skeleton(

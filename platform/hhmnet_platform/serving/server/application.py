@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.bodies import MEGABYTE, Bodies, drain
+from hhmnet_platform.serving.server.parameters import Parameters, parse_parameters
 from hhmnet_platform.serving.server.predictor import Predictor
 from hhmnet_platform.serving.server.refusals import (
     FORBIDDEN,
@@ -35,11 +35,9 @@ from hhmnet_platform.serving.server.refusals import (
     out_of_time,
 )
 from hhmnet_platform.serving.server.requests import (
-    Parameters,
     Upload,
     parse_body,
     parse_clips,
-    parse_parameters,
 )
 from hhmnet_platform.serving.server.tokens import Token, is_loopback
 
@@ -144,7 +142,7 @@ class Application:
                 "joints": list(model.skeleton.joints),
                 "channels": model.skeleton.channels,
                 "threshold": model.threshold,
-                "reads_video": any(each.member == VIDEO for each in model.networks),
+                "reads_video": model.reads_video,
                 "max_mb": limits.bytes / MEGABYTE,
                 "max_seconds": limits.seconds,
                 "max_frames": limits.frames,
@@ -296,5 +294,6 @@ def _json(content: object) -> Response:
     return Response(_format(content), headers=headers, media_type="application/json")
 
 
-def _format(content: object) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _format(content: object) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode(errors="replace")  # a request may hold half of a surrogate pair

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ray import serve
 
 from hhmnet_core.deploy.description import ModelDescription
-from hhmnet_core.deploy.model import load_model
+from hhmnet_core.deploy.model import NO_SCORES, Model, load_model
 from hhmnet_core.errors import InputError
 from hhmnet_core.poses.contract import EstimatorConfig
 from hhmnet_core.skeleton.layouts import get_layout
@@ -24,9 +24,10 @@ from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_core.store.clips import Clip
 from hhmnet_platform.cluster.loopback import LOOPBACK
 from hhmnet_platform.serving.devices import choose_device
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording, RecordingReader
 from hhmnet_platform.serving.server.refusals import RefusalError, out_of_time
-from hhmnet_platform.serving.server.requests import Parameters, Upload
+from hhmnet_platform.serving.server.requests import Upload
 from hhmnet_platform.serving.server.timed import Clock, OutOfTimeError
 
 Row = NDArray[np.float64]  # (K,) probabilities of the classes
@@ -104,10 +105,21 @@ class Networks:
             return RefusalError.of(error)
 
     @serve.batch
-    async def _gathered(self, clips: list[Clip]) -> list[Row]:
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._thread, self._model.predict, clips)
-        return list(rows)
+    async def _gathered(self, clips: list[Clip]) -> list[Row | RefusalError]:
+        work = partial(predict_each, self._model, clips)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def predict_each(model: Model, clips: Sequence[Clip]) -> list[Row | RefusalError]:
+    """Return the probabilities of each clip, or why there are none: one clip spoils no other."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows_nk = model.probabilities(model.logits(clips))
+    return [
+        row_k
+        if np.isfinite(row_k).all()
+        else RefusalError.of(InputError(f"Clip {clip.sample_id}: {NO_SCORES}"))
+        for clip, row_k in zip(clips, rows_nk, strict=True)
+    ]
 
 
 @serve.deployment(max_ongoing_requests=FILES, max_queued_requests=FILES)

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording
 from hhmnet_platform.serving.server.refusals import UNAVAILABLE, RefusalError, busy, out_of_time
-from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
+from hhmnet_platform.serving.server.requests import JsonClips, Upload
 
 
 class Predictor(Protocol):
@@ -45,7 +46,12 @@ class ServedPredictor:
             for number, array in enumerate(clips.arrays)
         ]
         ends = time.monotonic() + self._seconds
-        return [await self._result(call, ends) for call in calls]
+        try:
+            return [await self._result(call, ends) for call in calls]
+        except BaseException:  # a clip that is refused, or a client that has left
+            for call in calls:
+                call.cancel()
+            raise
 
     async def recording(
         self, upload: Upload, parameters: Parameters

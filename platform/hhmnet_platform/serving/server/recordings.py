@@ -23,8 +23,13 @@ from hhmnet_core.sources.own.poses import Reading
 from hhmnet_core.sources.video_decoding import ImageTimes, NoVideoError, image_times
 from hhmnet_core.store.clips import Clip
 from hhmnet_platform.serving.inputs import Recorded, RecordingFiles
-from hhmnet_platform.serving.recognition import choose_windows, clip_for_model
-from hhmnet_platform.serving.server.requests import Parameters, Upload, check_expansion
+from hhmnet_platform.serving.recognition import (
+    choose_windows,
+    clip_for_model,
+    empty_stretches,
+)
+from hhmnet_platform.serving.server.parameters import Parameters
+from hhmnet_platform.serving.server.requests import Upload, check_expansion
 from hhmnet_platform.serving.server.timed import Clock, TimedConfig
 from hhmnet_platform.serving.videos import VideoReader
 
@@ -59,8 +64,9 @@ class ReadRecording:
         windows: The windows, by their frames.
         frames: Number of its frames.
         fps: Frames per second. None: unknown.
-        first: Image of the video that is the first frame. 0 for a skeleton file.
+        first: Frame of the file that is the first one of the clips; those before show nobody.
         drawing: Its joints. None: not asked for.
+        empty: Stretches of its frames in which nobody is in view.
     """
 
     name: str
@@ -70,6 +76,7 @@ class ReadRecording:
     fps: float | None
     first: int
     drawing: Drawing | None
+    empty: tuple[Window, ...] = ()
 
 
 class RecordingReader:
@@ -119,10 +126,16 @@ class RecordingReader:
         clock.check()
         clip = clip_for_model(recorded, self._model)
         drawing = self._drawing(recorded) if parameters.skeleton else None
-        first = recorded.first
         clips = tuple(replace(cut_clip(clip, window), pixels=None) for window in windows)
         return ReadRecording(
-            upload.name, clips, tuple(windows), frames, recorded.fps, first, drawing
+            upload.name,
+            clips,
+            tuple(windows),
+            frames,
+            recorded.fps,
+            recorded.first,
+            drawing,
+            empty_stretches(recorded.clip, recorded.fps),
         )
 
     def _read_video(self, upload: Upload, parameters: Parameters, clock: Clock) -> Recorded:
@@ -132,7 +145,7 @@ class RecordingReader:
         self._timed.clock = clock
         reading = PoseReading(parameters.missing or "interpolate")
         filmed = self._videos.read(upload.content, upload.name, reading)
-        return Recorded(filmed.posed.clip, filmed.fps, filmed)
+        return Recorded(filmed.posed.clip, filmed.fps, filmed, filmed.posed.first)
 
     def _read_skeleton(self, upload: Upload, parameters: Parameters) -> Recorded:
         check_expansion(upload)
@@ -166,14 +179,15 @@ class RecordingReader:
         frames = recorded.clip.joints.shape[1]
         if recorded.filmed is None:
             pixels = place_on_canvas(recorded.clip.joints, self._layout)
-            seconds = np.arange(frames) / recorded.fps if recorded.fps else None
+            shown = recorded.first + np.arange(frames)
+            seconds = shown / recorded.fps if recorded.fps else None
             return Drawing(pixels, seconds, WIDTH, HEIGHT)
         filmed = recorded.filmed
         height, width = next(filmed.images()).shape[:2]
         starts = _starts(filmed.times)
         first = filmed.posed.first
-        shown = None if starts is None else starts[first : first + frames]
-        return Drawing(filmed.posed.pixels, shown, width, height)
+        seconds = None if starts is None else starts[first : first + frames]
+        return Drawing(filmed.posed.pixels, seconds, width, height)
 
 
 def _check_windows(windows: Sequence[Window], name: str) -> None:

@@ -153,6 +153,7 @@ def _running(
 
     from hhmnet_platform.serving.server.answers import Answers
     from hhmnet_platform.serving.server.application import Application, Limits
+    from hhmnet_platform.serving.server.connections import PatientProtocol
     from hhmnet_platform.serving.server.predictor import ServedPredictor
 
     limits = Limits(job.max_mb * _BYTES_PER_MB, job.max_seconds, job.max_frames)
@@ -161,7 +162,7 @@ def _running(
     config = uvicorn.Config(
         application.asgi,
         loop="asyncio",
-        http="h11",  # it bounds the size of headers
+        http=PatientProtocol,  # h11, which bounds the size of headers
         ws="none",
         lifespan="off",
         log_config=None,

@@ -321,6 +321,14 @@ def test_bodies_of_other_sizes_and_equal_files_are_told(tmp_path: Path) -> None:
     assert "1 clips have the skeleton of another clip in another split: a and c" in notes
 
 
+@pytest.mark.parametrize("factor", [100, 1000, 0.001])
+def test_clips_in_another_unit_are_refused_by_name(tmp_path: Path, factor: float) -> None:
+    arrays = [size * poses(9, 17, 2) for size in (1, 1.5, factor, 3, 0.8)]
+    recordings = Recordings(write_clips(tmp_path, arrays), COCO)
+    with pytest.raises(InputError, match=r"1 of 5 clips .* are in another unit.*: c2 "):
+        _ = recordings.size_ratio
+
+
 NUMBERS: dict[str, tuple[NDArray[Any], str]] = {
     "complex": (np.ones((9, 17, 2), complex), "values of type complex128, expected real numbers"),
     "text": (np.full((9, 17, 2), "1.5"), "values of type <U3, expected real numbers"),

@@ -46,6 +46,16 @@ def test_a_timeline_is_that_of_predict_from_the_start_of_the_video(
     assert values["skeleton"]["windows"][1]["probabilities"] == rows[1].tolist()
 
 
+def test_a_part_without_people_has_no_label(description: ModelDescription) -> None:
+    rows = np.random.default_rng(1).dirichlet(np.ones(3), len(WINDOWS))
+    read = replace(recording(10.0), empty=((8, 15),))
+    timeline = Answers(description).recording(read, rows, has_timeline=True)["timeline"]
+    (empty,) = [line for line in timeline if line["label"] is None]
+    assert (empty["start"], empty["stop"]) == (0.8, 1.5)
+    assert empty["confidence"] is None and empty["probabilities"] is None
+    assert empty["unsure"] is False
+
+
 @pytest.mark.parametrize(("confidence", "unsure"), [(0.59, True), (0.6, False), (0.61, False)])
 def test_below_the_threshold_it_is_unsure(
     confidence: float, unsure: bool, description: ModelDescription

@@ -16,9 +16,10 @@ from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_platform.serving.server.answers import Answers
 from hhmnet_platform.serving.server.application import Application, Limits, load_page
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording
 from hhmnet_platform.serving.server.refusals import RefusalError
-from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
+from hhmnet_platform.serving.server.requests import JsonClips, Upload
 from hhmnet_platform.serving.server.tokens import Token
 
 JSON = {"content-type": "application/json"}
@@ -191,10 +192,10 @@ def test_the_rest_of_a_refused_body_is_read_so_that_the_answer_is_seen(tried: Tr
 
 
 def test_a_request_has_its_time(model: str) -> None:
-    tried = Tried(model, Limits(bytes=1000, seconds=0.05, frames=100))
+    tried = Tried(model, Limits(bytes=1000, seconds=0.5, frames=100))
     tried.predictor.waits = True
     answer = tried("POST", "/predict", [CLIP], JSON)
-    assert answer.status == 503 and "took more than 0.05 s" in answer.values["error"]
+    assert answer.status == 503 and "took more than 0.5 s" in answer.values["error"]
     assert tried.predictor.was_cancelled
 
 
@@ -235,3 +236,9 @@ def test_a_thousand_classes_are_answered(model: str, clips: ClipSet) -> None:
     values = json.loads(json.dumps(answers.clip(row)))
     assert [values["probabilities"][name] for name in names] == row.tolist()
     assert values["label"] == names[row.argmax()]
+
+
+def test_half_of_a_surrogate_pair_is_answered(tried: Tried) -> None:
+    body = b'{"clips": [1], "\\ud800": 1}'
+    answer = tried("POST", "/predict", [body], JSON)
+    assert answer.status == 400 and "The JSON has the keys clips, ?" in answer.values["error"]

@@ -8,10 +8,11 @@ import pytest
 from ray.exceptions import RayActorError
 
 from hhmnet_core.store.clips import Clip
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.predictor import ServedPredictor
 from hhmnet_platform.serving.server.recordings import ReadRecording
 from hhmnet_platform.serving.server.refusals import RefusalError
-from hhmnet_platform.serving.server.requests import JsonClips, Parameters, Upload
+from hhmnet_platform.serving.server.requests import JsonClips, Upload
 
 pytest.importorskip("ray.serve")
 UPLOAD = Upload("a.npy", b"")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bit_videos import encode_bits
-from person_videos import encode, moving
+from person_videos import encode, moving, scene
 
 from hhmnet_core.deploy.description import ModelDescription, NetworkDescription
 from hhmnet_core.deploy.folders import read_description
@@ -18,9 +18,10 @@ from hhmnet_core.poses.rtmlib import RtmlibConfig
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import Visual
 from hhmnet_platform.serving.server.answers import Answers
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import RecordingReader
 from hhmnet_platform.serving.server.refusals import RefusalError
-from hhmnet_platform.serving.server.requests import Parameters, Upload
+from hhmnet_platform.serving.server.requests import Upload
 from hhmnet_platform.serving.server.timed import Clock, OutOfTimeError
 
 FRAMES = 200
@@ -69,6 +70,21 @@ def test_windows_and_a_drawing(
     assert answer["timeline"][-1]["stop"] == len(joints) / 20
     drawn = np.array(answer["skeleton"]["bodies"], float).reshape(drawing.pixels.shape)
     np.testing.assert_allclose(drawn, drawing.pixels, atol=0.051)
+
+
+def test_times_count_from_the_start_of_the_file(
+    reader: RecordingReader, clips: ClipSet, description: ModelDescription
+) -> None:
+    joints = clips.clip(0).joints[0]
+    late = np.concatenate([np.zeros((10, *joints.shape[1:]), np.float32), joints])
+    parameters = Parameters(window="1s", fps=20.0, skeleton=True)
+    read = reader.read(upload(late), parameters, Clock())
+    assert read.first == 10 and read.frames == len(joints)
+    assert read.drawing is not None and read.drawing.seconds is not None
+    np.testing.assert_allclose(read.drawing.seconds, (10 + np.arange(len(joints))) / 20)
+    rows = np.random.default_rng(1).dirichlet(np.ones(3), len(read.windows))
+    timeline = Answers(description).recording(read, rows, has_timeline=True)["timeline"]
+    assert timeline[0]["start"] == 0.5 and timeline[-1]["stop"] == len(late) / 20
 
 
 def test_times_are_frames_where_the_rate_is_unknown(
@@ -194,6 +210,11 @@ def test_a_video_has_its_skeletons_at_the_times_of_its_images(
     assert head[-1, 0] - head[0, 0] > 20
     with pytest.raises(OutOfTimeError):
         reader.read(Upload("a.mp4", content), Parameters(), Clock(time.monotonic() - 1))
+    # Its times count from the start of the video, whenever the person appears.
+    late = encode([scene()] * 5 + moving(12), rate=25)
+    read = reader.read(Upload("a.mp4", late), Parameters(skeleton=True), Clock())
+    assert read.first == 5 and read.drawing is not None and read.drawing.seconds is not None
+    assert read.drawing.seconds[0] == pytest.approx(0.2)
 
 
 def test_a_video_of_nobody(reader: RecordingReader, pose_models: None) -> None:

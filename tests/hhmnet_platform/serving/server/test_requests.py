@@ -1,4 +1,4 @@
-"""Bodies and addresses of requests, good ones and all others."""
+"""Bodies of requests, good ones and all others."""
 
 import asyncio
 import io
@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from starlette.datastructures import Headers
 
+from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.refusals import RefusalError
 from hhmnet_platform.serving.server.requests import (
     MAX_ARRAYS,
     MAX_CLIPS,
     MAX_JSON,
-    Parameters,
     Upload,
     check_expansion,
     parse_body,
     parse_clips,
-    parse_parameters,
 )
 
 
@@ -47,38 +46,6 @@ def npy(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()
-
-
-def test_parameters() -> None:
-    query = {
-        "window": "2s", "stride": "5f", "layout": "coco_17", "axes": "CTVM", "missing": "Hold",
-        "fps": "12.5", "skeleton": "1", "name": "a.npy",
-    }  # fmt: skip
-    expected = Parameters("2s", "5f", "coco_17", "CTVM", "hold", 12.5, True, "a.npy")
-    assert parse_parameters(query) == expected
-    assert parse_parameters({}) == Parameters()
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        ({"windows": "2s"}, "Unknown parameter 'windows'; known are window, stride"),
-        ({"window": "2 s"}, "window is '2 s', expected a length"),
-        ({"stride": "1s"}, "stride needs window"),
-        ({"window": "1s", "stride": "soon"}, "stride is 'soon'"),
-        ({"layout": "/etc/layout.yaml"}, "Unknown skeleton layout '/etc/layout.yaml'; known are"),
-        ({"axes": "ABC"}, "axes 'ABC'"),
-        ({"missing": "guess"}, "missing is 'guess', expected one of refuse, hold, interpolate"),
-        ({"fps": "fast"}, "fps is 'fast'"),
-        ({"fps": "nan"}, "fps is 'nan'"),
-        ({"fps": "0"}, "fps is '0'"),
-        ({"skeleton": "maybe"}, "skeleton is 'maybe'"),
-    ],
-)
-def test_parameters_that_are_refused(query: dict[str, str], message: str) -> None:
-    with pytest.raises(RefusalError) as caught:
-        parse_parameters(query)
-    assert caught.value.status == 400 and message in caught.value.message
 
 
 def test_json_without_a_name_holds_clips_and_with_one_is_a_file() -> None:
@@ -109,6 +76,11 @@ def test_a_long_name_is_cut_and_keeps_its_ending() -> None:
     assert isinstance(upload, Upload) and len(upload.name) < 120
     assert upload.name.endswith("a.skeleton") and not upload.is_video
     assert Upload("a.mov", b"").is_video
+    # File systems count bytes.
+    for letter in ("動", "é"):
+        other = body_of({}, b"12", Parameters(name=f"{letter * 200}.npy"))
+        assert isinstance(other, Upload) and len(other.name.encode()) < 120
+        assert other.name.endswith(f"{letter}.npy")
 
 
 @pytest.mark.parametrize(
