@@ -21,8 +21,8 @@ def test_ensemble_beats_its_members_and_leaves_out_the_weak(ensemble: Ensemble) 
     assert ensemble.basis and ensemble.basis.chosen != "equal"
     assert ours.interval[0] < ours.test_top1 < ours.interval[1]
     good = sum(
-        weight
-        for weight, each in zip(ensemble.weights, ensemble.candidates, strict=True)
+        share
+        for share, each in zip(ensemble.shares, ensemble.candidates, strict=True)
         if each.run != "data-phase1-weak"
     )
     assert ensemble.weights.sum() == pytest.approx(1) and good > 5 / 9  # more than by number
