@@ -1,7 +1,7 @@
 """Compare ways to choose fusion weights on val by their top-1 on test, against equal weights.
 
 `constructed` draws score tables with a known truth. `tables` reads files of score_tables.py; with
---rotate true every person of val and test is val once, and all other persons are test.
+--rotate every person of val and test is val once, and all other persons are test.
 
     PYTHONPATH=tests python benchmarks/choices.py constructed --draws 200
     python benchmarks/choices.py tables demo-*.npz --rotate
@@ -12,11 +12,13 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from common import at_least_one, run, table
 from numpy.typing import NDArray
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select_weights
 from hhmnet_core.fusion.shrinkage import Choice, ValScores, choose_on, consider
@@ -109,6 +111,8 @@ def constructed(draws: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
 
 def read_tables(file: str) -> tuple[list[ScoreTable], list[ScoreTable]]:
     """Return the tables of val and test of a file of score_tables.py."""
+    if not Path(file).is_file():
+        raise InputError(f"There is no file {file}: make it with score_tables.py.")
     read = np.load(file)
     names = tuple(f"class {k}" for k in range(read["val_logits"].shape[2]))
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from common import at_least_one, run
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import keep_shared_clips, stack_aligned
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.inputs.footage import load_footage
@@ -96,6 +97,8 @@ def main() -> None:
     parser.add_argument("--seed", type=at_least_one, default=1)
     parser.add_argument("--out", required=True, help="file to write, .npz")
     options = parser.parse_args()
+    if not Path(options.out).absolute().parent.is_dir():
+        raise InputError(f"--out {options.out}: there is no such folder, make it first.")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         store = options.store
