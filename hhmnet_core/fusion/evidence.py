@@ -22,7 +22,7 @@ from hhmnet_core.fusion.scores import ScoreTable
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
-PRIOR_CORRELATION = 0.1  # of two clips of a person, in what one fusion gains over another
+PRIOR_CORRELATION = 0.05  # of two clips of a person, in what one fusion gains over another
 PRIOR_SUBJECTS = 4  # subjects by which the prior counts beside the estimate
 ERRORS = 2.0  # standard errors that a gain has to exceed
 

@@ -97,7 +97,7 @@ def test_equal_weights_are_named_with_the_numbers() -> None:
     choice = choose_weights(drawn("alike", clips=100, persons=1))
     assert choice.basis.is_equal and np.ptp(choice.weights) == 0
     assert choice.basis.text.startswith("equal weights: the difference is within the noise (")
-    assert "100 clips of 1 subject tell as much as 9 independent ones" in choice.basis.text
+    assert "100 clips of 1 subject tell as much as 17 independent ones" in choice.basis.text
 
 
 def test_networks_worse_than_chance_are_weighted_equally() -> None:
