@@ -30,6 +30,7 @@ def reorder(table: ScoreTable, order: np.ndarray) -> ScoreTable:
         sample_ids=tuple(table.sample_ids[row] for row in order),
         labels=table.labels[order],
         logits=table.logits[order],
+        subjects=None if table.subjects is None else table.subjects[order],
     )
 
 

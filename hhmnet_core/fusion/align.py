@@ -89,12 +89,14 @@ def concatenate(tables: Sequence[ScoreTable]) -> ScoreTable:
             f"Clip {twice} is in two of the tables of {first.modality}: give tables without "
             "common clips, one per fold."
         )
+    subjects = [table.subjects for table in tables if table.subjects is not None]
     return replace(
         first,
         sample_ids=sample_ids,
         labels=np.concatenate([table.labels for table in tables]),
         logits=np.concatenate([table.logits for table in tables]),
         copies=_all_copies(tables),
+        subjects=np.concatenate(subjects) if len(subjects) == len(tables) else None,
     )
 
 
@@ -121,6 +123,7 @@ def _take(table: ScoreTable, sample_ids: Sequence[str]) -> ScoreTable:
         labels=table.labels[rows],
         logits=table.logits[rows],
         copies=table.copies & set(sample_ids),
+        subjects=None if table.subjects is None else table.subjects[rows],
     )
 
 

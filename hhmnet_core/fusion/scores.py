@@ -23,6 +23,7 @@ SCHEMA_VERSION = 2
 VIDEO, FUSION = "video", "fusion"  # modalities of tables beside the skeletal ones
 _SEAL = b"hhmnet.sha256:"  # precedes the checksum of a file
 _METADATA_KEY = b"hhmnet.scores"
+_SUBJECT = "subject"  # a column that earlier versions neither write nor read
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class ScoreTable:
         class_names: K names of the classes.
         copies: Sample ids of the clips that also are, under another sample id, among the clips
             that the model was trained on or selected by.
+        subjects: (N,) numbers of the acting persons, by which choices on val estimate their noise.
+            None: not recorded, as in tables of earlier versions.
 
     Raises:
         InputError: Shapes that do not fit, a repeated sample id, a label outside 0 to K - 1, a
@@ -57,6 +60,7 @@ class ScoreTable:
     digest: str
     class_names: tuple[str, ...]
     copies: frozenset[str] = frozenset()
+    subjects: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         num_clips, num_classes = len(self.sample_ids), len(self.class_names)
@@ -65,6 +69,11 @@ class ScoreTable:
             raise InputError(
                 f"{self.title} has labels and logits of shapes {shapes[0]} and {shapes[1]}; "
                 f"expected ({num_clips},) and ({num_clips}, {num_classes})."
+            )
+        if self.subjects is not None and self.subjects.shape != (num_clips,):
+            raise InputError(
+                f"{self.title} has subjects of shape {self.subjects.shape}; expected "
+                f"({num_clips},)."
             )
         if len(set(self.sample_ids)) != num_clips:
             raise InputError(f"{self.title} has a sample id twice: sample ids must be unique.")
@@ -109,6 +118,8 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
         ],
         metadata={_METADATA_KEY: json.dumps(metadata)},
     )
+    if table.subjects is not None:
+        schema = schema.append(pa.field(_SUBJECT, pa.int64(), nullable=False))
     logits = pa.array(np.ascontiguousarray(table.logits, dtype=np.float32).ravel(), pa.float32())
     columns = [
         pa.array(table.sample_ids, pa.string()),
@@ -116,6 +127,8 @@ def write_scores(table: ScoreTable, uri: str | os.PathLike[str]) -> None:
         pa.FixedSizeListArray.from_arrays(logits, num_classes),
         pa.array([sample_id in table.copies for sample_id in table.sample_ids], pa.bool_()),
     ]
+    if table.subjects is not None:
+        columns.append(pa.array(table.subjects, pa.int64()))
     sink = pa.BufferOutputStream()
     scores = pa.Table.from_arrays(columns, schema=schema)
     pq.write_table(scores, sink, compression="zstd")
@@ -200,6 +213,11 @@ def _parse(content: bytes, uri: str) -> ScoreTable:
         digest=str(metadata["digest"]),
         class_names=tuple(metadata["class_names"]),
         copies=frozenset(compress(sample_ids, parsed.column("copy").to_pylist())),
+        subjects=(
+            parsed.column(_SUBJECT).to_numpy().astype(np.int64)
+            if _SUBJECT in parsed.column_names
+            else None
+        ),
     )
 
 

@@ -42,6 +42,7 @@ def score_table(
         digest=clips.skeletons,
         class_names=clips.manifest.class_names,
         copies=frozenset(str(clips.sample_ids[i]) for i in np.intersect1d(indices, copies)),
+        subjects=clips.subjects[indices],
     )
 
 

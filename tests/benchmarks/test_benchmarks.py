@@ -124,3 +124,33 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert exit_code(script, *arguments) == 2
     assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_score_tables_are_made_and_their_fusions_compared(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tables.npz"
+    done = run("score_tables.py", "--store", store, "--epochs", 1, "--out", file, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    compared = run(
+        "choices.py", "tables", file, "--rotate", "--evaluations", 10, cache=tmp_path
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    row = next(line for line in compared.stdout.splitlines() if line.startswith("| tables"))
+    assert row.endswith("100% |")  # one person of two dozen clips: equal weights stay
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("choices.py", ("tables", "nowhere.npz"), "There is no file nowhere.npz"),
+        ("score_tables.py", ("--out", "nowhere/x.npz"), "there is no such folder"),
+    ],
+)
+def test_places_that_do_not_exist_are_named(
+    script: str,
+    arguments: tuple[str, ...],
+    message: str,
+    exit_code: Callable[..., object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code(script, *arguments) == 2
+    assert message in capsys.readouterr().err

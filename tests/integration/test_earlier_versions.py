@@ -94,20 +94,15 @@ def test_ensemble_is_selected_again(
         database.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE status = 'RUNNING'")
     database.close()
     run_ensemble(EnsembleJob(experiment="example/cross-view", workspace=str(workspace)))
-    output = capsys.readouterr().out
+    assert "equal weights: the difference is within the noise" in capsys.readouterr().out
     assert file.read_bytes() == before
-    if f"{file.parent.name} exists already: nothing new was selected" in output:
-        return
-    # Another CPU rounds the fitted temperatures in another way, which makes another name.
+    # The greedy selection alone chose the earlier one. Now val has to tell the networks apart.
     (new,) = set(workspace.glob("ensembles/*/ensemble.json")) - {file}
     one, other = (parse_ensemble(each.read_bytes(), str(each)) for each in (file, new))
-    for member, again in zip(one.members, other.members, strict=True):
-        assert (member.name, member.run_id) == (again.name, again.run_id)
-        assert member.weight == again.weight
-        assert again.temperature == pytest.approx(member.temperature, rel=1e-6)
-    assert [entry.test_top1 for entry in one.leaderboard] == [
-        entry.test_top1 for entry in other.leaderboard
-    ]
+    assert one.basis is None and other.basis and other.basis.is_equal
+    single = {entry.name: entry for entry in one.leaderboard if "/" in entry.name}
+    again = {entry.name: entry for entry in other.leaderboard if "/" in entry.name}
+    assert single == again
 
 
 @pytest.mark.parametrize("name", ["unfinished", "older"])

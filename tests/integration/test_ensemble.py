@@ -47,7 +47,11 @@ def test_fusion_search_writes_its_weightings_and_keeps_them(
     (folder,) = (workspace / "fusions").iterdir()
     found = json.loads((folder / "fusion.json").read_text())["fusions"]
     others = [fusion["val_top1"] for name, fusion in found.items() if "log-loss" in name]
-    assert found["searched"]["val_top1"] >= max(*others, found["equal"]["val_top1"])
+    highest = found["highest top-1 on val"]["val_top1"]
+    assert highest >= max(*others, found["equal"]["val_top1"], found["searched"]["val_top1"])
+    chosen = json.loads((folder / "fusion.json").read_text())["basis"]["chosen"]
+    assert chosen in ("equal", "fitted", "proposed") and "Chosen: " in process.output
+    assert (found["searched"]["test_top1"] == found["equal"]["test_top1"]) or chosen != "equal"
     again = run_to_end(run_script, "search.py", "fusion", *given)
     assert again.returncode == 0, again.output
     assert json.loads((folder / "fusion.json").read_text())["fusions"] == found

@@ -17,7 +17,8 @@ from hhmnet_core.deploy.model import load_model
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.fusion.scores import read_scores
-from hhmnet_core.fusion.weight_fitting import fit_temperature, fit_weights
+from hhmnet_core.fusion.shrinkage import choose_weights
+from hhmnet_core.fusion.weight_fitting import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips
 
@@ -81,7 +82,7 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
         [read_scores(folder / "scores" / f"{m}-{part}.parquet") for m in MODALITIES]
         for part in ("val", "test")
     )
-    fitted = fuse(test, fit_weights(val).weights.tolist())
+    fitted = fuse(test, choose_weights(val).weights.tolist())
     assert result["fitted"]["test_top1"] == pytest.approx(top1(fitted))
     assert sum(result["fitted"]["weights"].values()) == pytest.approx(1)
     assert (folder / "figures" / "fusion-curves.png").read_bytes().startswith(b"\x89PNG")

@@ -153,7 +153,12 @@ def result_table(result: RunResult) -> Table:
     headings = ["best epoch" if by_val else "last epoch", *_score_headings(by_val, copies)]
     for heading in headings:
         table.add_column(heading, justify="right")
-    notes = [copies_note(len(result.copies)), not_filmed_note(result.not_filmed)]
+    basis = result.fitted.basis if result.fitted else None
+    notes = [
+        copies_note(len(result.copies)),
+        not_filmed_note(result.not_filmed),
+        f"Fitted on val: {basis.text}" if basis else "",
+    ]
     table.caption = "\n".join(filter(None, notes)) or None
     networks = [member for member in ALL if member in result.members and member != FUSION]
     for member in networks:

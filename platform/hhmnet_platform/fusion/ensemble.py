@@ -18,6 +18,7 @@ from hhmnet_core.fusion.metrics import (
 )
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.selection import SelectionConfig, log_probabilities, select_weights
+from hhmnet_core.fusion.shrinkage import ChoiceBasis, ValScores, choose_on, consider
 from hhmnet_core.fusion.weight_fitting import fit_temperature
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.fusion.candidates import Candidate, LeftOut
@@ -61,6 +62,7 @@ class Ensemble:
         weights: (S,) weights of the logarithms of their probabilities, of sum 1.
         temperature: Temperature of their mixture, fitted on validation too: where members agree,
             the mixture may be more certain than each of them.
+        basis: What the choice of the weights rests on.
     """
 
     candidates: tuple[Candidate, ...]
@@ -68,6 +70,7 @@ class Ensemble:
     temperatures: tuple[float, ...]
     weights: Float64Array
     temperature: float = 1.0
+    basis: ChoiceBasis | None = None
 
     @cached_property
     def logs(self) -> dict[str, Float64Array]:
@@ -94,6 +97,18 @@ class Ensemble:
     def best_single(self) -> int:
         """Index of the candidate that is best on validation."""
         return int(np.argmax([top1(each.val) for each in self.candidates]))
+
+    @property
+    def equal(self) -> Float64Array:
+        """(S,) weights of the mixture that is the mean of the raw logits."""
+        return np.array(self.temperatures) / sum(self.temperatures)
+
+    @property
+    def shares(self) -> Float64Array:
+        """(S,) shares of the candidates' raw logits in the mixture, of sum 1."""
+        raw = self.weights / np.array(self.temperatures)
+        shares: Float64Array = raw / raw.sum()
+        return shares
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Return (N,) true classes."""
@@ -130,7 +145,7 @@ class Ensemble:
         compared = [
             self._mixture_entry(ENSEMBLE, self.weights),
             self._mixture_entry(f"{BEST_SINGLE}: {self.candidates[best].name}", self.only(best)),
-            self._mixture_entry(EQUAL, np.ones(len(self.candidates))),
+            self._mixture_entry(EQUAL, self.equal),
             *self._stream_entries(),
         ]
         singles = [
@@ -203,10 +218,19 @@ def make_ensemble(
     Raises InputError where the candidates do not belong together.
     """
     vals = [each.val for each in candidates]
-    temperatures = tuple(fit_temperature(val) for val in vals)
-    logs_snk = log_probabilities(vals, temperatures)
-    weights = select_weights(logs_snk, vals[0].labels, config)
+    temperatures = np.array([fit_temperature(val) for val in vals])
+    logs_snk = log_probabilities(vals, temperatures.tolist())
+    greedy = select_weights(logs_snk, vals[0].labels, config)
+    scores = ValScores(vals)
+    choice = consider(scores, choose_on(scores), greedy / temperatures)
+    weights = choice.weights * temperatures
+    weights /= weights.sum()
     mixture = replace(vals[0], logits=np.tensordot(weights, logs_snk, 1).astype(np.float32))
     return Ensemble(
-        tuple(candidates), tuple(left_out), temperatures, weights, fit_temperature(mixture)
+        tuple(candidates),
+        tuple(left_out),
+        tuple(temperatures.tolist()),
+        weights,
+        fit_temperature(mixture),
+        choice.basis,
     )

@@ -36,6 +36,7 @@ def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
     members = [
         (
             ensemble.candidates[at].name,
+            f"{ensemble.shares[at]:.3f}",
             f"{ensemble.weights[at]:.3f}",
             f"{ensemble.temperatures[at]:.2f}",
             percent(float(ensemble.is_right("val", ensemble.only(at)).mean())),
@@ -58,7 +59,7 @@ def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
             highlight_first=True,
         ),
         "<h2>Members</h2>",
-        _table(("network", "weight", "temperature", "val top-1", "test top-1"), members),
+        _table(("network", "share", "weight", "temperature", "val top-1", "test top-1"), members),
         "<h2>Accuracy by number of members, the heaviest first</h2>",
         _picture(lambda: _growing(ensemble), "accuracy over the number of members"),
         "<h2>Accuracy by class</h2>",
@@ -85,14 +86,17 @@ def _summary(ensemble: Ensemble, result: EnsembleResult) -> list[str]:
         f"<p>{len(result.members)} of {len(ensemble.candidates)} networks of "
         f"<code>{escape(result.experiment)}</code>, selected on {result.clips['val']} clips of "
         f"val. On {result.clips['test']} clips of test it has <b>{ours.test_top1:.1%}</b> "
-        f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), the best single network "
-        f"{single.test_top1:.1%}. It classifies {paired.gained} clips correctly that the best "
-        f"single network does not, and misses {paired.lost} that it does not miss. McNemar's "
-        f"exact test: p = {paired.p_value:.2g}.</p>",
+        f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), all networks with equal weights "
+        f"{result.equal.test_top1:.1%}, the best single network {single.test_top1:.1%}. It "
+        f"classifies {paired.gained} clips correctly that the best single network does not, and "
+        f"misses {paired.lost} that it does not miss. McNemar's exact test: "
+        f"p = {paired.p_value:.2g}.</p>",
         "<p class=note>Temperatures, weights and the best single network were selected on val, "
         "nothing on test. Intervals are 95 %, by bootstrap over clips; they do not cover other "
         "seeds or subjects.</p>",
     ]
+    if result.basis:
+        paragraphs.insert(1, f"<p>Chosen: {escape(result.basis.text)}.</p>")
     if note:
         paragraphs.append(f"<p class=note>{note}. The last column leaves them out.</p>")
     return paragraphs

@@ -7,9 +7,10 @@ from rich.table import Table
 
 from hhmnet_core.fusion.compare import PairedComparison
 from hhmnet_core.fusion.selection import SelectionConfig
-from hhmnet_core.identity import JsonObject, identity
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
+from hhmnet_core.identity import JsonObject, identity, later
 from hhmnet_platform.fusion.candidates import LeftOut
-from hhmnet_platform.fusion.ensemble import Ensemble, Entry
+from hhmnet_platform.fusion.ensemble import EQUAL, Ensemble, Entry
 from hhmnet_platform.presentation.labels import WITHOUT_COPIES_HEADING, copies_note, percent
 from hhmnet_platform.storage.record_files import parse_record
 
@@ -61,6 +62,8 @@ class EnsembleResult:
         leaderboard: The ensemble, what it is compared with, and every candidate.
         against_best_single: Comparison with the best single network on test.
         rejected: Networks and clips that are not among the candidates.
+        basis: What the choice of the weights rests on. None in files of earlier versions, which
+            took what the greedy selection found.
     """
 
     experiment: str
@@ -76,11 +79,17 @@ class EnsembleResult:
     leaderboard: tuple[Entry, ...]
     against_best_single: PairedComparison
     rejected: tuple[LeftOut, ...]
+    basis: ChoiceBasis | None = later(None)
 
     @property
     def compared(self) -> list[Entry]:
         """The rows of the leaderboard that are not single candidates."""
         return [entry for entry in self.leaderboard if " " in entry.name or "/" not in entry.name]
+
+    @property
+    def equal(self) -> Entry:
+        """The row of all candidates with equal weights."""
+        return next(entry for entry in self.leaderboard if entry.name == EQUAL)
 
     def identity(self) -> JsonObject:
         """Return the values that the ensemble's name is derived from."""
@@ -128,6 +137,7 @@ def summarise_ensemble(
         leaderboard=tuple(ensemble.leaderboard),
         against_best_single=ensemble.against_best_single(),
         rejected=ensemble.left_out,
+        basis=ensemble.basis,
     )
 
 
@@ -154,6 +164,8 @@ def print_ensemble(result: EnsembleResult, name: str) -> None:
     for at, entry in enumerate(result.compared):
         table.add_row(*leaderboard_cells(result, entry), style=None if at else "bold")
     console.print(table)
+    if result.basis:
+        console.print(f"Chosen: {result.basis.text}")
     paired = result.against_best_single
     console.print(
         f"Against the best single network: {paired.gained} clips gained, {paired.lost} lost, "

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
+from hhmnet_core.identity import later
 from hhmnet_platform.fusion.weightings import SEARCHED, WeightedFusion
 from hhmnet_platform.presentation.labels import WITHOUT_COPIES_HEADING, copies_note, percent
 from hhmnet_platform.storage.record_files import parse_record
@@ -44,7 +46,9 @@ class FusionResult:
         scores: Digest of all score tables.
         clips: Number of clips by split.
         copies: Number of test clips that copy a clip of training or validation.
-        fusions: Fusions by name, the searched one among them.
+        fusions: Fusions by name. "searched" is the one that was chosen.
+        basis: What the choice rests on. None in files of earlier versions, which chose the weights
+            of the highest top-1 on val.
     """
 
     search: SearchSettings
@@ -53,6 +57,7 @@ class FusionResult:
     clips: dict[str, int]
     copies: int
     fusions: dict[str, WeightedFusion]
+    basis: ChoiceBasis | None = later(None)
 
     @property
     def searched(self) -> WeightedFusion:
@@ -77,7 +82,8 @@ def fusion_table(result: FusionResult) -> Table:
     on = "val, out of fold," if result.search.folds else "val"
     clips = result.clips
     table = Table(title=f"fusions, {clips['val']} clips of {on} and {clips['test']} of test")
-    table.caption = copies_note(result.copies)
+    chosen = f"Chosen: {result.basis.text}" if result.basis else ""
+    table.caption = "\n".join(filter(None, [chosen, copies_note(result.copies)])) or None
     table.add_column("weights", overflow="fold")  # long names are not cut off
     heads = ["val top-1", "test top-1", "95 %", *([WITHOUT_COPIES_HEADING] * bool(result.copies))]
     for name in heads:

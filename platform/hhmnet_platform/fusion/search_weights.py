@@ -1,8 +1,9 @@
 """Searching fusion weights on validation: Optuna studies side by side under Ray Tune.
 
 Each trial is a whole study with its own seed, on score tables in the object store: a weighting
-takes milliseconds, a process for each would take seconds. Equal weights, the field's and the convex
-fit stand beside the result, to show whether the search was worth it.
+takes milliseconds, a process for each would take seconds. The weights of the highest top-1 are used
+only where they are better than the others by more than the noise of val. Equal weights, the field's
+and the convex fit stand beside the result, to show whether the search was worth it.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from rich.console import Console
 from hhmnet_core.errors import AccessError, InputError
 from hhmnet_core.files import Folder, folder
 from hhmnet_core.fusion.align import fuse
+from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.shrinkage import ValScores, choose_on, choose_weights, consider
 from hhmnet_core.fusion.weight_fitting import fit_weights
 from hhmnet_core.fusion.weight_scoring import WeightScorer, simplex_weights
 from hhmnet_core.identity import JsonObject
@@ -40,11 +43,14 @@ from hhmnet_platform.fusion.fusion_result import (
 from hhmnet_platform.fusion.models import fusion_model, write_combined_model
 from hhmnet_platform.fusion.out_of_fold import check_folds, out_of_fold_candidates
 from hhmnet_platform.fusion.weightings import (
+    BEST_ON_VAL,
+    EQUAL,
     SEARCHED,
     Weights,
     baseline_fusions,
     calibrated_fusion,
     calibrated_weights,
+    weighted_fusion,
 )
 from hhmnet_platform.hashing import short_hash
 from hhmnet_platform.presentation.labels import (
@@ -123,8 +129,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for each in left_out:
         console.print(f"{each.name} {each.reason}: left out of every figure below", markup=False)
-    result = read_fusion(files, candidates)
-    is_known = result is not None
+    earlier = result = read_fusion(files, candidates)
     page = find_finished_page(uri, experiment, name) if result else None
     if result and page:
         console.print(f"{name} exists already: nothing was searched.")
@@ -139,6 +144,7 @@ def run_fusion_search(job: FusionSearch) -> None:
     console.print(f"Weights  {weights}")
     console.print(f"Files    {files.uri}/{FILE}", markup=False)
     best = result.searched.weights
+    is_known = earlier is not None and earlier.searched.weights == best
     model, line = write_combined_model(
         files.uri, lambda: fusion_model(name, candidates, best, workspace), is_known
     )
@@ -174,21 +180,21 @@ def scores_digest(candidates: Sequence[Candidate]) -> str:
 def search_weights(
     candidates: Sequence[Candidate], job: FusionSearch, resources: Resources
 ) -> Weights:
-    """Return the best weights of calibrated logits that any study finds on validation, of sum 1.
+    """Return the weights of calibrated logits of the highest top-1 on validation, of sum 1.
 
-    Among equally good ones the nearest to the convex fit wins: validation has many ties, and test
-    does not share their edges.
+    Among equally good ones the nearest to those of `choose_weights` win: validation has many ties,
+    and test does not share their edges.
     """
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's new output ignores verbose=0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune
 
-    weighting = WeightScorer([each.val for each in candidates])
-    convex = calibrated_weights(fit_weights([each.val for each in candidates]).weights, weighting)
-    starts = [np.full(len(candidates), 1 / len(candidates)), convex, *np.eye(len(candidates))]
+    vals = [each.val for each in candidates]
+    weighting = WeightScorer(vals)
+    starts, nearest = start_weights(vals, weighting)
     seeds = list(range(job.seed, job.seed + job.trials))
-    shared_inputs = ray.put((weighting, starts, convex, job.evaluations))
+    shared_inputs = ray.put((weighting, starts, nearest, job.evaluations))
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, inputs=[shared_inputs]), {"CPU": 1}),
         param_space={"seed": tune.grid_search(seeds)},
@@ -206,6 +212,16 @@ def search_weights(
     trials = [results[at].metrics or {} for at in range(len(results))]
     best = min(trials, key=lambda each: (-each["val_top1"], each["distance"], each["weights"]))
     return np.array(best["weights"])
+
+
+def start_weights(
+    vals: Sequence[ScoreTable], weighting: WeightScorer
+) -> tuple[list[Weights], Weights]:
+    """Return weights (S,) to start a study from, and those that win among equally good ones."""
+    nearest = calibrated_weights(choose_weights(vals).weights, weighting)
+    convex = calibrated_weights(fit_weights(vals).weights, weighting)
+    equal = calibrated_weights(np.ones(len(vals)), weighting)
+    return [equal, nearest, convex, *np.eye(len(vals))], nearest
 
 
 def run_study(
@@ -270,7 +286,10 @@ def _search(job: FusionSearch, candidates: Sequence[Candidate], console: Console
     began = time.perf_counter()
     with ray_session() as resources:
         started = time.perf_counter()
-        weights = search_weights(candidates, job, resources)
+        best = search_weights(candidates, job, resources)
+    val = ValScores([each.val for each in candidates])
+    highest = calibrated_fusion(candidates, best)
+    choice = consider(val, choose_on(val), np.array(list(highest.weights.values())))
     seconds, tried = time.perf_counter() - started, job.trials * job.evaluations
     console.print(f"{tried} weightings in {seconds:.1f} s, after {started - began:.1f} s for Ray")
     return FusionResult(
@@ -281,8 +300,10 @@ def _search(job: FusionSearch, candidates: Sequence[Candidate], console: Console
         copies=len(fuse([each.test for each in candidates]).copies),
         fusions={
             **baseline_fusions(candidates),
-            SEARCHED: calibrated_fusion(candidates, weights),
+            BEST_ON_VAL: highest,
+            SEARCHED: weighted_fusion(candidates, choice.weights),
         },
+        basis=choice.basis,
     )
 
 
@@ -290,9 +311,9 @@ def _trial(config: dict[str, int], inputs: list[Any]) -> JsonObject:
     """Run one study as a trial of Ray Tune, and return what it found."""
     import ray
 
-    weighting, starts, convex, evaluations = ray.get(inputs[0])
-    weights, value = run_study(weighting, starts, convex, evaluations, config["seed"])
-    distance = float(np.abs(weights - convex).sum())
+    weighting, starts, nearest, evaluations = ray.get(inputs[0])
+    weights, value = run_study(weighting, starts, nearest, evaluations, config["seed"])
+    distance = float(np.abs(weights - nearest).sum())
     return {"weights": weights.tolist(), "val_top1": value, "distance": distance}
 
 
@@ -309,10 +330,16 @@ def _derived_run(
         params={"trials": job.trials, "evaluations": job.evaluations, "seed": job.seed}
         | ({"folds": job.folds} if job.folds else {})
         | {f"weight/{network}": f"{weight:.4f}" for network, weight in best.weights.items()},
-        metrics={"best/val_top1": best.val_top1, "test/top1": best.test_top1}
+        metrics={
+            "best/val_top1": best.val_top1,
+            "test/top1": best.test_top1,
+            "equal/val_top1": result.fusions[EQUAL].val_top1,
+            "equal/test_top1": result.fusions[EQUAL].test_top1,
+        }
         | ({} if novel is None else {WITHOUT_COPIES_METRIC: novel}),
         note=f"Fusion weights of {len(best.weights)} networks, searched on {on}.\n\n"
-        f"{_markdown_table(result)}\n",
+        + (f"Chosen: {result.basis.text}.\n\n" if result.basis else "")
+        + f"{_markdown_table(result)}\n",
         files={FILE: content},
     )
 

@@ -131,6 +131,8 @@ def _derived_run(
             "test/top1_low": ours.interval[0],
             "test/top1_high": ours.interval[1],
             "members": float(len(result.members)),
+            "equal/val_top1": result.equal.val_top1,
+            "equal/test_top1": result.equal.test_top1,
         }
         | ({} if novel is None else {WITHOUT_COPIES_METRIC: novel}),
         note=_note(ensemble, result),
@@ -144,13 +146,17 @@ def _note(ensemble: Ensemble, result: EnsembleResult) -> str:
     novel = ours.test_top1_without_copies
     without = "" if novel is None else f" ({percent(novel)} without copies of training clips)"
     rows = [
-        f"| {ensemble.weights[at]:.3f} | {ensemble.temperatures[at]:.2f} | "
+        f"| {ensemble.shares[at]:.3f} | {ensemble.weights[at]:.3f} | "
+        f"{ensemble.temperatures[at]:.2f} | "
         f"[{markdown(ensemble.candidates[at].name)}]({ensemble.candidates[at].page}) |"
         for at in ensemble.members
     ]
     head = (
         f"An ensemble of {len(result.members)} of {len(ensemble.candidates)} networks, selected on "
-        f"val. Test: {ours.test_top1:.1%}{without}, the best single network "
-        f"{single.test_top1:.1%}. The whole report is the artifact {REPORT}."
+        f"val. Test: {ours.test_top1:.1%}{without}, all networks with equal weights "
+        f"{result.equal.test_top1:.1%}, the best single network {single.test_top1:.1%}. The whole "
+        f"report is the artifact {REPORT}."
     )
-    return "\n".join([head, "", "| weight | temperature | network |", "|---|---|---|", *rows])
+    chosen = [f"Chosen: {result.basis.text}.", ""] if result.basis else []
+    table = ["| share | weight | temperature | network |", "|---|---|---|---|"]
+    return "\n".join([head, "", *chosen, *table, *rows])

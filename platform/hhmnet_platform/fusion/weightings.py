@@ -20,6 +20,7 @@ Weights = NDArray[np.float64]
 # pyskl's.
 FIELD = {"0.6 : 0.6 : 0.4 : 0.4": (0.6, 0.6, 0.4, 0.4), "2 : 2 : 1 : 1": (2.0, 2.0, 1.0, 1.0)}
 SEARCHED, EQUAL, CONVEX = "searched", "equal", "convex log-loss"
+BEST_ON_VAL = "highest top-1 on val"
 
 
 @dataclass(frozen=True)

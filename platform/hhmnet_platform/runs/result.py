@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import write_scores
-from hhmnet_core.fusion.weight_fitting import fit_weights
+from hhmnet_core.fusion.shrinkage import choose_weights
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.members import FUSION
@@ -88,7 +88,7 @@ def summarise(scored: ScoredRun, plan: MeshPlan, history: Sequence[EpochRecord])
 
 
 def fit_fusion(scored: ScoredRun) -> FittedFusion | None:
-    """Fit the weights of the networks' logits on validation, by convex log-loss.
+    """Fit the weights of the networks' logits on validation, as far as it can tell them apart.
 
     Writes the fusion's score tables. Returns None where there is no validation split.
     """
@@ -98,7 +98,8 @@ def fit_fusion(scored: ScoredRun) -> FittedFusion | None:
     val, test = (
         keep_shared_clips([t[split] for t in networks.values()]) for split in ("val", "test")
     )
-    weights = fit_weights(val).weights
+    choice = choose_weights(val)
+    weights = choice.weights
     fused = {"val": fuse(val, weights.tolist()), "test": fuse(test, weights.tolist())}
     for split, table in fused.items():
         write_scores(table, f"{scored.run.folder.uri}/{scores_file(FITTED, split)}")
@@ -108,6 +109,7 @@ def fit_fusion(scored: ScoredRun) -> FittedFusion | None:
         top1(fused["val"]),
         top1(fused["test"]),
         top1_without_copies(fused["test"]),
+        choice.basis,
     )
 
 

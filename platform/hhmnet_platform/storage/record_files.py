@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
-from hhmnet_core.identity import JsonObject
+from hhmnet_core.identity import JsonObject, identity
 from hhmnet_core.passwords import without_passwords
 
 Record = TypeVar("Record")
 
 
 def format_record(record: Any) -> bytes:
-    """Return the content of a file that holds a dataclass, or a JSON object; no passwords."""
-    values = record if isinstance(record, dict) else asdict(record)
+    """Return the content of a file that holds a dataclass, or a JSON object; no passwords.
+
+    Later fields that have their default are left out, as earlier versions wrote the file.
+    """
+    values = record if isinstance(record, dict) else identity(record)
     return (json.dumps(without_passwords(values), indent=2) + "\n").encode()
 
 

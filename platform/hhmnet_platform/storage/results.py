@@ -10,6 +10,7 @@ from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import TRAINED
@@ -61,12 +62,15 @@ class FittedFusion:
         val_top1: Top-1 on validation, a share of 1.
         test_top1: Top-1 on test.
         test_top1_without_copies: As in `MemberResult`.
+        basis: What the choice of the weights rests on. None in files of earlier versions, whose
+            weights have the least log-loss on validation, however small that is.
     """
 
     weights: dict[str, float]
     val_top1: float
     test_top1: float
     test_top1_without_copies: float | None = None
+    basis: ChoiceBasis | None = None
 
 
 @dataclass(frozen=True)
@@ -158,5 +162,6 @@ def _fields_of(values: JsonObject) -> JsonObject:
 
 
 def _without_none(row: JsonObject) -> JsonObject:
-    """Return a row without its accuracy without copies where that is None."""
-    return {key: value for key, value in row.items() if value is not None or key != WITHOUT_COPIES}
+    """Return a row without what it lacks and earlier versions did not write."""
+    later = (WITHOUT_COPIES, "basis")
+    return {key: value for key, value in row.items() if value is not None or key not in later}

@@ -74,7 +74,7 @@ def test_a_model_with_video_predicts_the_fusion_with_its_guide(
         replace(phase1_tables[m], sample_ids=table.sample_ids, labels=table.labels,
                 logits=phase1_tables[m].logits[
                     [phase1_tables[m].sample_ids.index(each) for each in table.sample_ids]
-                ], copies=frozenset())
+                ], copies=frozenset(), subjects=table.subjects)
         for m in MODALITIES
     ]  # fmt: skip
     fused = fuse([*streams, replace(table, copies=frozenset())])

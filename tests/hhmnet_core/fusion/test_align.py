@@ -138,6 +138,16 @@ def test_tables_are_reduced_to_the_clips_that_all_of_them_have() -> None:
     check_compatible([one, other])
 
 
+def test_subjects_stay_with_their_clips() -> None:
+    one = make_table(subjects=np.arange(6))
+    kept, _ = keep_shared_clips([one, make_table(num_clips=4)])
+    assert kept.subjects is not None and kept.subjects.tolist() == [0, 1, 2, 3]
+    other = make_table(num_clips=2, sample_ids=("x", "y"), subjects=np.array([8, 9]))
+    both = concatenate([one, other])
+    assert both.subjects is not None and both.subjects.tolist() == [0, 1, 2, 3, 4, 5, 8, 9]
+    assert concatenate([one, replace(other, subjects=None)]).subjects is None
+
+
 def test_concatenated_tables_have_all_their_clips() -> None:
     ids = [("clip0", "clip1"), ("clip9", "clip8", "clip7")]
     folds = [make_table(at, len(names), sample_ids=names) for at, names in enumerate(ids)]

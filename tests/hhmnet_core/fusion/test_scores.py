@@ -30,6 +30,18 @@ def test_a_written_table_is_read_back_unchanged(tmp_path: Path, num_clips: int) 
         assert vars(replace(read, **arrays)) == vars(table)
 
 
+def test_subjects_are_a_column_where_they_are_recorded(tmp_path: Path) -> None:
+    table = replace(make_table(), subjects=np.arange(6) + 3)
+    write_scores(table, tmp_path / "joint.parquet")
+    read = read_scores(tmp_path / "joint.parquet")
+    assert read.subjects is not None and read.subjects.dtype == np.int64
+    np.testing.assert_array_equal(read.subjects, table.subjects)
+    write_scores(make_table(), tmp_path / "earlier.parquet")
+    assert pq.read_schema(tmp_path / "earlier.parquet").names == [
+        "sample_id", "label", "logits", "copy",
+    ]  # fmt: skip
+
+
 def test_the_metadata_is_in_the_schema(tmp_path: Path) -> None:
     write_scores(make_table(), tmp_path / "joint.parquet")
     metadata = pq.read_schema(tmp_path / "joint.parquet").metadata
@@ -44,6 +56,7 @@ def test_the_metadata_is_in_the_schema(tmp_path: Path) -> None:
         ({"labels": np.arange(6) - 1}, "labels outside 0 to 2"),
         ({"logits": np.zeros((6, 4), np.float32)}, r"shapes \(6,\) and \(6, 4\)"),
         ({"logits": np.full((6, 3), np.nan, np.float32)}, "NaN"),
+        ({"subjects": np.arange(5)}, r"subjects of shape \(5,\); expected \(6,\)"),
         ({"copies": frozenset({"clip9"})}, "lists copies that are not among its clips"),
     ],
 )

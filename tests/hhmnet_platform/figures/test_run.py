@@ -8,7 +8,9 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
+from hhmnet_core.fusion.evidence import Gain
 from hhmnet_core.fusion.scores import ScoreTable
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.figures.run import (
@@ -156,6 +158,9 @@ def test_result_table_shows_every_modality_and_the_fusion(
     text = printed(replace(run, fitted=FittedFusion({"joint": 1.0}, 0.321, 0.654)))
     assert ("32.1%" in text) == (selection == "val")
     assert "fusion, weights fitted on val" in text and "65.4%" in text
+    basis = ChoiceBasis("equal", Gain(0.01, 0.02, 126, 1, 9.3))
+    text = printed(replace(run, fitted=FittedFusion({"joint": 1.0}, 0.3, 0.6, None, basis)))
+    assert "within the noise" in " ".join(text.split())
 
 
 def test_result_table_shows_accuracies_without_copies() -> None:

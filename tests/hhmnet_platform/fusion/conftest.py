@@ -21,7 +21,8 @@ def _table(run: str, member: str, split: str, strength: float) -> ScoreTable:
     logits = np.random.default_rng(seed).normal(size=(CLIPS, 5)).astype(np.float32)
     logits[np.arange(CLIPS), labels] += strength
     ids = tuple(f"{split}{number}" for number in range(CLIPS))
-    return ScoreTable(ids, labels, logits, run, member, split, "d" * 64, NAMES)
+    subjects = np.arange(CLIPS) % 20
+    return ScoreTable(ids, labels, logits, run, member, split, "d" * 64, NAMES, subjects=subjects)
 
 
 def _candidate(run: str, member: str, strength: float, guide: str = "") -> Candidate:

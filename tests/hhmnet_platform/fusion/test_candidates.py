@@ -80,7 +80,7 @@ def test_clips_without_video_are_left_out_of_all(
     video = candidates[-1]
     few = [
         replace(table, sample_ids=table.sample_ids[:190], labels=table.labels[:190],
-                logits=table.logits[:190])
+                logits=table.logits[:190], subjects=np.arange(190))
         for table in (video.val, video.test)
     ]  # fmt: skip
     filmed = replace(video, val=few[0], test=few[1])

@@ -17,11 +17,12 @@ def test_ensemble_beats_its_members_and_leaves_out_the_weak(ensemble: Ensemble) 
     board = {entry.name: entry for entry in ensemble.leaderboard}
     ours = board["ensemble"]
     assert ours.test_top1 > board["best single: data-phase1-good/joint"].test_top1 + 0.1
-    assert ours.val_top1 >= max(entry.val_top1 for entry in board.values()) - 1e-9
+    assert ours.test_top1 > board["all, equal weights"].test_top1
+    assert ensemble.basis and ensemble.basis.chosen != "equal"
     assert ours.interval[0] < ours.test_top1 < ours.interval[1]
     good = sum(
-        weight
-        for weight, each in zip(ensemble.weights, ensemble.candidates, strict=True)
+        share
+        for share, each in zip(ensemble.shares, ensemble.candidates, strict=True)
         if each.run != "data-phase1-weak"
     )
     assert ensemble.weights.sum() == pytest.approx(1) and good > 5 / 9  # more than by number
@@ -89,3 +90,17 @@ def test_tables_that_do_not_belong_together_are_named(
     other = replace(candidates[1], val=replace(candidates[1].val, digest="e" * 64))
     with pytest.raises(InputError, match="differ in data digest"):
         make_ensemble([candidates[0], other], [], config)
+
+
+def test_equal_weights_are_the_mean_of_the_raw_logits(candidates: list[Candidate]) -> None:
+    """Where val cannot tell the networks apart, the ensemble is the row of equal weights."""
+    alike = [
+        replace(each, val=replace(each.val, subjects=np.zeros(200, dtype=np.int64)))
+        for each in candidates[:4]
+    ]
+    ensemble = make_ensemble(alike, [], SelectionConfig(steps=10, bags=1))
+    ours, _, equal, *_ = ensemble.leaderboard
+    assert ensemble.basis and ensemble.basis.is_equal
+    assert (ours.val_top1, ours.test_top1) == (equal.val_top1, equal.test_top1)
+    assert equal.test_top1 == top1(fuse([each.test for each in alike]))
+    np.testing.assert_allclose(ensemble.shares, 0.25)

@@ -8,6 +8,8 @@ import pytest
 from earlier_version import EXAMPLE
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.evidence import Gain
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
 from hhmnet_platform.fusion.candidates import Candidate
 from hhmnet_platform.fusion.fusion_result import (
     FusionResult,
@@ -58,6 +60,10 @@ def test_table_has_a_column_without_copies_where_there_are_any(result: FusionRes
     expected = result.fusions["equal"].test_top1_without_copies
     assert list(table.columns[-1].cells)[1] == f"{expected:.1%}"
     assert table.caption == "50 test clips are copies of training clips"
+    basis = ChoiceBasis("equal", Gain(0.01, 0.02, 126, 1, 9.3))
+    chosen = fusion_table(replace(result, copies=0, basis=basis)).caption
+    assert chosen == f"Chosen: {basis.text}" and "within the noise" in basis.text
+    assert parse_fusion(format_record(replace(result, basis=basis)), "here").basis == basis
     plain = fusion_table(replace(result, copies=0))
     assert len(plain.columns) == 4 and plain.caption is None
     assert str(plain.title) == "fusions, 200 clips of val and 200 of test"

@@ -11,8 +11,15 @@ from earlier_version import EXAMPLE, PHASE1, PHASE2
 from finished_runs import RESULT
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.fusion.evidence import Gain
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_platform.storage.results import MemberResult, format_result, parse_result
+from hhmnet_core.fusion.shrinkage import ChoiceBasis
+from hhmnet_platform.storage.results import (
+    FittedFusion,
+    MemberResult,
+    format_result,
+    parse_result,
+)
 
 
 def test_result_is_read_as_it_was_written() -> None:
@@ -28,6 +35,16 @@ def test_figures_without_copies_are_in_the_file_only_where_there_are_any() -> No
     assert json.loads(format_result(copied))["members"]["joint"] == {
         "epoch": 2, "val_top1": None, "test_top1": 0.4, "test_top1_without_copies": 0.3,
     }  # fmt: skip
+
+
+def test_basis_of_the_fitted_weights_is_kept() -> None:
+    basis = ChoiceBasis("equal", Gain(0.01, 0.02, 126, 1, 9.3))
+    fitted = FittedFusion({"joint": 1.0}, 0.5, 0.4, None, basis)
+    content = format_result(replace(RESULT, fitted=fitted))
+    read = parse_result(content, "here").fitted
+    assert read == fitted and "within the noise" in basis.text
+    plain = format_result(replace(RESULT, fitted=replace(fitted, basis=None)))
+    assert list(json.loads(plain)["fitted"]) == ["weights", "val_top1", "test_top1"]
 
 
 @pytest.mark.parametrize("name", [PHASE1, PHASE2])
