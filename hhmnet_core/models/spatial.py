@@ -111,9 +111,10 @@ class ReDmt(nn.Module):
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         x_rtvc = self.norm(x_rtvc)
-        map_rhvu = self.static_map.expand(len(x_rtvc), -1, -1, -1)
         if self.attends:
-            map_rhvu = self.attention(x_rtvc) + map_rhvu
+            map_rhvu = self.attention(x_rtvc) + self.static_map
+        else:
+            map_rhvu = self.static_map.expand(x_rtvc.shape[0], -1, -1, -1)
         value_rtuhd = self.value(x_rtvc).unflatten(-1, (self.heads, -1))
         mixed = torch.einsum("rhvu,rtuhd->rtvhd", map_rhvu, value_rtuhd).flatten(3)
         if self.masks:

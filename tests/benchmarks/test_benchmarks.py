@@ -83,7 +83,7 @@ def test_fusion_search_is_measured_on_a_few_clips(tmp_path: Path) -> None:
 
 
 def test_exported_models_are_measured(tmp_path: Path) -> None:
-    small = ("--batches", 1, 2, "--frames", 8, "--rounds", 1, "--widths", 8)
+    small = ("--batches", 1, 2, "--frames", 8, "--rounds", 1, "--widths", 32)
     done = run("exported_model.py", *small, cache=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")]

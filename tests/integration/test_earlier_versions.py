@@ -38,7 +38,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def phase1_job(store: Path, workspace: Path, **changes: Any) -> Phase1Job:
     settings: dict[str, Any] = {
         "data": DataConfig(store=str(store), frames=8),
-        "model": ModelConfig(widths=[4], heads=1, embedding=4),
+        "model": ModelConfig(widths=[4], heads=1, embedding=4, re_dmt=1, joint_scale=0.02),
         "optim": OptimConfig(epochs=2, batch=8),
         "workspace": str(workspace),
     }

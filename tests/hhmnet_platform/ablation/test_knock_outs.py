@@ -10,6 +10,7 @@ from made_stores import write_small_store
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.spatial import ReDmt
+from hhmnet_core.models.spatial_v1 import ReDmtV1
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.epochs import train
 from hhmnet_core.training.mesh import Mesh
@@ -61,7 +62,10 @@ def test_scores_are_those_of_a_network_without_the_part(trainer: Phase1Trainer) 
     (stream,) = trainer.streams
     found = score_knock_outs(trainer, "test")
     whole = stream.average
-    for part, parameter in (("static map zero", "static_map"), ("re-ranking term zero", "gamma")):
+    for part, parameter in (
+        ("static map zero", "static_map"),
+        ("re-ranking term zero", "rerank_weight"),
+    ):
         stream.average = {
             name: torch.zeros_like(tensor) if name.endswith(parameter) else tensor
             for name, tensor in whole.items()
@@ -72,29 +76,47 @@ def test_scores_are_those_of_a_network_without_the_part(trainer: Phase1Trainer) 
         assert found[part].log_loss == {"joint": pytest.approx(expected.log_loss["joint"])}
 
 
-def test_attention_is_exchanged(trainer: Phase1Trainer) -> None:
+def test_attention_and_mask_are_exchanged(trainer: Phase1Trainer) -> None:
     (stream,) = trainer.streams
     layer = next(each for each in stream.model.modules() if isinstance(each, ReDmt))
     x_rtvc = torch.randn(6, 2, 20, 8, generator=torch.Generator().manual_seed(1))
-    own = layer.attention(x_rtvc)
+    attention, mask = layer.attention(x_rtvc), layer.mask(x_rtvc)
+    of_others = [3, 4, 5, 0, 1, 2]
     expected = {
-        "another clip's attention": own[[3, 4, 5, 0, 1, 2]],
-        "mean attention": own.mean(0, keepdim=True).expand(6, -1, -1, -1),
-        "no dynamic attention": torch.zeros_like(own),
+        "another clip's attention": attention[of_others],
+        "mean attention": attention.mean(0, keepdim=True).expand_as(attention),
+        "no dynamic attention": torch.zeros_like(attention),
+        "another clip's mask": mask[of_others],
+        "mean mask": mask.mean(0, keepdim=True).expand_as(mask),
     }
-    for name, attention in expected.items():
+    for name, values in expected.items():
         with knocked_out(stream, KNOCK_OUTS[name]) as has_part:
             assert has_part
-            torch.testing.assert_close(layer.attention(x_rtvc), attention)
+            found = layer.mask(x_rtvc) if "mask" in name else layer.attention(x_rtvc)
+            torch.testing.assert_close(found, values)
+
+
+def test_parts_of_version_1_are_knocked_out(tmp_path: Path) -> None:
+    earlier = trained(tmp_path, re_dmt=1)
+    (stream,) = earlier.streams
+    layer = next(each for each in stream.model.modules() if isinstance(each, ReDmtV1))
+    x_rtvc = torch.randn(6, 2, 20, 8, generator=torch.Generator().manual_seed(1))
+    assert (layer.attention(x_rtvc) == 0).any()
     with knocked_out(stream, KNOCK_OUTS["mask off"]):
         assert (layer.attention(x_rtvc) > 0).all()
-    assert (own == 0).any()
+    found = score_knock_outs(earlier, "test")
+    assert set(KNOCK_OUTS) - set(found) == {"another clip's mask", "mean mask"}
 
 
 def test_part_that_an_encoder_lacks_is_left_out(tmp_path: Path) -> None:
     plain = trained(tmp_path, mask=False, rerank=False)
     found = score_knock_outs(plain, "test")
-    assert set(KNOCK_OUTS) - set(found) == {"mask off", "re-ranking term zero"}
+    assert set(KNOCK_OUTS) - set(found) == {
+        "mask off",
+        "another clip's mask",
+        "mean mask",
+        "re-ranking term zero",
+    }
 
 
 def test_copies_are_marked(trainer: Phase1Trainer) -> None:
