@@ -107,7 +107,8 @@ class ReDmt(nn.Module):
 
     def mask(self, x_rtvc: Tensor) -> Tensor:
         """Return the dynamic mask (R, T, V, C) of normalised features, in [0, 1]."""
-        return (1.2 * self.mask_logits(x_rtvc).sigmoid() - 0.1).clamp(0, 1)
+        opening: Tensor = self.mask_logits(x_rtvc).sigmoid()
+        return (1.2 * opening - 0.1).clamp(0, 1)
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         x_rtvc = self.norm(x_rtvc)
