@@ -7,6 +7,7 @@ their names; and a record made before the field existed counts as having that va
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import Field, asdict, field, fields, is_dataclass
 from typing import Any
 
@@ -35,8 +36,11 @@ def is_later(each: "Field[Any]") -> bool:
 
 
 def value_before(each: "Field[Any]") -> Any:
-    """Return the value that records from before a field of `later` count as having."""
-    return each.metadata[_BEFORE]
+    """Return the value that records from before a field of `later` count as having.
+
+    It is a copy: a list belongs to one config alone.
+    """
+    return deepcopy(each.metadata[_BEFORE])
 
 
 def identity(config: Any) -> JsonObject:

@@ -88,6 +88,12 @@ def test_record_from_before_a_new_default_has_the_earlier_value() -> None:
     assert from_json(RunRedesigned, identity(RunRedesigned())).optim.version == 2
 
 
+def test_records_share_no_list() -> None:
+    one, other = (from_json(RunAfter, identity(RunBefore())) for _ in range(2))
+    one.optim.kernels.append(3)
+    assert other.optim.kernels == [] and from_json(After, {}).kernels == []
+
+
 @dataclass
 class Layers:
     branches: tuple[tuple[int, int], ...] = ((3, 1), (5, 2))
