@@ -88,6 +88,11 @@ class ModelConfig:
             )
         if not 0 < self.kept_ratio <= 1:
             raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
+        if self.re_dmt != 1 and self.kept_ratio != type(self).kept_ratio:
+            raise InputError(
+                f"model.kept_ratio {self.kept_ratio} needs model.re_dmt 1: the mask of version "
+                f"{self.re_dmt} has no such share."
+            )
         if self.re_dmt == 1 and not self.attention:
             raise InputError("model.attention false needs model.re_dmt 2, but model.re_dmt is 1.")
         for name in ("drop_path", "dropout"):

@@ -29,6 +29,7 @@ from hhmnet_core.models.config import ModelConfig
         ({"branches": [(3, 0)]}, "dilations of 1 to"),
         ({"branches": []}, "odd kernels"),
         ({"kept_ratio": 0.0}, "model.kept_ratio must be in"),
+        ({"kept_ratio": 0.3}, "model.kept_ratio 0.3 needs model.re_dmt 1"),
         ({"attention": False, "re_dmt": 1}, "model.attention false needs model.re_dmt 2"),
         ({"dropout": 1.0}, "model.dropout must be in"),
         ({"drop_path": -0.1}, "model.drop_path must be in"),

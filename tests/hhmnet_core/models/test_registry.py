@@ -20,7 +20,6 @@ OTHER = ModelConfig(  # another value of each setting
     patch=3,
     segments=2,
     mask=False,
-    kept_ratio=0.9,
     rerank=False,
     k1=2,
     k2=1,
@@ -31,7 +30,7 @@ OTHER = ModelConfig(  # another value of each setting
     embedding=20,
     joint_scale=0.1,
 )
-OTHER_SWITCHES = [{"re_dmt": 1}, {"attention": False}]  # not together
+OTHER_SWITCHES = [{"re_dmt": 1, "kept_ratio": 0.9}, {"attention": False}]  # not together
 NEEDED = {"kept_ratio": {"re_dmt": 1}}  # what a setting is read with
 CLASSES = 7
 

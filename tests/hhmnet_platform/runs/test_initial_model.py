@@ -75,8 +75,8 @@ def test_models_that_do_not_fit_are_refused(model: str, manifest: Manifest) -> N
         match=r"reads layout kinect_v1_20, but .* kinect_v1_20_utd: give --data\.layout",
     ):
         check_initial_model(config, replace(manifest, layout="kinect_v1_20_utd"))
-    other = replace(config, model=replace(SMALL, kept_ratio=0.25))
-    with pytest.raises(InputError, match=r"differs in model\.kept_ratio \(there 0\.5\)"):
+    other = replace(config, model=replace(SMALL, segments=2))
+    with pytest.raises(InputError, match=r"differs in model\.segments \(there 4\)"):
         check_initial_model(other, manifest)
     with pytest.raises(InputError, match="There is no model at"):
         initial_digest(str(Path(model).parent))
