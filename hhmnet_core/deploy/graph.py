@@ -12,8 +12,6 @@ from hhmnet_core.deploy.graph_inputs import ClipPreparation, PaddedClips
 from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import VIDEO
-from hhmnet_core.identity import canonical
-from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.skeleton.modalities import derive
 
@@ -65,7 +63,7 @@ class ModelGraph(nn.Module):
                 torch.device("cpu"),
             )
             data = network.config.data
-            number = preparation_of.setdefault(_preparation_key(data), len(self.preparations))
+            number = preparation_of.setdefault(network.reading, len(self.preparations))
             if number == len(self.preparations):
                 self.preparations.append(ClipPreparation(data, self.layout))
             self._inputs.append((number, network.member, data.motion_step))
@@ -120,18 +118,3 @@ class ModelGraph(nn.Module):
             scores_nsk = scores_nsk.log_softmax(2)
         combined_nk = (scores_nsk * self.weights_s[:, None]).sum(1)
         return (combined_nk / self.temperature).softmax(1)
-
-
-def _preparation_key(data: DataConfig) -> bytes:
-    """Return the key of all that decides how clips become joints."""
-    return canonical(
-        [
-            data.frames,
-            data.align,
-            data.align_by,
-            data.normalise_size,
-            data.normalise_axes,
-            data.axes_extent,
-            data.whole_frames,
-        ]
-    )

@@ -116,15 +116,22 @@ class Model:
         Raises:
             InputError: A clip that does not fit the model, which the message names.
         """
-        if not len(clips):
-            return np.empty((0, self.num_classes))
-        probabilities_nk = self.probabilities(self.logits(clips, batch))
+        probabilities_nk = self.predict_each(clips, batch)
         lost = np.flatnonzero(~np.isfinite(probabilities_nk).all(1))
         if len(lost):
             clip = clips[int(lost[0])]
             name = clip.sample_id if isinstance(clip, Clip) else int(lost[0])
             raise InputError(f"Clip {name}: {NO_SCORES}")
         return probabilities_nk
+
+    def predict_each(
+        self, clips: Sequence[Clip | NDArray[Any]], batch: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return what `predict` does, but NaN for a clip whose scores are not finite."""
+        if not len(clips):
+            return np.empty((0, self.num_classes))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.probabilities(self.logits(clips, batch))
 
     def logits(self, clips: Sequence[Clip | NDArray[Any]], batch: int | None = None) -> Logits:
         """Return the logits (N, K) of each network. Arguments and errors are those of `predict`."""

@@ -70,8 +70,11 @@ class SkeletonNetwork:
 
     @property
     def reading(self) -> bytes:
-        """Key of all that decides how clips become its input."""
-        data = replace(self.config.data, store="", protocol="", selection="val")
+        """Key of all that decides how clips become joints, from which its modality is derived."""
+        data = replace(
+            self.config.data,
+            store="", protocol="", selection="val", train_share=1.0, motion_step=1,
+        )  # fmt: skip
         return canonical([identity(data), self.config.optim.precision])
 
 

@@ -164,7 +164,7 @@ def predict_chunk(
         windows[name] = choose_windows(job.window, job.stride, frames, recorded[name].fps)
         clips += [cut_clip(clip, window) for window in windows[name]]
     started = time.perf_counter()
-    probabilities = _probabilities(model, clips, job.batch)
+    probabilities = model.predict_each(clips, job.batch)
     milliseconds = 1000 * (time.perf_counter() - started) / max(1, len(clips))
     at = 0
     for name in names:
@@ -187,14 +187,6 @@ def predict_chunk(
                 name, clip.joints.shape[1], fps, rows, windows[name], model.class_names,
                 threshold_of(job, model), spent, recorded[name].first, empty_stretches(clip, fps),
             )  # fmt: skip
-
-
-def _probabilities(model: Model, clips: Sequence[Clip], batch: int) -> NDArray[np.float64]:
-    """Return the probabilities of clips, NaN where the networks overflow."""
-    if not clips:
-        return np.empty((0, model.num_classes))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return model.probabilities(model.logits(clips, batch))
 
 
 def clip_for_model(recorded: Recorded, model: ModelDescription) -> Clip:

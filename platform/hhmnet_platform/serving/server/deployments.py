@@ -112,13 +112,11 @@ class Networks:
 
 def predict_each(model: Model, clips: Sequence[Clip]) -> list[Row | RefusalError]:
     """Return the probabilities of each clip, or why there are none: one clip spoils no other."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        rows_nk = model.probabilities(model.logits(clips))
     return [
         row_k
         if np.isfinite(row_k).all()
         else RefusalError.of(InputError(f"Clip {clip.sample_id}: {NO_SCORES}"))
-        for clip, row_k in zip(clips, rows_nk, strict=True)
+        for clip, row_k in zip(clips, model.predict_each(clips), strict=True)
     ]
 
 
