@@ -51,7 +51,7 @@ class Gain:
         return self.mean > ERRORS * self.error
 
     @property
-    def basis(self) -> str:
+    def worth(self) -> str:
         """The number of clips and what it is worth, for messages."""
         persons = "1 subject" if self.subjects == 1 else f"{self.subjects} subjects"
         return (

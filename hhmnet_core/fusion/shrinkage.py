@@ -47,7 +47,7 @@ MAX_SCALE = 1e3  # bounds weights, as multiples of the calibrated equal weight
 
 @dataclass(frozen=True)
 class ChoiceBasis:
-    """What a choice of fusion weights rests on.
+    """The basis of a choice of fusion weights.
 
     Attributes:
         chosen: "equal" weights, "fitted" ones, or "proposed" ones of a search or a selection.
@@ -82,7 +82,7 @@ class ChoiceBasis:
             "fitted": "fitted weights",
             "proposed": "the weights of highest top-1 on val",
         }[self.chosen]
-        return f"{chosen} ({figures}; {gain.basis})"
+        return f"{chosen} ({figures}; {gain.worth})"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Choice:
 
     Attributes:
         weights: (S,) at least 0, weights of the raw logits. Only their ratios matter.
-        basis: What the choice rests on.
+        basis: Basis of the choice.
     """
 
     weights: Float64Array

@@ -14,7 +14,7 @@ variants:
 ```
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -27,8 +27,7 @@ from hhmnet_platform.datasets.layouts import read_yaml
 from hhmnet_platform.overrides import check_known
 
 # What benches and seeds set, and what has no effect here.
-_NOT_OF_VARIANTS = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
-_NOT_OF_BENCHES = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
+_NOT_CHANGED = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def read_design(uri: str) -> Design:
     variants = _mapping(values.get("variants"), f"variants in {uri}")
     for name, changes in variants.items():
         _check_text(name, "variant", uri)
-        _check_changes(changes, f"Variant {name!r} in {uri}", _NOT_OF_VARIANTS)
+        _check_changes(changes, f"Variant {name!r} in {uri}")
     threshold = values.get("threshold", {})
     if threshold is not None:
         _check_keys(_mapping(threshold, f"threshold in {uri}"), Threshold, f"threshold in {uri}")
@@ -138,7 +137,7 @@ def parse_benches(given: object, where: str) -> list[BenchDesign]:
     for number, values in enumerate(given, start=1):
         what = f"Bench {number} of {where}"
         _check_keys(_mapping(values, what), BenchDesign, what)
-        _check_changes(values.get("config"), what, _NOT_OF_BENCHES)
+        _check_changes(values.get("config"), what)
         try:
             bench = from_json(BenchDesign, values)
         except InputError as error:
@@ -169,9 +168,9 @@ def _check_keys(values: Mapping[str, object], kind: type[Any], what: str) -> Non
         check_known(name, [each.name for each in fields(kind)], f"{what} has the key")
 
 
-def _check_changes(changes: object, what: str, refused: Sequence[str]) -> None:
+def _check_changes(changes: object, what: str) -> None:
     for name in _mapping(changes, what):
-        if name in refused:
+        if name in _NOT_CHANGED:
             raise InputError(
                 f"{what} sets {name}: data and seeds are those of benches and seeds, the same for "
                 "all variants."

@@ -79,9 +79,9 @@ def run_phase1_ablation(job: Phase1Ablation) -> None:
     design = read_design(job.variants_file) if job.variants_file else Design()
     threshold = design.threshold
     config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
-    modalities = job.modalities if job.modalities is not None else design.modalities
+    modalities = (design.modalities or MODALITIES) if job.modalities is None else job.modalities
     training = Phase1Training(
-        Mesh.of(modalities if modalities or job.modalities is not None else MODALITIES).trained,
+        Mesh.of(modalities).trained,
         job.knock_outs,
         needs_log_loss=threshold is not None,
     )

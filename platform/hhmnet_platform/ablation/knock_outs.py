@@ -45,26 +45,21 @@ def _no_static_map(layer: Layer) -> Mapping[str, Any]:
     return {"static_map": torch.zeros_like(layer.static_map)}
 
 
-def _changed_attention(change: Callable[[Tensor], Tensor]) -> KnockOut:
-    """Return the knock-out that changes the dynamic attention (R, H, V, V) of R bodies."""
+def _has(layer: Layer, method: str) -> bool:
+    """Return whether a layer computes its dynamic attention, or its dynamic mask."""
+    if isinstance(layer, ReDmtV1):
+        return method == "attention"
+    return layer.attends if method == "attention" else layer.masks
+
+
+def _changed(method: str, change: Callable[[Tensor], Tensor]) -> KnockOut:
+    """Return the knock-out that changes the attention (R, H, V, V) or mask (R, T, V, C)."""
 
     def knock_out(layer: Layer) -> Mapping[str, Any]:
-        if isinstance(layer, ReDmt) and not layer.attends:
+        if not _has(layer, method):
             return {}
-        whole = layer.attention
-        return {"attention": lambda x_rtvc: change(whole(x_rtvc))}
-
-    return knock_out
-
-
-def _changed_mask(change: Callable[[Tensor], Tensor]) -> KnockOut:
-    """Return the knock-out that changes the dynamic mask (R, T, V, C) of R bodies."""
-
-    def knock_out(layer: Layer) -> Mapping[str, Any]:
-        if isinstance(layer, ReDmtV1) or not layer.masks:
-            return {}
-        whole = layer.mask
-        return {"mask": lambda x_rtvc: change(whole(x_rtvc))}
+        whole = getattr(layer, method)
+        return {method: lambda x_rtvc: change(whole(x_rtvc))}
 
     return knock_out
 
@@ -80,12 +75,12 @@ def _mean_of_clips(values_r: Tensor) -> Tensor:
 
 KNOCK_OUTS: Mapping[str, KnockOut] = {
     "mask off": _mask_off,
-    "another clip's mask": _changed_mask(_of_another_clip),
-    "mean mask": _changed_mask(_mean_of_clips),
+    "another clip's mask": _changed("mask", _of_another_clip),
+    "mean mask": _changed("mask", _mean_of_clips),
     "re-ranking term zero": _no_re_ranking,
-    "another clip's attention": _changed_attention(_of_another_clip),
-    "mean attention": _changed_attention(_mean_of_clips),
-    "no dynamic attention": _changed_attention(torch.zeros_like),
+    "another clip's attention": _changed("attention", _of_another_clip),
+    "mean attention": _changed("attention", _mean_of_clips),
+    "no dynamic attention": _changed("attention", torch.zeros_like),
     "static map zero": _no_static_map,
 }
 

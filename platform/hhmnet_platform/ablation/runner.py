@@ -135,11 +135,11 @@ def run_ablation(
         )
     if not file.absolute().parent.is_dir():
         raise InputError(f"There is no folder {file.absolute().parent} for {file}: make it first.")
-    wanted = {_key(task.variant, task.bench, task.config.seed): task for task in tasks}
+    wanted = {(task.variant, task.bench, task.config.seed): task for task in tasks}
     digests = {store: read_manifest(store).digest for store in {t.config.data.store for t in tasks}}
     done = {}
     for outcome in read_outcomes(file):
-        key = _key(outcome.variant, outcome.bench, outcome.seed)
+        key = (outcome.variant, outcome.bench, outcome.seed)
         task = wanted.get(key)
         if (
             task is not None
@@ -175,10 +175,6 @@ def _check_each_once(what: str, given: Sequence[object]) -> None:
             "An ablation needs at least one variant, one seed and one process, each given once, "
             f"but {what} are {list(given)}."
         )
-
-
-def _key(variant: str, bench: str, seed: int) -> tuple[str, str, int]:
-    return variant, bench, seed
 
 
 @contextmanager

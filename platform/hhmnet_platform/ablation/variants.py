@@ -53,7 +53,7 @@ PHASE2: Mapping[str, Changes] = {
 
 @dataclass(frozen=True)
 class Phase1Training:
-    """What is trained in phase 1, and what is kept of a run.
+    """The training of a run of phase 1, and the figures that are kept of it.
 
     Attributes:
         modalities: Modalities that are trained together.
@@ -115,7 +115,7 @@ def phase1_ablation(
         config: Config of the whole.
         variants: Variants. None: the built-in ones, limited to the settings that the encoder uses.
         reference: Variant that the others are compared to. Empty: the first.
-        training: What is trained and kept of a run. None: all four modalities, no knock-outs.
+        training: Modalities of a run, and what is kept of it. None: all four, no knock-outs.
 
     Raises InputError for an unknown reference.
     """

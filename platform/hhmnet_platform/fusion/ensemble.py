@@ -62,7 +62,7 @@ class Ensemble:
         weights: (S,) weights of the logarithms of their probabilities, of sum 1.
         temperature: Temperature of their mixture, fitted on validation too: where members agree,
             the mixture may be more certain than each of them.
-        basis: What the choice of the weights rests on.
+        basis: Basis of the choice of the weights.
     """
 
     candidates: tuple[Candidate, ...]

@@ -62,7 +62,7 @@ class EnsembleResult:
         leaderboard: The ensemble, what it is compared with, and every candidate.
         against_best_single: Comparison with the best single network on test.
         rejected: Networks and clips that are not among the candidates.
-        basis: What the choice of the weights rests on. None in files of earlier versions, which
+        basis: Basis of the choice of the weights. None in files of earlier versions, which
             took what the greedy selection found.
     """
 

@@ -47,7 +47,7 @@ class FusionResult:
         clips: Number of clips by split.
         copies: Number of test clips that copy a clip of training or validation.
         fusions: Fusions by name. "searched" is the one that was chosen.
-        basis: What the choice rests on. None in files of earlier versions, which chose the weights
+        basis: Basis of the choice. None in files of earlier versions, which chose the weights
             of the highest top-1 on val.
     """
 

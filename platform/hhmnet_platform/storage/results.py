@@ -62,7 +62,7 @@ class FittedFusion:
         val_top1: Top-1 on validation, a share of 1.
         test_top1: Top-1 on test.
         test_top1_without_copies: As in `MemberResult`.
-        basis: What the choice of the weights rests on. None in files of earlier versions, whose
+        basis: Basis of the choice of the weights. None in files of earlier versions, whose
             weights have the least log-loss on validation, however small that is.
     """
 
