@@ -49,7 +49,7 @@ def train(config: Phase1Config, clips: ClipSet, video_epochs: int | None) -> lis
     with tempfile.TemporaryDirectory() as folder:
         for report in phase1.fit(config, clips, Mesh()):
             tables = list(report.scores)
-            if report.epoch == config.optim.epochs:
+            if report.scores:
                 report.state.save(Path(folder))
         if clips.manifest.visual is not None:
             second = Phase2Config(seed=config.seed)

@@ -56,7 +56,11 @@ def earlier(config: Phase1Config | Phase2Config) -> Phase1Config | Phase2Config:
     if isinstance(config, Phase2Config):
         return config
     heads = 4 if config.model.heads == ModelConfig().heads else config.model.heads
-    return replace(config, model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads))
+    return replace(
+        config,
+        model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads),
+        optim=replace(config.optim, epochs=config.optim.epochs or 12),
+    )
 
 
 def test_runs_with_default_configs_keep_their_names() -> None:

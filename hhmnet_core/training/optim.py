@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 
 MAX_EPOCHS = 100_000
+DEFAULT_STEPS, DEFAULT_EPOCHS = 2000, (30, 200)
 MAX_FLOAT32 = 3.4e38
 
 
@@ -22,7 +23,8 @@ class OptimConfig:
     Attributes:
         name: Optimiser: "adamw", or "sgd" with Nesterov momentum 0.9, with which the
             graph-convolutional baselines were published.
-        epochs: Number of passes over the training clips.
+        epochs: Number of passes over the training clips. 0: as many as make 2,000 training steps,
+            at least 30 and at most 200.
         batch: Clips in a global batch, which the data-parallel workers share.
         lr: Peak learning rate, after a linear warm-up and before a cosine to zero.
         warmup: Epochs of linear warm-up. 0 starts at the peak.
@@ -37,7 +39,7 @@ class OptimConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    epochs: int = 12
+    epochs: int = 0
     batch: int = 16
     lr: float = 2e-3
     warmup: float = 2
@@ -51,7 +53,7 @@ class OptimConfig:
         check_bounds(
             self,
             "optim.",
-            epochs=(1, MAX_EPOCHS),
+            epochs=(0, MAX_EPOCHS),
             batch=(1, 65_536),
             lr=(0, MAX_FLOAT32),
             warmup=(0, MAX_EPOCHS),
@@ -67,6 +69,19 @@ class OptimConfig:
     def dtype(self) -> torch.dtype:
         """Data type of `precision`."""
         return torch.float64 if self.precision == "float64" else torch.float32
+
+
+def with_epochs(config: OptimConfig, num_training_clips: int) -> OptimConfig:
+    """Return the config with its number of epochs, where that is 0 the one for the training set.
+
+    What a network has learnt depends on its steps; small sets give few of them in an epoch.
+    """
+    if config.epochs:
+        return config
+    fewest, most = DEFAULT_EPOCHS
+    steps_per_epoch = max(1, -(-num_training_clips // config.batch))
+    epochs = min(max(fewest, -(-DEFAULT_STEPS // steps_per_epoch)), most)
+    return replace(config, epochs=epochs)
 
 
 def check_converging(values: Tensor, what: str, config: OptimConfig) -> None:

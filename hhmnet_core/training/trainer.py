@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -26,14 +26,16 @@ from hhmnet_core.training.checkpoints import (
 )
 from hhmnet_core.training.evaluation import score_table, table_metrics, update_best
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.optim import OptimConfig, check_converging, learning_rate
+from hhmnet_core.training.optim import OptimConfig, check_converging, learning_rate, with_epochs
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
 from hhmnet_core.training.reports import TrainingState
 from hhmnet_core.training.stream import Stream
 
 
 class PhaseConfig(Protocol):
-    """The fields that the configs of both phases have."""
+    """The fields that the configs of both phases, which are dataclasses, have."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def data(self) -> StoreConfig:
@@ -115,7 +117,8 @@ class Trainer(ABC, Generic[Config]):
     def __init__(
         self, config: Config, clips: ClipSet, split: Split, mesh: Mesh, device: torch.device
     ) -> None:
-        self.config, self.clips = config, clips
+        optim = with_epochs(config.optim, len(split.train))
+        self.config, self.clips = replace(config, optim=optim), clips
         self.split = self.known_split = split
         self.mesh, self.device = mesh, device
         smallest = smallest_batch(len(split.train), config.optim.batch)

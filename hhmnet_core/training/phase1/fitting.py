@@ -43,7 +43,7 @@ def fit(
     where the training diverges.
     """
     trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"), initial)
-    yield from train(trainer, config.optim.epochs, resume, max_unsaved)
+    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved)
 
 
 def measure_step_seconds(

@@ -48,7 +48,7 @@ def fit(
     device = device or torch.device("cpu")
     guide = FrozenEncoder.read(phase1, config.guidance.modality, clips, device)
     trainer = Phase2Trainer(config, clips, footage, guide, mesh, device)
-    yield from train(trainer, config.optim.epochs, resume, max_unsaved)
+    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved)
 
 
 def measure_step_seconds(

@@ -7,6 +7,7 @@ from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import fold_of, protocol_name
+from hhmnet_core.training.optim import with_epochs
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.design import BenchDesign
 from hhmnet_platform.ablation.runner import Bench
@@ -17,10 +18,13 @@ _FINAL = {"nw_ucla": ("12-3", "13-2", "23-1")}
 
 
 @dataclass(frozen=True)
-class EqualSteps:
-    """Sets a config's epochs, to the nearest whole one, so that it trains for a number of steps.
+class TrainingLength:
+    """Sets a config's epochs.
 
-    The warm-up keeps its share of the training.
+    Attributes:
+        clips: Clips of the config's store.
+        steps: Number of training steps, to the nearest whole epoch; the warm-up keeps its share of
+            the training. 0: the config's epochs, or its default on these clips.
     """
 
     clips: ClipSet
@@ -28,9 +32,11 @@ class EqualSteps:
 
     def __call__(self, config: Phase1Config) -> Phase1Config:
         clips = len(split_of(self.clips, config.data, config.seed).train)
-        epochs = max(1, round(self.steps / -(-clips // config.optim.batch)))
-        warmup = config.optim.warmup * epochs / config.optim.epochs
-        return replace(config, optim=replace(config.optim, epochs=epochs, warmup=warmup))
+        optim = with_epochs(config.optim, clips)
+        if self.steps:
+            epochs = max(1, round(self.steps / -(-clips // optim.batch)))
+            optim = replace(optim, epochs=epochs, warmup=optim.warmup * epochs / optim.epochs)
+        return replace(config, optim=optim)
 
 
 def open_bench(
@@ -70,5 +76,4 @@ def open_bench(
     split_of(clips, config.data, 1)
     fold = [data.selection] if fold_of(data.selection) else []
     name = design.name or " ".join([clips.manifest.dataset, protocol, *fold])
-    finish = {"finish": EqualSteps(clips, design.steps)} if design.steps else {}
-    return Bench(name, config, design.seeds or seeds, **finish)
+    return Bench(name, config, design.seeds or seeds, TrainingLength(clips, design.steps))

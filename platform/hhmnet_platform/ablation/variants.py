@@ -81,7 +81,7 @@ class Phase1Training:
         trainer = Phase1Trainer(config, clips, Mesh.of(self.modalities), torch.device("cpu"))
         started = time.process_time()
         try:
-            for report in train(trainer, config.optim.epochs, None):
+            for report in train(trainer, trainer.config.optim.epochs, None):
                 tables = report.scores
         except InputError as error:
             raise InputError(f"Variant {task.variant!r}, seed {config.seed}: {error}") from error

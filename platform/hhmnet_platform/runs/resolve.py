@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import MAX_SIZE_RATIO, Manifest
 from hhmnet_core.store.protocols import Split, protocol_name
 from hhmnet_core.store.reading import read_manifest
+from hhmnet_core.training.optim import with_epochs
 from hhmnet_platform.datasets.builders import prepare_synthetic
 from hhmnet_platform.hashing import run_name
 from hhmnet_platform.runs.config import Job
@@ -31,6 +33,7 @@ from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 DEMO_STORE = "data/synthetic"
+DEMO_EPOCHS = 12  # enough for its movements, which are generated
 
 
 @contextmanager
@@ -70,6 +73,7 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     phase.check_clips(config, manifest)
     whole = split_of(clips, config.data, config.seed)
     usable = phase.usable_split(config, whole)
+    config = _with_epochs(config, len(usable.train), demo=not job.data.store)
     guide = phase.guide(job, config, clips, workspace)
     _check_mirror(config, manifest)
     digest = phase.data_digest(clips)
@@ -101,6 +105,13 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
             *phase.notes(whole, usable),
         ),
     )
+
+
+def _with_epochs(config: Config, num_training_clips: int, *, demo: bool) -> Config:
+    optim = config.optim
+    if demo and not optim.epochs:
+        optim = replace(optim, epochs=DEMO_EPOCHS)
+    return replace(config, optim=with_epochs(optim, num_training_clips))
 
 
 def _tags(

@@ -86,9 +86,11 @@ def run_search(job: Search) -> Values:
     if not workspace.is_local:
         raise InputError(f"A search needs a local --workspace folder, but got {workspace.uri}.")
     if job.dry_run:
+        with resolve_store(job, workspace, keep=False) as store:
+            epochs = resolve_run(trial_job(job, {}), workspace, store).config.optim.epochs
         print(
             f"search      {job.trials} trials over {', '.join(job.space)}, of {job.grace} to "
-            f"{complete_epochs(job)} epochs; a complete trial:",
+            f"{epochs} epochs; a complete trial:",
             flush=True,
         )
         run_phase(trial_job(job, {}))
@@ -97,8 +99,10 @@ def run_search(job: Search) -> Values:
         phase_of(job).plan_mesh(job, local_resources())
     workspace.check_writable()
     with resolve_store(job, workspace, keep=True) as store:
-        job = apply_overrides(job, {"data.store": store})
         first = resolve_run(trial_job(job, {}), workspace, store)
+        # The batch may be searched; all trials have as many epochs as the first.
+        epochs = job.optim.epochs if job.epochs else first.config.optim.epochs
+        job = apply_overrides(job, {"data.store": store, "optim.epochs": epochs})
     job = replace(job, study=study_name(job, first))
     path = Path(workspace.derived("searches", job.study))
     path.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from hhmnet_core.training.optim import (
     learning_rate,
     make_optimizer,
     update_average,
+    with_epochs,
 )
 
 
@@ -31,6 +32,17 @@ def test_rate_rises_linearly_and_falls_as_a_cosine() -> None:
 
 def test_without_warmup_training_starts_at_the_peak() -> None:
     assert learning_rate(OptimConfig(lr=0.1, warmup=0), 0, 5) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("clips", "batch", "epochs"),
+    [(320, 16, 100), (330, 16, 96), (16, 16, 200), (1_000_000, 16, 30), (0, 16, 200)],
+)
+def test_epochs_follow_the_training_set_unless_they_are_given(
+    clips: int, batch: int, epochs: int
+) -> None:
+    assert with_epochs(OptimConfig(batch=batch), clips).epochs == epochs
+    assert with_epochs(OptimConfig(batch=batch, epochs=7), clips).epochs == 7
 
 
 def test_average_moves_by_its_decay_and_starts_unbiased() -> None:
@@ -88,7 +100,14 @@ def test_weights_are_trained_in_the_precision() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"epochs": 0}, {"batch": 0}, {"lr": -1}, {"label_smoothing": 1.0}, {"ema": 1.0}, {"clip": -1}],
+    [
+        {"epochs": -1},
+        {"batch": 0},
+        {"lr": -1},
+        {"label_smoothing": 1.0},
+        {"ema": 1.0},
+        {"clip": -1},
+    ],
 )
 def test_impossible_config_is_named(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"optim.{next(iter(bad))} must be"):

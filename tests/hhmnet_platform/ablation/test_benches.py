@@ -50,6 +50,13 @@ def test_steps_are_equal_whatever_the_batch(config: Phase1Config) -> None:
         assert (optim.epochs, optim.warmup) == (epochs, pytest.approx(epochs / 8))
 
 
+def test_without_steps_and_epochs_a_bench_has_the_default_number(config: Phase1Config) -> None:
+    bench = open_bench(BenchDesign(protocol="1-2"), config, [1], decides=True)
+    assert bench.finish(config) == config
+    unset = replace(config, optim=replace(config.optim, epochs=0))
+    assert bench.finish(unset) == replace(config, optim=replace(config.optim, epochs=200))
+
+
 @pytest.mark.parametrize(
     ("design", "message"),
     [

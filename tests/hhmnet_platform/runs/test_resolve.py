@@ -15,6 +15,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.reading import load_clips
+from hhmnet_core.training.optim import OptimConfig
 from hhmnet_platform.runs import resolve
 from hhmnet_platform.runs.config import Phase1Job, Phase2Job
 from hhmnet_platform.runs.launch import run_phase
@@ -100,6 +101,20 @@ def test_run_that_another_process_trains_is_not_claimed(
     with run.folder.lock(), pytest.raises(InputError, match="being trained by another"):
         run_phase(job)
     assert run.folder.read_json("science.json") is None
+
+
+def test_epochs_follow_the_training_clips_and_the_demo_has_its_own(tmp_path: Path) -> None:
+    workspace, store = Workspace(str(tmp_path)), tmp_path / "s"
+    write_small_store(store)
+
+    def epochs(**job: object) -> int:
+        return resolve_run(Phase1Job(**job), workspace, str(store)).config.optim.epochs  # type: ignore[arg-type]
+
+    given = DataConfig(store=str(store))
+    assert epochs(data=given) == 200
+    assert epochs(data=given, optim=OptimConfig(epochs=5)) == 5
+    assert epochs() == resolve.DEMO_EPOCHS
+    assert epochs(optim=OptimConfig(epochs=5)) == 5
 
 
 def test_given_store_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

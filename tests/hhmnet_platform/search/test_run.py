@@ -43,6 +43,23 @@ def test_mistakes_are_refused_before_anything_starts(
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize(("epochs", "shown"), [(None, 200), (7, 7)])
+def test_dry_run_shows_the_epochs_of_a_trial_on_these_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], epochs: int | None, shown: int
+) -> None:
+    store = str(write_video_store(tmp_path / "store"))
+    search = Phase1Search(
+        data=DataConfig(store=store),
+        workspace=str(tmp_path / "w"),
+        space=SPACE,
+        epochs=epochs,
+        workers=1,
+        dry_run=True,
+    )
+    assert run_search(search) == {}
+    assert f", of 3 to {shown} epochs; a complete trial:" in capsys.readouterr().out
+
+
 def test_finished_search_is_reported_again(
     tmp_path: Path,
     empty_database: Path,
