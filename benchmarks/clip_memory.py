@@ -76,7 +76,9 @@ def epoch(store: str, resident: bool, options: argparse.Namespace) -> dict[str, 
     began = time.perf_counter()
     order = torch.randperm(options.clips, generator=torch.Generator().manual_seed(0))
     for clips_n in order.split(options.batch):
-        reader.batch(clips_n, frame_positions(reader.num_frames(clips_n), options.frames))
+        reader.read(
+            reader.plan(clips_n, frame_positions(reader.num_frames(clips_n), options.frames))
+        )
     seconds = time.perf_counter() - began
     done.set()
     watcher.join()

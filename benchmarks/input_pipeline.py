@@ -19,9 +19,7 @@ import torch
 from common import at_least_one, machine, run, spread, store_or_synthetic, table
 
 from hhmnet_core.inputs.config import DataConfig
-from hhmnet_core.randomness import BatchRandom
-from hhmnet_core.skeleton.augment import augment, random_positions
-from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
@@ -47,26 +45,16 @@ def measure_batches(store: str, batch: int, options: argparse.Namespace) -> list
         optim=OptimConfig(batch=batch),
     )
     trainer = Phase1Trainer(config, load_clips(store), Mesh(), device)
-    reader, order = trainer.reader, trainer.epoch_order(1)
+    order = trainer.epoch_order(1)
 
     def read(step: int) -> None:
-        clips_n = order[step % len(order)]
-        total = len(clips_n)
-
-        def random(purpose: str) -> BatchRandom:
-            key = (config.seed, 1, step, purpose)
-            return BatchRandom(*key, total=total, start=0, stop=total, device=device)
-
-        positions = random_positions(
-            reader.num_frames(clips_n), options.frames, config.augment, random("crop")
-        )
-        joints = reader.batch(clips_n, positions).joints_nctvm
-        joints = augment(joints, config.augment, reader.layout, random("augment"))
+        prepared = trainer.prepare(1, step, order[step % len(order)])
+        joints = trainer.augmented(prepared.inputs).joints_nctvm
         for modality in MODALITIES:
-            derive(joints, modality, reader.layout)
+            trainer.derive(joints, modality)
 
     def train(step: int) -> None:
-        trainer.train_step(1, step, order[step % len(order)])
+        trainer.train_step(trainer.prepare(1, step, order[step % len(order)]))
 
     reading, training = [], []
     for work in (read, train):

@@ -94,7 +94,7 @@ class Candidate:
         while clips == 0 or time.perf_counter() - started < seconds:
             for _ in range(2):
                 batch = self.order[self.done % len(self.order)]
-                self.trainer.train_step(1, self.done, batch)
+                self.trainer.train_step(self.trainer.prepare(1, self.done, batch))
                 self.done += 1
                 clips += len(batch)
         self._wait()
@@ -131,7 +131,7 @@ def report_peak(model: str, options: argparse.Namespace) -> None:
     before = peak_resident_mib()
     candidate = Candidate(model, clips, SHAPES[options.shapes[0]][1], options)
     for step, batch in enumerate(candidate.order):
-        candidate.trainer.train_step(1, step, batch)
+        candidate.trainer.train_step(candidate.trainer.prepare(1, step, batch))
     if candidate.device.type == "cuda":
         print(torch.cuda.max_memory_allocated(candidate.device) / 2**20)
     else:

@@ -19,38 +19,27 @@ def keyed_generator(*key: int | str) -> torch.Generator:
 
 
 class BatchRandom:
-    """Draws for a global batch of `total` clips, of which it returns the rows [start, stop).
+    """Draws on the host for a global batch of `total` clips, of which it returns some rows.
 
     Args:
         key: Purpose of the draws, such as seed, epoch, step and a name.
         total: Clips in the global batch.
         start: First row of this process.
         stop: Row after its last. None: the end of the batch.
-        device: Device of the numbers.
     """
 
     def __init__(
-        self,
-        *key: int | str,
-        total: int,
-        start: int = 0,
-        stop: int | None = None,
-        device: torch.device,
+        self, *key: int | str, total: int, start: int = 0, stop: int | None = None
     ) -> None:
         self.total = total
         self.rows = slice(start, total if stop is None else stop)
-        self.device = device
-        # Drawn on the CPU so that a seed means the same numbers on every device.
         self._generator = keyed_generator(*key)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Return draws from U[low, high), of shape (rows, *shape)."""
         drawn = torch.rand(self.total, *shape, generator=self._generator)
-        return self._mine(drawn * (high - low) + low)
+        return (drawn * (high - low) + low)[self.rows]
 
     def normal(self, *shape: int) -> Tensor:
         """Return draws from N(0, 1), of shape (rows, *shape)."""
-        return self._mine(torch.randn(self.total, *shape, generator=self._generator))
-
-    def _mine(self, drawn: Tensor) -> Tensor:
-        return drawn[self.rows].to(self.device, non_blocking=True)
+        return torch.randn(self.total, *shape, generator=self._generator)[self.rows]

@@ -13,7 +13,7 @@ from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.models.encoder import Encoder
-from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.skeleton.modalities import Derivation
 
 
 class ModelGraph(nn.Module):
@@ -50,9 +50,8 @@ class ModelGraph(nn.Module):
         networks = [each for each in description.networks if each.weight]
         self.network_names = [each.name for each in networks]
         self.encoders = nn.ModuleList()
-        self.preparations = nn.ModuleList()
-        # Preparation, modality and motion step of each encoder.
-        self._inputs: list[tuple[int, str, int]] = []
+        self.preparations, self.derivations = nn.ModuleList(), nn.ModuleList()
+        self._inputs: list[tuple[int, str]] = []  # preparation and modality of each encoder
         preparation_of: dict[bytes, int] = {}
         for each in networks:
             network = SkeletonNetwork.build(
@@ -66,7 +65,8 @@ class ModelGraph(nn.Module):
             number = preparation_of.setdefault(network.reading, len(self.preparations))
             if number == len(self.preparations):
                 self.preparations.append(ClipPreparation(data, self.layout))
-            self._inputs.append((number, network.member, data.motion_step))
+            self._inputs.append((number, network.member))
+            self.derivations.append(Derivation(self.layout, data.motion_step))
             self.encoders.append(network.encoder.to(torch.float32))
         weights_s = torch.tensor([each.weight for each in networks], dtype=torch.float64)
         if self.combination == "logits":
@@ -91,9 +91,9 @@ class ModelGraph(nn.Module):
         prepared = [prepare(clips) for prepare in self.preparations]
         logits_nsk = torch.stack(
             [
-                self._logits(encoder, derive(prepared[number], modality, self.layout, step), clips)
-                for encoder, (number, modality, step) in zip(
-                    self.encoders, self._inputs, strict=True
+                self._logits(encoder, derive(prepared[number], modality), clips)
+                for encoder, derive, (number, modality) in zip(
+                    self.encoders, self.derivations, self._inputs, strict=True
                 )
             ],
             1,

@@ -18,7 +18,7 @@ from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
@@ -134,8 +134,7 @@ def _score(
 
     @torch.no_grad()  # which threads do not inherit
     def encode(network: SkeletonNetwork) -> Tensor:
-        step = network.config.data.motion_step
-        x_nctvm = derive(joints, network.member, reader.layout, step)
-        return network.encoder.logits(x_nctvm, batch.body_rows)
+        derive = Derivation(reader.layout, network.config.data.motion_step).to(reader.device)
+        return network.encoder.logits(derive(joints, network.member), batch.body_rows)
 
     return encoders.map(encode, group)

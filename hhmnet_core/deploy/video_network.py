@@ -16,6 +16,8 @@ from hhmnet_core.deploy.skeleton_networks import SkeletonNetwork, load_weights
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.inputs.footage import Footage, FootageReader
+from hhmnet_core.inputs.transfer import to_device
+from hhmnet_core.models.heat_maps import heat_map, joint_gaussians
 from hhmnet_core.models.video import VideoEncoded, VideoNetwork
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import Visual
@@ -101,11 +103,13 @@ class GuidedVideoNetwork:
         joints_nmfv2, dtype = torch.from_numpy(footage.joints_nmfv2), config.optim.dtype
         logits = []
         for part_n in clips_n.split(batch or Phase2Trainer.evaluation_batch):
-            images = reader.images(part_n).to(dtype) / 255
-            heat, _ = guidance.heat(
-                part_n, joints_nmfv2[part_n].to(device), self.network.grid_shape
-            )
-            encoded: VideoEncoded = self.network(images, None if heat is None else heat.to(dtype))
+            planned = (reader.plan(part_n), joints_nmfv2[part_n], guidance.importance(part_n))
+            images, joints, importance = to_device(planned, device)
+            heat = None
+            if importance is not None:
+                gaussians = joint_gaussians(joints, self.network.grid_shape)
+                heat = heat_map(importance, gaussians).to(dtype)
+            encoded: VideoEncoded = self.network(reader.read(images).to(dtype) / 255, heat)
             logits.append(encoded.logits_nk.float().cpu())
         return torch.cat(logits)
 

@@ -2,10 +2,13 @@
 
 All bodies of all clips lie end to end in one tensor; a batch is one gather at fractional frame
 positions, so the cost of a clip follows from its own length and number of bodies, not from the
-longest clip's.
+longest clip's. Which rows are gathered is worked out on the host (`BatchReader.plan`), as are all
+shapes, so that neither waits for the device; the rest happens there (`BatchReader.read`).
+
+Shapes: N clips, R bodies that are present in the clips, T frames, V joints, M bodies, C channels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,8 +22,33 @@ from hhmnet_core.inputs.normalise import (
     measure_normalisation,
     scale_axes,
 )
+from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.clips import ClipSet
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Where the frames of a batch lie. Its tensors are on the host or on the device.
+
+    Attributes:
+        frames_2rt: (2, R, T) row of the frame before and after each position, in the clips of the
+            device; or the frames themselves, (2, R, T, V, C), where the clips are not there.
+        fraction_rt: (R, T) way from the frame before to the one after, in [0, 1).
+        body_rows: (R,) indices of the present bodies among the N * M, ordered by clip.
+        clip_r: (R,) the clip of each body in the clip set.
+        labels_n: (N,) classes, long.
+        most_bodies: M, the largest number of bodies of a clip of the batch.
+        whole: All frames of the clips, T at a time, where axes are scaled by them.
+    """
+
+    frames_2rt: Tensor
+    fraction_rt: Tensor
+    body_rows: Tensor
+    clip_r: Tensor
+    labels_n: Tensor
+    most_bodies: int
+    whole: tuple["BatchPlan", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,11 +95,10 @@ class BatchReader:
         self.device = device
         self.frames, self._whole_frames = config.frames, config.whole_frames
         self._scales_axes, self._extent_of = config.normalise_axes, config.axes_extent
-        # On the host: shapes must be known without waiting for the device.
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
         self._first_frame = torch.from_numpy(clips.first_frame.copy())
-        self._labels = torch.from_numpy(clips.labels.copy()).to(device)
+        self._labels = torch.from_numpy(clips.labels.copy())
         self._normalisation = measure_normalisation(
             clips, self.layout, config.align, config.normalise_size, config.align_by
         )
@@ -98,69 +125,61 @@ class BatchReader:
         return int(self._num_bodies.max())
 
     def num_frames(self, clips_n: Tensor) -> Tensor:
-        """Return the lengths of clips in frames, (N,) on the device."""
-        return self._num_frames[clips_n].to(self.device, non_blocking=True)
+        """Return the lengths of clips in frames, (N,) on the host."""
+        return self._num_frames[clips_n]
 
     def labels(self, clips_n: Tensor) -> Tensor:
-        """Return the classes of clips, (N,) on the device."""
-        return self._labels[clips_n.to(self.device, non_blocking=True)]
+        """Return the classes of clips, (N,) on the host."""
+        return self._labels[clips_n]
 
-    def batch(self, clips_n: Tensor, positions_nt: Tensor) -> Batch:
-        """Return clips at frame positions.
+    def plan(self, clips_n: Tensor, positions_nt: Tensor) -> BatchPlan:
+        """Return where the frames of clips at frame positions lie, on the host.
 
         Positions between two frames are interpolated linearly, or rounded down if the config reads
         whole frames.
 
         Args:
             clips_n: (N,) indices of the clips, on the host.
-            positions_nt: (N, T) frame positions.
+            positions_nt: (N, T) frame positions, on the host.
         """
-        if self._whole_frames:
-            positions_nt = positions_nt.floor()
-        bodies_n = self._num_bodies[clips_n]
-        clip_of_body = torch.repeat_interleave(torch.arange(len(clips_n)), bodies_n)
-        first_body = torch.cumsum(bodies_n, 0) - bodies_n
-        body_of_row = torch.arange(len(clip_of_body)) - first_body[clip_of_body]
-        length_r = self._num_frames[clips_n][clip_of_body]
-        start_r = self._first_frame[clips_n][clip_of_body] + body_of_row * length_r
-        most = int(bodies_n.max())
-        body_rows = clip_of_body * most + body_of_row
+        plan = self._plan(clips_n, positions_nt)
+        if self._scales_axes and self._extent_of == "clip":
+            return replace(plan, whole=tuple(self._plan_whole(clips_n)))
+        return plan
 
-        to = self.device
-        positions_rt = positions_nt[clip_of_body.to(to)]
-        last_r1 = (length_r - 1).to(to)[:, None]
-        before_rt = positions_rt.floor().long().clamp(max=last_r1)
-        after_rt = (before_rt + 1).clamp(max=last_r1)
-        fraction_rt11 = (positions_rt - before_rt)[:, :, None, None]
-        start_r1 = start_r.to(to)[:, None]
-        clip_r = clips_n[clip_of_body].to(to)
-        x_rtvc = torch.lerp(
-            self._read(start_r1 + before_rt, clip_r),
-            self._read(start_r1 + after_rt, clip_r),
-            fraction_rt11,
-        )
-        body_rows = body_rows.to(to)
+    def read(self, plan: BatchPlan) -> Batch:
+        """Return the clips of a plan that lies on the device."""
+        if self._frames_fvc is not None:
+            before_rtvc, after_rtvc = self._frames_fvc[plan.frames_2rt]
+        else:
+            read_2rtvc = plan.frames_2rt
+            clip_f = plan.clip_r.repeat_interleave(read_2rtvc.shape[2]).repeat(2)
+            frames_fvc = self._normalisation.apply(read_2rtvc.flatten(0, 2), clip_f)
+            before_rtvc, after_rtvc = frames_fvc.view_as(read_2rtvc)
+        x_rtvc = torch.lerp(before_rtvc, after_rtvc, plan.fraction_rt[:, :, None, None])
+        clips, most = len(plan.labels_n), plan.most_bodies
         if most == 1:
             x_nmtvc = x_rtvc[:, None]
         else:
-            flat = x_rtvc.new_zeros(len(clips_n) * most, *x_rtvc.shape[1:])
-            x_nmtvc = flat.index_copy(0, body_rows, x_rtvc).unflatten(0, (len(clips_n), most))
-        return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), body_rows, self.labels(clips_n))
+            flat = x_rtvc.new_zeros(clips * most, *x_rtvc.shape[1:])
+            x_nmtvc = flat.index_copy(0, plan.body_rows, x_rtvc).unflatten(0, (clips, most))
+        return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), plan.body_rows, plan.labels_n)
 
     def whole(self, clips_n: Tensor) -> Batch:
         """Return clips from their first to their last frame, as they are scored."""
         lengths_n = self.num_frames(clips_n)
         positions_nt = frame_positions(lengths_n, self.frames, self._whole_frames)
-        return self.scaled(self.batch(clips_n, positions_nt), clips_n)
+        plan = to_device(self.plan(clips_n, positions_nt), self.device)
+        return self.scaled(self.read(plan), plan)
 
     def scaled(
-        self, batch: Batch, clips_n: Tensor, change: Callable[[Tensor], Tensor] | None = None
+        self, batch: Batch, plan: BatchPlan, change: Callable[[Tensor], Tensor] | None = None
     ) -> Batch:
         """Return a batch with scaled axes, if so configured.
 
         Args:
             batch: Clips, augmented or not.
-            clips_n: (N,) their indices, on the host.
+            plan: Their plan, on the device.
             change: The augmentation of the batch, (N, C, T, V, M) kept, the same for each frame.
                 None: not augmented.
         """
@@ -170,29 +189,51 @@ class BatchReader:
         if self._extent_of == "read":
             extent = axis_extent(joints_nctvm, rows)
         else:
-            extent = self._clip_extent(clips_n, change)
+            extent = self._clip_extent(plan, change)
         return replace(batch, joints_nctvm=scale_axes(joints_nctvm, rows, extent))
 
     def _clip_extent(
-        self, clips_n: Tensor, change: Callable[[Tensor], Tensor] | None
+        self, plan: BatchPlan, change: Callable[[Tensor], Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        """Return what `axis_extent` does, over all frames of the clips, T of them at a time."""
-        last_n1 = (self.num_frames(clips_n) - 1)[:, None]
+        """Return what `axis_extent` does, over all frames of the clips."""
         lows, highs = [], []
-        for start in range(0, int(self._num_frames[clips_n].max()), self.frames):
-            frames_t = torch.arange(start, start + self.frames, device=self.device)
-            part = self.batch(clips_n, frames_t.minimum(last_n1).to(torch.float32))
+        for part in map(self.read, plan.whole):
             joints_nctvm = change(part.joints_nctvm) if change else part.joints_nctvm
             low, high = axis_extent(joints_nctvm, part.body_rows)
             lows.append(low)
             highs.append(high)
         return torch.stack(lows).amin(0), torch.stack(highs).amax(0)
 
-    def _read(self, rows_rt: Tensor, clip_r: Tensor) -> Tensor:
-        """Return normalised frames (R, T, V, C) of the clips (R,)."""
-        if self._frames_fvc is not None:
-            return self._frames_fvc[rows_rt]
-        read_fvc = torch.from_numpy(self._mapped[rows_rt.flatten().cpu().numpy()]).to(self.device)
-        clip_f = clip_r.repeat_interleave(rows_rt.shape[1])
-        frames_fvc = self._normalisation.apply(read_fvc, clip_f)
-        return frames_fvc.view(*rows_rt.shape, *frames_fvc.shape[1:])
+    def _plan(self, clips_n: Tensor, positions_nt: Tensor) -> BatchPlan:
+        if self._whole_frames:
+            positions_nt = positions_nt.floor()
+        bodies_n = self._num_bodies[clips_n]
+        clip_of_body = torch.repeat_interleave(torch.arange(len(clips_n)), bodies_n)
+        first_body = torch.cumsum(bodies_n, 0) - bodies_n
+        body_of_row = torch.arange(len(clip_of_body)) - first_body[clip_of_body]
+        length_r = self._num_frames[clips_n][clip_of_body]
+        start_r1 = (self._first_frame[clips_n][clip_of_body] + body_of_row * length_r)[:, None]
+        most = int(bodies_n.max())
+        positions_rt = positions_nt[clip_of_body]
+        last_r1 = (length_r - 1)[:, None]
+        before_rt = positions_rt.floor().long().clamp(max=last_r1)
+        after_rt = (before_rt + 1).clamp(max=last_r1)
+        frames_2rt = torch.stack([start_r1 + before_rt, start_r1 + after_rt])
+        if self._frames_fvc is None:
+            read = self._mapped[frames_2rt.flatten().numpy()]
+            frames_2rt = torch.from_numpy(read).unflatten(0, frames_2rt.shape)
+        return BatchPlan(
+            frames_2rt,
+            positions_rt - before_rt,
+            clip_of_body * most + body_of_row,
+            clips_n[clip_of_body],
+            self._labels[clips_n],
+            most,
+        )
+
+    def _plan_whole(self, clips_n: Tensor) -> Iterator[BatchPlan]:
+        """Yield plans of all frames of clips; the last frame of a clip is repeated."""
+        lengths_n = self.num_frames(clips_n)
+        for start in range(0, int(lengths_n.max()), self.frames):
+            frames_t = torch.arange(start, start + self.frames)
+            yield self._plan(clips_n, frames_t.minimum(lengths_n[:, None] - 1).to(torch.float32))

@@ -20,12 +20,15 @@ from torch import Tensor
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.memory import fits_in_memory
+from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.store.clips import Clip, Int64Array, Video
 from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.node_cache import NodeCache
 from hhmnet_core.store.protocols import LITERATURE, Split
 from hhmnet_core.store.reading import Uri, read_manifest
 from hhmnet_core.store.shards import decode_shard, read_shard
+
+DECODED_AT_ONCE = 256  # clips, while all are decoded
 
 _SCHEMA = pa.schema(
     [
@@ -228,21 +231,35 @@ class FootageReader:
             (filmed,) = np.nonzero(footage.has_video_n)
             self._index_n = torch.zeros(len(footage), dtype=torch.long)
             self._index_n[filmed] = torch.arange(len(filmed))
-            self._images = self._decode(torch.from_numpy(filmed))
+            shape = (len(filmed), visual.frames, 3, visual.size, visual.size)
+            self._images = torch.empty(shape, dtype=torch.uint8, device=device)
+            for rows in torch.arange(len(filmed)).split(DECODED_AT_ONCE):
+                decoded = self._decode(torch.from_numpy(filmed)[rows])
+                self._images[rows[0] : rows[-1] + 1] = decoded
             self._pool.shutdown()
 
+    def plan(self, clips_n: Tensor) -> Tensor:
+        """Return where the images of clips (n,) that have a video lie, on the host.
+
+        Returns:
+            Their rows (n,) among the resident videos, or the images themselves (n, F, 3, S, S).
+        """
+        return self._index_n[clips_n] if self.resident else self._decode(clips_n)
+
+    def read(self, planned: Tensor) -> Tensor:
+        """Return images (n, F, 3, S, S) uint8 of a plan that lies on the device."""
+        return self._images[planned] if self.resident else planned
+
     def images(self, clips_n: Tensor) -> Tensor:
-        """Return images (n, F, 3, S, S) uint8 of clips (n,) that have a video."""
-        if self.resident:
-            return self._images[self._index_n[clips_n].to(self.device)]
-        return self._decode(clips_n)
+        """Return images (n, F, 3, S, S) uint8 of clips (n,) that have a video, on the device."""
+        return self.read(to_device(self.plan(clips_n), self.device))
 
     def _decode(self, clips_n: Tensor) -> Tensor:
+        """Return the images of clips on the host."""
         visual = self.footage.visual
         images = torch.empty(
-            len(clips_n), visual.frames, 3, visual.size, visual.size, dtype=torch.uint8,
-            device=self.device,
-        )  # fmt: skip
+            len(clips_n), visual.frames, 3, visual.size, visual.size, dtype=torch.uint8
+        )
         for row, decoded in enumerate(self._pool.map(self.footage.decode, clips_n.tolist())):
             images[row] = torch.from_numpy(decoded).permute(0, 3, 1, 2)
         return images

@@ -7,6 +7,8 @@ Shapes: N clips, M bodies, T frames of the skeleton, F images, V joints, P body 
 grid has T' frames of H' x W' cells.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -79,14 +81,25 @@ def heat_map(importance_nmfv: Tensor, gaussians_nmtvhw: Tensor) -> Tensor:
     return torch.where(mean_n > 0, scaled_nthw, torch.ones_like(heat_nthw))
 
 
-def part_masks(gaussians_nmtvhw: Tensor, layout: Layout) -> Tensor:
+def part_joints(layout: Layout, device: torch.device) -> tuple[Tensor, ...]:
+    """Return the indices of each part's joints, on a device."""
+    return tuple(
+        torch.tensor(layout.parts[part], dtype=torch.long, device=device) for part in PARTS
+    )
+
+
+def part_masks(gaussians_nmtvhw: Tensor, joints_of_parts: Sequence[Tensor]) -> Tensor:
     """Return where each body part is, (N, P, T', H', W'): the highest Gaussian of its joints.
 
     The mask of a part that the layout lacks is 0.
+
+    Args:
+        gaussians_nmtvhw: (N, M, T', V, H', W'), see `joint_gaussians`.
+        joints_of_parts: Joints of each part, see `part_joints`.
     """
     empty_nthw = torch.zeros_like(gaussians_nmtvhw[:, 0, :, 0])
-    masks = []
-    for part in PARTS:
-        joints = list(layout.parts[part])
-        masks.append(gaussians_nmtvhw[:, :, :, joints].amax((1, 3)) if joints else empty_nthw)
+    masks = [
+        gaussians_nmtvhw.index_select(3, joints).amax((1, 3)) if len(joints) else empty_nthw
+        for joints in joints_of_parts
+    ]
     return torch.stack(masks, 1)

@@ -70,6 +70,9 @@ class VideoNetwork(nn.Module):
     Raises InputError if the backbone cannot be loaded or the images do not fit it.
     """
 
+    pixel_mean_c11: Tensor
+    pixel_std_c11: Tensor
+
     def __init__(
         self,
         config: VideoModelConfig,
@@ -80,6 +83,9 @@ class VideoNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        for name, values in (("pixel_mean_c11", IMAGENET_MEAN), ("pixel_std_c11", IMAGENET_STD)):
+            constant = torch.tensor(values, dtype=torch.float64)[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
         self.backbone = make_backbone(config, images, size, settings)
         frames, rows, columns, width = _grid_shape(self.backbone, config, images, size)
         self.grid_shape = (frames, rows, columns)
@@ -110,10 +116,7 @@ class VideoNetwork(nn.Module):
         """Return the features (N, T', H', W', D) of images (N, F, 3, H, W) in [0, 1]."""
         if self.config.changes:
             images_nfchw = grey_and_changes(images_nfchw)
-        mean, std = (
-            images_nfchw.new_tensor(values)[:, None, None]
-            for values in (IMAGENET_MEAN, IMAGENET_STD)
-        )
+        mean, std = self.pixel_mean_c11.to(images_nfchw), self.pixel_std_c11.to(images_nfchw)
         grid_nthwd: Tensor = self.backbone((images_nfchw - mean) / std)
         grid_nthwd = grid_nthwd + self.when_td[:, None, None] + self.where_hwd
         if self.config.temporal == "shift":

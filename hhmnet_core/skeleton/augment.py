@@ -1,4 +1,4 @@
-"""Augmentation of a batch of skeletons, on the device that holds the clips.
+"""Augmentation of a batch of skeletons: drawn on the host, made on the device of the clips.
 
 Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
 whole clip. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
@@ -112,39 +112,62 @@ def random_positions(
     return last_n1 * (start_n1 + share_n1 * even_t)
 
 
-def augment(
-    joints_nctvm: Tensor, config: AugmentConfig, layout: Layout, random: BatchRandom
-) -> Tensor:
-    """Return a randomly rotated, scaled, sheared, reflected and shifted copy of a batch.
+@dataclass(frozen=True)
+class Change:
+    """What augmentation does to each clip of a batch, the same for each frame.
 
-    Frames from which a body is absent are changed like all others; a body that is absent from the
-    whole clip never enters a computation.
+    Attributes:
+        map_ncc: (N, C, C) linear maps of the coordinates.
+        mirrored_n: (N,) bool, clips that are then reflected. None: none.
+        other_side_v: (V,) the joint on the other side of each.
+        offset_ncv: (N, C, V) what is then added to the joints. None: nothing.
+    """
+
+    map_ncc: Tensor
+    mirrored_n: Tensor | None
+    other_side_v: Tensor
+    offset_ncv: Tensor | None
+
+    def apply(self, joints_nctvm: Tensor) -> Tensor:
+        """Return changed joints: (N, C, T, V, M) -> (N, C, T, V, M), on the device of the change.
+
+        Frames from which a body is absent are changed like all others; a body that is absent from
+        the whole clip never enters a computation.
+        """
+        x_nctvm = torch.einsum("ndc,nctvm->ndtvm", self.map_ncc, joints_nctvm)
+        if self.mirrored_n is not None:
+            reflected = mirror(x_nctvm, self.other_side_v)
+            x_nctvm = torch.where(self.mirrored_n[:, None, None, None, None], reflected, x_nctvm)
+        if self.offset_ncv is not None:
+            x_nctvm = x_nctvm + self.offset_ncv[:, :, None, :, None]
+        return x_nctvm
+
+
+def draw_change(config: AugmentConfig, layout: Layout, random: BatchRandom) -> Change:
+    """Draw a rotation, scale, shear, reflection and offset of joints for each clip of a batch.
 
     Args:
-        joints_nctvm: (N, C, T, V, M) joints.
         config: The strength of the augmentation.
         layout: The joints' layout.
         random: The random numbers of these N clips.
-
-    Returns:
-        (N, C, T, V, M).
     """
-    channels = joints_nctvm.shape[1]
+    channels = layout.channels
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)
-    x_nctvm = torch.einsum("ndc,nctvm->ndtvm", map_ncc, joints_nctvm)
-    if config.mirror:
-        mirrored_n = random.uniform() < config.mirror
-        reflected = mirror(x_nctvm, layout)
-        x_nctvm = torch.where(mirrored_n[:, None, None, None, None], reflected, x_nctvm)
+    mirrored_n = random.uniform() < config.mirror if config.mirror else None
+    offset_ncv = None
     if config.joint_noise:
-        offset = random.normal(channels, 1, joints_nctvm.shape[3], 1) * config.joint_noise
-        x_nctvm = x_nctvm + offset
-    return x_nctvm
+        offset_ncv = random.normal(channels, layout.num_joints) * config.joint_noise
+    return Change(map_ncc, mirrored_n, torch.tensor(layout.mirror), offset_ncv)
 
 
-def mirror(joints_nctvm: Tensor, layout: Layout) -> Tensor:
-    """Reflect skeletons: exchange left and right joints and negate x; (N, C, T, V, M) kept."""
-    swapped = joints_nctvm[:, :, :, list(layout.mirror)].clone()
+def mirror(joints_nctvm: Tensor, other_side_v: Tensor) -> Tensor:
+    """Reflect skeletons: exchange left and right joints and negate x; (N, C, T, V, M) kept.
+
+    Args:
+        joints_nctvm: (N, C, T, V, M) joints.
+        other_side_v: (V,) the joint on the other side of each.
+    """
+    swapped = joints_nctvm.index_select(3, other_side_v)
     swapped[:, 0].neg_()
     return swapped
 
@@ -154,11 +177,11 @@ def _random_rotation(config: AugmentConfig, channels: int, random: BatchRandom) 
     roll = tilt if config.roll is None else math.radians(config.roll)
     if channels == 2:
         return rotation(random.uniform(1, low=-roll, high=roll))
-    limits = torch.tensor([tilt, yaw, roll], device=random.device)
+    limits = torch.tensor([tilt, yaw, roll])
     angles_n3 = random.uniform(3, low=-1.0, high=1.0) * limits
     if not config.yaw_first:
         return rotation(angles_n3)
-    about_y_3 = torch.tensor([0.0, 1.0, 0.0], device=random.device)
+    about_y_3 = torch.tensor([0.0, 1.0, 0.0])
     return rotation(angles_n3 * (1 - about_y_3)) @ rotation(angles_n3 * about_y_3)
 
 
@@ -166,7 +189,7 @@ def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -
     """Return (N, C, C) matrices with the scale on the diagonal and the shear off it."""
     size_nc = 1 + random.uniform(channels, low=-config.scale, high=config.scale)
     shear_ncc = random.uniform(channels, channels, low=-config.shear, high=config.shear)
-    off_diagonal = 1 - torch.eye(channels, device=random.device)
+    off_diagonal = 1 - torch.eye(channels)
     return torch.diag_embed(size_nc) + shear_ncc * off_diagonal
 
 

@@ -7,7 +7,7 @@ that are farther apart, while the movement grows.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.layouts import Layout
@@ -15,36 +15,41 @@ from hhmnet_core.skeleton.layouts import Layout
 MODALITIES: tuple[str, ...] = ("joint", "bone", "joint_motion", "bone_motion")
 
 
-def bones(joints_nctvm: Tensor, layout: Layout) -> Tensor:
-    """Return each joint minus its parent: (N, C, T, V, M) -> (N, C, T, V, M)."""
-    parents = torch.tensor(layout.parents, device=joints_nctvm.device)
-    return joints_nctvm - joints_nctvm.index_select(3, parents)
-
-
-def motion(x_nctvm: Tensor, step: int = 1) -> Tensor:
-    """Return the frame `step` frames later, at most the last one, minus each frame.
-
-    (N, C, T, V, M) -> (N, C, T, V, M).
-    """
-    frames = x_nctvm.shape[2]
-    ahead_t = torch.arange(step, frames + step, device=x_nctvm.device).clamp(max=frames - 1)
-    return x_nctvm.index_select(2, ahead_t) - x_nctvm
-
-
-def derive(joints_nctvm: Tensor, modality: str, layout: Layout, motion_step: int = 1) -> Tensor:
-    """Derive a modality from a batch of joints: (N, C, T, V, M) -> (N, C, T, V, M).
+class Derivation(nn.Module):
+    """Derives modalities from batches of joints.
 
     Args:
-        joints_nctvm: (N, C, T, V, M) joints.
-        modality: Name of the modality.
         layout: The joints' layout.
         motion_step: Number of frames that motion spans.
-
-    Raises:
-        InputError: An unknown modality, or V or C differ from the layout's.
     """
-    if modality not in MODALITIES:
-        raise InputError(f"Unknown modality {modality!r}; known are {', '.join(MODALITIES)}.")
-    layout.check(joints_nctvm.shape[3], joints_nctvm.shape[1], "The batch")
-    x_nctvm = bones(joints_nctvm, layout) if modality.startswith("bone") else joints_nctvm
-    return motion(x_nctvm, motion_step) if modality.endswith("motion") else x_nctvm
+
+    parents_v: Tensor
+
+    def __init__(self, layout: Layout, motion_step: int = 1) -> None:
+        super().__init__()
+        self.layout, self.motion_step = layout, motion_step
+        self.register_buffer("parents_v", torch.tensor(layout.parents), persistent=False)
+
+    def forward(self, joints_nctvm: Tensor, modality: str) -> Tensor:
+        """Return a modality of clips: (N, C, T, V, M) -> (N, C, T, V, M).
+
+        Raises InputError for an unknown modality, or where V or C differ from the layout's.
+        """
+        if modality not in MODALITIES:
+            raise InputError(f"Unknown modality {modality!r}; known are {', '.join(MODALITIES)}.")
+        self.layout.check(joints_nctvm.shape[3], joints_nctvm.shape[1], "The batch")
+        x_nctvm = self.bones(joints_nctvm) if modality.startswith("bone") else joints_nctvm
+        return self.motion(x_nctvm) if modality.endswith("motion") else x_nctvm
+
+    def bones(self, joints_nctvm: Tensor) -> Tensor:
+        """Return each joint minus its parent: (N, C, T, V, M) -> (N, C, T, V, M)."""
+        return joints_nctvm - joints_nctvm.index_select(3, self.parents_v)
+
+    def motion(self, x_nctvm: Tensor) -> Tensor:
+        """Return the frame `motion_step` frames later, at most the last one, minus each frame.
+
+        (N, C, T, V, M) -> (N, C, T, V, M).
+        """
+        step = min(self.motion_step, x_nctvm.shape[2])
+        last = x_nctvm[:, :, -1:].expand(-1, -1, step, -1, -1)
+        return torch.cat([x_nctvm[:, :, step:], last], 2) - x_nctvm

@@ -46,8 +46,8 @@ def train(
         order = trainer.epoch_order(epoch)
         step_sums: list[Tensor] = []
         pace.restart()
-        for step in range(done.steps, len(order)):
-            step_sums.append(trainer.train_step(epoch, step, order[step]))
+        for step, prepared in trainer.prepared(epoch, order, done.steps):
+            step_sums.append(trainer.train_step(prepared))
             if pace.is_due() and step + 1 < len(order):
                 done = _advance(done, trainer.sum_over_mesh(step_sums), pace.seconds)
                 step_sums = []
@@ -75,7 +75,7 @@ def step_seconds(trainer: Trainer[Any], steps: int) -> float:
     for step in range(steps + 1):
         if step == 1:  # the first step also pays for what is done once
             started = time.perf_counter()
-        trainer.train_step(1, step, order[step % len(order)])
+        trainer.train_step(trainer.prepare(1, step, order[step % len(order)]))
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
     return (time.perf_counter() - started) / steps

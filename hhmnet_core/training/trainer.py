@@ -16,6 +16,7 @@ from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.inputs.order import epoch_order, smallest_batch
+from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import Split
@@ -61,13 +62,11 @@ class BatchShare:
         batch_n: (N,) clip indices of the global batch, on the host.
         rows: Rows of the global batch that the process trains on.
         key: Seed, epoch and step, from which its random numbers are drawn.
-        device: Device of the random numbers.
     """
 
     batch_n: Tensor
     rows: slice
     key: tuple[int, int, int]
-    device: torch.device
 
     @property
     def total(self) -> int:
@@ -82,9 +81,20 @@ class BatchShare:
     def random(self, purpose: str) -> BatchRandom:
         """Return random numbers for the share, equal in every mesh, for one purpose."""
         start, stop = self.rows.start, self.rows.stop
-        return BatchRandom(
-            *self.key, purpose, total=self.total, start=start, stop=stop, device=self.device
-        )
+        return BatchRandom(*self.key, purpose, total=self.total, start=start, stop=stop)
+
+
+@dataclass(frozen=True)
+class PreparedStep:
+    """A training step that is ready to be taken.
+
+    Attributes:
+        share: This process's share of the batch.
+        inputs: What the phase's `inputs` returned, on the device.
+    """
+
+    share: BatchShare
+    inputs: Any
 
 
 class Trainer(ABC, Generic[Config]):
@@ -128,7 +138,7 @@ class Trainer(ABC, Generic[Config]):
                 f"workers: raise optim.batch ({config.optim.batch}) or use fewer workers."
             )
 
-    # What a phase provides.
+    # What a phase provides, for its own type of inputs, a dataclass of tensors.
 
     @property
     @abstractmethod
@@ -136,8 +146,16 @@ class Trainer(ABC, Generic[Config]):
         """All that decides the result, as checkpoints record it."""
 
     @abstractmethod
-    def backward(self, share: BatchShare) -> Tensor:
+    def inputs(self, share: BatchShare) -> Any:
+        """Return what the networks read and all random numbers of a step, on the host."""
+
+    @abstractmethod
+    def backward(self, share: BatchShare, inputs: Any) -> Tensor:
         """Compute the gradients of this process's networks on its share of a batch.
+
+        Args:
+            share: The share.
+            inputs: Its inputs, on the device.
 
         Returns:
             (M, 3): sums over the share of loss, correct clips and contrast, for the M members that
@@ -177,20 +195,42 @@ class Trainer(ABC, Generic[Config]):
         """Return the global batches of an epoch as clip indices."""
         return epoch_order(self.split.train, self.config.optim.batch, self.config.seed, epoch)
 
-    def train_step(self, epoch: int, step: int, batch_n: Tensor) -> Tensor:
-        """Take a training step on a global batch.
+    def prepare(self, epoch: int, step: int, batch_n: Tensor) -> PreparedStep:
+        """Prepare a training step on the host, and begin to copy its inputs to the device.
 
         Args:
             epoch: Number of the epoch, from 1.
             step: Number of the step in the epoch, from 0.
             batch_n: (N,) clip indices of the global batch, the same on all processes.
-
-        Returns:
-            What `backward` returned, in double precision.
         """
-        rows, key = self.mesh.rows(len(batch_n)), (self.config.seed, epoch, step)
-        sums_m3 = self.backward(BatchShare(batch_n, rows, key, self.device))
+        key = (self.config.seed, epoch, step)
+        share = BatchShare(batch_n, self.mesh.rows(len(batch_n)), key)
+        return PreparedStep(share, to_device(self.inputs(share), self.device))
+
+    def prepared(
+        self, epoch: int, order: list[Tensor], start: int = 0
+    ) -> Iterator[tuple[int, PreparedStep]]:
+        """Yield the steps of an epoch, each prepared while the device computes the one before.
+
+        Args:
+            epoch: Number of the epoch, from 1.
+            order: Clip indices of its global batches.
+            start: First step.
+        """
+        ahead = None
+        for step in range(start, len(order)):
+            current = ahead or self.prepare(epoch, step, order[step])
+            following = step + 1
+            ahead = (
+                self.prepare(epoch, following, order[following]) if following < len(order) else None
+            )
+            yield step, current
+
+    def train_step(self, prepared: PreparedStep) -> Tensor:
+        """Take a prepared training step. Return what `backward` returned, in double precision."""
+        sums_m3 = self.backward(prepared.share, prepared.inputs)
         self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
+        _, epoch, step = prepared.share.key
         done = (epoch - 1) * self.steps_per_epoch + step
         self.update_streams(learning_rate(self.config.optim, done, self.steps_per_epoch), done)
         return sums_m3.double()

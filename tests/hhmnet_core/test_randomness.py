@@ -4,8 +4,6 @@ import torch
 
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 
-CPU = torch.device("cpu")
-
 
 def test_a_key_gives_the_same_numbers_anywhere() -> None:
     # Written down: a change here would change every result that was ever published.
@@ -21,7 +19,7 @@ def test_other_keys_give_other_numbers() -> None:
 
 def test_shares_of_a_batch_join_to_the_whole() -> None:
     def draw(start: int, stop: int) -> torch.Tensor:
-        random = BatchRandom(3, "x", total=10, start=start, stop=stop, device=CPU)
+        random = BatchRandom(3, "x", total=10, start=start, stop=stop)
         return torch.cat([random.uniform(2, low=-1), random.normal(2)], 1)
 
     whole = draw(0, 10)

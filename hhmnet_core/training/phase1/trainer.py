@@ -5,7 +5,7 @@ the mean over the pairs of modalities (six of all four) of symmetric InfoNCE.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +15,13 @@ from torch.func import functional_call
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.scores import ScoreTable
-from hhmnet_core.inputs.batches import Batch, BatchReader
+from hhmnet_core.inputs.batches import Batch, BatchPlan, BatchReader
 from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
-from hhmnet_core.skeleton.augment import augment, random_positions
-from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.skeleton.augment import Change, draw_change, random_positions
+from hhmnet_core.skeleton.modalities import MODALITIES, Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import TrainingIdentity
 from hhmnet_core.training.mesh import Mesh
@@ -42,6 +42,24 @@ def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder
             config.contrast.temperature,
             config.contrast.learn_temperature,
         )
+
+
+@dataclass(frozen=True)
+class Phase1Inputs:
+    """Inputs of a training step.
+
+    Attributes:
+        plan: Where the frames of the share's clips lie.
+        change: Augmentation of these clips.
+        drops_snd: (N, D) draws of stochastic depth and dropout, by encoder.
+        positives_n: (N,) classes of the global batch, whose clips are positives. None: each clip is
+            its own.
+    """
+
+    plan: BatchPlan
+    change: Change
+    drops_snd: tuple[Tensor, ...]
+    positives_n: Tensor | None
 
 
 class Phase1Trainer(Trainer[Phase1Config]):
@@ -81,6 +99,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         super().__init__(config, clips, protocol_split, mesh, device)
         self.members = mesh.trained
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
+        self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
         self.streams = [
             Stream(m, self._new_encoder(m).to(device, config.optim.dtype), config.optim)
             for m in mesh.modalities
@@ -108,34 +127,51 @@ class Phase1Trainer(Trainer[Phase1Config]):
         count = 0
         for clips_n in torch.from_numpy(self.split.train).split(self.evaluation_batch):
             batch = self.reader.whole(clips_n)
-            x_nctvm = self._derive(batch.joints_nctvm, modality).double()
+            x_nctvm = self.derive(batch.joints_nctvm, modality).double()
             x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
             sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
             count += x_rtvc.shape[0] * x_rtvc.shape[1]
         mean_vc, square_vc = sums / count
         return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
 
-    def _derive(self, joints_nctvm: Tensor, modality: str) -> Tensor:
-        step = self.config.data.motion_step
-        return derive(joints_nctvm, modality, self.reader.layout, step)
+    def inputs(self, share: BatchShare) -> Phase1Inputs:
+        config, reader = self.config, self.reader
+        clips_n = share.clips_n
+        positions_nt = random_positions(
+            reader.num_frames(clips_n), config.data.frames, config.augment, share.random("crop")
+        )
+        by_class = self._has_contrast and config.contrast.positives == "class"
+        return Phase1Inputs(
+            reader.plan(clips_n, positions_nt),
+            draw_change(config.augment, reader.layout, share.random("augment")),
+            tuple(
+                share.random(f"drop {stream.member}").uniform(stream.model.num_draws)
+                for stream in self.streams
+            ),
+            reader.labels(share.batch_n) if by_class else None,
+        )
 
-    def backward(self, share: BatchShare) -> Tensor:
-        batch = self._augmented(share)
+    @property
+    def _has_contrast(self) -> bool:
+        return bool(self.config.contrast.weight) and len(self.members) > 1
 
-        def encode(stream: Stream[Encoder]) -> tuple[Tensor, Tensor]:
+    def backward(self, share: BatchShare, inputs: Phase1Inputs) -> Tensor:
+        batch = self.augmented(inputs)
+
+        def encode(index: int) -> tuple[Tensor, Tensor]:
+            stream = self.streams[index]
             stream.model.train()
-            x_nctvm = self._derive(batch.joints_nctvm, stream.member)
-            draws = share.random(f"drop {stream.member}").uniform(stream.model.num_draws)
-            encoded = stream.model(x_nctvm, batch.body_rows, draws)
+            x_nctvm = self.derive(batch.joints_nctvm, stream.member)
+            encoded = stream.model(x_nctvm, batch.body_rows, inputs.drops_snd[index])
             return encoded.logits_nk, encoded.embedding_ne
 
-        outputs = self.encoders.map(encode, self.streams)
+        outputs = self.encoders.map(encode, range(len(self.streams)))
         # The loss ties the encoders together: it is differentiated first, on its own.
         logits, embeddings = (
             [output.detach().requires_grad_() for output in each]
             for each in zip(*outputs, strict=True)
         )
-        losses, sums_m3 = self._losses(share, batch.labels_n, logits, embeddings)
+        losses, sums_m3 = self._losses(share, inputs, logits, embeddings)
         losses.backward()
 
         def propagate(index: int) -> None:
@@ -149,25 +185,23 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.encoders.map(propagate, range(len(outputs)))
         return sums_m3
 
-    def _augmented(self, share: BatchShare) -> Batch:
-        config, layout = self.config, self.reader.layout
-        lengths = self.reader.num_frames(share.clips_n)
-        crop = share.random("crop")
-        positions = random_positions(lengths, config.data.frames, config.augment, crop)
-        batch = self.reader.batch(share.clips_n, positions)
-
-        def change(joints_nctvm: Tensor) -> Tensor:
-            return augment(joints_nctvm, config.augment, layout, share.random("augment"))
-
+    def augmented(self, inputs: Phase1Inputs) -> Batch:
+        """Return the augmented clips of a step."""
+        batch = self.reader.read(inputs.plan)
+        change = inputs.change.apply
         changed = replace(batch, joints_nctvm=change(batch.joints_nctvm))
-        scaled = self.reader.scaled(changed, share.clips_n, change)
-        return replace(scaled, joints_nctvm=scaled.joints_nctvm.to(config.optim.dtype))
+        scaled = self.reader.scaled(changed, inputs.plan, change)
+        return replace(scaled, joints_nctvm=scaled.joints_nctvm.to(self.config.optim.dtype))
 
     def _losses(
-        self, share: BatchShare, labels_n: Tensor, logits: list[Tensor], embeddings: list[Tensor]
+        self,
+        share: BatchShare,
+        inputs: Phase1Inputs,
+        logits: list[Tensor],
+        embeddings: list[Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of the global batch, and the share's sums (M, 3) by encoder."""
-        config, total = self.config, share.total
+        config, total, labels_n = self.config, share.total, inputs.plan.labels_n
         losses = [
             F.cross_entropy(
                 logits_nk,
@@ -180,19 +214,20 @@ class Phase1Trainer(Trainer[Phase1Config]):
         corrects = [(logits_nk.argmax(1) == labels_n).sum() for logits_nk in logits]
         loss = torch.stack(losses).sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)
-        if config.contrast.weight and len(self.members) > 1:
-            contrast_s = self._contrast(torch.stack(embeddings), share.batch_n)
+        if self._has_contrast:
+            contrast_s = self._contrast(torch.stack(embeddings), share, inputs.positives_n)
             loss = loss + config.contrast.weight * contrast_s.mean()
             if self.mesh.data_rank == 0:  # equal on all of them; counted once
                 hosted = slice(None) if len(contrast_s) == len(self.streams) else self.mesh.hosted
                 contrast = contrast_s[hosted].detach() * total
         return loss, torch.stack([torch.stack(losses).detach(), torch.stack(corrects), contrast], 1)
 
-    def _contrast(self, embeddings_sne: Tensor, batch_n: Tensor) -> Tensor:
+    def _contrast(
+        self, embeddings_sne: Tensor, share: BatchShare, positives_n: Tensor | None
+    ) -> Tensor:
         """Return each modality's mean InfoNCE with the others over the global batch, (4,)."""
-        by_class = self.config.contrast.positives == "class"
-        labels = self.reader.labels(batch_n) if by_class else None
-        pairs_ss = cross_modal_contrast(self.mesh.gather(embeddings_sne, len(batch_n)), labels)
+        everyone_sne = self.mesh.gather(embeddings_sne, share.total)
+        pairs_ss = cross_modal_contrast(everyone_sne, positives_n)
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
     def update_streams(self, rate: float, step: int) -> None:
@@ -208,7 +243,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         @torch.no_grad()  # which threads do not inherit
         def logits(stream: Stream[Encoder]) -> Tensor:
             stream.model.eval()
-            x_nctvm = self._derive(joints, stream.member)
+            x_nctvm = self.derive(joints, stream.member)
             encoded: Encoded = functional_call(
                 stream.model, stream.weights(best), (x_nctvm, batch.body_rows)
             )

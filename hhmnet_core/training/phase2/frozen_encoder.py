@@ -11,7 +11,7 @@ from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.joint_importance import ClipGuidance, compute_guidance
 from hhmnet_core.skeleton.augment import mirror
-from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import read_summary
 from hhmnet_core.training.phase1.config import Phase1Config
@@ -46,6 +46,7 @@ class FrozenEncoder:
         self.config, self.modality, self.device, self.digest = config, modality, device, digest
         self.encoder = encoder.to(device, torch.float32).eval().requires_grad_(False)
         self.reader = BatchReader(clips, config.data, device)
+        self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
 
     @classmethod
     def read(
@@ -70,11 +71,12 @@ class FrozenEncoder:
             mirrored: Encode the clips mirrored.
         """
         importance, parts = [], []
-        layout = self.reader.layout
+        other_side_v = torch.tensor(self.reader.layout.mirror, device=self.device)
         for batch_n in clips_n.split(BATCH):
             batch = self.reader.whole(batch_n)
-            joints = mirror(batch.joints_nctvm, layout) if mirrored else batch.joints_nctvm
-            x_nctvm = derive(joints, self.modality, layout, self.config.data.motion_step)
+            joints = batch.joints_nctvm
+            joints = mirror(joints, other_side_v) if mirrored else joints
+            x_nctvm = self.derive(joints, self.modality)
             guidance = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
             bodies, *frames_joints = guidance.importance_nmtv.shape[1:]
             padded = guidance.importance_nmtv.new_zeros(

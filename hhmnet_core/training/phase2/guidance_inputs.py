@@ -1,4 +1,4 @@
-"""Inputs of the video network that come from the skeleton: heat maps, part masks, part features.
+"""Inputs of the video network that come from the skeleton: importance of joints, masks of parts.
 
 The frozen encoder sees each clip with a video once, and once mirrored where augmentation mirrors.
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.inputs.footage import Footage
-from hhmnet_core.models.heat_maps import heat_map, importance_at_images, joint_gaussians, part_masks
+from hhmnet_core.models.heat_maps import importance_at_images, part_joints, part_masks
 from hhmnet_core.models.joint_importance import ClipGuidance
 from hhmnet_core.randomness import keyed_generator
 from hhmnet_core.store.clips import ClipSet, Int64Array
@@ -21,14 +21,14 @@ VISIBLE = 1e-3  # smallest sum of the mask of a visible part
 
 
 class GuidanceInputs:
-    """Heat maps, masks and part features of batches, as configured.
+    """Importance of joints, masks and features of parts of batches, as configured.
 
     Args:
         config: Config of phase 2.
         clips: Clips of the store.
         footage: Videos of the clips.
         guide: Frozen encoder.
-        device: Device of the results.
+        device: Device of the masks.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class GuidanceInputs:
         guide: FrozenEncoder,
         device: torch.device,
     ) -> None:
-        self.config, self.device, self.layout = config, device, clips.manifest.skeleton
+        self.config = config
+        self._joints_of_parts = part_joints(clips.manifest.skeleton, device)
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._positions = torch.from_numpy(footage.positions_nf.copy())
         (filmed,) = np.nonzero(footage.has_video_n)
@@ -55,32 +56,21 @@ class GuidanceInputs:
         """C, number of channels of the part features."""
         return self._plain.parts_npc.shape[-1]
 
-    def heat(
-        self,
-        clips_n: Tensor,
-        joints_nmfv2: Tensor,
-        grid: tuple[int, int, int],
-        mirrored_n: Tensor | None = None,
-    ) -> tuple[Tensor | None, Tensor]:
-        """Return the heat map (N, T', H', W') and the Gaussians of the joints.
+    def importance(self, clips_n: Tensor, mirrored_n: Tensor | None = None) -> Tensor | None:
+        """Return the importance (N, M, F, V) of joints at each image, on the host.
 
-        The heat map is None where guidance is off.
+        None where guidance is off.
 
         Args:
-            clips_n: Indices of the clips (N,).
-            joints_nmfv2: Positions of their joints in the images, on the device.
-            grid: (T', H', W').
+            clips_n: (N,) indices of the clips.
             mirrored_n: (N,) bool, which of them are mirrored. None: none.
         """
-        gaussians = joint_gaussians(joints_nmfv2, grid)
         if self.config.guidance.mode == "off":
-            return None, gaussians
+            return None
         importance = _select(
             self._plain.importance_nmtv, self._mirrored.importance_nmtv, clips_n, mirrored_n
         )
-        positions, lengths = self._positions[clips_n], self._num_frames[clips_n]
-        importance = importance_at_images(importance, positions, lengths)
-        return heat_map(importance.to(self.device), gaussians), gaussians
+        return importance_at_images(importance, self._positions[clips_n], self._num_frames[clips_n])
 
     def masks(self, gaussians_nmtvhw: Tensor) -> Tensor | None:
         """Return (N, P, T', H', W'), where each contrasted part is; None without part contrast.
@@ -89,15 +79,15 @@ class GuidanceInputs:
         """
         if not self.config.parts.weight or self.config.parts.mode == "off":
             return None
-        masks = part_masks(gaussians_nmtvhw, self.layout)
+        masks = part_masks(gaussians_nmtvhw, self._joints_of_parts)
         return masks if self.config.parts.mode == "parts" else masks.amax(1, keepdim=True)
 
     def tokens(self, clips_n: Tensor, mirrored_n: Tensor | None = None) -> Tensor:
-        """Return (N, P, C), the skeleton's features of the parts of `masks`, on the device."""
+        """Return (N, P, C), the skeleton's features of the parts of `masks`, on the host."""
         tokens = _select(self._plain.parts_npc, self._mirrored.parts_npc, clips_n, mirrored_n)
         if self.config.parts.mode == "body":
             tokens = tokens.mean(1, keepdim=True)
-        return tokens.to(self.device, self.config.optim.dtype)
+        return tokens.to(self.config.optim.dtype)
 
     def _guidance_of_all(
         self, guide: FrozenEncoder, num_clips: int, filmed: Int64Array, mirrored: bool
@@ -125,13 +115,11 @@ class GuidanceInputs:
 
 
 def _select(plain: Tensor, mirrored: Tensor, clips_n: Tensor, mirrored_n: Tensor | None) -> Tensor:
-    """Return the rows of clips, from `mirrored` where a clip is mirrored, on the host."""
+    """Return the rows of clips, from `mirrored` where a clip is mirrored."""
     rows = plain[clips_n]
-    # Where nothing is mirrored, the device need not be waited for.
     if mirrored_n is None or mirrored is plain:
         return rows
-    is_mirrored = mirrored_n.cpu().view(-1, *[1] * (rows.dim() - 1))
-    return torch.where(is_mirrored, mirrored[clips_n], rows)
+    return torch.where(mirrored_n.view(-1, *[1] * (rows.dim() - 1)), mirrored[clips_n], rows)
 
 
 def visible_parts(masks_npthw: Tensor, tokens_npc: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ of its clips.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,10 @@ from torch.func import functional_call
 from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.inputs.footage import Footage, FootageReader, check_enough_filmed, keep_filmed
 from hhmnet_core.inputs.splits import split_of
-from hhmnet_core.inputs.video_augment import augment_video
+from hhmnet_core.inputs.transfer import to_device
+from hhmnet_core.inputs.video_augment import VideoChange, draw_video_change
 from hhmnet_core.losses import part_contrast
+from hhmnet_core.models.heat_maps import heat_map, joint_gaussians
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
@@ -27,6 +30,29 @@ from hhmnet_core.training.phase2.guidance_inputs import GuidanceInputs, visible_
 from hhmnet_core.training.records import Metrics
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
+
+
+@dataclass(frozen=True)
+class Phase2Inputs:
+    """Inputs of a training step, of the share's clips.
+
+    Attributes:
+        images: What `FootageReader.plan` returns.
+        joints_nmfv2: (N, M, F, V, 2) joints in the images.
+        change: Augmentation.
+        importance_nmfv: (N, M, F, V) importance of the joints. None: no guidance.
+        tokens_npc: (N, P, C) features of the parts.
+        drop_nd: (N, D) draws of dropout.
+        labels_n: (N,) classes.
+    """
+
+    images: Tensor
+    joints_nmfv2: Tensor
+    change: VideoChange
+    importance_nmfv: Tensor | None
+    tokens_npc: Tensor
+    drop_nd: Tensor
+    labels_n: Tensor
 
 
 class Phase2Trainer(Trainer[Phase2Config]):
@@ -68,7 +94,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
         self.known_split = protocol_split
         self.guide, self.layout = guide, clips.manifest.skeleton
         self.reader = FootageReader(footage, device, sharers=mesh.sharers)
-        self.labels = torch.from_numpy(clips.labels.copy()).to(device)
+        self.labels = torch.from_numpy(clips.labels.copy())
         self.joints = torch.from_numpy(footage.joints_nmfv2)
         self.guidance = GuidanceInputs(config, clips, footage, guide, device)
         visual = footage.visual
@@ -86,29 +112,27 @@ class Phase2Trainer(Trainer[Phase2Config]):
         digest = self.clips.manifest.digest
         return TrainingIdentity(self.phase, self.config, digest, self.guide.digest)
 
-    def backward(self, share: BatchShare) -> Tensor:
-        config, clips_n = self.config, share.clips_n
-        batch = augment_video(
-            self.reader.images(clips_n),
-            self.joints[clips_n].to(self.device),
-            config.augment,
-            self.layout,
-            share.random("augment"),
+    def inputs(self, share: BatchShare) -> Phase2Inputs:
+        clips_n = share.clips_n
+        change = draw_video_change(self.config.augment, self.layout, share.random("augment"))
+        return Phase2Inputs(
+            self.reader.plan(clips_n),
+            self.joints[clips_n],
+            change,
+            self.guidance.importance(clips_n, change.mirrored_n),
+            self.guidance.tokens(clips_n, change.mirrored_n),
+            share.random("drop").uniform(self.stream.model.network.num_draws),
+            self.labels[clips_n],
         )
-        heat, gaussians = self.guidance.heat(
-            clips_n, batch.joints_nmfv2, self.grid, batch.mirrored_n
-        )
-        masks = self.guidance.masks(gaussians)
+
+    def backward(self, share: BatchShare, inputs: Phase2Inputs) -> Tensor:
+        config, labels_n = self.config, inputs.labels_n
+        batch = inputs.change.apply(self.reader.read(inputs.images), inputs.joints_nmfv2)
+        heat, masks = self._guidance(batch.joints_nmfv2, inputs.importance_nmfv)
         model = self.stream.model
         model.train()
-        dtype = config.optim.dtype
-        encoded = model(
-            batch.images_nfchw.to(dtype),
-            None if heat is None else heat.to(dtype),
-            None if masks is None else masks.to(dtype),
-            share.random("drop").uniform(model.network.num_draws),
-        )
-        labels_n = self.labels[clips_n.to(self.device)]
+        images_nfchw = batch.images_nfchw.to(config.optim.dtype)
+        encoded = model(images_nfchw, heat, masks, inputs.drop_nd)
         cross_entropy = F.cross_entropy(
             encoded.logits_nk,
             labels_n,
@@ -118,23 +142,33 @@ class Phase2Trainer(Trainer[Phase2Config]):
         loss = cross_entropy / share.total
         contrast = loss.new_zeros(())
         if masks is not None:
-            contrast = self._contrast(encoded, masks, share, batch.mirrored_n)
+            contrast = self._contrast(encoded, masks, inputs.tokens_npc, share.total)
             loss = loss + config.parts.weight * contrast
         loss.backward()
         correct = (encoded.logits_nk.argmax(1) == labels_n).sum()
         counted = share.total if self.mesh.data_rank == 0 else 0  # equal on all; counted once
         return torch.stack([cross_entropy.detach(), correct, contrast.detach() * counted])[None]
 
+    def _guidance(
+        self, joints_nmfv2: Tensor, importance_nmfv: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the heat map (N, T', H', W') and the masks (N, P, T', H', W'), as configured."""
+        gaussians, dtype = joint_gaussians(joints_nmfv2, self.grid), self.config.optim.dtype
+        masks = self.guidance.masks(gaussians)
+        return (
+            None if importance_nmfv is None else heat_map(importance_nmfv, gaussians).to(dtype),
+            None if masks is None else masks.to(dtype),
+        )
+
     def _contrast(
-        self, encoded: VideoEncoded, masks_npthw: Tensor, share: BatchShare, mirrored_n: Tensor
+        self, encoded: VideoEncoded, masks_npthw: Tensor, tokens_npc: Tensor, total: int
     ) -> Tensor:
         """Return the part contrast over the global batch, equal on all processes."""
-        tokens = self.guidance.tokens(share.clips_n, mirrored_n)
-        known = self.stream.model.project_parts(tokens)
+        known = self.stream.model.project_parts(tokens_npc)
         assert encoded.parts_npe is not None
-        visible = visible_parts(masks_npthw, tokens).to(known)[..., None]
+        visible = visible_parts(masks_npthw, tokens_npc).to(known)[..., None]
         seen, known, visible = (
-            self.mesh.gather(each.transpose(0, 1).contiguous(), share.total).transpose(0, 1)
+            self.mesh.gather(each.transpose(0, 1).contiguous(), total).transpose(0, 1)
             for each in (encoded.parts_npe, known, visible)
         )
         return part_contrast(seen, known, visible[..., 0] > 0.5, self.config.parts.temperature)
@@ -158,13 +192,14 @@ class Phase2Trainer(Trainer[Phase2Config]):
         """Return the encoding of clips without augmentation, and the masks of their parts."""
         model, dtype = self.stream.model, self.config.optim.dtype
         model.eval()
-        images = self.reader.images(clips_n).to(dtype) / 255
-        joints = self.joints[clips_n].to(self.device)
-        heat, gaussians = self.guidance.heat(clips_n, joints, self.grid)
-        masks = self.guidance.masks(gaussians)
-        guidance = [each if each is None else each.to(dtype) for each in (heat, masks)]
-        weights = self.stream.weights(best)
-        encoded: VideoEncoded = functional_call(model, weights, (images, *guidance))
+        planned = (self.reader.plan(clips_n), self.joints[clips_n])
+        importance = self.guidance.importance(clips_n)
+        images, joints, importance = to_device((*planned, importance), self.device)
+        heat, masks = self._guidance(joints, importance)
+        read = self.reader.read(images).to(dtype) / 255
+        encoded: VideoEncoded = functional_call(
+            model, self.stream.weights(best), (read, heat, masks)
+        )
         return encoded, masks
 
     @torch.no_grad()
@@ -196,7 +231,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
     def _part_cosines(self, clips_n: Tensor) -> Tensor:
         """Return (2, P, P): sums of cosines over clips, and numbers of clips, by pair of parts."""
         encoded, masks = self._encode(clips_n, best=True)
-        tokens = self.guidance.tokens(clips_n)
+        tokens = self.guidance.tokens(clips_n).to(self.device)
         projector = {
             name.removeprefix("projector."): weight
             for name, weight in self.stream.weights(best=True).items()

@@ -30,7 +30,7 @@ def test_batch_equals_clips_read_one_by_one(tiny_clips: ClipSet) -> None:
     chosen = torch.tensor([7, 5, 0, 53, 2, 7])
     lengths = reader.num_frames(chosen)
     positions = torch.rand(len(chosen), 16) * (lengths - 1)[:, None]
-    batch = reader.batch(chosen, positions)
+    batch = reader.read(reader.plan(chosen, positions))
     assert batch.joints_nctvm.shape == (6, 3, 16, 20, 2)
     assert batch.labels_n.tolist() == [int(tiny_clips.labels[i]) for i in chosen]
     rows = []
@@ -56,7 +56,7 @@ def test_batches_are_the_same_from_the_device_and_from_the_file(
         assert reader.resident == resident
         chosen = torch.tensor([7, 5, 0, 53, 2, 7])
         positions = frame_positions(reader.num_frames(chosen), 16)
-        batches.append(reader.batch(chosen, positions).joints_nctvm)
+        batches.append(reader.read(reader.plan(chosen, positions)).joints_nctvm)
     assert torch.equal(batches[0], batches[1]) and torch.equal(batches[1], batches[2])
 
 
@@ -72,7 +72,7 @@ def test_clips_stay_on_the_device_if_they_fit(
 def test_batch_of_single_bodies_has_one(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=4), CPU)
     chosen = torch.tensor([0, 2, 4])
-    batch = reader.batch(chosen, frame_positions(reader.num_frames(chosen), 4))
+    batch = reader.read(reader.plan(chosen, frame_positions(reader.num_frames(chosen), 4)))
     assert batch.joints_nctvm.shape[-1] == 1
     assert batch.body_rows.tolist() == [0, 1, 2]
 

@@ -29,7 +29,9 @@ def test_aligned_clips_face_one_way_for_any_camera(tiny_clips: ClipSet) -> None:
     for clips in (tiny_clips, moved_clips):
         reader = BatchReader(clips, config, CPU)
         all_n = torch.arange(len(clips))
-        batches.append(reader.batch(all_n, frame_positions(reader.num_frames(all_n), 8)))
+        batches.append(
+            reader.read(reader.plan(all_n, frame_positions(reader.num_frames(all_n), 8)))
+        )
     original, moved = (batch.joints_nctvm for batch in batches)
     torch.testing.assert_close(original, moved, atol=1e-4, rtol=1e-4)
     first = original[..., 0]
@@ -66,6 +68,7 @@ def test_scaled_axes_equal_those_of_numpy(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=16, normalise_axes=True), CPU)
     chosen = torch.tensor([7, 5, 0, 53, 2])
     plain = BatchReader(tiny_clips, DataConfig(frames=16), CPU).whole(chosen)
+    plan = reader.plan(chosen, frame_positions(reader.num_frames(chosen), 16))
     batch = reader.whole(chosen)
     assert torch.equal(batch.body_rows, plain.body_rows)
     for n, index in enumerate(chosen.tolist()):
@@ -79,11 +82,11 @@ def test_scaled_axes_equal_those_of_numpy(tiny_clips: ClipSet) -> None:
         assert (got[..., bodies:] == 0).all()
     still = plain.joints_nctvm.clone()
     still[:, 1] = 0.7
-    flat = reader.scaled(replace(plain, joints_nctvm=still), chosen)
+    flat = reader.scaled(replace(plain, joints_nctvm=still), plan)
     assert (flat.joints_nctvm[:, 1] == 0).all()
     # Neither size nor position matters.
     larger = 3 * plain.joints_nctvm + torch.tensor([1.0, -2, 5]).view(1, 3, 1, 1, 1)
-    again = reader.scaled(replace(plain, joints_nctvm=larger), chosen)
+    again = reader.scaled(replace(plain, joints_nctvm=larger), plan)
     torch.testing.assert_close(again.joints_nctvm, batch.joints_nctvm, atol=1e-5, rtol=1e-5)
 
 
@@ -92,6 +95,7 @@ def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: 
     """Also where the clip is longer than the frames that are read, and after a change."""
     config = DataConfig(frames=frames, normalise_axes=True, axes_extent="clip")
     reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5, 0, 53, 2])
+    plan = reader.plan(chosen, frame_positions(reader.num_frames(chosen), frames))
     plain = BatchReader(tiny_clips, DataConfig(frames=frames), CPU).whole(chosen)
     mixing = torch.tensor([[1.0, 0.5, 0], [0, 2, -1], [0.3, 0, 1]])
     identity = torch.eye(3)
@@ -101,7 +105,7 @@ def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: 
             return torch.einsum("dc,nctvm->ndtvm", by, joints)
 
         changed = replace(plain, joints_nctvm=change(plain.joints_nctvm))
-        scaled = reader.scaled(changed, chosen, change).joints_nctvm
+        scaled = reader.scaled(changed, plan, change).joints_nctvm
         for n, index in enumerate(chosen.tolist()):
             clip = tiny_clips.clip(index).joints.astype(np.float64)
             moved = (clip - clip[0, 0, reader.layout.centre]) @ matrix.double().numpy().T
@@ -112,14 +116,16 @@ def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: 
             expected = np.where(half > 0, (read - middle) / np.where(half > 0, half, 1), 0)
             np.testing.assert_allclose(scaled[n, ..., : len(clip)], expected, atol=2e-5)
             assert (scaled[n, ..., len(clip) :] == 0).all()
-    assert torch.equal(reader.whole(chosen).joints_nctvm, reader.scaled(plain, chosen).joints_nctvm)
+    assert torch.equal(reader.whole(chosen).joints_nctvm, reader.scaled(plain, plan).joints_nctvm)
 
 
 def test_whole_frames_are_read_as_they_were_recorded(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=9, whole_frames=True), CPU)
     chosen = torch.tensor([7, 5, 0])
     whole = reader.whole(chosen).joints_nctvm
-    floored = reader.batch(chosen, torch.tensor([[0.0, 0.99, 1, 1.5, 2, 2.01, 2.999, 3, 3]] * 3))
+    floored = reader.read(
+        reader.plan(chosen, torch.tensor([[0.0, 0.99, 1, 1.5, 2, 2.01, 2.999, 3, 3]] * 3))
+    )
     for n, index in enumerate(chosen.tolist()):
         clip = tiny_clips.clip(index).joints
         clip = np.moveaxis(clip - clip[0, 0, reader.layout.centre], (0, 3), (3, 0))

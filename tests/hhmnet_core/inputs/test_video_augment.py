@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.inputs.video_augment import VideoAugmentConfig, augment_video
+from hhmnet_core.inputs.video_augment import VideoAugmentConfig, draw_video_change
 from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.layouts import get_layout
 
@@ -13,7 +13,7 @@ SIZE = 96
 
 
 def random(clips: int = 6, start: int = 0, stop: int | None = None) -> BatchRandom:
-    return BatchRandom(1, "a", total=clips, start=start, stop=stop, device=torch.device("cpu"))
+    return BatchRandom(1, "a", total=clips, start=start, stop=stop)
 
 
 def spots(clips: int = 6, frames: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,19 +34,21 @@ def spots(clips: int = 6, frames: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
 def test_zero_strengths_change_nothing() -> None:
     images, joints = spots()
     config = VideoAugmentConfig(0, 0, 0, 0, 0)
-    augmented = augment_video(images, joints, config, LAYOUT, random())
+    change = draw_video_change(config, LAYOUT, random())
+    augmented = change.apply(images, joints)
     torch.testing.assert_close(augmented.images_nfchw, images / 255, atol=1e-5, rtol=0)
     torch.testing.assert_close(augmented.joints_nmfv2, joints, equal_nan=True, atol=1e-6, rtol=0)
-    assert not augmented.mirrored_n.any()
+    assert not change.mirrored_n.any()
 
 
 @pytest.mark.parametrize("mirror", [0.0, 1.0])
 def test_joints_move_with_their_pixels(mirror: float) -> None:
     images, joints = spots()
     config = VideoAugmentConfig(zoom=0.3, move=0.1, turn=30, brightness=0.3, mirror=mirror)
-    augmented = augment_video(images, joints, config, LAYOUT, random())
+    change = draw_video_change(config, LAYOUT, random())
+    augmented = change.apply(images, joints)
     joint = LAYOUT.joint("right_hand" if mirror else "left_hand")
-    assert augmented.mirrored_n.all() == bool(mirror)
+    assert change.mirrored_n.all() == bool(mirror)
     grid = (torch.arange(SIZE) + 0.5) / SIZE
     for n in range(6):
         for f in range(2):
@@ -62,9 +64,10 @@ def test_joints_move_with_their_pixels(mirror: float) -> None:
 def test_clips_of_a_share_are_drawn_as_in_the_whole_batch() -> None:
     images, joints = spots()
     config = VideoAugmentConfig(mirror=0.5)
-    whole = augment_video(images, joints, config, LAYOUT, random())
-    share = augment_video(images[2:4], joints[2:4], config, LAYOUT, random(start=2, stop=4))
-    torch.testing.assert_close(whole.images_nfchw[2:4], share.images_nfchw)
+    whole = draw_video_change(config, LAYOUT, random())
+    share = draw_video_change(config, LAYOUT, random(start=2, stop=4))
+    all_images = whole.apply(images, joints).images_nfchw
+    torch.testing.assert_close(all_images[2:4], share.apply(images[2:4], joints[2:4]).images_nfchw)
     assert torch.equal(whole.mirrored_n[2:4], share.mirrored_n)
     assert 0 < whole.mirrored_n.sum() < 6
 

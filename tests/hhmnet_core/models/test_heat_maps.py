@@ -12,10 +12,12 @@ from hhmnet_core.models.heat_maps import (
     heat_map,
     importance_at_images,
     joint_gaussians,
+    part_joints,
     part_masks,
 )
 from hhmnet_core.skeleton.layouts import PARTS, get_layout
 
+CPU = torch.device("cpu")
 LAYOUT = get_layout("kinect_v1_20")
 
 
@@ -60,7 +62,7 @@ def test_masks_are_where_the_joints_of_their_part_are() -> None:
     joints = torch.full((1, 1, 1, 20, 2), torch.nan)
     hand = LAYOUT.joint("left_hand")
     joints[0, 0, 0, hand] = torch.tensor([0.25, 0.75])
-    masks = part_masks(joint_gaussians(joints, (1, 8, 8)), LAYOUT)
+    masks = part_masks(joint_gaussians(joints, (1, 8, 8)), part_joints(LAYOUT, CPU))
     arm = PARTS.index("left_arm")
     assert masks.shape == (1, 6, 1, 8, 8)
     row, column = divmod(int(masks[0, arm, 0].argmax()), 8)
@@ -70,5 +72,7 @@ def test_masks_are_where_the_joints_of_their_part_are() -> None:
 
 def test_the_mask_of_a_part_without_joints_is_zero() -> None:
     headless = replace(LAYOUT, parts=LAYOUT.parts | {"head": ()})
-    masks = part_masks(joint_gaussians(torch.rand(2, 1, 2, 20, 2), (2, 4, 4)), headless)
+    masks = part_masks(
+        joint_gaussians(torch.rand(2, 1, 2, 20, 2), (2, 4, 4)), part_joints(headless, CPU)
+    )
     assert (masks[:, PARTS.index("head")] == 0).all() and masks[:, 1:].amax((2, 3, 4)).min() > 0

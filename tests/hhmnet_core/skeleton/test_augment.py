@@ -11,21 +11,26 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.augment import (
     AugmentConfig,
-    augment,
+    draw_change,
     frame_positions,
     mirror,
     random_positions,
     rotation,
 )
-from hhmnet_core.skeleton.layouts import get_layout
+from hhmnet_core.skeleton.layouts import Layout, get_layout
 
 LAYOUT = get_layout("kinect_v1_20")
 STILL = AugmentConfig(crop=1, yaw=0, tilt=0, scale=0, shear=0, joint_noise=0)
-CPU = torch.device("cpu")
 
 
 def row_random(total: int, start: int = 0, stop: int | None = None) -> BatchRandom:
-    return BatchRandom(1, "test", total=total, start=start, stop=stop, device=CPU)
+    return BatchRandom(1, "test", total=total, start=start, stop=stop)
+
+
+def augment(
+    joints_nctvm: torch.Tensor, config: AugmentConfig, layout: Layout, random: BatchRandom
+) -> torch.Tensor:
+    return draw_change(config, layout, random).apply(joints_nctvm)
 
 
 def test_positions_span_the_whole_clip_without_randomness() -> None:
@@ -142,7 +147,7 @@ def test_rotation_turns_about_the_named_axes() -> None:
 def test_mirror_swaps_sides_and_x() -> None:
     joints = torch.randn(2, 3, 5, 20, 1)
     mirrored = augment(joints, replace(STILL, mirror=1.0), LAYOUT, row_random(2))
-    torch.testing.assert_close(mirrored, mirror(joints, LAYOUT))
+    torch.testing.assert_close(mirrored, mirror(joints, torch.tensor(LAYOUT.mirror)))
     left, right = LAYOUT.joint("left_hand"), LAYOUT.joint("right_hand")
     torch.testing.assert_close(mirrored[:, 0, :, left], -joints[:, 0, :, right])
     torch.testing.assert_close(mirrored[:, 1:, :, left], joints[:, 1:, :, right])

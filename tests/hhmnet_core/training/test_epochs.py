@@ -1,6 +1,6 @@
 """The training loop with a trainer that counts: reports, resuming, final scores, a timed step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,9 +40,19 @@ class CountingTrainer:
     def epoch_order(self, epoch: int) -> list[Tensor]:
         return [torch.tensor([10 * epoch + step]) for step in range(STEPS)]
 
-    def train_step(self, epoch: int, step: int, batch_n: Tensor) -> Tensor:
+    def prepare(self, epoch: int, step: int, batch_n: Tensor) -> tuple[int, int]:
         assert batch_n.tolist() == [10 * epoch + step]
-        self.taken.append((epoch, step))
+        return epoch, step
+
+    def prepared(
+        self, epoch: int, order: list[Tensor], start: int
+    ) -> Iterator[tuple[int, tuple[int, int]]]:
+        for step in range(start, len(order)):
+            yield step, self.prepare(epoch, step, order[step])
+
+    def train_step(self, prepared: tuple[int, int]) -> Tensor:
+        epoch, step = prepared
+        self.taken.append(prepared)
         return torch.tensor([[0.1 * (epoch + step), 1.0, 1e-17]], dtype=torch.float64)
 
     def sum_over_mesh(self, steps: list[Tensor]) -> Tensor:
@@ -158,11 +168,12 @@ def test_a_step_is_timed_without_the_first_one(monkeypatch: pytest.MonkeyPatch) 
         def perf_counter() -> float:
             return now[0]
 
-    def train_step(epoch: int, step: int, batch_n: Tensor) -> None:
-        trainer.taken.append((step, int(batch_n)))
+    def train_step(prepared: tuple[int, int]) -> None:
+        trainer.taken.append(prepared)
         now[0] += next(durations)
 
     monkeypatch.setattr(epochs, "time", Clock)
+    monkeypatch.setattr(trainer, "prepare", lambda _, step, batch_n: (step, int(batch_n)))
     monkeypatch.setattr(trainer, "train_step", train_step)
     assert step_seconds(trainer, steps=5) == 4.0  # type: ignore[arg-type]
     # Batches are used again where there are fewer than steps.

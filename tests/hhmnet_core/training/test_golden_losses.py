@@ -63,7 +63,9 @@ def first_steps(trainer: Phase1Trainer | Phase2Trainer) -> Iterator[Tensor]:
     """Train step by step, yielding (members, 3): loss, correct and contrast, each a mean."""
     for epoch in count(1):
         for step, clips_n in enumerate(trainer.epoch_order(epoch)):
-            yield trainer.train_step(epoch, step, clips_n).view(-1, 3) / len(clips_n)
+            yield trainer.train_step(trainer.prepare(epoch, step, clips_n)).view(-1, 3) / len(
+                clips_n
+            )
 
 
 def check(name: str, members: Sequence[str], trainer: Phase1Trainer | Phase2Trainer) -> None:

@@ -62,7 +62,10 @@ class LinearTrainer(Trainer[LinearConfig]):
     def identity(self) -> TrainingIdentity:
         return TrainingIdentity(self.phase, self.config, "digest")
 
-    def backward(self, share: BatchShare) -> Tensor:
+    def inputs(self, share: BatchShare) -> None:
+        return None
+
+    def backward(self, share: BatchShare, inputs: None) -> Tensor:
         sums = []
         for stream in self.streams:
             logits_nk = stream.model(self.x_nf[share.clips_n])
@@ -87,7 +90,7 @@ def trainer(tiny_clips: ClipSet) -> LinearTrainer:
 
 
 def share(batch: range, rows: slice, seed: int = 1, step: int = 3) -> BatchShare:
-    return BatchShare(torch.tensor(list(batch)), rows, (seed, 2, step), CPU)
+    return BatchShare(torch.tensor(list(batch)), rows, (seed, 2, step))
 
 
 def test_shares_of_a_batch_draw_the_rows_of_the_whole_batch() -> None:
@@ -148,14 +151,14 @@ def test_batches_too_small_for_the_mesh_are_refused(tiny_clips: ClipSet) -> None
 
 def test_a_step_updates_at_its_learning_rate(trainer: LinearTrainer) -> None:
     order = trainer.epoch_order(1)
-    trainer.train_step(1, 0, order[0])
+    trainer.train_step(trainer.prepare(1, 0, order[0]))
     stream = trainer.streams[1]
     weight = stream.model.weight
     before, momentum = weight.detach().clone(), stream.optimizer.state[weight]["momentum_buffer"]
     momentum = momentum.clone()
     x_nf, labels_n = trainer.x_nf[order[1]], trainer.labels_n[order[1]]
     (gradient,) = torch.autograd.grad(F.cross_entropy(stream.model(x_nf), labels_n), weight)
-    trainer.train_step(2, 1, order[1])
+    trainer.train_step(trainer.prepare(2, 1, order[1]))
     momentum = 0.9 * momentum + gradient
     rate = learning_rate(trainer.config.optim, 3 + 1, 3)
     torch.testing.assert_close(
@@ -167,7 +170,7 @@ def test_a_step_returns_sums_in_double_precision(trainer: LinearTrainer) -> None
     batch_n = trainer.epoch_order(1)[0]
     logits_nk = trainer.streams[0].model(trainer.x_nf[batch_n]).detach()
     labels_n = trainer.labels_n[batch_n]
-    sums_m3 = trainer.train_step(1, 0, batch_n)
+    sums_m3 = trainer.train_step(trainer.prepare(1, 0, batch_n))
     assert sums_m3.dtype == torch.float64 and sums_m3.shape == (2, 3)
     loss = F.cross_entropy(logits_nk, labels_n, reduction="sum").item()
     assert sums_m3[0].tolist() == [loss, (logits_nk.argmax(1) == labels_n).sum().item(), 0]
@@ -226,7 +229,7 @@ def test_final_scores_use_the_best_weights(trainer: LinearTrainer) -> None:
     trainer.validate(1, {}, [])
     expected = trainer.logits(trainer.split.test)
     for step, batch_n in enumerate(trainer.epoch_order(1)):
-        trainer.train_step(1, step, batch_n)
+        trainer.train_step(trainer.prepare(1, step, batch_n))
     tables = trainer.final_scores()
     assert [(table.modality, table.split) for table in tables] == [
         ("joint", "val"), ("bone", "val"), ("joint", "test"), ("bone", "test"),
@@ -266,7 +269,7 @@ def test_a_training_is_saved_and_loaded(
     trainer: LinearTrainer, tiny_clips: ClipSet, tmp_path: Path
 ) -> None:
     progress = Progress([EpochRecord(1, 1.0, {})])
-    trainer.train_step(1, 0, trainer.epoch_order(1)[0])
+    trainer.train_step(trainer.prepare(1, 0, trainer.epoch_order(1)[0]))
     trainer.state(progress).save(tmp_path)
     other = LinearTrainer(tiny_clips)
     assert other.load(tmp_path) == progress

@@ -16,18 +16,15 @@ from hhmnet_core.deploy.graph import ModelGraph
 from hhmnet_core.deploy.model import Model
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import identity
-from hhmnet_core.inputs.batches import Batch
+from hhmnet_core.inputs.batches import BatchPlan
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
-from hhmnet_core.skeleton.layouts import Layout
-from hhmnet_core.skeleton.modalities import MODALITIES, derive
+from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.phase1 import trainer as trainer_module
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase1.trainer import Phase1Trainer, make_encoder
-from hhmnet_core.training.trainer import BatchShare
 
 CPU = torch.device("cpu")
 
@@ -42,19 +39,15 @@ def test_a_step_trains_on_what_data_and_augment_ask_for(
     )
     trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
     positions, seen = [], []
-    cut, derived = trainer.reader.batch, trainer_module.derive
+    planned = trainer.reader.plan
 
-    def batch(clips_n: torch.Tensor, positions_nt: torch.Tensor) -> Batch:
+    def plan(clips_n: torch.Tensor, positions_nt: torch.Tensor) -> BatchPlan:
         positions.append(positions_nt)
-        return cut(clips_n, positions_nt)
+        return planned(clips_n, positions_nt)
 
-    def derive(joints: torch.Tensor, modality: str, layout: Layout, step: int) -> torch.Tensor:
-        seen.append(joints)
-        return derived(joints, modality, layout, step)
-
-    monkeypatch.setattr(trainer.reader, "batch", batch)
-    monkeypatch.setattr(trainer_module, "derive", derive)
-    trainer.train_step(1, 1, trainer.epoch_order(1)[0])
+    monkeypatch.setattr(trainer.reader, "plan", plan)
+    trainer.derive.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    trainer.train_step(trainer.prepare(1, 1, trainer.epoch_order(1)[0]))
     (drawn,) = positions
     assert torch.equal(drawn, drawn.floor()) and (drawn.diff(dim=1) == 0).any()
     assert len(seen) == len(MODALITIES)
@@ -159,10 +152,9 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
     batch_n = trainer.epoch_order(1)[0]
     whole, labels_n = trainer.reader.whole(batch_n), torch.tensor(tiny_clips.labels)[batch_n]
     joints = whole.joints_nctvm.double()
-    layout = tiny_clips.manifest.skeleton
     losses, embeddings, corrects = [], [], []
     for stream in trainer.streams:
-        encoded = stream.model.eval()(derive(joints, stream.member, layout), whole.body_rows)
+        encoded = stream.model.eval()(trainer.derive(joints, stream.member), whole.body_rows)
         log_nk = encoded.logits_nk.log_softmax(1)
         losses.append(-log_nk.gather(1, labels_n[:, None]).sum())
         corrects.append((log_nk.argmax(1) == labels_n).sum().item())
@@ -185,7 +177,8 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
     parameters = [p for stream in trainer.streams for p in stream.parameters]
     expected = torch.autograd.grad(loss, parameters)
 
-    sums_m3 = trainer.backward(BatchShare(batch_n, slice(0, len(batch_n)), (1, 1, 0), CPU))
+    prepared = trainer.prepare(1, 0, batch_n)
+    sums_m3 = trainer.backward(prepared.share, prepared.inputs)
     for parameter, gradient in zip(parameters, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
     of_modality = [
@@ -234,21 +227,16 @@ def field_config(small: Phase1Config) -> Phase1Config:
 
 
 def test_the_field_s_reader_equals_that_of_ctr_gcn(
-    tiny_clips: ClipSet, small: Phase1Config, monkeypatch: pytest.MonkeyPatch
+    tiny_clips: ClipSet, small: Phase1Config
 ) -> None:
     """In training and in scoring, against its arithmetic in NumPy."""
     trainer = Phase1Trainer(field_config(small), tiny_clips, Mesh(), CPU)
     frames, seen = trainer.config.data.frames, []
-    derived = trainer_module.derive
-
-    def derive(joints: torch.Tensor, modality: str, layout: Layout, step: int) -> torch.Tensor:
-        seen.append(joints)
-        return derived(joints, modality, layout, step)
-
-    monkeypatch.setattr(trainer_module, "derive", derive)
+    trainer.derive.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     batch_n = trainer.epoch_order(1)[0]
-    share = BatchShare(batch_n, slice(0, len(batch_n)), (1, 1, 0), CPU)
-    trainer.backward(share)
+    prepared = trainer.prepare(1, 0, batch_n)
+    share = prepared.share
+    trainer.backward(share, prepared.inputs)
     drawn = share.random("crop").uniform(frames).numpy()
     angles = share.random("augment").uniform(3, low=-1.0, high=1.0).numpy() * np.radians(60)
     lengths = []

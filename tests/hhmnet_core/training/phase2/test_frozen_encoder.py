@@ -14,7 +14,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.models.joint_importance import compute_guidance
 from hhmnet_core.skeleton.augment import mirror
-from hhmnet_core.skeleton.modalities import derive
+from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import Phase2Config
@@ -31,7 +31,7 @@ def test_it_is_frozen_to_the_last_bit(
     before = {name: t.clone() for name, t in guide.encoder.state_dict().items()}
     trainer = Phase2Trainer(small, clips, footage, guide, Mesh(), CPU)
     for step, batch_n in enumerate(trainer.epoch_order(1)):
-        trainer.train_step(1, step, batch_n)
+        trainer.train_step(trainer.prepare(1, step, batch_n))
     after = guide.encoder.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(p.requires_grad or p.grad is not None for p in guide.encoder.parameters())
@@ -52,8 +52,10 @@ def test_its_guidance_is_that_of_the_encoder_on_whole_clips(
     guidance = guide.guidance(single, mirrored)
     assert guide.reader.most_bodies == 2
     batch, layout = guide.reader.whole(single), clips.manifest.skeleton
-    joints = mirror(batch.joints_nctvm, layout) if mirrored else batch.joints_nctvm
-    expected = compute_guidance(guide.encoder, derive(joints, modality, layout), batch.body_rows)
+    joints = batch.joints_nctvm
+    joints = mirror(joints, torch.tensor(layout.mirror)) if mirrored else joints
+    x_nctvm = Derivation(layout)(joints, modality)
+    expected = compute_guidance(guide.encoder, x_nctvm, batch.body_rows)
     assert guidance.importance_nmtv.shape == (3, 2, *expected.importance_nmtv.shape[2:])
     torch.testing.assert_close(guidance.importance_nmtv[:, :1], expected.importance_nmtv)
     assert not guidance.importance_nmtv[:, 1].any()

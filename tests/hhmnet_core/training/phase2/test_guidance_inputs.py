@@ -52,8 +52,10 @@ def expected_heat(
     return heat
 
 
-def heat_of(inputs: GuidanceInputs, footage: Footage, **more: torch.Tensor) -> torch.Tensor | None:
-    return inputs.heat(BATCH, torch.tensor(footage.joints_nmfv2)[BATCH], GRID, **more)[0]
+def heat_of(inputs: GuidanceInputs, footage: Footage, **more: torch.Tensor) -> torch.Tensor:
+    importance = inputs.importance(BATCH, **more)
+    assert importance is not None
+    return heat_map(importance, joint_gaussians(torch.tensor(footage.joints_nmfv2)[BATCH], GRID))
 
 
 def test_learned_heat_follows_the_importance_of_the_joints(
@@ -78,19 +80,13 @@ def test_random_heat_depends_on_the_seed_and_the_clip_alone(
     make_inputs: MakeInputs, footage: Footage
 ) -> None:
     heat = heat_of(make_inputs("random"), footage)
-    assert heat is not None
     assert torch.equal(heat, heat_of(make_inputs("random"), footage))
     assert not torch.allclose(heat, heat_of(make_inputs("random", seed=2), footage))
     assert not torch.allclose(heat, heat_of(make_inputs("uniform"), footage))
 
 
-def test_without_guidance_there_are_gaussians_but_no_heat(
-    make_inputs: MakeInputs, footage: Footage
-) -> None:
-    joints = torch.tensor(footage.joints_nmfv2)[BATCH]
-    heat, gaussians = make_inputs("off").heat(BATCH, joints, GRID)
-    assert heat is None
-    assert torch.equal(gaussians, joint_gaussians(joints, GRID))
+def test_without_guidance_no_joint_has_an_importance(make_inputs: MakeInputs) -> None:
+    assert make_inputs("off").importance(BATCH) is None
 
 
 def test_mirrored_clips_have_the_guidance_of_their_mirror_image(

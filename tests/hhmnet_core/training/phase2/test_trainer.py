@@ -14,6 +14,7 @@ from copied_clips import with_copy
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.footage import Footage, keep_filmed
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
+from hhmnet_core.models.heat_maps import heat_map, joint_gaussians
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import split_clips
@@ -21,7 +22,6 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase2.config import PartsConfig, Phase2Config
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder
 from hhmnet_core.training.phase2.trainer import Phase2Trainer
-from hhmnet_core.training.trainer import BatchShare
 
 CPU = torch.device("cpu")
 MakeTrainer = Callable[..., Phase2Trainer]
@@ -72,6 +72,16 @@ def test_batches_too_small_for_the_mesh_are_refused(
         Phase2Trainer(small, clips, footage, guide, mesh, CPU)
 
 
+def guidance_of(
+    trainer: Phase2Trainer, clips_n: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the heat map, masks and part features of clips that are not augmented."""
+    gaussians = joint_gaussians(trainer.joints[clips_n], trainer.grid)
+    importance, masks = trainer.guidance.importance(clips_n), trainer.guidance.masks(gaussians)
+    assert importance is not None and masks is not None
+    return heat_map(importance, gaussians), masks, trainer.guidance.tokens(clips_n)
+
+
 def test_a_step_differentiates_cross_entropy_and_part_contrast(
     clips: ClipSet, make_trainer: MakeTrainer, small: Phase2Config
 ) -> None:
@@ -85,9 +95,7 @@ def test_a_step_differentiates_cross_entropy_and_part_contrast(
     )
     trainer = make_trainer(config)
     batch_n = trainer.epoch_order(1)[0]
-    heat, gaussians = trainer.guidance.heat(batch_n, trainer.joints[batch_n], trainer.grid)
-    masks, tokens = trainer.guidance.masks(gaussians), trainer.guidance.tokens(batch_n)
-    assert heat is not None and masks is not None
+    heat, masks, tokens = guidance_of(trainer, batch_n)
     model = trainer.stream.model
     images = trainer.reader.images(batch_n).double() / 255
     encoded = model(images, heat.double(), masks.double(), None)
@@ -111,7 +119,8 @@ def test_a_step_differentiates_cross_entropy_and_part_contrast(
         cross_entropy / len(batch_n) + 0.7 * contrast, parameters, allow_unused=True
     )
 
-    sums_m3 = trainer.backward(BatchShare(batch_n, slice(0, len(batch_n)), (1, 1, 0), CPU))
+    prepared = trainer.prepare(1, 0, batch_n)
+    sums_m3 = trainer.backward(prepared.share, prepared.inputs)
     for parameter, gradient in zip(parameters, expected, strict=True):
         if gradient is None:
             assert parameter.grad is None
@@ -127,16 +136,14 @@ def test_part_similarity_is_the_mean_cosine_of_visible_parts(
 ) -> None:
     trainer = make_trainer()
     for step, batch_n in enumerate(trainer.epoch_order(1)):
-        trainer.train_step(1, step, batch_n)
+        trainer.train_step(trainer.prepare(1, step, batch_n))
     similarity = trainer.final_metrics()["video"]
     model = copy.deepcopy(trainer.stream.model).eval()
     model.load_state_dict(trainer.stream.evaluated)
     cosines: dict[tuple[int, int], list[float]] = defaultdict(list)
     for clip in trainer.split.test.tolist():
         one = torch.tensor([clip])
-        heat, gaussians = trainer.guidance.heat(one, trainer.joints[one], trainer.grid)
-        masks, tokens = trainer.guidance.masks(gaussians), trainer.guidance.tokens(one)
-        assert masks is not None
+        heat, masks, tokens = guidance_of(trainer, one)
         with torch.no_grad():
             parts = model(trainer.reader.images(one) / 255, heat, masks).parts_npe[0].numpy()
             known = model.project_parts(tokens)[0].numpy()

@@ -1,0 +1,151 @@
+"""A training step waits for no GPU and copies once to it, audited on a pretended one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from video_files import write_video_store
+
+from hhmnet_core.identity import identity
+from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.inputs.video_augment import VideoAugmentConfig
+from hhmnet_core.models.backbones import VideoModelConfig
+from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.phase1.fitting import fit
+from hhmnet_core.training.phase2.config import Phase2Config
+
+TESTS = Path(__file__).parents[2]
+Audited = Callable[..., list[dict[str, dict[str, int]]]]
+OPTIM = OptimConfig(epochs=1, batch=5)
+PHASE1 = Phase1Config(
+    data=DataConfig(frames=16, normalise_size=True, align=True),
+    model=ModelConfig(widths=[16, 32], heads=2, embedding=8),
+    augment=AugmentConfig(mirror=0.5),
+    contrast=ContrastConfig(positives="class"),
+    optim=OPTIM,
+)
+PHASE2 = Phase2Config(
+    video=VideoModelConfig(widths=[8, 16], depths=[1, 1], embedding=8),
+    augment=VideoAugmentConfig(mirror=0.5),
+    optim=OPTIM,
+)
+
+
+@pytest.fixture(scope="session")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that pretends a device."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs a C++ compiler ({compiler})")
+    library = tmp_path_factory.mktemp("guard") / "guard.so"
+    build = "import sys; from pathlib import Path; from pretended_cuda.device import build; "
+    python(build + "build(Path(sys.argv[1]))", str(library))
+    return library
+
+
+def python(code: str, *arguments: str) -> str:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def audited(guard: Path, tmp_path: Path) -> Audited:
+    def audited(phase: str, store: Path, config: object, **more: Any) -> Any:
+        given = {"store": str(store), "cache": str(tmp_path / "cache"), "steps": 2} | more
+        given["config"] = identity(config)
+        code = "from pretended_cuda.steps import main; main()"
+        return json.loads(python(code, str(guard), phase, json.dumps(given)))
+
+    return audited
+
+
+def assert_runs_ahead(records: list[dict[str, dict[str, int]]]) -> None:
+    for record in records:
+        assert record["waits"] == record["blocking"] == record["misplaced"] == {}
+        assert sum(record["copies"].values()) == 1
+        assert sum(record["launches"].values()) > 100
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"normalise_axes": True, "axes_extent": "clip", "whole_frames": True, "motion_step": 3}],
+)
+def test_a_step_of_phase1_never_waits(
+    audited: Audited, tiny_store: Path, data: dict[str, Any], resident: bool
+) -> None:
+    """On clips of one and two bodies, on the device and read from their file."""
+    config = replace(PHASE1, data=replace(PHASE1.data, **data))
+    assert_runs_ahead(audited("phase1", tiny_store, config, resident=resident))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_step_of_phase2_never_waits(audited: Audited, tmp_path: Path, resident: bool) -> None:
+    store = write_video_store(tmp_path / "store")
+    clips = load_clips(store, tmp_path / "cache")
+    (report,) = fit(replace(PHASE1, augment=AugmentConfig()), clips, Mesh())
+    report.state.save(tmp_path / "phase1")
+    checkpoint = str(tmp_path / "phase1")
+    records = audited("phase2", store, PHASE2, checkpoint=checkpoint, resident=resident)
+    assert_runs_ahead(records)
+
+
+WAITING = """
+import json, sys
+from pathlib import Path
+from pretended_cuda import device
+device.load(Path(sys.argv[1]))
+import torch
+from pretended_cuda.audit import CUDA, Audit
+
+records = {}
+with Audit() as audit:
+    x = torch.randn(4, 3).to(CUDA)
+    host = torch.ones(3)
+    locked = torch.empty(3, pin_memory=True)
+    for name, work in {
+        "item": lambda: x.sum().item(),
+        "to the host": lambda: x.cpu(),
+        "from the host": lambda: host.to(CUDA),
+        "from pageable memory": lambda: host.to(CUDA, non_blocking=True),
+        "from locked memory": lambda: locked.to(CUDA, non_blocking=True),
+        "host tensor": lambda: x[torch.tensor([0, 2])],
+        "product": lambda: (x @ x.T).relu(),
+        "view": lambda: x[1:].T.unflatten(0, (3, 1)),
+    }.items():
+        audit.restart()
+        work()
+        counts = {kind: sum(each.values()) for kind, each in audit.record().items()}
+        records[name] = {kind: count for kind, count in counts.items() if count}
+print(json.dumps(records))
+"""
+
+
+def test_the_audit_sees_what_launches_copies_and_waits(guard: Path) -> None:
+    records = json.loads(python(WAITING, str(guard)))
+    assert records == {
+        "item": {"launches": 1, "waits": 1},
+        "to the host": {"waits": 1},
+        "from the host": {"copies": 1, "blocking": 1},
+        "from pageable memory": {"copies": 1, "blocking": 1},
+        "from locked memory": {"copies": 1},
+        "host tensor": {"launches": 1, "misplaced": 1},
+        "product": {"launches": 2},
+        "view": {},
+    }
