@@ -14,8 +14,8 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
     """Return the Jaccard distance between the k-reciprocal neighbourhoods of V items, in [0, 1].
 
     Args:
-        distance: (..., V, V), at least 0; row i holds the distances of item i. The result depends
-            on the sorting algorithm where a row has ties.
+        distance: (..., V, V), at least 0; row i holds the distances of item i. Of items at the
+            same distance, the one with the smaller index is nearer.
         k1: Size of the reciprocal neighbourhoods, not counting the item itself.
         k2: Number of neighbours whose encodings are averaged (local query expansion).
 
@@ -23,10 +23,7 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
         (..., V, V), the Jaccard distance of eq. 10, after the expansion of eq. 2 (sets that
         overlap by more than 2/3), the encoding of eq. 7 and the local query expansion of eq. 11.
     """
-    order = distance.argsort(dim=-1)
-    rank = torch.empty_like(order).scatter_(
-        -1, order, torch.arange(distance.shape[-1], device=order.device).expand_as(order)
-    )
+    rank = _ranks(distance)
     reciprocal = _reciprocal(rank, k1)
     half = _reciprocal(rank, round(k1 / 2))
     # Set sizes and overlaps are sums of zeros and ones: exact in floating point.
@@ -39,16 +36,19 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
     if k2 > 1:
         weight = (rank < k2).to(distance.dtype) @ weight / min(k2, distance.shape[-1])
     # Rows sum to one, so the sums of minima and maxima follow from the L1 distance alone.
-    difference = _l1_distances(weight) / 2
+    difference = (weight.unsqueeze(-2) - weight.unsqueeze(-3)).abs().sum(-1) / 2
     return 2 * difference / (1 + difference)
 
 
-def _l1_distances(rows: Tensor) -> Tensor:
-    """Return the L1 distance of each two rows: (..., V, V) -> (..., V, V)."""
-    if not torch.compiler.is_exporting():
-        return torch.cdist(rows, rows, p=1.0)
-    # ONNX has no cdist. Not in training: two to ten times slower, and rounded differently.
-    return (rows.unsqueeze(-2) - rows.unsqueeze(-3)).abs().sum(-1)
+def _ranks(distance: Tensor) -> Tensor:
+    """Return the rank of each item in the rows (..., V, V), from 0 for the nearest.
+
+    Of items at the same distance, the one with the smaller index comes first. Counting, unlike
+    sorting, is fused with its neighbours by compilers, and is the same on all devices.
+    """
+    items = torch.arange(distance.shape[-1], device=distance.device)
+    other, own = distance.unsqueeze(-2), distance.unsqueeze(-1)
+    return ((other < own) | ((other == own) & (items < items[:, None]))).sum(-1)
 
 
 def _reciprocal(rank: Tensor, k: int) -> Tensor:
