@@ -1,7 +1,6 @@
 """Optimiser, learning-rate schedule and averaged weights."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -106,45 +105,40 @@ def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Return an optimiser of a model's parameters; only weights of linear maps decay."""
-    linear = (nn.Linear, nn.Conv2d)
-    decayed = {id(m.weight) for m in model.modules() if isinstance(m, linear)}
+def make_optimizer(
+    decayed: nn.Parameter, others: nn.Parameter, config: OptimConfig
+) -> torch.optim.Optimizer:
+    """Return an optimiser of weights that decay and of others that do not."""
     groups = [
-        {
-            "params": [p for p in model.parameters() if id(p) in decayed],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
+        {"params": [decayed], "weight_decay": config.weight_decay},
+        {"params": [others], "weight_decay": 0.0},
     ]
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
-def clip_gradients(parameters: Sequence[Tensor], limit: float) -> None:
-    """Scale gradients to a joint norm of at most `limit`, without waiting for the device.
+def clip_gradient(gradient_q: Tensor, limit: float) -> None:
+    """Scale a gradient (Q,) to a norm of at most `limit`, without waiting for the device.
 
-    A limit of 0 leaves them as they are.
+    A limit of 0 leaves it as it is.
     """
     if limit:
-        nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        gradient_q.mul_((limit / (gradient_q.norm() + 1e-6)).clamp(max=1))
 
 
 @torch.no_grad()
-def update_average(
-    average: dict[str, Tensor], current: dict[str, Tensor], decay: float, step: int
-) -> None:
+def update_average(average_p: Tensor, current_p: Tensor, decay: float, step: int) -> None:
     """Move averaged weights towards the current ones, in place.
 
     Early steps use a smaller decay, (1 + step) / (10 + step), so that the average forgets the
     initial weights.
 
     Args:
-        average: Averaged weights by name.
-        current: Current weights; their names are among those of `average`.
+        average_p: (P,) averaged weights.
+        current_p: (P,) current weights.
         decay: Largest decay.
         step: Number of the step, from 0 over the whole training.
     """
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_([average[name] for name in current], list(current.values()), weight)
+    average_p.lerp_(current_p, weight)

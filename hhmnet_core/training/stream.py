@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from hhmnet_core.checks.memory import check_free_memory
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
 from hhmnet_core.training.checkpoints import CheckpointSummary, DamagedFileError, member_file
-from hhmnet_core.training.optim import OptimConfig, clip_gradients, make_optimizer, update_average
+from hhmnet_core.training.flat_weights import FlatWeights
+from hhmnet_core.training.optim import OptimConfig, clip_gradient, make_optimizer, update_average
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -26,28 +28,26 @@ class Stream(Generic[Model]):
         config: Optimisation.
 
     Attributes:
-        parameters: Parameters of the network.
+        flat: All that scores depend on: weights, and the statistics of batch normalisation.
         average: Averaged weights by name; empty where none are kept.
         best: Weights of the best epoch so far by name; empty before one was chosen.
     """
 
     def __init__(self, member: str, model: Model, config: OptimConfig) -> None:
         self.member, self.model, self.config = member, model, config
-        self.parameters = list(model.parameters())
-        # Scores depend on weights and on the statistics of batch normalisation.
-        self._learnt = {name: p.detach() for name, p in model.named_parameters()} | {
-            name: buffer
-            for name, buffer in model.named_buffers()
-            if name.endswith(("running_mean", "running_var"))
-        }
-        self.optimizer = make_optimizer(model, config)
-        self.average = {n: t.clone() for n, t in self._learnt.items()} if config.ema else {}
+        self.flat = flat = FlatWeights(model)
+        decayed, others = (nn.Parameter(flat.row_p[part]) for part in flat.slices)
+        decayed.grad, others.grad = (flat.gradient_q[part] for part in flat.slices)
+        self._parts = decayed, others
+        self.optimizer = make_optimizer(decayed, others, config)
+        self._average_p = flat.row_p.clone()
+        self.average = flat.views(self._average_p) if config.ema else {}
         self.best: dict[str, Tensor] = {}
 
     @property
     def evaluated(self) -> dict[str, Tensor]:
         """Weights that scores are computed with: the averaged ones where they are kept."""
-        return self.average or self._learnt
+        return self.average or self.flat.views(self.flat.row_p)
 
     def weights(self, best: bool) -> dict[str, Tensor]:
         """Return the best weights where asked for and chosen, else the evaluated ones."""
@@ -57,10 +57,6 @@ class Stream(Generic[Model]):
         """Keep a copy of the evaluated weights as the best ones."""
         self.best = {name: weight.clone() for name, weight in self.evaluated.items()}
 
-    def gradients(self) -> list[Tensor]:
-        """Return the gradients of all parameters that have one."""
-        return [p.grad for p in self.parameters if p.grad is not None]
-
     def update(self, rate: float, step: int) -> None:
         """Take an optimiser step.
 
@@ -68,13 +64,13 @@ class Stream(Generic[Model]):
             rate: Learning rate.
             step: Number of the step, from 0 over the whole training.
         """
-        clip_gradients(self.parameters, self.config.clip)
+        clip_gradient(self.flat.gradient_q, self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average:
-            update_average(self.average, self._learnt, self.config.ema, step)
+        self.flat.gradient_q.zero_()
+        if self.config.ema:
+            update_average(self._average_p, self.flat.row_p, self.config.ema, step)
 
     def save(self, folder: Path) -> str:
         """Write `<member>.safetensors`: weights, optimiser state, averaged and best weights.
@@ -82,13 +78,12 @@ class Stream(Generic[Model]):
         Returns the sha256 (hex) of the file.
         """
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{key}/{name}"] = value
+        for key, values in self._optimizer_state().items():
+            tensors |= {f"optimizer/{key}/{name}": value for name, value in values.items()}
         tensors |= {f"average/{name}": weight for name, weight in self.average.items()}
         tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
-        # Contiguous copies: safetensors refuses views that share memory.
-        content = save({n: t.contiguous().cpu() for n, t in tensors.items()})
+        # Copies: safetensors refuses views that share memory.
+        content = save({n: t.cpu().clone() for n, t in tensors.items()})
         (folder / member_file(self.member)).write_bytes(content)
         return hashlib.sha256(content).hexdigest()
 
@@ -112,18 +107,31 @@ class Stream(Generic[Model]):
                 f"Checkpoint file {file} does not fit the model that the config describes: "
                 f"{str(error).splitlines()[-1].strip()} Use the config that it was trained with."
             ) from error
-        for name, parameter in self.model.named_parameters():
-            state = {
-                key: tensors[f"optimizer/{key}/{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
-                if f"optimizer/{key}/{name}" in tensors
-            }
-            if state:
-                on_device = {key: value.to(parameter.device) for key, value in state.items()}
-                self.optimizer.state[parameter] = on_device
-        device = self.parameters[0].device
-        self.average = {n: t.to(device) for n, t in _group(tensors, "average/").items()}
+        for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
+            if values := _group(tensors, f"optimizer/{key}/"):
+                self._load_optimizer_state(key, values)
+        if average := _group(tensors, "average/"):
+            self._average_p.copy_(self.flat.row_of(average))
+        device = self.flat.row_p.device
         self.best = {n: t.to(device) for n, t in _group(tensors, "best/").items()}
+
+    def _optimizer_state(self) -> dict[str, dict[str, Tensor]]:
+        """Return the state of the optimiser by its key, then by the name of a parameter."""
+        decayed, others = (self.optimizer.state[part] for part in self._parts)
+        state = {}
+        for key, value in decayed.items():
+            if value.dim():
+                row_q = torch.cat([value, others[key]])
+                state[key] = self.flat.views(row_q)
+            else:  # the number of steps
+                state[key] = dict.fromkeys(self.flat.views(self.flat.gradient_q), value)
+        return state
+
+    def _load_optimizer_state(self, key: str, values: dict[str, Tensor]) -> None:
+        row_p, first = self.flat.row_of(values), next(iter(values.values()))
+        for part, place in zip(self._parts, self.flat.slices, strict=True):
+            value = row_p[place].clone() if first.dim() else first.to(row_p.device).clone()
+            self.optimizer.state[part][key] = value
 
 
 def read_tensors(

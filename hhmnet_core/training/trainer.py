@@ -229,7 +229,7 @@ class Trainer(ABC, Generic[Config]):
     def train_step(self, prepared: PreparedStep) -> Tensor:
         """Take a prepared training step. Return what `backward` returned, in double precision."""
         sums_m3 = self.backward(prepared.share, prepared.inputs)
-        self.mesh.sum_over_data([g for stream in self.streams for g in stream.gradients()])
+        self.mesh.sum_over_data([stream.flat.gradient_q for stream in self.streams])
         _, epoch, step = prepared.share.key
         done = (epoch - 1) * self.steps_per_epoch + step
         self.update_streams(learning_rate(self.config.optim, done, self.steps_per_epoch), done)

@@ -174,7 +174,7 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
         for i, j in itertools.combinations(range(4), 2)
     }
     loss = sum(losses) / len(batch_n) + 0.7 * sum(pairs.values()) / 6
-    parameters = [p for stream in trainer.streams for p in stream.parameters]
+    parameters = [p for stream in trainer.streams for p in stream.model.parameters()]
     expected = torch.autograd.grad(loss, parameters)
 
     prepared = trainer.prepare(1, 0, batch_n)
