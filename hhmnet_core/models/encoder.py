@@ -156,7 +156,8 @@ class Encoder(nn.Module, ABC):
 
 def _mean_of_bodies(pooled_rc: Tensor, clip_of_row: Tensor, clips: int) -> Tensor:
     """Return the mean over the present bodies of each clip: (R, C) -> (N, C)."""
-    present = torch.zeros(clips, 1, dtype=pooled_rc.dtype, device=pooled_rc.device)
-    present.index_add_(0, clip_of_row, torch.ones_like(pooled_rc[:, :1]))
-    summed = pooled_rc.new_zeros(clips, pooled_rc.shape[1])
-    return summed.index_add(0, clip_of_row, pooled_rc) / present
+    dtype, device = pooled_rc.dtype, pooled_rc.device
+    ones_r1 = torch.ones(clip_of_row.shape[0], 1, dtype=dtype, device=device)
+    present_n1 = ones_r1.new_zeros(clips, 1).index_add(0, clip_of_row, ones_r1)
+    summed_nc = ones_r1.new_zeros(clips, pooled_rc.shape[1]).index_add(0, clip_of_row, pooled_rc)
+    return summed_nc / present_n1

@@ -118,27 +118,14 @@ def make_optimizer(
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
-def clip_gradient(gradient_q: Tensor, limit: float) -> None:
-    """Scale a gradient (Q,) to a norm of at most `limit`, without waiting for the device.
-
-    A limit of 0 leaves it as it is.
-    """
-    if limit:
-        gradient_q.mul_((limit / (gradient_q.norm() + 1e-6)).clamp(max=1))
-
-
-@torch.no_grad()
-def update_average(average_p: Tensor, current_p: Tensor, decay: float, step: int) -> None:
-    """Move averaged weights towards the current ones, in place.
+def average_weight(decay: float, step: int) -> float:
+    """Return the weight of the current weights in the averaged ones, after a step.
 
     Early steps use a smaller decay, (1 + step) / (10 + step), so that the average forgets the
     initial weights.
 
     Args:
-        average_p: (P,) averaged weights.
-        current_p: (P,) current weights.
         decay: Largest decay.
         step: Number of the step, from 0 over the whole training.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    average_p.lerp_(current_p, weight)
+    return 1 - min(decay, (1 + step) / (10 + step))

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -13,8 +12,8 @@ from hhmnet_core.checks.memory import check_free_memory
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
 from hhmnet_core.training.checkpoints import CheckpointSummary, DamagedFileError, member_file
-from hhmnet_core.training.flat_weights import FlatWeights
-from hhmnet_core.training.optim import OptimConfig, clip_gradient, make_optimizer, update_average
+from hhmnet_core.training.flat_optimizer import FlatOptimizer
+from hhmnet_core.training.optim import OptimConfig
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -26,28 +25,33 @@ class Stream(Generic[Model]):
         member: Name of the member: a modality, or video.
         model: Network, on the device and in the precision of the training.
         config: Optimisation.
+        optimizer: Optimiser of several networks, this one among them. None: its own.
+        index: Number of the network among those of the optimiser.
 
     Attributes:
-        flat: All that scores depend on: weights, and the statistics of batch normalisation.
         average: Averaged weights by name; empty where none are kept.
         best: Weights of the best epoch so far by name; empty before one was chosen.
     """
 
-    def __init__(self, member: str, model: Model, config: OptimConfig) -> None:
+    def __init__(
+        self,
+        member: str,
+        model: Model,
+        config: OptimConfig,
+        optimizer: FlatOptimizer | None = None,
+        index: int = 0,
+    ) -> None:
         self.member, self.model, self.config = member, model, config
-        self.flat = flat = FlatWeights(model)
-        decayed, others = (nn.Parameter(flat.row_p[part]) for part in flat.slices)
-        decayed.grad, others.grad = (flat.gradient_q[part] for part in flat.slices)
-        self._parts = decayed, others
-        self.optimizer = make_optimizer(decayed, others, config)
-        self._average_p = flat.row_p.clone()
-        self.average = flat.views(self._average_p) if config.ema else {}
+        self.optimizer, self.index = optimizer or FlatOptimizer([model], config), index
+        weights = self.optimizer.weights
+        self._learnt = weights.views(weights.memory_p, index)
+        self.average = weights.views(self.optimizer.average_p, index) if config.ema else {}
         self.best: dict[str, Tensor] = {}
 
     @property
     def evaluated(self) -> dict[str, Tensor]:
         """Weights that scores are computed with: the averaged ones where they are kept."""
-        return self.average or self.flat.views(self.flat.row_p)
+        return self.average or self._learnt
 
     def weights(self, best: bool) -> dict[str, Tensor]:
         """Return the best weights where asked for and chosen, else the evaluated ones."""
@@ -57,28 +61,13 @@ class Stream(Generic[Model]):
         """Keep a copy of the evaluated weights as the best ones."""
         self.best = {name: weight.clone() for name, weight in self.evaluated.items()}
 
-    def update(self, rate: float, step: int) -> None:
-        """Take an optimiser step.
-
-        Args:
-            rate: Learning rate.
-            step: Number of the step, from 0 over the whole training.
-        """
-        clip_gradient(self.flat.gradient_q, self.config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.flat.gradient_q.zero_()
-        if self.config.ema:
-            update_average(self._average_p, self.flat.row_p, self.config.ema, step)
-
     def save(self, folder: Path) -> str:
         """Write `<member>.safetensors`: weights, optimiser state, averaged and best weights.
 
         Returns the sha256 (hex) of the file.
         """
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
-        for key, values in self._optimizer_state().items():
+        for key, values in self.optimizer.state(self.index).items():
             tensors |= {f"optimizer/{key}/{name}": value for name, value in values.items()}
         tensors |= {f"average/{name}": weight for name, weight in self.average.items()}
         tensors |= {f"best/{name}": weight for name, weight in self.best.items()}
@@ -109,29 +98,12 @@ class Stream(Generic[Model]):
             ) from error
         for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
             if values := _group(tensors, f"optimizer/{key}/"):
-                self._load_optimizer_state(key, values)
+                self.optimizer.load_state(self.index, key, values)
+        weights = self.optimizer.weights
         if average := _group(tensors, "average/"):
-            self._average_p.copy_(self.flat.row_of(average))
-        device = self.flat.row_p.device
+            weights.fill(self.optimizer.average_p, self.index, average)
+        device = weights.memory_p.device
         self.best = {n: t.to(device) for n, t in _group(tensors, "best/").items()}
-
-    def _optimizer_state(self) -> dict[str, dict[str, Tensor]]:
-        """Return the state of the optimiser by its key, then by the name of a parameter."""
-        decayed, others = (self.optimizer.state[part] for part in self._parts)
-        state = {}
-        for key, value in decayed.items():
-            if value.dim():
-                row_q = torch.cat([value, others[key]])
-                state[key] = self.flat.views(row_q)
-            else:  # the number of steps
-                state[key] = dict.fromkeys(self.flat.views(self.flat.gradient_q), value)
-        return state
-
-    def _load_optimizer_state(self, key: str, values: dict[str, Tensor]) -> None:
-        row_p, first = self.flat.row_of(values), next(iter(values.values()))
-        for part, place in zip(self._parts, self.flat.slices, strict=True):
-            value = row_p[place].clone() if first.dim() else first.to(row_p.device).clone()
-            self.optimizer.state[part][key] = value
 
 
 def read_tensors(

@@ -26,6 +26,7 @@ from hhmnet_core.training.checkpoints import (
     resumed_summary,
 )
 from hhmnet_core.training.evaluation import score_table, table_metrics, update_best
+from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig, check_converging, learning_rate, with_epochs
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
@@ -179,12 +180,17 @@ class Trainer(ABC, Generic[Config]):
         """Return metrics that are computed once, at the end of the training."""
         return {}
 
-    def update_streams(self, rate: float, step: int) -> None:
+    def update(self, rate: float, step: int) -> None:
         """Take an optimiser step of every network."""
-        for stream in self.streams:
-            stream.update(rate, step)
+        for optimizer in self.optimizers:
+            optimizer.update(rate, step)
 
     # What both phases share.
+
+    @property
+    def optimizers(self) -> list[FlatOptimizer]:
+        """Optimisers of the networks, each once."""
+        return list(dict.fromkeys(stream.optimizer for stream in self.streams))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -229,10 +235,10 @@ class Trainer(ABC, Generic[Config]):
     def train_step(self, prepared: PreparedStep) -> Tensor:
         """Take a prepared training step. Return what `backward` returned, in double precision."""
         sums_m3 = self.backward(prepared.share, prepared.inputs)
-        self.mesh.sum_over_data([stream.flat.gradient_q for stream in self.streams])
+        self.mesh.sum_over_data([each.weights.gradient_q for each in self.optimizers])
         _, epoch, step = prepared.share.key
         done = (epoch - 1) * self.steps_per_epoch + step
-        self.update_streams(learning_rate(self.config.optim, done, self.steps_per_epoch), done)
+        self.update(learning_rate(self.config.optim, done, self.steps_per_epoch), done)
         return sums_m3.double()
 
     def train_metrics(self, epoch: int, sums_m3: Tensor) -> Metrics:

@@ -24,10 +24,12 @@ from hhmnet_core.skeleton.augment import Change, draw_change, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import TrainingIdentity
+from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
+from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
 
@@ -71,6 +73,8 @@ class Phase1Trainer(Trainer[Phase1Config]):
         mesh: This process among the workers.
         device: Device that it trains on.
         initial: Weights that the encoders start from. None: new ones.
+        stacked: Whether the encoders are trained as one (`StackedEncoders`), which changes results
+            by rounding alone. None: on GPUs, unless they normalise over the batch.
 
     Raises InputError where config, clips, mesh and initial weights do not fit each other.
     """
@@ -87,6 +91,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         mesh: Mesh,
         device: torch.device,
         initial: InitialWeights | None = None,
+        stacked: bool | None = None,
     ) -> None:
         self.initial = initial
         if mesh.data > 1 and not encoder_type(config.model.name).batch_independent:
@@ -100,13 +105,18 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.members = mesh.trained
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
+        encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
+        for modality, encoder in zip(mesh.modalities, encoders, strict=True):
+            encoder.standardise(*self._input_statistics(modality))
+        if stacked is None:
+            stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
+        together = FlatOptimizer(encoders, config.optim) if stacked else None
         self.streams = [
-            Stream(m, self._new_encoder(m).to(device, config.optim.dtype), config.optim)
-            for m in mesh.modalities
+            Stream(modality, encoder, config.optim, together, index if stacked else 0)
+            for index, (modality, encoder) in enumerate(zip(mesh.modalities, encoders, strict=True))
         ]
+        self.stack = StackedEncoders(encoders, together) if together else None
         self.encoders = ParallelEncoders(len(self.streams), device)
-        for stream in self.streams:
-            stream.model.standardise(*self._input_statistics(stream.member))
 
     @property
     def identity(self) -> TrainingIdentity:
@@ -157,7 +167,15 @@ class Phase1Trainer(Trainer[Phase1Config]):
 
     def backward(self, share: BatchShare, inputs: Phase1Inputs) -> Tensor:
         batch = self.augmented(inputs)
+        if self.stack is None:
+            return self._backward_in_threads(share, batch, inputs)
+        x = [self.derive(batch.joints_nctvm, stream.member) for stream in self.streams]
+        encoded = self.stack.encode(torch.stack(x), batch.body_rows, torch.stack(inputs.drops_snd))
+        loss, sums_m3 = self._losses(share, inputs, *encoded)
+        loss.backward()
+        return sums_m3
 
+    def _backward_in_threads(self, share: BatchShare, batch: Batch, inputs: Phase1Inputs) -> Tensor:
         def encode(index: int) -> tuple[Tensor, Tensor]:
             stream = self.streams[index]
             stream.model.train()
@@ -167,20 +185,18 @@ class Phase1Trainer(Trainer[Phase1Config]):
 
         outputs = self.encoders.map(encode, range(len(self.streams)))
         # The loss ties the encoders together: it is differentiated first, on its own.
-        logits, embeddings = (
-            [output.detach().requires_grad_() for output in each]
-            for each in zip(*outputs, strict=True)
+        logits_snk, embeddings_sne = (
+            torch.stack(each).detach().requires_grad_() for each in zip(*outputs, strict=True)
         )
-        losses, sums_m3 = self._losses(share, inputs, logits, embeddings)
-        losses.backward()
+        loss, sums_m3 = self._losses(share, inputs, logits_snk, embeddings_sne)
+        loss.backward()
+
+        # Without contrast, the loss does not depend on the embeddings.
+        given = [each.grad for each in (logits_snk, embeddings_sne) if each.grad is not None]
 
         def propagate(index: int) -> None:
-            output, embedding = outputs[index]
-            gradient = embeddings[index].grad
-            if gradient is None:  # the loss has no contrast
-                torch.autograd.backward([output], [logits[index].grad])
-            else:
-                torch.autograd.backward([output, embedding], [logits[index].grad, gradient])
+            gradients = [each[index] for each in given]
+            torch.autograd.backward(outputs[index][: len(gradients)], gradients)
 
         self.encoders.map(propagate, range(len(outputs)))
         return sums_m3
@@ -197,30 +213,29 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self,
         share: BatchShare,
         inputs: Phase1Inputs,
-        logits: list[Tensor],
-        embeddings: list[Tensor],
+        logits_snk: Tensor,
+        embeddings_sne: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of the global batch, and the share's sums (M, 3) by encoder."""
-        config, total, labels_n = self.config, share.total, inputs.plan.labels_n
-        losses = [
-            F.cross_entropy(
-                logits_nk,
-                labels_n,
-                reduction="sum",
-                label_smoothing=config.optim.label_smoothing,
-            )
-            for logits_nk in logits
-        ]
-        corrects = [(logits_nk.argmax(1) == labels_n).sum() for logits_nk in logits]
-        loss = torch.stack(losses).sum() / total
+        config, total = self.config, share.total
+        labels_sn = inputs.plan.labels_n.expand(logits_snk.shape[:2])
+        losses_sn = F.cross_entropy(
+            logits_snk.transpose(1, 2),
+            labels_sn,
+            reduction="none",
+            label_smoothing=config.optim.label_smoothing,
+        )
+        losses_s = losses_sn.sum(1)
+        corrects_s = (logits_snk.argmax(2) == labels_sn).sum(1)
+        loss = losses_s.sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)
         if self._has_contrast:
-            contrast_s = self._contrast(torch.stack(embeddings), share, inputs.positives_n)
+            contrast_s = self._contrast(embeddings_sne, share, inputs.positives_n)
             loss = loss + config.contrast.weight * contrast_s.mean()
             if self.mesh.data_rank == 0:  # equal on all of them; counted once
                 hosted = slice(None) if len(contrast_s) == len(self.streams) else self.mesh.hosted
                 contrast = contrast_s[hosted].detach() * total
-        return loss, torch.stack([torch.stack(losses).detach(), torch.stack(corrects), contrast], 1)
+        return loss, torch.stack([losses_s.detach(), corrects_s, contrast], 1)
 
     def _contrast(
         self, embeddings_sne: Tensor, share: BatchShare, positives_n: Tensor | None
@@ -230,8 +245,8 @@ class Phase1Trainer(Trainer[Phase1Config]):
         pairs_ss = cross_modal_contrast(everyone_sne, positives_n)
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
-    def update_streams(self, rate: float, step: int) -> None:
-        self.encoders.map(lambda stream: stream.update(rate, step), self.streams)
+    def update(self, rate: float, step: int) -> None:
+        self.encoders.map(lambda each: each.update(rate, step), self.optimizers)
 
     def sum_over_mesh(self, steps: list[Tensor]) -> Tensor:
         return self.mesh.sum_by_modality(torch.stack(steps, 1)).transpose(0, 1)

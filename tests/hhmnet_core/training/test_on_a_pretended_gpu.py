@@ -95,6 +95,12 @@ def test_a_step_of_phase1_never_waits(
     assert_runs_ahead(audited("phase1", tiny_store, config, resident=resident))
 
 
+def test_a_step_of_four_encoders_launches_few_kernels(audited: Audited, tiny_store: Path) -> None:
+    """With the default network; one after the other, the encoders launch 5,100."""
+    for record in audited("phase1", tiny_store, Phase1Config(optim=OPTIM)):
+        assert sum(record["launches"].values()) <= 1700
+
+
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_step_of_phase2_never_waits(audited: Audited, tmp_path: Path, resident: bool) -> None:
     store = write_video_store(tmp_path / "store")

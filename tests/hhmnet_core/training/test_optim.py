@@ -10,11 +10,10 @@ from torch import nn
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.optim import (
     OptimConfig,
+    average_weight,
     check_converging,
-    clip_gradient,
     learning_rate,
     make_optimizer,
-    update_average,
     with_epochs,
 )
 
@@ -43,12 +42,9 @@ def test_epochs_follow_the_training_set_unless_they_are_given(
     assert with_epochs(OptimConfig(batch=batch, epochs=7), clips).epochs == 7
 
 
-def test_average_moves_by_its_decay_and_starts_unbiased() -> None:
-    average, current = torch.zeros(3), torch.ones(3)
-    update_average(average, current, decay=0.99, step=0)
-    assert average.tolist() == pytest.approx([0.9] * 3)
-    update_average(average, current, decay=0.99, step=100_000)
-    assert average.tolist() == pytest.approx([0.9 + 0.1 * 0.01] * 3)
+def test_an_average_forgets_its_start_and_then_decays_slowly() -> None:
+    assert average_weight(0.99, 0) == pytest.approx(0.9)
+    assert average_weight(0.99, 100_000) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
@@ -58,20 +54,6 @@ def test_only_the_first_weights_decay(name: Literal["adamw", "sgd"]) -> None:
     config = OptimConfig(name=name, lr=0.1, weight_decay=0.5)
     make_optimizer(decayed, others, config).step()
     assert (decayed < 1).all() and (others == 1).all()
-
-
-def test_a_gradient_is_scaled_to_the_limit_only_where_it_exceeds_it() -> None:
-    gradient = torch.tensor([3.0, 0.0, 4.0])
-    clip_gradient(gradient, 10.0)
-    assert gradient.tolist() == [3, 0, 4]
-    clip_gradient(gradient, 1.0)
-    torch.testing.assert_close(gradient, torch.tensor([0.6, 0, 0.8]), rtol=1e-5, atol=0)
-
-
-def test_a_limit_of_zero_leaves_the_gradient_as_it_is() -> None:
-    gradient = torch.tensor([3e3, -4e3])
-    clip_gradient(gradient, OptimConfig(clip=0).clip)
-    assert gradient.tolist() == [3e3, -4e3]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

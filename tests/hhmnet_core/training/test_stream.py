@@ -31,17 +31,17 @@ def take_steps(stream: Stream[nn.Sequential], steps: range) -> None:
     for step in steps:
         x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
         stream.model(x).square().sum().backward()
-        stream.update(0.01, step)
+        stream.optimizer.update(0.01, step)
 
 
 def test_an_update_uses_up_the_gradients_and_moves_weights_and_average() -> None:
     stream = make_stream()
     before = copy.deepcopy(stream.evaluated)
-    assert not stream.flat.gradient_q.any()
+    assert not stream.optimizer.weights.gradient_q.any()
     stream.model(torch.ones(8, 3)).sum().backward()
-    assert stream.flat.gradient_q.any()
-    stream.update(0.01, 0)
-    assert not stream.flat.gradient_q.any()
+    assert stream.optimizer.weights.gradient_q.any()
+    stream.optimizer.update(0.01, 0)
+    assert not stream.optimizer.weights.gradient_q.any()
     name = "2.weight"
     weight = stream.model.state_dict()[name]
     assert not torch.equal(before[name], weight)
@@ -51,10 +51,10 @@ def test_an_update_uses_up_the_gradients_and_moves_weights_and_average() -> None
 
 def test_a_gradient_is_scaled_down_to_the_limit() -> None:
     stream = make_stream(name="sgd", clip=1e-3, weight_decay=0)
-    before = stream.flat.row_p.clone()
+    before = stream.optimizer.weights.memory_p.clone()
     stream.model(torch.ones(8, 3)).square().sum().mul(1e4).backward()
-    stream.update(1.0, 0)
-    moved = (stream.flat.row_p - before)[: len(stream.flat.gradient_q)]
+    stream.optimizer.update(1.0, 0)
+    moved = (stream.optimizer.weights.memory_p - before)[: len(stream.optimizer.weights.gradient_q)]
     # The first step of Nesterov momentum 0.9 moves by 1.9 gradients.
     assert moved.norm().item() == pytest.approx(1.9e-3, rel=1e-3)
 

@@ -154,9 +154,8 @@ def test_a_step_updates_at_its_learning_rate(trainer: LinearTrainer) -> None:
     trainer.train_step(trainer.prepare(1, 0, order[0]))
     stream = trainer.streams[1]
     weight = stream.model.weight
-    decayed = stream.optimizer.param_groups[0]["params"][0]  # the weight alone
-    before, momentum = weight.detach().clone(), stream.optimizer.state[decayed]["momentum_buffer"]
-    momentum = momentum.clone().view_as(weight)
+    before = weight.detach().clone()
+    momentum = stream.optimizer.state(0)["momentum_buffer"]["weight"].clone()
     x_nf, labels_n = trainer.x_nf[order[1]], trainer.labels_n[order[1]]
     (gradient,) = torch.autograd.grad(F.cross_entropy(stream.model(x_nf), labels_n), weight)
     trainer.train_step(trainer.prepare(2, 1, order[1]))

@@ -19,7 +19,7 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
-from hhmnet_core.training.stream import Stream
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
 
 
 def config(epochs: int = 3) -> Phase1Config:
@@ -34,18 +34,16 @@ def config(epochs: int = 3) -> Phase1Config:
 
 
 def record_first_gradients(folder: Path) -> None:
-    """Make each stream write the gradient of its first step, as the optimiser gets it."""
-    update = Stream.update
+    """Make a trainer write the gradients of its first step, as the optimisers get them."""
+    update = Phase1Trainer.update
 
-    def record_and_update(self: Stream, rate: float, step: int) -> None:
-        if step == 0:
-            grads = {
-                name: p.grad for name, p in self.model.named_parameters() if p.grad is not None
-            }
-            save_file(grads, folder / f"{self.member}-gradient.safetensors")
+    def record_and_update(self: Phase1Trainer, rate: float, step: int) -> None:
+        for stream in self.streams if step == 0 else ():
+            grads = {n: p.grad.clone() for n, p in stream.model.named_parameters()}
+            save_file(grads, folder / f"{stream.member}-gradient.safetensors")
         update(self, rate, step)
 
-    Stream.update = record_and_update  # type: ignore[method-assign]
+    Phase1Trainer.update = record_and_update  # type: ignore[method-assign]
 
 
 class MaxUnsaved:
