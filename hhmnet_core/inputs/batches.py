@@ -50,6 +50,36 @@ class BatchPlan:
     most_bodies: int
     whole: tuple["BatchPlan", ...] = ()
 
+    def padded(self, clips: int, rows: int, most_bodies: int) -> "BatchPlan":
+        """Return the plan with copies of its first body as further clips, so that shapes repeat.
+
+        Args:
+            clips: N afterwards, more than now where `rows` exceeds R.
+            rows: R afterwards: each further clip has one body, the last one also the other rows.
+            most_bodies: M afterwards.
+        """
+        known, missing = len(self.labels_n), rows - len(self.body_rows)
+        clip_of_row, body_of_row = (
+            self.body_rows // self.most_bodies,
+            self.body_rows % self.most_bodies,
+        )
+        further = torch.arange(known, known + missing).clamp(max=clips - 1)
+        return BatchPlan(
+            _repeated(self.frames_2rt, missing, 1),
+            _repeated(self.fraction_rt, missing),
+            torch.cat([clip_of_row * most_bodies + body_of_row, further * most_bodies]),
+            _repeated(self.clip_r, missing),
+            _repeated(self.labels_n, clips - known),
+            most_bodies,
+            tuple(part.padded(clips, rows, most_bodies) for part in self.whole),
+        )
+
+
+def _repeated(tensor: Tensor, times: int, dim: int = 0) -> Tensor:
+    """Return a tensor with its first row along a dimension added some times at the end."""
+    first = tensor.narrow(dim, 0, 1)
+    return torch.cat([tensor, first.repeat_interleave(times, dim)], dim)
+
 
 @dataclass(frozen=True)
 class Batch:

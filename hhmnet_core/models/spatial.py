@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.models.precision import full_precision
 from hhmnet_core.models.reranking import k_reciprocal_jaccard
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -92,9 +93,11 @@ class ReDmt(nn.Module):
     @torch.no_grad()  # the neighbourhoods are sets, constant almost everywhere
     def reranked_similarity(self, x_rsvc: Tensor) -> Tensor:
         """Return the re-ranked similarity of joints (R, V, V): rows have mean 0 and deviation 1."""
-        similarity = 1 - k_reciprocal_jaccard(feature_distance(x_rsvc), self.k1, self.k2)
-        centred = similarity - similarity.mean(-1, keepdim=True)
-        return centred / similarity.std(-1, keepdim=True).clamp_min(1e-4)
+        with full_precision(x_rsvc.device):
+            distance_rvv = feature_distance(x_rsvc.to(self.static_map.dtype))
+            similarity = 1 - k_reciprocal_jaccard(distance_rvv, self.k1, self.k2)
+            centred = similarity - similarity.mean(-1, keepdim=True)
+            return centred / similarity.std(-1, keepdim=True).clamp_min(1e-4)
 
     def attention(self, x_rtvc: Tensor) -> Tensor:
         """Return the dynamic attention (R, H, V, V) of normalised features; rows sum to one."""

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hhmnet_core.models.precision import full_precision
 from hhmnet_core.models.reranking import k_reciprocal_jaccard
 from hhmnet_core.models.spatial import hop_maps, segment_means
 from hhmnet_core.skeleton.layouts import Layout
@@ -108,8 +109,8 @@ class ReDmtV1(nn.Module):
         if not self.rerank:
             return scores
         # Without a gradient: the neighbourhoods are sets, constant almost everywhere.
-        with torch.no_grad():
-            distance_rvu = affinity_distance(scores.mean(1))
+        with torch.no_grad(), full_precision(scores.device):
+            distance_rvu = affinity_distance(scores.mean(1).to(self.gamma.dtype))
             jaccard = k_reciprocal_jaccard(distance_rvu, self.k1, self.k2).unsqueeze(1)
         own = torch.sigmoid(self.lambda_logit)[:, None, None]
         return own * scores + (1 - own) * self.gamma[:, None, None] * (1 - jaccard)

@@ -50,8 +50,9 @@ class SkTc(nn.Module):
     def branch_weights(self, summed_rtvc: Tensor) -> Tensor:
         """Return the branches' weights (R, B, C'), of sum 1, from their sum (R, T, V, C')."""
         pooled = F.relu(self.squeeze(summed_rtvc.mean((1, 2))))
-        weights: Tensor = self.excite(pooled).unflatten(-1, (len(self.branches), -1)).softmax(1)
-        return weights
+        logits = self.excite(pooled).unflatten(-1, (len(self.branches), -1))
+        weights: Tensor = logits.softmax(1, dtype=self.norm.weight.dtype)
+        return weights.to(logits.dtype)
 
     def forward(self, x_rtvc: Tensor) -> Tensor:
         h_rtvc = F.relu(self.reduce(self.norm(x_rtvc)))

@@ -128,6 +128,17 @@ class Change:
     other_side_v: Tensor
     offset_ncv: Tensor | None
 
+    def padded(self, clips: int) -> "Change":
+        """Return the changes of N clips, those beyond the present ones equal to the first's."""
+        chosen_n = torch.arange(clips)
+        chosen_n[len(self.map_ncc) :] = 0
+        return Change(
+            self.map_ncc[chosen_n],
+            None if self.mirrored_n is None else self.mirrored_n[chosen_n],
+            self.other_side_v,
+            None if self.offset_ncv is None else self.offset_ncv[chosen_n],
+        )
+
     def apply(self, joints_nctvm: Tensor) -> Tensor:
         """Return changed joints: (N, C, T, V, M) -> (N, C, T, V, M), on the device of the change.
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import later
 
 MAX_EPOCHS = 100_000
 DEFAULT_STEPS, DEFAULT_EPOCHS = 2000, (30, 200)
@@ -34,7 +35,12 @@ class OptimConfig:
             clipping off, as the graph-convolutional baselines were published.
         ema: Decay of the averaged weights that are evaluated, in [0, 1). 0 evaluates the weights
             themselves.
-        precision: Floating-point type of weights and arithmetic.
+        precision: Arithmetic of the networks. "float32" and "float64" are also the types of the
+            weights; "tf32" multiplies numbers of float32 with 10 bits, on NVIDIA GPUs; "bf16"
+            computes products in bfloat16, but weights, norms, softmax, re-ranking and losses in
+            float32.
+        compile: Compilation of phase 1's encoders with torch.compile, which takes minutes at the
+            start. Default: on GPUs.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -46,7 +52,8 @@ class OptimConfig:
     label_smoothing: float = 0.1
     clip: float = 1.0
     ema: float = 0.99
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64", "tf32", "bf16"] = "float32"
+    compile: bool | None = later(None)
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -66,7 +73,7 @@ class OptimConfig:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Data type of `precision`."""
+        """Data type of the weights."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
 

@@ -17,6 +17,7 @@ from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.inputs.order import epoch_order, smallest_batch
 from hhmnet_core.inputs.transfer import to_device
+from hhmnet_core.models.precision import set_float32_products
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import Split
@@ -132,6 +133,8 @@ class Trainer(ABC, Generic[Config]):
         self.config, self.clips = replace(config, optim=optim), clips
         self.split = self.known_split = split
         self.mesh, self.device = mesh, device
+        if device.type == "cuda":
+            set_float32_products(optim.precision)
         smallest = smallest_batch(len(split.train), config.optim.batch)
         if smallest < mesh.data:
             raise InputError(

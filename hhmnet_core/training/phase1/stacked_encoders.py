@@ -1,8 +1,8 @@
-"""The encoders of one process as one: each operation is done for all of them at once.
+"""The encoders of one process in training as one: each operation is done for all of them at once.
 
 One after the other, four small encoders launch four times as many kernels, each too short to fill a
 GPU. On a CPU, where launching costs nothing, threads that run one encoder each are faster
-(`parallel_encoders`).
+(`separate_encoders`).
 """
 
 from collections.abc import Sequence
@@ -11,45 +11,68 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from hhmnet_core.inputs.batches import Batch
 from hhmnet_core.models.encoder import Encoder
+from hhmnet_core.models.precision import arithmetic
+from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.training.flat_optimizer import FlatOptimizer
+from hhmnet_core.training.stream import Stream
 
+COMPILER = "inductor"
 _OWN_BUFFERS = ("input_mean", "input_std")
 
 
 class StackedEncoders:
-    """Encodes batches of S modalities, with gradient for the parameters of an optimiser.
+    """Encodes batches with S encoders of one optimiser, each of whose clips is independent.
 
     Args:
-        encoders: S encoders of equal shape, each of whose clips is encoded independently.
-        optimizer: Their optimiser.
+        streams: The encoders in training.
+        derive: Derives their modalities from joints.
+        compiled: Whether they are compiled, anew for each shape of a batch.
     """
 
-    def __init__(self, encoders: Sequence[Encoder], optimizer: FlatOptimizer) -> None:
-        self._encoder, self._optimizer = encoders[0], optimizer
+    def __init__(
+        self, streams: Sequence[Stream[Encoder]], derive: Derivation, compiled: bool
+    ) -> None:
+        self._members = [stream.member for stream in streams]
+        self._encoder, self._derive = streams[0].model, derive
+        self._optimizer: FlatOptimizer = streams[0].optimizer
+        self._precision = streams[0].config.precision
         self._buffers = {
-            name: torch.stack([encoder.get_buffer(name) for encoder in encoders])
+            name: torch.stack([stream.model.get_buffer(name) for stream in streams])
             for name in _OWN_BUFFERS
         }
+        self._encode = self._encode_all
+        if compiled:
+            self._encode = torch.compile(
+                self._encode_all, fullgraph=True, dynamic=False, backend=COMPILER
+            )
 
-    def encode(
-        self, x_snctvm: Tensor, body_rows: Tensor, draws_snd: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def encode(self, batch: Batch, drops_snd: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the logits (S, N, K) and embeddings (S, N, E) of clips in training.
 
         Args:
-            x_snctvm: (S, N, C, T, V, M) clips in each modality.
-            body_rows: (R,) the bodies that are present, as indices into N * M, ordered by clip.
-            draws_snd: (S, N, D) uniform draws.
+            batch: The clips.
+            drops_snd: (N, D) uniform draws of each encoder.
         """
         self._encoder.train()
+        return self._encode(batch.joints_nctvm, batch.body_rows, tuple(drops_snd))
 
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of a loss of what `encode` returned."""
+        loss.backward()
+
+    def _encode_all(
+        self, joints_nctvm: Tensor, body_rows: Tensor, drops_snd: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
         def encode(
             tensors: dict[str, Tensor], x_nctvm: Tensor, draws_nd: Tensor
         ) -> tuple[Tensor, Tensor]:
             encoded = functional_call(self._encoder, tensors, (x_nctvm, body_rows, draws_nd))
             return encoded.logits_nk, encoded.embedding_ne
 
+        x_snctvm = torch.stack([self._derive(joints_nctvm, member) for member in self._members])
         tensors = self._optimizer.parameters() | self._buffers
-        logits_snk, embedding_sne = vmap(encode)(tensors, x_snctvm, draws_snd)
-        return logits_snk, embedding_sne
+        with arithmetic(self._precision, joints_nctvm.device):
+            logits_snk, embeddings_sne = vmap(encode)(tensors, x_snctvm, torch.stack(drops_snd))
+        return logits_snk, embeddings_sne

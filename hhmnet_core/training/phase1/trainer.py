@@ -29,9 +29,12 @@ from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
+from hhmnet_core.training.phase1.separate_encoders import SeparateEncoders
 from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
+
+ROWS_BUCKETS = 4  # sizes that the number of bodies of compiled batches is rounded up to
 
 
 def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder:
@@ -108,15 +111,29 @@ class Phase1Trainer(Trainer[Phase1Config]):
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
         for modality, encoder in zip(mesh.modalities, encoders, strict=True):
             encoder.standardise(*self._input_statistics(modality))
-        if stacked is None:
-            stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
+        independent, on_gpu = (
+            encoder_type(config.model.name).batch_independent,
+            device.type == "cuda",
+        )
+        compiled = config.optim.compile
+        self.compiled = on_gpu and independent if compiled is None else compiled
+        if self.compiled and not independent:
+            raise InputError(
+                f"optim.compile is true, but model.name {config.model.name} normalises over the "
+                "whole batch, which is not compiled: set it to false."
+            )
+        stacked = self.compiled or (on_gpu and independent if stacked is None else stacked)
         together = FlatOptimizer(encoders, config.optim) if stacked else None
         self.streams = [
             Stream(modality, encoder, config.optim, together, index if stacked else 0)
             for index, (modality, encoder) in enumerate(zip(mesh.modalities, encoders, strict=True))
         ]
-        self.stack = StackedEncoders(encoders, together) if together else None
-        self.encoders = ParallelEncoders(len(self.streams), device)
+        self.parallel = ParallelEncoders(len(self.streams), device)
+        self.encoders: SeparateEncoders | StackedEncoders
+        if stacked:
+            self.encoders = StackedEncoders(self.streams, self.derive, self.compiled)
+        else:
+            self.encoders = SeparateEncoders(self.streams, self.derive, self.parallel)
 
     @property
     def identity(self) -> TrainingIdentity:
@@ -151,7 +168,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
             reader.num_frames(clips_n), config.data.frames, config.augment, share.random("crop")
         )
         by_class = self._has_contrast and config.contrast.positives == "class"
-        return Phase1Inputs(
+        inputs = Phase1Inputs(
             reader.plan(clips_n, positions_nt),
             draw_change(config.augment, reader.layout, share.random("augment")),
             tuple(
@@ -160,45 +177,41 @@ class Phase1Trainer(Trainer[Phase1Config]):
             ),
             reader.labels(share.batch_n) if by_class else None,
         )
+        return self._padded(inputs) if self.compiled else inputs
+
+    def _padded(self, inputs: Phase1Inputs) -> Phase1Inputs:
+        """Return inputs with further clips and bodies, so that few shapes have to be compiled."""
+        steps, most = self.steps_per_epoch, self.reader.most_bodies
+        largest = -(-len(self.split.train) // steps)
+        clips, rows = -(-largest // self.mesh.data), len(inputs.plan.body_rows)
+        if most > 1:
+            clips += 1  # where further bodies go
+            bucket = max(1, clips // ROWS_BUCKETS)
+            rows += clips - len(inputs.plan.labels_n)
+            rows = clips + -(-(rows - clips) // bucket) * bucket
+        else:
+            rows = clips
+        return replace(
+            inputs,
+            plan=inputs.plan.padded(clips, rows, most),
+            change=inputs.change.padded(clips),
+            drops_snd=tuple(
+                torch.cat([drop, drop.new_zeros(clips - len(drop), drop.shape[1])])
+                for drop in inputs.drops_snd
+            ),
+        )
 
     @property
     def _has_contrast(self) -> bool:
         return bool(self.config.contrast.weight) and len(self.members) > 1
 
     def backward(self, share: BatchShare, inputs: Phase1Inputs) -> Tensor:
-        batch = self.augmented(inputs)
-        if self.stack is None:
-            return self._backward_in_threads(share, batch, inputs)
-        x = [self.derive(batch.joints_nctvm, stream.member) for stream in self.streams]
-        encoded = self.stack.encode(torch.stack(x), batch.body_rows, torch.stack(inputs.drops_snd))
-        loss, sums_m3 = self._losses(share, inputs, *encoded)
-        loss.backward()
-        return sums_m3
-
-    def _backward_in_threads(self, share: BatchShare, batch: Batch, inputs: Phase1Inputs) -> Tensor:
-        def encode(index: int) -> tuple[Tensor, Tensor]:
-            stream = self.streams[index]
-            stream.model.train()
-            x_nctvm = self.derive(batch.joints_nctvm, stream.member)
-            encoded = stream.model(x_nctvm, batch.body_rows, inputs.drops_snd[index])
-            return encoded.logits_nk, encoded.embedding_ne
-
-        outputs = self.encoders.map(encode, range(len(self.streams)))
-        # The loss ties the encoders together: it is differentiated first, on its own.
-        logits_snk, embeddings_sne = (
-            torch.stack(each).detach().requires_grad_() for each in zip(*outputs, strict=True)
-        )
+        encoded = self.encoders.encode(self.augmented(inputs), inputs.drops_snd)
+        clips, dtype = len(share.clips_n), self.config.optim.dtype
+        # Clips beyond those of the share are there for the shape alone.
+        logits_snk, embeddings_sne = (each[:, :clips].to(dtype) for each in encoded)
         loss, sums_m3 = self._losses(share, inputs, logits_snk, embeddings_sne)
-        loss.backward()
-
-        # Without contrast, the loss does not depend on the embeddings.
-        given = [each.grad for each in (logits_snk, embeddings_sne) if each.grad is not None]
-
-        def propagate(index: int) -> None:
-            gradients = [each[index] for each in given]
-            torch.autograd.backward(outputs[index][: len(gradients)], gradients)
-
-        self.encoders.map(propagate, range(len(outputs)))
+        self.encoders.backward(loss)
         return sums_m3
 
     def augmented(self, inputs: Phase1Inputs) -> Batch:
@@ -218,7 +231,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of the global batch, and the share's sums (M, 3) by encoder."""
         config, total = self.config, share.total
-        labels_sn = inputs.plan.labels_n.expand(logits_snk.shape[:2])
+        labels_sn = inputs.plan.labels_n[: logits_snk.shape[1]].expand(logits_snk.shape[:2])
         losses_sn = F.cross_entropy(
             logits_snk.transpose(1, 2),
             labels_sn,
@@ -246,7 +259,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
     def update(self, rate: float, step: int) -> None:
-        self.encoders.map(lambda each: each.update(rate, step), self.optimizers)
+        self.parallel.map(lambda each: each.update(rate, step), self.optimizers)
 
     def sum_over_mesh(self, steps: list[Tensor]) -> Tensor:
         return self.mesh.sum_by_modality(torch.stack(steps, 1)).transpose(0, 1)
@@ -264,7 +277,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
             )
             return encoded.logits_nk
 
-        return torch.stack(self.encoders.map(logits, self.streams))
+        return torch.stack(self.parallel.map(logits, self.streams))
 
     def tables(self, split: str, best: bool = False) -> list[ScoreTable]:
         """Return the score table of each modality and of their fusion with equal weights."""

@@ -19,6 +19,7 @@ from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.inputs.video_augment import VideoChange, draw_video_change
 from hhmnet_core.losses import part_contrast
 from hhmnet_core.models.heat_maps import heat_map, joint_gaussians
+from hhmnet_core.models.precision import arithmetic
 from hhmnet_core.models.video import GuidedVideo, VideoEncoded, VideoNetwork
 from hhmnet_core.skeleton.layouts import PARTS
 from hhmnet_core.store.clips import ClipSet
@@ -132,9 +133,11 @@ class Phase2Trainer(Trainer[Phase2Config]):
         model = self.stream.model
         model.train()
         images_nfchw = batch.images_nfchw.to(config.optim.dtype)
-        encoded = model(images_nfchw, heat, masks, inputs.drop_nd)
+        with arithmetic(config.optim.precision, self.device):
+            encoded = model(images_nfchw, heat, masks, inputs.drop_nd)
+        logits_nk = encoded.logits_nk.to(config.optim.dtype)
         cross_entropy = F.cross_entropy(
-            encoded.logits_nk,
+            logits_nk,
             labels_n,
             reduction="sum",
             label_smoothing=config.optim.label_smoothing,
@@ -145,7 +148,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
             contrast = self._contrast(encoded, masks, inputs.tokens_npc, share.total)
             loss = loss + config.parts.weight * contrast
         loss.backward()
-        correct = (encoded.logits_nk.argmax(1) == labels_n).sum()
+        correct = (logits_nk.argmax(1) == labels_n).sum()
         counted = share.total if self.mesh.data_rank == 0 else 0  # equal on all; counted once
         return torch.stack([cross_entropy.detach(), correct, contrast.detach() * counted])[None]
 
@@ -169,7 +172,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
         visible = visible_parts(masks_npthw, tokens_npc).to(known)[..., None]
         seen, known, visible = (
             self.mesh.gather(each.transpose(0, 1).contiguous(), total).transpose(0, 1)
-            for each in (encoded.parts_npe, known, visible)
+            for each in (encoded.parts_npe.to(known), known, visible)
         )
         return part_contrast(seen, known, visible[..., 0] > 0.5, self.config.parts.temperature)
 

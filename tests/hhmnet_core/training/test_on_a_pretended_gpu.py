@@ -28,7 +28,7 @@ from hhmnet_core.training.phase2.config import Phase2Config
 
 TESTS = Path(__file__).parents[2]
 Audited = Callable[..., list[dict[str, dict[str, int]]]]
-OPTIM = OptimConfig(epochs=1, batch=5)
+OPTIM = OptimConfig(epochs=1, batch=5, compile=False)  # there is nothing to compile for
 PHASE1 = Phase1Config(
     data=DataConfig(frames=16, normalise_size=True, align=True),
     model=ModelConfig(widths=[16, 32], heads=2, embedding=8),

@@ -1,0 +1,29 @@
+"""Precision of the arithmetic of networks."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which products are computed in a config's precision.
+
+    In bfloat16 that is torch's automatic mixed precision: norms and softmax stay in float32.
+    """
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context without automatic mixed precision."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()  # nothing for exporters to see
+
+
+def set_float32_products(precision: str) -> None:
+    """Set whether GPUs round products of float32 to TF32. By default torch does in convolutions."""
+    rounded = "tf32" if precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = rounded
+    torch.backends.cudnn.conv.fp32_precision = rounded  # type: ignore[attr-defined]

@@ -1,0 +1,79 @@
+"""Compiled encoders: the same steps as without compilation, in few graphs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from made_stores import write_store
+from torch._dynamo.utils import counters
+
+from hhmnet_core.errors import InputError
+from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.store.reading import load_clips
+from hhmnet_core.training.mesh import Mesh
+from hhmnet_core.training.phase1 import stacked_encoders
+from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
+from hhmnet_core.training.phase1.trainer import Phase1Trainer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Trace and differentiate as for compilation, but run the operations themselves."""
+    monkeypatch.setattr(stacked_encoders, "COMPILER", "aot_eager")
+    torch.compiler.reset()
+    counters.clear()
+    yield counters["stats"]
+    torch.compiler.reset()
+
+
+def of_one_body(clips: ClipSet, folder: Path) -> ClipSet:
+    single = [replace(clips.clip(i), joints=clips.clip(i).joints[:1]) for i in range(len(clips))]
+    manifest = clips.manifest
+    write_store(
+        folder / "store", single, dataset="single", layout=manifest.layout,
+        class_names=manifest.class_names, protocols=manifest.protocols, source={},
+    )  # fmt: skip
+    return load_clips(folder / "store", folder / "cache")
+
+
+@pytest.mark.parametrize("bodies", [1, 2])
+def test_compiled_steps_equal_those_of_the_loop_in_one_graph_a_shape(
+    small: Phase1Config, tiny_clips: ClipSet, traced: Counter[str], bodies: int, tmp_path: Path
+) -> None:
+    """Batches of 5 and of 4 clips, with one and with up to two bodies each."""
+    optim = replace(small.optim, precision="float64", batch=5)
+    contrast = ContrastConfig(weight=0.5, positives="class")
+    config = replace(small, optim=optim, contrast=contrast)
+    if bodies == 1:
+        tiny_clips = of_one_body(tiny_clips, tmp_path)
+    plain = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
+    compiled = replace(config, optim=replace(optim, compile=True))
+    other = Phase1Trainer(compiled, tiny_clips, Mesh(), CPU)
+    clips, shapes = set(), set()
+    for epoch in (1, 2):
+        order = plain.epoch_order(epoch)
+        for step, batch_n in enumerate(order):
+            clips.add(len(batch_n))
+            prepared = other.prepare(epoch, step, batch_n)
+            shapes.add(len(prepared.inputs.plan.body_rows))
+            expected = plain.train_step(plain.prepare(epoch, step, batch_n))
+            torch.testing.assert_close(other.train_step(prepared), expected, rtol=1e-9, atol=1e-9)
+    assert clips == {4, 5}
+    for mine, theirs in zip(plain.streams, other.streams, strict=True):
+        weights = theirs.model.state_dict()
+        for name, weight in mine.model.state_dict().items():
+            torch.testing.assert_close(weights[name], weight, rtol=1e-9, atol=1e-9, msg=name)
+    assert traced["unique_graphs"] == len(shapes) <= (1 if bodies == 1 else 5)
+
+
+def test_networks_that_normalise_over_the_batch_are_not_compiled(
+    small: Phase1Config, tiny_clips: ClipSet
+) -> None:
+    optim, model = replace(small.optim, compile=True), replace(small.model, name="ctr_gcn")
+    with pytest.raises(InputError, match="ctr_gcn normalises over the whole batch"):
+        Phase1Trainer(replace(small, optim=optim, model=model), tiny_clips, Mesh(), CPU)
