@@ -99,14 +99,14 @@ class Batch:
 class BatchReader:
     """Cuts batches from a clip set, centred and, as configured, aligned and scaled.
 
-    The clips stay on the device if they fit, else each batch is read from their file. Both give
-    the same batches.
+    On a GPU the clips stay on the device if they fit. Else each batch is read from their file, of
+    which all processes of a node share one copy in memory. Both give the same batches.
 
     Args:
         clips: The clips.
         config: Conversion of clips to model inputs.
         device: Device of the batches.
-        resident: Keep the clips on the device. None: if they fit (`fits_in_memory`).
+        resident: Keep the clips on the device. None: on a GPU, if they fit (`fits_in_memory`).
         sharers: Number of processes that share the device's memory.
 
     Raises InputError where the clips do not fit their layout or the config.
@@ -133,7 +133,8 @@ class BatchReader:
             clips, self.layout, config.align, config.normalise_size, config.align_by
         )
         if resident is None:
-            resident = fits_in_memory(clips.frames.nbytes, device, sharers)
+            on_host = device.type == "cpu"
+            resident = not on_host and fits_in_memory(clips.frames.nbytes, device, sharers)
         self._mapped, self._frames_fvc = clips.frames, None
         if resident:
             self._frames_fvc = torch.empty(clips.frames.shape, device=device)

@@ -11,7 +11,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.augment import frame_positions
 from hhmnet_core.store.clips import ClipSet
 
-CPU = torch.device("cpu")
+CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def read_one(clips: ClipSet, index: int, positions: np.ndarray) -> np.ndarray:
@@ -60,13 +60,14 @@ def test_batches_are_the_same_from_the_device_and_from_the_file(
     assert torch.equal(batches[0], batches[1]) and torch.equal(batches[1], batches[2])
 
 
-def test_clips_stay_on_the_device_if_they_fit(
+def test_clips_stay_on_a_device_other_than_the_host_if_they_fit(
     tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for free, resident in ((4 * tiny_clips.frames.nbytes, True), (1000, False)):
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
-        assert BatchReader(tiny_clips, DataConfig(), CPU).resident == resident
-        assert not BatchReader(tiny_clips, DataConfig(), CPU, sharers=2).resident
+        assert BatchReader(tiny_clips, DataConfig(), META).resident == resident
+        assert not BatchReader(tiny_clips, DataConfig(), META, sharers=2).resident
+        assert not BatchReader(tiny_clips, DataConfig(), CPU).resident
 
 
 def test_batch_of_single_bodies_has_one(tiny_clips: ClipSet) -> None:
