@@ -3,7 +3,6 @@
 Axes: N clips, n clips of a batch, M bodies, F images of S x S pixels in C channels, V joints.
 """
 
-import io
 import os
 import uuid
 from collections.abc import Sequence
@@ -64,15 +63,10 @@ class Footage:
 
     def decode(self, index: int) -> NDArray[np.uint8]:
         """Return the images of a clip, (F, S, S, 3). Grey ones are equal in all channels."""
-        from PIL import Image
+        import simplejpeg  # the pixels that Pillow gives, in a third of the time or less
 
-        images = self.files[index].values
-        return np.stack(
-            [
-                np.asarray(Image.open(io.BytesIO(image.as_buffer())).convert("RGB"))
-                for image in images
-            ]
-        )
+        images = [memoryview(image.as_buffer()).cast("B") for image in self.files[index].values]
+        return np.stack([simplejpeg.decode_jpeg(image, "RGB") for image in images])
 
 
 def load_footage(uri: Uri, cache: Uri | None = None) -> Footage:

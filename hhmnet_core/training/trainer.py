@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, replace
 from functools import cached_property
@@ -219,21 +220,24 @@ class Trainer(ABC, Generic[Config]):
     def prepared(
         self, epoch: int, order: list[Tensor], start: int = 0
     ) -> Iterator[tuple[int, PreparedStep]]:
-        """Yield the steps of an epoch, each prepared while the device computes the one before.
+        """Yield the steps of an epoch, each prepared while the one before is computed.
 
         Args:
             epoch: Number of the epoch, from 1.
             order: Clip indices of its global batches.
             start: First step.
         """
-        ahead = None
-        for step in range(start, len(order)):
-            current = ahead or self.prepare(epoch, step, order[step])
-            following = step + 1
-            ahead = (
-                self.prepare(epoch, following, order[following]) if following < len(order) else None
-            )
-            yield step, current
+        with ThreadPoolExecutor(1, "prepare") as aside:
+
+            def prepare(step: int) -> Future[PreparedStep]:
+                return aside.submit(self.prepare, epoch, step, order[step])
+
+            ahead = prepare(start)
+            for step in range(start, len(order)):
+                current = ahead.result()
+                if step + 1 < len(order):
+                    ahead = prepare(step + 1)
+                yield step, current
 
     def train_step(self, prepared: PreparedStep) -> Tensor:
         """Take a prepared training step. Return what `backward` returned, in double precision."""

@@ -1,11 +1,14 @@
 """Videos of a store: mapped from a file, decoded on demand or at once."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from video_files import VideoClips, decode_jpeg, write_video_store
 
 from hhmnet_core.errors import InputError
@@ -38,6 +41,23 @@ def test_footage_equals_the_videos_of_the_store(store: Path, tmp_path: Path) -> 
         for each in (footage, again):
             expected = np.stack([decode_jpeg(file) for file in clip.video.images])
             np.testing.assert_array_equal(each.decode(number), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("quality", [60, 90])
+def test_decoded_pixels_are_those_of_pillow(
+    store: Path, tmp_path: Path, mode: str, quality: int
+) -> None:
+    random = np.random.default_rng(quality)
+    coarse = random.integers(0, 255, (14, 14, 3), np.uint8)
+    image = Image.fromarray(coarse).resize((112, 112), Image.Resampling.BICUBIC).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    footage = load_footage(store, tmp_path)
+    files = pa.chunked_array([pa.array([[file.getvalue()]], pa.large_list(pa.large_binary()))])
+    decoded = replace(footage, files=files).decode(0)[0]
+    expected = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+    np.testing.assert_array_equal(decoded, expected)
 
 
 def test_images_are_the_same_from_the_device_and_from_the_file(store: Path, tmp_path: Path) -> None:
