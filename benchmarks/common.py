@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,14 +18,16 @@ import torch
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.mesh import check_modality_parallel
 
+PACKAGES = ("torch", "ray", "mlflow", "numpy")
+
 
 def machine() -> list[str]:
     """Return lines with the processor, the GPUs, and the versions of the main packages."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [f"{processor()}, {cores} cores, {platform.system()} {platform.machine()}"]
     lines += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "mlflow", "numpy"))
-    return [*lines, f"Python {platform.python_version()}, {packages}"]
+    packages = [f"{name} {version(name)}" for name in PACKAGES if find_spec(name)]
+    return [*lines, ", ".join([f"Python {platform.python_version()}", *packages])]
 
 
 def processor() -> str:

@@ -94,6 +94,42 @@ def test_exported_models_are_measured(tmp_path: Path) -> None:
     ]
 
 
+def test_a_gpu_is_proved_and_measured_or_a_cpu_in_its_place(tmp_path: Path) -> None:
+    few = ("--device", "cpu", "--small", "--ways", "loop", "stacked", "--shapes", "nw_ucla")
+    stage = {
+        "parity": ("--batch", 2, "--precisions", "bf16"),
+        "steps": ("--batches", 2, "--precisions", "float32", "--steps", 1, "--modalities", 1),
+    }
+    cells = {}
+    for name, more in stage.items():
+        done = run("gpu.py", *few[:2], name, *few[2:], *more, cache=tmp_path)
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in done.stdout.splitlines() if line.startswith("| nw_ucla")]
+        cells[name] = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    for _, way, precision, loss, gradient in cells["parity"]:
+        assert way in ("loop", "stacked")
+        limit = 1e-5 if precision == "float32" else 0.2
+        assert float(loss) < limit and float(gradient) < limit
+    assert [row[1:5] for row in cells["steps"]] == [
+        ["ctr_gcn", "1", "loop", "float32"],
+        ["stst", "1", "loop", "float32"],
+        ["stst", "1", "stacked", "float32"],
+    ]
+
+
+def test_a_recipe_is_trained_in_parts(store: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "{data: {frames: 8}, model: {widths: [16], heads: 2}, optim: {epochs: 2, batch: 8}}"
+    )
+    arguments = ("--config", recipe, "--store", store, "--out", tmp_path / "runs", "--minutes", 0)
+    outputs = [
+        run("gpu.py", "--device", "cpu", "train", *arguments, cache=tmp_path) for _ in range(2)
+    ]
+    assert "seed 1: 1 epochs are done; the same command goes on." in outputs[0].stdout
+    assert "| seed 1 " in outputs[1].stdout, outputs[1].stderr
+
+
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
     done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.stream import Stream
 
-COMPILER = "inductor"
+COMPILER, COMPILE_MODE = "inductor", "default"
 _OWN_BUFFERS = ("input_mean", "input_std")
 
 
@@ -44,8 +44,9 @@ class StackedEncoders:
         }
         self._encode = self._encode_all
         if compiled:
+            mode = COMPILE_MODE if COMPILER == "inductor" else None
             self._encode = torch.compile(
-                self._encode_all, fullgraph=True, dynamic=False, backend=COMPILER
+                self._encode_all, fullgraph=True, dynamic=False, backend=COMPILER, mode=mode
             )
 
     def encode(self, batch: Batch, drops_snd: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
