@@ -1,16 +1,21 @@
-"""Audits training steps on the pretended device, and prints the records as JSON.
+"""Audits training steps on the pretended device, and prints their records as JSON, by job.
 
-Arguments: the library of the guard; phase1 or phase2; JSON with store, cache, config, number of
-steps, whether clips are resident, and the checkpoint of phase 2's guide.
+Arguments: the library of the guard; JSON of the jobs by name, each with phase, store, cache,
+config, number of steps, whether clips are resident, P of the mesh, and phase 2's checkpoint of its
+guide.
 """
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pretended_cuda import device
 
 device.load(Path(sys.argv[1]))
+
+import torch  # noqa: E402
 
 from hhmnet_core.from_json import from_json  # noqa: E402
 from hhmnet_core.inputs import memory  # noqa: E402
@@ -25,26 +30,36 @@ from hhmnet_core.training.phase2.trainer import Phase2Trainer  # noqa: E402
 from pretended_cuda.audit import CUDA, Audit  # noqa: E402
 
 
+def make_trainer(job: dict[str, Any]) -> Phase1Trainer | Phase2Trainer:
+    clips = load_clips(job["store"], job["cache"])
+    if job["phase"] == "phase1":
+        config = from_json(Phase1Config, job["config"])
+        mesh = Mesh.alone(job.get("modality_parallel", 1))
+        return Phase1Trainer(config, clips, mesh, CUDA)
+    footage = load_footage(job["store"], job["cache"])
+    guide = FrozenEncoder.read(Path(job["checkpoint"]), "joint", clips, CUDA)
+    return Phase2Trainer(
+        from_json(Phase2Config, job["config"]), clips, footage, guide, Mesh(), CUDA
+    )
+
+
+def _free(size: int, device: torch.device) -> int:
+    return size
+
+
 def main() -> None:
-    phase, given = sys.argv[2], json.loads(sys.argv[3])
-    memory.free_memory = lambda device: 1 << 40 if given.get("resident", True) else 0
-    clips = load_clips(given["store"], given["cache"])
-    records = []
-    with Audit() as audit:
-        trainer: Phase1Trainer | Phase2Trainer
-        if phase == "phase1":
-            config = from_json(Phase1Config, given["config"])
-            trainer = Phase1Trainer(config, clips, Mesh(), CUDA)
-        else:
-            footage = load_footage(given["store"], given["cache"])
-            second = from_json(Phase2Config, given["config"])
-            guide = FrozenEncoder.read(Path(given["checkpoint"]), "joint", clips, CUDA)
-            trainer = Phase2Trainer(second, clips, footage, guide, Mesh(), CUDA)
-        order = trainer.epoch_order(1)
-        for step in range(given["steps"]):
-            audit.restart()
-            trainer.train_step(trainer.prepare(1, step, order[step]))
-            records.append(audit.record())
+    records: dict[str, list[dict[str, dict[str, int]]]] = {}
+    for name, job in json.loads(sys.argv[2]).items():
+        free = 1 << 40 if job.get("resident", True) else 0
+        memory.free_memory = partial(_free, free)
+        with Audit() as audit:
+            trainer = make_trainer(job)
+            order = trainer.epoch_order(1)
+            records[name] = []
+            for step in range(job["steps"]):
+                audit.restart()
+                trainer.train_step(trainer.prepare(1, step, order[step]))
+                records[name].append(audit.record())
     print(json.dumps(records))
 
 
