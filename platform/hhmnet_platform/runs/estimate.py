@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -100,13 +101,27 @@ def format_cost(workers: int, seconds: float, price: float) -> str:
 
 
 def data_lines(run: Run) -> list[str]:
-    """Return lines with the data of a run: data set, protocol, selection and clips."""
+    """Return lines with a run's data: data set, protocol, selection, clips, and their input."""
     data, manifest = run.config.data, run.clips.manifest
+    inputs = [f"input       {described_input(data)}"] if isinstance(data, DataConfig) else []
     return [
         f"data        {manifest.dataset}, protocol {data.protocol}, selection {data.selection}",
         f"clips       {len(run.split.train)} train, {len(run.split.val)} val, "
         f"{len(run.split.test)} test",
+        *inputs,
     ]
+
+
+def described_input(data: DataConfig) -> str:
+    """Return in words what a network sees of a clip, and what is normalised away."""
+    if data.normalise_axes:
+        size = "each axis scaled to [-1, 1], so that neither size nor distance counts"
+    elif data.normalise_size:
+        size = "bones of mean length 1, so that body size does not count"
+    else:
+        size = "sizes as recorded"
+    view = "turned to the shoulders, so that the view does not count" if data.align else "no turn"
+    return f"{data.frames} frames a clip, {size}, {view}"
 
 
 def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:

@@ -13,7 +13,13 @@ from hhmnet_core.training.phase1.trainer import make_encoder
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.runs.estimate import Estimate, estimate, format_cost, plan_lines
+from hhmnet_platform.runs.estimate import (
+    Estimate,
+    described_input,
+    estimate,
+    format_cost,
+    plan_lines,
+)
 from hhmnet_platform.runs.phase import StepMeasurement
 from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.storage.workspace import Workspace
@@ -95,3 +101,19 @@ def test_estimate_measures_a_step_of_the_run(tmp_path: Path, patch: int) -> None
     encoder = make_encoder(run.config, "bone", run.clips)  # type: ignore[arg-type]
     assert found.parameters["bone"] == sum(p.numel() for p in encoder.parameters())
     assert found.seconds(0.0) < found.seconds(found.measured[0].seconds) < 100
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "view"),
+    [
+        ({}, "sizes as recorded", "no turn"),
+        ({"normalise_size": True}, "bones of mean length 1, so that body size does not", "no turn"),
+        ({"align": True}, "sizes as recorded", "turned to the shoulders, so that the view does"),
+        ({"normalise_axes": True}, "each axis scaled to [-1, 1]", "no turn"),
+    ],
+)
+def test_what_is_normalised_is_said_with_its_reason(
+    data: dict[str, bool], size: str, view: str
+) -> None:
+    described = described_input(DataConfig(frames=40, **data))  # type: ignore[arg-type]
+    assert described.startswith("40 frames a clip, ") and size in described and view in described
