@@ -40,7 +40,7 @@ class OptimConfig:
             computes products in bfloat16, but weights, norms, softmax, re-ranking and losses in
             float32.
         compile: Compilation of phase 1's encoders with torch.compile, which takes minutes at the
-            start. Default: on GPUs.
+            start and needs a C compiler. Default: on GPUs, where there is one.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"

@@ -5,6 +5,8 @@ GPU. On a CPU, where launching costs nothing, threads that run one encoder each 
 (`separate_encoders`).
 """
 
+import os
+import shutil
 from collections.abc import Sequence
 
 import torch
@@ -20,6 +22,12 @@ from hhmnet_core.training.stream import Stream
 
 COMPILER, COMPILE_MODE = "inductor", "default"
 _OWN_BUFFERS = ("input_mean", "input_std")
+
+
+def has_c_compiler() -> bool:
+    """Return whether there is a C compiler, which torch needs for what it compiles."""
+    names = (os.environ.get("CC"), os.environ.get("CXX"), "gcc", "clang", "cc")
+    return any(name and shutil.which(name) for name in names)
 
 
 class StackedEncoders:

@@ -30,7 +30,7 @@ from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.phase1.separate_encoders import SeparateEncoders
-from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders
+from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders, has_c_compiler
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
 
@@ -116,12 +116,18 @@ class Phase1Trainer(Trainer[Phase1Config]):
             device.type == "cuda",
         )
         compiled = config.optim.compile
-        self.compiled = on_gpu and independent if compiled is None else compiled
-        if self.compiled and not independent:
+        if compiled and not independent:
             raise InputError(
                 f"optim.compile is true, but model.name {config.model.name} normalises over the "
                 "whole batch, which is not compiled: set it to false."
             )
+        if compiled and not has_c_compiler():
+            raise InputError(
+                "optim.compile is true, but there is no C compiler here (gcc or clang): install one, "
+                "or set it to false."
+            )
+        by_default = on_gpu and independent and has_c_compiler()
+        self.compiled = by_default if compiled is None else compiled
         stacked = self.compiled or (on_gpu and independent if stacked is None else stacked)
         together = FlatOptimizer(encoders, config.optim) if stacked else None
         self.streams = [

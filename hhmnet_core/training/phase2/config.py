@@ -79,3 +79,8 @@ class Phase2Config:
 
     def __post_init__(self) -> None:
         check_bounds(self, "", seed=(0, MAX_SEED))
+        if self.optim.compile:
+            raise InputError(
+                "optim.compile is true, but the video network of phase 2 is not compiled: leave the "
+                "option out."
+            )

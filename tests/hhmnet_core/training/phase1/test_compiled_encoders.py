@@ -77,3 +77,14 @@ def test_networks_that_normalise_over_the_batch_are_not_compiled(
     optim, model = replace(small.optim, compile=True), replace(small.model, name="ctr_gcn")
     with pytest.raises(InputError, match="ctr_gcn normalises over the whole batch"):
         Phase1Trainer(replace(small, optim=optim, model=model), tiny_clips, Mesh(), CPU)
+
+
+def test_without_a_compiler_it_is_said(
+    small: Phase1Config, tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    optim = replace(small.optim, compile=True)
+    with pytest.raises(InputError, match="no C compiler here"):
+        Phase1Trainer(replace(small, optim=optim), tiny_clips, Mesh(), CPU)

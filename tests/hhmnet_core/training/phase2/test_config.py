@@ -9,6 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import identity
 from hhmnet_core.models.backbones import VideoModelConfig
+from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phase2Config
 
 
@@ -22,6 +23,10 @@ from hhmnet_core.training.phase2.config import GuidanceConfig, PartsConfig, Phas
         ),
         (lambda: PartsConfig(weight=-1), "parts.weight must be at least 0, but is -1"),
         (lambda: PartsConfig(temperature=0), "parts.temperature must be above 0, but is 0"),
+        (
+            lambda: Phase2Config(optim=OptimConfig(compile=True)),
+            "optim.compile is true, but the video network of phase 2 is not compiled",
+        ),
         (lambda: Phase2Config(seed=-1), "seed must be 0 to 9223372036854775807, but is -1"),
     ],
 )
