@@ -13,21 +13,40 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.batches import Batch
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.precision import arithmetic
+from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.training.flat_optimizer import FlatOptimizer
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.stream import Stream
 
 COMPILER, COMPILE_MODE = "inductor", "default"
 _OWN_BUFFERS = ("input_mean", "input_std")
 
 
-def has_c_compiler() -> bool:
-    """Return whether there is a C compiler, which torch needs for what it compiles."""
-    names = (os.environ.get("CC"), os.environ.get("CXX"), "gcc", "clang", "cc")
-    return any(name and shutil.which(name) for name in names)
+def is_compiled(config: Phase1Config, device: torch.device) -> bool:
+    """Return whether a config's encoders are compiled on a device.
+
+    Raises InputError where they cannot be, but the config asks for it.
+    """
+    asked, name = config.optim.compile, config.model.name
+    independent = encoder_type(name).batch_independent
+    compilers = (os.environ.get("CC"), os.environ.get("CXX"), "gcc", "clang", "cc")
+    has_compiler = any(each and shutil.which(each) for each in compilers)
+    if asked and not independent:
+        raise InputError(
+            f"optim.compile is true, but model.name {name} normalises over the whole batch, which "
+            "is not compiled: set it to false."
+        )
+    if asked and not has_compiler:
+        raise InputError(
+            "optim.compile is true, but there is no C compiler here (gcc or clang): install one, or "
+            "set it to false."
+        )
+    return device.type == "cuda" and independent and has_compiler if asked is None else asked
 
 
 class StackedEncoders:

@@ -30,7 +30,7 @@ from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.initial_weights import InitialWeights
 from hhmnet_core.training.phase1.parallel_encoders import ParallelEncoders
 from hhmnet_core.training.phase1.separate_encoders import SeparateEncoders
-from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders, has_c_compiler
+from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders, is_compiled
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
 
@@ -111,24 +111,10 @@ class Phase1Trainer(Trainer[Phase1Config]):
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
         for modality, encoder in zip(mesh.modalities, encoders, strict=True):
             encoder.standardise(*self._input_statistics(modality))
-        independent, on_gpu = (
-            encoder_type(config.model.name).batch_independent,
-            device.type == "cuda",
-        )
-        compiled = config.optim.compile
-        if compiled and not independent:
-            raise InputError(
-                f"optim.compile is true, but model.name {config.model.name} normalises over the "
-                "whole batch, which is not compiled: set it to false."
-            )
-        if compiled and not has_c_compiler():
-            raise InputError(
-                "optim.compile is true, but there is no C compiler here (gcc or clang): install one, "
-                "or set it to false."
-            )
-        by_default = on_gpu and independent and has_c_compiler()
-        self.compiled = by_default if compiled is None else compiled
-        stacked = self.compiled or (on_gpu and independent if stacked is None else stacked)
+        self.compiled = is_compiled(config, device)
+        if stacked is None:
+            stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
+        stacked = stacked or self.compiled
         together = FlatOptimizer(encoders, config.optim) if stacked else None
         self.streams = [
             Stream(modality, encoder, config.optim, together, index if stacked else 0)

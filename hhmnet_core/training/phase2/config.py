@@ -81,6 +81,6 @@ class Phase2Config:
         check_bounds(self, "", seed=(0, MAX_SEED))
         if self.optim.compile:
             raise InputError(
-                "optim.compile is true, but the video network of phase 2 is not compiled: leave the "
-                "option out."
+                "optim.compile is true, but the video network of phase 2 is not compiled: leave "
+                "the option out."
             )
