@@ -43,8 +43,8 @@ def is_compiled(config: Phase1Config, device: torch.device) -> bool:
         )
     if asked and not has_compiler:
         raise InputError(
-            "optim.compile is true, but there is no C compiler here (gcc or clang): install one, or "
-            "set it to false."
+            "optim.compile is true, but there is no C compiler here (gcc or clang): install one, "
+            "or set it to false."
         )
     return device.type == "cuda" and independent and has_compiler if asked is None else asked
 
