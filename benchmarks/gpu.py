@@ -40,6 +40,7 @@ from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.scripts.cli import parse_config
 
 CPU = torch.device("cpu")
+PRECISIONS = ("float32", "tf32", "bf16")
 WAYS = ("loop", "stacked", "compiled", "graphs")
 SMALL = ModelConfig(widths=[16, 32], heads=2, embedding=16)
 
@@ -48,6 +49,7 @@ def make_trainer(
     config: Phase1Config, clips: ClipSet, device: torch.device, way: str, modalities: int = 4
 ) -> Phase1Trainer:
     """Return a trainer of the encoders in one of `WAYS`."""
+    torch.compiler.reset()  # torch compiles a function for eight shapes, of all trainers together
     stacked_encoders.COMPILE_MODE = "reduce-overhead" if way == "graphs" else "default"
     compiled = way in ("compiled", "graphs")
     config = replace(config, optim=replace(config.optim, compile=compiled))
@@ -77,7 +79,7 @@ def parity(options: argparse.Namespace) -> None:
         exact = replace(config, optim=replace(config.optim, precision="float64"))
         reference = first_step(make_trainer(exact, clips, CPU, "loop"))
         for way in options.ways:
-            for precision in ("float32", *options.precisions):
+            for precision in dict.fromkeys(["float32", *options.precisions]):
                 optim = replace(config.optim, precision=precision)
                 trainer = make_trainer(replace(config, optim=optim), clips, options.device, way)
                 sums, gradient = first_step(trainer)
@@ -193,7 +195,7 @@ def main() -> None:
         stage = stages.add_parser(name)
         stage.add_argument("--shapes", nargs="+", choices=[*SHAPES], default=[*SHAPES])
         stage.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
-        stage.add_argument("--precisions", nargs="+", default=["float32", "tf32", "bf16"])
+        stage.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=[*PRECISIONS])
         stage.add_argument("--small", action="store_true", help="a network that is no use")
     stages.choices["parity"].add_argument("--batch", type=at_least_one, default=16)
     stage = stages.choices["steps"]

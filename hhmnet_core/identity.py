@@ -12,7 +12,7 @@ from dataclasses import Field, asdict, field, fields, is_dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]  # an object as JSON knows it
-_BEFORE = "before"
+_BEFORE, _APART = "before", "apart"
 
 
 def later(default: Any, *, before: Any = None) -> Any:
@@ -30,8 +30,13 @@ def later(default: Any, *, before: Any = None) -> Any:
     return field(default=default, metadata=metadata)
 
 
+def apart(default: Any) -> Any:
+    """Declare a field that changes no result but by rounding, and so is no part of an identity."""
+    return field(default=default, metadata={_BEFORE: default, _APART: True})
+
+
 def is_later(each: "Field[Any]") -> bool:
-    """Return whether a field was declared with `later`."""
+    """Return whether a field was declared with `later` or `apart`."""
     return _BEFORE in each.metadata
 
 
@@ -70,13 +75,28 @@ def differing(recorded: Mapping[str, object], config: Any) -> list[str]:
         recorded: Identity, nested or flat, as this or an earlier version recorded it.
         config: The dataclass to compare with. Its class can be created without arguments.
     """
-    then, now = flattened(recorded), flattened(json.loads(json.dumps(asdict(config))))
+    then, now = flattened(recorded), flattened(json.loads(json.dumps(_decisive(config))))
     default = flattened(json.loads(json.dumps(_recorded_defaults(type(config)()))))
     return sorted(
         name
         for name in {*then, *now}
         if name not in now or then.get(name, default[name]) != now[name]
     )
+
+
+def _decisive(config: Any) -> JsonObject:
+    """Return a dataclass as nested values, without the fields that are apart."""
+    values = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if not _is_apart(each):
+            nested = is_dataclass(value) and not isinstance(value, type)
+            values[each.name] = _decisive(value) if nested else value
+    return values
+
+
+def _is_apart(each: "Field[Any]") -> bool:
+    return _APART in each.metadata
 
 
 def canonical(value: object) -> bytes:
@@ -98,7 +118,7 @@ def flattened(nested: Mapping[str, object], prefix: str = "") -> JsonObject:
 def _leave_out_unchanged(config: Any, plain: JsonObject) -> None:
     for each in fields(config):
         value = getattr(config, each.name)
-        if is_later(each) and value == value_before(each):
+        if _is_apart(each) or (is_later(each) and value == value_before(each)):
             del plain[each.name]
         elif is_dataclass(value):
             _leave_out_unchanged(value, plain[each.name])

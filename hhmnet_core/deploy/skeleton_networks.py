@@ -16,6 +16,7 @@ from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import canonical, identity
 from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
+from hhmnet_core.models.precision import set_float32_products
 from hhmnet_core.models.registry import build_encoder
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.skeleton.modalities import Derivation
@@ -66,6 +67,7 @@ class SkeletonNetwork:
         load_weights(encoder, weights, network.name)
         freeze_layers(encoder)
         encoder.to(device, config.optim.dtype).eval().requires_grad_(False)
+        set_float32_products(config.optim.precision, device)
         return cls(network.name, network.member, config, encoder)
 
     @property

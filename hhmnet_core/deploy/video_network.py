@@ -18,6 +18,7 @@ from hhmnet_core.from_json import from_json
 from hhmnet_core.inputs.footage import Footage, FootageReader
 from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.models.heat_maps import heat_map, joint_gaussians
+from hhmnet_core.models.precision import set_float32_products
 from hhmnet_core.models.video import VideoEncoded, VideoNetwork
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.manifest import Visual
@@ -67,6 +68,7 @@ class GuidedVideoNetwork:
         load_weights(network, weights, described.name)
         freeze_layers(network)
         network.to(device, config.optim.dtype).eval().requires_grad_(False)
+        set_float32_products(config.optim.precision, device)
         # A copy: the encoder itself may score in double precision.
         single = replace(guide, encoder=copy.deepcopy(guide.encoder).to(torch.float32))
         return cls(described.name, config, visual, network, single)

@@ -63,7 +63,7 @@ class Footage:
 
     def decode(self, index: int) -> NDArray[np.uint8]:
         """Return the images of a clip, (F, S, S, 3). Grey ones are equal in all channels."""
-        import simplejpeg  # the pixels that Pillow gives, in a third of the time or less
+        import simplejpeg  # the pixels that Pillow gives, in less than half of the time
 
         images = [memoryview(image.as_buffer()).cast("B") for image in self.files[index].values]
         return np.stack([simplejpeg.decode_jpeg(image, "RGB") for image in images])

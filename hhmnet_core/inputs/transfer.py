@@ -17,20 +17,23 @@ def to_device(values: Values, device: torch.device) -> Values:
     They go over together, from page-locked memory, without waiting for the device. On the CPU they
     are the given ones.
     """
-    if device.type == "cpu":
-        return values
+    return values if device.type == "cpu" else copied(values, device, page_locked=True)
+
+
+def copied(values: Values, device: torch.device, page_locked: bool) -> Values:
+    """Return values as `to_device` does, through memory that is page-locked or not."""
     tensors = list(_tensors(values))
     starts = [0]
     for tensor in tensors:
         size = tensor.numel() * tensor.element_size()
         starts.append(starts[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
-    packed = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=True)
+    packed = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=page_locked)
     for start, tensor in zip(starts, tensors, strict=False):
         _view(packed, start, tensor).copy_(tensor)
-    copied = packed.to(device, non_blocking=True)
-    moved = (_view(copied, start, each) for start, each in zip(starts, tensors, strict=False))
-    on_device: Values = _with_tensors(values, moved)
-    return on_device
+    on_device = packed.to(device, non_blocking=True)
+    moved = (_view(on_device, start, each) for start, each in zip(starts, tensors, strict=False))
+    found: Values = _with_tensors(values, moved)
+    return found
 
 
 def _view(packed: Tensor, start: int, like: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()  # nothing for exporters to see
 
 
-def set_float32_products(precision: str) -> None:
-    """Set whether GPUs round products of float32 to TF32. By default torch does in convolutions."""
-    rounded = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = rounded
-    torch.backends.cudnn.conv.fp32_precision = rounded  # type: ignore[attr-defined]
+def set_float32_products(precision: str, device: torch.device) -> None:
+    """Set whether a GPU rounds products of float32 to TF32; torch does so in convolutions."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"

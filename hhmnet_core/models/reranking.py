@@ -9,6 +9,8 @@ Shapes: V items.
 import torch
 from torch import Tensor
 
+LARGEST = 1 << 26  # numbers in an intermediate result, of R * V * V * V
+
 
 def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
     """Return the Jaccard distance between the k-reciprocal neighbourhoods of V items, in [0, 1].
@@ -23,6 +25,10 @@ def k_reciprocal_jaccard(distance: Tensor, k1: int, k2: int) -> Tensor:
         (..., V, V), the Jaccard distance of eq. 10, after the expansion of eq. 2 (sets that
         overlap by more than 2/3), the encoding of eq. 7 and the local query expansion of eq. 11.
     """
+    rows = max(1, LARGEST // distance.shape[-1] ** 3)
+    # Exported graphs have no number of rows.
+    if distance.dim() == 3 and not torch.compiler.is_exporting() and distance.shape[0] > rows:
+        return torch.cat([k_reciprocal_jaccard(part, k1, k2) for part in distance.split(rows)])
     rank = _ranks(distance)
     reciprocal = _reciprocal(rank, k1)
     half = _reciprocal(rank, round(k1 / 2))

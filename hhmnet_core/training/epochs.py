@@ -70,12 +70,12 @@ def train(
 
 def step_seconds(trainer: Trainer[Any], steps: int) -> float:
     """Return the mean duration in seconds of a training step of this process."""
-    order = trainer.epoch_order(epoch=1)
+    batch_n = trainer.epoch_order(epoch=1)[0]  # a batch of another shape may be compiled anew
     started = 0.0
     for step in range(steps + 1):
         if step == 1:  # the first step also pays for what is done once
             started = time.perf_counter()
-        trainer.train_step(trainer.prepare(1, step, order[step % len(order)]))
+        trainer.train_step(trainer.prepare(1, step, batch_n))
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
     return (time.perf_counter() - started) / steps

@@ -21,12 +21,13 @@ class FlatOptimizer:
 
     Attributes:
         weights: Weights of the networks.
-        average_p: Averaged weights, laid out as the memory of `weights`.
+        average_p: Averaged weights, laid out as the memory of `weights`. Empty without an average.
     """
 
     def __init__(self, models: Sequence[nn.Module], config: OptimConfig) -> None:
         self.config, self.weights = config, FlatWeights(models)
-        self.average_p = self.weights.memory_p.clone()
+        memory_p = self.weights.memory_p
+        self.average_p = memory_p.clone() if config.ema else memory_p.new_empty(0)
         decayed, others = map(nn.Parameter, self.weights.parts(self.weights.memory_p))
         decayed.grad, others.grad = self.weights.parts(self.weights.gradient_q)
         self._parts = decayed, others

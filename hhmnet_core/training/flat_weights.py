@@ -62,6 +62,8 @@ class FlatWeights:
             for network in tensors
             for tensor in network[number].values()
         ]
+        if len({piece.dtype for piece in pieces}) > 1:
+            raise TypeError("The networks have numbers of several types, expected one.")
         self.memory_p = torch.cat(pieces)
         self.gradient_q = torch.zeros_like(self.memory_p[: self._parts[2].start])
         for index, (model, kinds) in enumerate(zip(models, tensors, strict=True)):

@@ -193,6 +193,9 @@ class Mesh:
         """Sum tensors, in place, over the processes that host the same modalities."""
         if self.data == 1 or not tensors:
             return
+        if len(tensors) == 1:
+            dist.all_reduce(tensors[0], group=self._data_group)
+            return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat, group=self._data_group)
         for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import later
+from hhmnet_core.identity import apart
 
 MAX_EPOCHS = 100_000
 DEFAULT_STEPS, DEFAULT_EPOCHS = 2000, (30, 200)
@@ -38,9 +38,10 @@ class OptimConfig:
         precision: Arithmetic of the networks. "float32" and "float64" are also the types of the
             weights; "tf32" multiplies numbers of float32 with 10 bits, on NVIDIA GPUs; "bf16"
             computes products in bfloat16, but weights, norms, softmax, re-ranking and losses in
-            float32.
+            float32, and scores in float32.
         compile: Compilation of phase 1's encoders with torch.compile, which takes minutes at the
-            start and needs a C compiler. Default: on GPUs, where there is one.
+            start and needs a C compiler. It changes results by rounding alone, so it is no part of
+            a run's name. Default: on GPUs, where there is a compiler.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -53,7 +54,7 @@ class OptimConfig:
     clip: float = 1.0
     ema: float = 0.99
     precision: Literal["float32", "float64", "tf32", "bf16"] = "float32"
-    compile: bool | None = later(None)
+    compile: bool | None = apart(None)
 
     def __post_init__(self) -> None:
         check_bounds(

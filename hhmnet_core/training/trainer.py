@@ -134,8 +134,7 @@ class Trainer(ABC, Generic[Config]):
         self.config, self.clips = replace(config, optim=optim), clips
         self.split = self.known_split = split
         self.mesh, self.device = mesh, device
-        if device.type == "cuda":
-            set_float32_products(optim.precision)
+        set_float32_products(optim.precision, device)
         smallest = smallest_batch(len(split.train), config.optim.batch)
         if smallest < mesh.data:
             raise InputError(

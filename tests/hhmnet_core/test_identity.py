@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from hhmnet_core.from_json import from_json
-from hhmnet_core.identity import differing, flat_identity, identity, later
+from hhmnet_core.identity import apart, differing, flat_identity, identity, later
 
 
 @dataclass
@@ -106,3 +106,17 @@ class Nested:
 
 def test_values_are_those_of_json() -> None:
     assert flat_identity(Nested()) == {"layers.branches": [[3, 1], [5, 2]]}
+
+
+@dataclass
+class Run:
+    optim: Before = field(default_factory=Before)
+    faster: bool | None = apart(None)
+
+
+def test_fields_apart_are_no_part_of_an_identity_whatever_their_value() -> None:
+    plain, faster = Run(), Run(faster=True)
+    assert identity(plain) == identity(faster) == {"optim": {"lr": 0.1, "epochs": 12}}
+    assert differing(identity(plain), faster) == differing(identity(faster), plain) == []
+    assert from_json(Run, identity(faster)).faster is None
+    assert from_json(Run, {"optim": {}, "faster": True}).faster is True

@@ -1,8 +1,8 @@
 """Run the encoders of one process in parallel on its cores.
 
 An operation of these small networks is too short to be split over cores: two threads that each run
-whole encoders are faster than one encoder whose every operation two threads share. On a GPU the
-device schedules the kernels, and the encoders run one after the other.
+whole encoders are faster than one encoder whose every operation two threads share. On a GPU they
+run one after the other, where they are not trained as one (`stacked_encoders`).
 """
 
 from collections.abc import Callable, Sequence

@@ -34,7 +34,9 @@ def is_compiled(config: Phase1Config, device: torch.device) -> bool:
     """
     asked, name = config.optim.compile, config.model.name
     independent = encoder_type(name).batch_independent
-    compilers = (os.environ.get("CC"), os.environ.get("CXX"), "gcc", "clang", "cc")
+    on_gpu = device.type == "cuda"
+    variable, *names = ("CC", "gcc", "clang") if on_gpu else ("CXX", "g++", "clang++")
+    compilers = (os.environ.get(variable), *names)
     has_compiler = any(each and shutil.which(each) for each in compilers)
     if asked and not independent:
         raise InputError(
@@ -46,7 +48,7 @@ def is_compiled(config: Phase1Config, device: torch.device) -> bool:
             "optim.compile is true, but there is no C compiler here (gcc or clang): install one, "
             "or set it to false."
         )
-    return device.type == "cuda" and independent and has_compiler if asked is None else asked
+    return on_gpu and independent and has_compiler if asked is None else asked
 
 
 class StackedEncoders:
@@ -65,10 +67,8 @@ class StackedEncoders:
         self._encoder, self._derive = streams[0].model, derive
         self._optimizer: FlatOptimizer = streams[0].optimizer
         self._precision = streams[0].config.precision
-        self._buffers = {
-            name: torch.stack([stream.model.get_buffer(name) for stream in streams])
-            for name in _OWN_BUFFERS
-        }
+        self._models = [stream.model for stream in streams]
+        self._buffers: dict[str, Tensor] = {}
         self._encode = self._encode_all
         if compiled:
             mode = COMPILE_MODE if COMPILER == "inductor" else None
@@ -84,6 +84,11 @@ class StackedEncoders:
             drops_snd: (N, D) uniform draws of each encoder.
         """
         self._encoder.train()
+        if not self._buffers:  # not before: a checkpoint may have been loaded
+            self._buffers = {
+                name: torch.stack([model.get_buffer(name) for model in self._models])
+                for name in _OWN_BUFFERS
+            }
         return self._encode(batch.joints_nctvm, batch.body_rows, tuple(drops_snd))
 
     def backward(self, loss: Tensor) -> None:

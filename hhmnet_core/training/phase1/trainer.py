@@ -34,7 +34,7 @@ from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders, is_com
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
 
-ROWS_BUCKETS = 4  # sizes that the number of bodies of compiled batches is rounded up to
+SHAPES = 5  # numbers of bodies that compiled batches have at most; 8 are the most that torch takes
 
 
 def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder:
@@ -173,16 +173,14 @@ class Phase1Trainer(Trainer[Phase1Config]):
 
     def _padded(self, inputs: Phase1Inputs) -> Phase1Inputs:
         """Return inputs with further clips and bodies, so that few shapes have to be compiled."""
-        steps, most = self.steps_per_epoch, self.reader.most_bodies
-        largest = -(-len(self.split.train) // steps)
-        clips, rows = -(-largest // self.mesh.data), len(inputs.plan.body_rows)
+        most = self.reader.most_bodies
+        largest = -(-len(self.split.train) // self.steps_per_epoch)
+        clips = rows = -(-largest // self.mesh.data)
         if most > 1:
             clips += 1  # where further bodies go
-            bucket = max(1, clips // ROWS_BUCKETS)
-            rows += clips - len(inputs.plan.labels_n)
-            rows = clips + -(-(rows - clips) // bucket) * bucket
-        else:
-            rows = clips
+            needed = len(inputs.plan.body_rows) - len(inputs.plan.labels_n)
+            bucket = max(1, -(-(clips - 1) * (most - 1) // (SHAPES - 1)))
+            rows = clips + -(-needed // bucket) * bucket
         return replace(
             inputs,
             plan=inputs.plan.padded(clips, rows, most),

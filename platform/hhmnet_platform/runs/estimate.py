@@ -120,7 +120,8 @@ def described_input(data: DataConfig) -> str:
         size = "bones of mean length 1, so that body size does not count"
     else:
         size = "sizes as recorded"
-    view = "turned to the shoulders, so that the view does not count" if data.align else "no turn"
+    turned = f"turned by the {data.align_by}, so that the view does not count"
+    view = turned if data.align else "no turn"
     return f"{data.frames} frames a clip, {size}, {view}"
 
 

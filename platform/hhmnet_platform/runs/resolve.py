@@ -73,7 +73,8 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     phase.check_clips(config, manifest)
     whole = split_of(clips, config.data, config.seed)
     usable = phase.usable_split(config, whole)
-    config = _with_epochs(config, len(usable.train), demo=not job.data.store)
+    is_demo = not (job.data.store or phase.default_store(job, workspace))
+    config = _with_epochs(config, len(usable.train), is_demo)
     guide = phase.guide(job, config, clips, workspace)
     _check_mirror(config, manifest)
     digest = phase.data_digest(clips)
@@ -107,9 +108,9 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     )
 
 
-def _with_epochs(config: Config, num_training_clips: int, *, demo: bool) -> Config:
+def _with_epochs(config: Config, num_training_clips: int, is_demo: bool) -> Config:
     optim = config.optim
-    if demo and not optim.epochs:
+    if is_demo and not optim.epochs:
         optim = replace(optim, epochs=DEMO_EPOCHS)
     return replace(config, optim=with_epochs(optim, num_training_clips))
 

@@ -31,6 +31,7 @@ from hhmnet_platform.search.config import (
     METRIC,
     Search,
     best_config,
+    best_job,
     complete_epochs,
     study_identity,
     study_name,
@@ -69,7 +70,7 @@ def run_search(job: Search) -> Values:
     """Search, or continue a search; write best.yaml, plots and an MLflow run.
 
     Returns:
-        The best values of the searched fields.
+        The best values of the searched fields, and the number of epochs of a whole run.
 
     Raises InputError for anything the user can cause.
     """
@@ -100,8 +101,8 @@ def run_search(job: Search) -> Values:
     workspace.check_writable()
     with resolve_store(job, workspace, keep=True) as store:
         first = resolve_run(trial_job(job, {}), workspace, store)
-        # The batch may be searched; all trials have as many epochs as the first.
-        epochs = job.optim.epochs if job.epochs else first.config.optim.epochs
+        # The batch may be searched; whatever it is, a run has as many epochs as by the config.
+        epochs = resolve_run(best_job(job, {}), workspace, store).config.optim.epochs
         job = apply_overrides(job, {"data.store": store, "optim.epochs": epochs})
     job = replace(job, study=study_name(job, first))
     path = Path(workspace.derived("searches", job.study))
@@ -147,7 +148,7 @@ def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, pa
     _print_best(job, study, path)
     shown = without_password(uri)
     print(f"MLflow   {shown}, experiment {derived.experiment}: {tracked.page}")
-    return dict(study.best_params)
+    return {**study.best_params, "optim.epochs": job.optim.epochs}
 
 
 def _metrics(study: "optuna.Study") -> dict[str, float]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOGGED_NAME = "model"  # of every logged model: MLflow finds it as runs:/<run id>/model
 _LOADER = "hhmnet_core.deploy.pyfunc"
 _CORE_PACKAGES = ("torch", "numpy", "safetensors", "scipy", "pyarrow", "fsspec", "pyyaml")
-_VIDEO_PACKAGES = ("pillow", "transformers")
+_VIDEO_PACKAGES = ("pillow", "simplejpeg", "transformers")
 
 
 def requirements_of(described: ModelDescription) -> list[str]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hhmnet_core.models import reranking
 from hhmnet_core.models.reranking import k_reciprocal_jaccard
 
 
@@ -78,3 +79,10 @@ def test_of_items_at_the_same_distance_the_first_is_nearer() -> None:
     for index in range(8):
         plain = plain_jaccard(distance[index].numpy(), 6, 3)
         np.testing.assert_allclose(batched[index].numpy(), plain, atol=1e-12)
+
+
+def test_large_batches_are_ranked_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    distance = torch.rand(7, 20, 20, dtype=torch.float64)
+    whole = k_reciprocal_jaccard(distance, 6, 3)
+    monkeypatch.setattr(reranking, "LARGEST", 2 * 20**3)
+    assert torch.equal(k_reciprocal_jaccard(distance, 6, 3), whole)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from video_files import write_video_store
@@ -108,12 +109,13 @@ def test_estimate_measures_a_step_of_the_run(tmp_path: Path, patch: int) -> None
     [
         ({}, "sizes as recorded", "no turn"),
         ({"normalise_size": True}, "bones of mean length 1, so that body size does not", "no turn"),
-        ({"align": True}, "sizes as recorded", "turned to the shoulders, so that the view does"),
+        ({"align": True}, "sizes as recorded", "turned by the shoulders, so that the view does"),
+        ({"align": True, "align_by": "torso"}, "sizes as recorded", "turned by the torso"),
         ({"normalise_axes": True}, "each axis scaled to [-1, 1]", "no turn"),
     ],
 )
 def test_what_is_normalised_is_said_with_its_reason(
-    data: dict[str, bool], size: str, view: str
+    data: dict[str, Any], size: str, view: str
 ) -> None:
-    described = described_input(DataConfig(frames=40, **data))  # type: ignore[arg-type]
+    described = described_input(DataConfig(frames=40, **data))
     assert described.startswith("40 frames a clip, ") and size in described and view in described

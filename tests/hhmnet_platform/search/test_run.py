@@ -88,7 +88,7 @@ def test_finished_search_is_reported_again(
             trial.set_user_attr(name, attribute)
         study.tell(trial, value)
     monkeypatch.setattr(module, "complete_tracking", lambda *_: None)
-    assert run_search(job) == study.best_params
+    assert run_search(job) == {**study.best_params, "optim.epochs": 4}
     output = capsys.readouterr().out
     assert "search mine: 2 trials are done already" in output
     assert "Best     val top-1 75.0%: contrast.temperature" in output

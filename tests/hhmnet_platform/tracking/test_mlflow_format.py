@@ -81,7 +81,7 @@ def test_a_model_with_video_needs_more_and_reads_more(
     monkeypatch.setattr("hhmnet_core.deploy.description.ModelDescription.visual", visual)
     described = read_description(model)
     names = {line.partition("==")[0] for line in requirements_of(described)}
-    assert {"transformers", "pillow"} < names
+    assert {"transformers", "pillow", "simplejpeg"} < names
     inputs = signature_of(described).inputs.input_names()
     assert inputs == ["joints", "images", "positions", "image_joints"] == [*example_row(described)]
 

@@ -31,9 +31,13 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     torch.compiler.reset()
 
 
-def of_one_body(clips: ClipSet, folder: Path) -> ClipSet:
-    single = [replace(clips.clip(i), joints=clips.clip(i).joints[:1]) for i in range(len(clips))]
-    manifest = clips.manifest
+def with_bodies(clips: ClipSet, most: int, folder: Path) -> ClipSet:
+    """Return the clips with 1 to `most` bodies, copies of their first."""
+    manifest, given = clips.manifest, [clips.clip(i) for i in range(len(clips))]
+    single = [
+        replace(clip, joints=clip.joints[:1].repeat(1 + i * i % most, 0))
+        for i, clip in enumerate(given)
+    ]
     write_store(
         folder / "store", single, dataset="single", layout=manifest.layout,
         class_names=manifest.class_names, protocols=manifest.protocols, source={},
@@ -50,7 +54,7 @@ def test_compiled_steps_equal_those_of_the_loop_in_one_graph_a_shape(
     contrast = ContrastConfig(weight=0.5, positives="class")
     config = replace(small, optim=optim, contrast=contrast)
     if bodies == 1:
-        tiny_clips = of_one_body(tiny_clips, tmp_path)
+        tiny_clips = with_bodies(tiny_clips, 1, tmp_path)
     plain = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
     compiled = replace(config, optim=replace(optim, compile=True))
     other = Phase1Trainer(compiled, tiny_clips, Mesh(), CPU)
@@ -69,6 +73,29 @@ def test_compiled_steps_equal_those_of_the_loop_in_one_graph_a_shape(
         for name, weight in mine.model.state_dict().items():
             torch.testing.assert_close(weights[name], weight, rtol=1e-9, atol=1e-9, msg=name)
     assert traced["unique_graphs"] == len(shapes) <= (1 if bodies == 1 else 5)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
+def test_batches_have_at_most_five_shapes(
+    small: Phase1Config, tiny_clips: ClipSet, tmp_path: Path, most: int
+) -> None:
+    clips = with_bodies(tiny_clips, most, tmp_path)
+    shapes = set()
+    for batch in (5, 6, 10):
+        optim = replace(small.optim, batch=batch, compile=True)
+        trainer = Phase1Trainer(replace(small, optim=optim), clips, Mesh(), CPU)
+        of_batch = set()
+        for epoch in range(1, 21):
+            for step, batch_n in enumerate(trainer.epoch_order(epoch)):
+                plan = trainer.prepare(epoch, step, batch_n).inputs.plan
+                of_batch.add((len(plan.labels_n), len(plan.body_rows), plan.most_bodies))
+                assert plan.body_rows.max() < len(plan.labels_n) * plan.most_bodies
+                assert set((plan.body_rows // plan.most_bodies).tolist()) == set(
+                    range(len(plan.labels_n))
+                )  # no clip is without a body
+        assert len(of_batch) <= (1 if most == 1 else 5)
+        shapes |= of_batch
+    assert len({most_bodies for *_, most_bodies in shapes}) == 1
 
 
 def test_networks_that_normalise_over_the_batch_are_not_compiled(

@@ -56,6 +56,22 @@ def test_a_step_trains_on_what_data_and_augment_ask_for(
         torch.testing.assert_close(joints.amax((2, 3, 4)), torch.ones(joints.shape[:2]))
 
 
+def test_steps_prepared_ahead_are_those_prepared_one_by_one(
+    tiny_clips: ClipSet, small: Phase1Config
+) -> None:
+    trainer = Phase1Trainer(small, tiny_clips, Mesh(), CPU)
+    order = trainer.epoch_order(2)
+    ahead = list(trainer.prepared(2, order, start=1))
+    assert [step for step, _ in ahead] == list(range(1, len(order)))
+    for step, prepared in ahead:
+        alone = trainer.prepare(2, step, order[step])
+        assert prepared.share.key == alone.share.key == (small.seed, 2, step)
+        mine, theirs = prepared.inputs, alone.inputs
+        assert torch.equal(mine.plan.frames_2rt, theirs.plan.frames_2rt)
+        assert torch.equal(mine.change.map_ncc, theirs.change.map_ncc)
+        assert all(map(torch.equal, mine.drops_snd, theirs.drops_snd))
+
+
 def test_modalities_do_not_depend_on_each_other_without_contrast(
     tiny_clips: ClipSet, one_epoch: Phase1Config
 ) -> None:
