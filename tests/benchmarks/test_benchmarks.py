@@ -1,15 +1,21 @@
 """Benchmarks: each has a help text, runs on small data, and reports bad input in one line."""
 
+import itertools
 import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hhmnet_platform.ablation.design import read_design
+from hhmnet_platform.ablation.outcomes import Outcome
 from hhmnet_platform.datasets.builders import prepare_synthetic
+from hhmnet_platform.storage.line_files import append_line
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name != "common.py")
@@ -130,6 +136,35 @@ def test_a_recipe_is_trained_in_parts(store: Path, tmp_path: Path) -> None:
     ]
     assert "seed 1: 1 epochs are done; the same command goes on." in outputs[0].stdout
     assert "| seed 1 " in outputs[1].stdout, outputs[1].stderr
+
+
+def test_main_effects_are_those_that_the_losses_were_made_of(tmp_path: Path) -> None:
+    """Each factor of a constructed design adds its own amount to the log-loss."""
+    file = tmp_path / "outcomes.jsonl"
+    amounts = {"b1": (0.3, -0.1, 0.02), "b2": (0.1, -0.1, 0.04)}
+    for bench, effects in amounts.items():
+        for a, b in itertools.product((0, 1), repeat=2):
+            levels = (a, b, 1 - (a ^ b))
+            name = "".join(c.upper() if on else c for c, on in zip("abc", levels, strict=True))
+            loss = 1 + sum(e * on for e, on in zip(effects, levels, strict=True))
+            outcome = Outcome(name, 1, {}, "d", {"fusion": 0.5}, {"fusion": loss}, bench)
+            append_line(file, asdict(outcome))
+    done = run("main_effects.py", file, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    assert rows[0] == ["log-loss, fusion", "A", "B", "C"]
+    assert rows[2][1:] == ["+0.300", "-0.100", "+0.020"]
+    assert rows[3][1:] == ["+0.100", "-0.100", "+0.040"]
+    assert rows[4] == ["mean", "+0.200 ± 0.100", "-0.100 ± 0.000", "+0.030 ± 0.010"]
+    assert run("main_effects.py", file, "--member", "bone", cache=tmp_path).returncode == 2
+
+
+def test_the_design_of_the_defaults_is_balanced() -> None:
+    design = read_design(str(BENCHMARKS.parent / "experiments/configs/bench_defaults.yaml"))
+    signs = np.array([[2 * c.isupper() - 1 for c in name] for name in design.variants])
+    np.testing.assert_array_equal(signs.T @ signs, 8 * np.eye(7))
+    strong = [(name, changes) for name, changes in design.variants.items() if "G" in name]
+    assert all(changes["augment.yaw"] == 60 for _, changes in strong) and len(strong) == 4
 
 
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
