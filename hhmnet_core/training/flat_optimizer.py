@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from hhmnet_core.training.flat_weights import FlatWeights
 from hhmnet_core.training.optim import OptimConfig, average_weight, make_optimizer
 
+STEPS = "step"  # torch's key of the number of steps
+
 
 class FlatOptimizer:
     """Takes the optimiser steps of networks of equal shape.
@@ -63,20 +65,20 @@ class FlatOptimizer:
         decayed, others = (self._optimizer.state[part] for part in self._parts)
         state = {}
         for key, value in decayed.items():
-            if value.dim():
-                state[key] = self.weights.views(torch.cat([value, others[key]]), index)
-            else:  # the number of steps
+            if key == STEPS:
                 names = self.weights.views(self.weights.gradient_q, index)
                 state[key] = dict.fromkeys(names, value)
+            else:
+                state[key] = self.weights.views(torch.cat([value, others[key]]), index)
         return state
 
     def load_state(self, index: int, key: str, values: dict[str, Tensor]) -> None:
         """Restore a value of a network's optimiser, as `state` returned it."""
-        first, gradient_q = next(iter(values.values())), self.weights.gradient_q
+        gradient_q = self.weights.gradient_q
         states = [self._optimizer.state[part] for part in self._parts]
-        if not first.dim():
+        if key == STEPS:  # the same for all parameters, of which some may have none
             for state in states:
-                state[key] = first.to(gradient_q.device).clone()
+                state[key] = next(iter(values.values())).to(gradient_q.device).clone()
             return
         known = [state.get(key) for state in states]
         row_q = torch.zeros_like(gradient_q)

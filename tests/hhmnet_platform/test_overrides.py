@@ -12,7 +12,7 @@ def test_only_the_named_fields_change() -> None:
     changed = apply_overrides(job, {"contrast.temperature": 0.2, "optim.epochs": 5, "seed": 4})
     assert (changed.contrast.temperature, changed.optim.epochs, changed.seed) == (0.2, 5, 4)
     assert job == Phase1Job()
-    before = {"contrast.temperature": 0.1, "optim.epochs": 12, "seed": 1}
+    before = {"contrast.temperature": 0.1, "optim.epochs": 0, "seed": 1}
     assert apply_overrides(changed, before) == job
 
 
@@ -41,7 +41,7 @@ def test_values_of_a_user_take_the_types_of_their_fields() -> None:
         ("model", {}, "^It has the field 'model', which is unknown"),
         ("model.rerank", "no", "^It: model.rerank is 'no', expected bool"),
         ("optim.lr", "fast", "^It: optim.lr is 'fast', expected float"),
-        ("optim.epochs", 0, "^It: optim.epochs"),
+        ("optim.epochs", -1, "^It: optim.epochs"),
     ],
 )
 def test_value_that_a_user_cannot_give_is_named(name: str, value: object, message: str) -> None:

@@ -103,3 +103,31 @@ def test_the_state_of_one_network_goes_from_one_optimiser_to_another(
     for one, other in zip(models, again, strict=True):
         for parameter, reference in zip(one.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(parameter, reference, rtol=1e-13, atol=1e-13)
+
+
+class Scaled(nn.Module):
+    """A network one of whose parameters is a single number without a dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.factor = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear(x) * self.factor
+        return out
+
+
+@pytest.mark.parametrize("first", ["factor", "linear.weight"])
+def test_state_of_a_parameter_without_dimensions_is_no_number_of_steps(first: str) -> None:
+    """In whatever order a file lists the parameters."""
+    model, again = Scaled(), Scaled()
+    optimizer, other = (FlatOptimizer([each], OptimConfig()) for each in (model, again))
+    model(torch.ones(4, 3)).square().sum().backward()
+    optimizer.update(0.1, 0)
+    for key, values in optimizer.state(0).items():
+        names = sorted(values, key=lambda name: name != first)
+        other.load_state(0, key, {name: values[name].clone() for name in names})
+    for key, values in optimizer.state(0).items():
+        for name, value in values.items():
+            assert torch.equal(other.state(0)[key][name], value), (key, name)

@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from video_files import write_video_store
 
-from hhmnet_core.identity import identity
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.video_augment import VideoAugmentConfig
 from hhmnet_core.models.backbones import VideoModelConfig
@@ -93,7 +92,7 @@ def records(guard: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFact
             "store": str(films if filmed else tiny_store),
             "cache": str(folder / "cache"),
             "checkpoint": str(folder / "phase1"),
-            "config": identity(job["config"]),
+            "config": asdict(job["config"]),
             "steps": 2,
         }
     code = "from pretended_cuda.steps import main; main()"

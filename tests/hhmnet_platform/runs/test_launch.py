@@ -84,7 +84,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"run         {name}" and name.startswith("films-phase1-")
     heads = [line.split(maxsplit=1)[0] for line in lines]
-    assert heads[1:5] == ["data", "clips", "nodes", "mesh"]
+    assert heads[1:6] == ["data", "clips", "input", "nodes", "mesh"]
     assert lines[1] == "data        films, protocol cross-view, selection val"
     assert {"parameters", "time"} <= set(heads)
     assert not workspace.exists()
