@@ -4,6 +4,7 @@ It reports after every second step. Ranks alternate between two nodes.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -86,3 +87,5 @@ def main(
 if __name__ == "__main__":
     rank, world, modality_parallel, *paths = sys.argv[1:]
     main(int(rank), int(world), int(modality_parallel), *paths)
+    sys.stderr.flush()
+    os._exit(0)  # the threads of Gloo have aborted finished processes while Python ends

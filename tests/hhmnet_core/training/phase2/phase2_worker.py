@@ -4,6 +4,7 @@ Reports after every step.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -55,3 +56,5 @@ def main(
 if __name__ == "__main__":
     rank, world, *paths = sys.argv[1:]
     main(int(rank), int(world), *paths)
+    sys.stderr.flush()
+    os._exit(0)  # the threads of Gloo have aborted finished processes while Python ends
