@@ -82,6 +82,7 @@ def test_memory_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_fusion_search_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     small = ("--clips", 200, "--classes", 4, "--tables", 3, "--evaluations", 20, "--random", 50)
     done = run("fusion_search.py", *small, cache=tmp_path)
@@ -90,6 +91,7 @@ def test_fusion_search_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     assert {"searched, 2 x 20", "best of 50 random", "difference"} <= set(first_cells)
 
 
+@pytest.mark.slow
 def test_exported_models_are_measured(tmp_path: Path) -> None:
     small = ("--batches", 1, 2, "--frames", 8, "--rounds", 1, "--widths", 32)
     done = run("exported_model.py", *small, cache=tmp_path)
@@ -167,6 +169,7 @@ def test_the_design_of_the_defaults_is_balanced() -> None:
     assert all(changes["augment.yaw"] == 60 for _, changes in strong) and len(strong) == 4
 
 
+@pytest.mark.slow
 def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
     done = run("prepare.py", "--clips", 20, "--rounds", 1, cache=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -199,6 +202,7 @@ def test_bad_input_is_one_line(
     assert expected in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_score_tables_are_made_and_their_fusions_compared(store: Path, tmp_path: Path) -> None:
     file = tmp_path / "tables.npz"
     done = run("score_tables.py", "--store", store, "--epochs", 1, "--out", file, cache=tmp_path)

@@ -119,6 +119,7 @@ def status(url: str, password: str = "") -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.timeout(600)
 def test_server_asks_for_the_password_and_a_new_head_has_the_old_runs(

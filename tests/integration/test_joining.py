@@ -70,6 +70,7 @@ def test_cluster_with_a_token_is_joined_with_it(
     assert OPEN_CLUSTER not in process.output
 
 
+@pytest.mark.slow
 def test_run_on_an_open_cluster_says_so_and_goes_on(
     join: Start, start_head: Callable[..., Any], tmp_path: Path
 ) -> None:

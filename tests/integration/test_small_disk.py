@@ -12,6 +12,7 @@ PHASE1 = Path(__file__).parents[2] / "experiments" / "phase1.py"
 
 
 @needs_small_disk
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_full_disk_is_one_line_and_the_same_command_resumes(
     data: Path, tiny: tuple[str, ...], tmp_path: Path

@@ -74,6 +74,7 @@ def test_one_file_runs_batches_of_any_shape(kind: GraphFormat, seed: int) -> Non
         np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"), [("st_gcn", "onnx"), ("st_gcn", "pt2"), ("ctr_gcn", "onnx")]
 )
