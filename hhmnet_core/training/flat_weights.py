@@ -48,14 +48,14 @@ class FlatWeights:
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        self.models = len(models)
+        self.num_models = len(models)
         tensors = [_by_part(model) for model in models]
         self._parts: list[_Part] = []
         start = 0
         for kind in tensors[0]:
             part = _Part(start, {name: tensor.shape for name, tensor in kind.items()})
             self._parts.append(part)
-            start += self.models * part.size
+            start += self.num_models * part.size
         pieces = [
             tensor.detach().reshape(-1)
             for number in range(len(self._parts))
@@ -82,14 +82,14 @@ class FlatWeights:
 
     def norms(self, gradient_q: Tensor) -> Tensor:
         """Return the norm of each network's gradient, (S,)."""
-        rows = [part.view(self.models, -1) for part in self.parts(gradient_q)]
+        rows = [part.view(self.num_models, -1) for part in self.parts(gradient_q)]
         norms_s: Tensor = torch.stack([row.norm(dim=1) for row in rows]).norm(dim=0)
         return norms_s
 
     def scale(self, gradient_q: Tensor, factors_s: Tensor) -> None:
         """Multiply the gradient of each network by its factor, in place."""
         for part in self.parts(gradient_q):
-            part.view(self.models, -1).mul_(factors_s[:, None])
+            part.view(self.num_models, -1).mul_(factors_s[:, None])
 
     def views(self, memory: Tensor, index: int) -> dict[str, Tensor]:
         """Return the tensors of a network in memory, or in its first Q numbers, by name."""
@@ -107,15 +107,15 @@ class FlatWeights:
         """Return the parameters of all networks, (S, ...) each, by name, with gradient.
 
         Args:
-            decayed: The part of memory that decays.
-            others: That of the other parameters.
+            decayed: Part of memory that decays.
+            others: Part of memory of the other parameters.
         """
         stacked = {}
         for memory, part in zip((decayed, others), self._parts, strict=False):
             sizes = [shape.numel() for shape in part.shapes.values()]
-            pieces = memory.view(self.models, part.size).split(sizes, 1)
+            pieces = memory.view(self.num_models, part.size).split(sizes, 1)
             for (name, shape), piece in zip(part.shapes.items(), pieces, strict=True):
-                stacked[name] = piece.view(self.models, *shape)
+                stacked[name] = piece.view(self.num_models, *shape)
         return stacked
 
     def fill(self, memory: Tensor, index: int, tensors: Mapping[str, Tensor]) -> None:

@@ -93,7 +93,7 @@ class PreparedStep:
 
     Attributes:
         share: This process's share of the batch.
-        inputs: What the phase's `inputs` returned, on the device.
+        inputs: Inputs of the step, of the phase's own type, on the device.
     """
 
     share: BatchShare

@@ -38,7 +38,7 @@ class Phase2Inputs:
     """Inputs of a training step, of the share's clips.
 
     Attributes:
-        images: What `FootageReader.plan` returns.
+        images: Plan of the images, see `FootageReader.plan`.
         joints_nmfv2: (N, M, F, V, 2) joints in the images.
         change: Augmentation.
         importance_nmfv: (N, M, F, V) importance of the joints. None: no guidance.
