@@ -1,7 +1,6 @@
 """Nodes that join, die and are taken away while phase 1 trains; each runs a Ray of its own."""
 
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import pytest
 from held import Held
 from mlflow import MlflowClient
 from processes import wait_until
+from ray_nodes import RayNodes
 from safetensors.numpy import load_file
 
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -48,34 +48,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(tmp_path: Path) -> Iterator[RayNodes]:
     """A head without CPUs, where drivers run; a test adds nodes."""
-    from ray._private.utils import get_ray_address_file
-    from ray.cluster_utils import Cluster
-
-    for name, value in ENV.items():
-        monkeypatch.setenv(name, value)
-    folder = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets need a short path
-    # Wherever its session is, a head writes its address into Ray's usual folder.
-    Path(get_ray_address_file(None)).parent.mkdir(exist_ok=True)
-    head: dict[str, Any] = {
-        "num_cpus": 0,
-        "include_dashboard": False,
-        "object_store_memory": 128 << 20,
-        "temp_dir": folder,
-    }
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
-    yield cluster
-    cluster.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def add(cluster: Any, cpus: int) -> Any:
-    return cluster.add_node(wait=False, num_cpus=cpus, object_store_memory=128 << 20)
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # Ray's sockets need a short path
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": folder}
+        nodes = RayNodes(tmp_path / "nodes.log", ENV, **head)
+        yield nodes
+        nodes.stop()
 
 
 @pytest.fixture
-def train(held: Held, tiny: tuple[str, ...], cluster: Any, data: Path, tmp_path: Path) -> Start:
+def train(
+    held: Held, tiny: tuple[str, ...], cluster: RayNodes, data: Path, tmp_path: Path
+) -> Start:
     """Starts phase 1 on the cluster, in double precision; it can be held."""
 
     def run(*arguments: str) -> Any:
@@ -135,10 +120,10 @@ def epochs_shown(output: str) -> list[int]:
 
 @pytest.mark.slow
 def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
-    cluster: Any, train: Start, held: Held, tiny: tuple[str, ...], data: Path, tmp_path: Path
+    cluster: RayNodes, train: Start, held: Held, tiny: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     epochs = 8
-    add(cluster, cpus=2)
+    cluster.add(num_cpus=2)
     held.save_until(1)
     # Without modality-parallel workers the batch is split 2 and 4 times: sums in another order.
     process = train(
@@ -148,8 +133,7 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
         "--resize_minutes=0",
     )
     held.wait(process, epoch=2, workers=2)
-    second = add(cluster, cpus=2)
-    cluster.wait_for_nodes()
+    second = cluster.add(num_cpus=2)
     saved = 1
 
     def has_changed() -> bool:
@@ -165,7 +149,7 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
             300,
         )
     held.wait(process, epoch=saved + 1, workers=4)
-    cluster.remove_node(second, allow_graceful=False)
+    cluster.kill(second)
     process.wait_for(rf"starting again after epoch {saved} \(1 of 3 failures allowed\)")
     held.save_all()
     assert process.finish(600) == 0, process.output
@@ -183,15 +167,15 @@ def test_workers_follow_the_nodes_and_the_weights_stay_the_same(
 
 @pytest.mark.slow
 def test_node_killed_within_an_epoch_costs_the_time_since_the_last_checkpoint(
-    cluster: Any, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
+    cluster: RayNodes, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     longer = ("--optim.epochs=2", "--optim.batch=3")
-    add(cluster, cpus=1)
-    second = add(cluster, cpus=1)
+    cluster.add(num_cpus=1)
+    second = cluster.add(num_cpus=1)
     process = train("--workers=1:2", "--modality_parallel=1", "--checkpoint_minutes=0.02", *longer)
     process.wait_for(r"^training on .* \(worker processes \d+, \d+\)$")
     process.wait_for(r"^checkpoint within epoch 2, after step \d+$")
-    cluster.remove_node(second, allow_graceful=False)
+    cluster.kill(second)
     before = re.findall(r"^checkpoint within epoch 2, after step (\d+)$", process.output, re.M)
     resumed = process.wait_for(r"starting again within epoch 2, after step (\d+) \(1 of 3")
     assert int(resumed[1]) >= int(before[-1])
@@ -204,7 +188,7 @@ def test_node_killed_within_an_epoch_costs_the_time_since_the_last_checkpoint(
 
 @pytest.mark.slow
 def test_node_announced_to_be_taken_away_is_no_failure(
-    cluster: Any, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
+    cluster: RayNodes, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     from ray._raylet import GcsClient
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
@@ -216,20 +200,20 @@ def test_node_announced_to_be_taken_away_is_no_failure(
         "--data.frames=64",
         "--model.widths=[96,96,96]",
     )
-    add(cluster, cpus=1)
-    second = add(cluster, cpus=1)
+    cluster.add(num_cpus=1)
+    second = cluster.add(num_cpus=1)
     process = train("--workers=1:2", "--checkpoint_minutes=0", "--max_failures=0", *longer)
     process.wait_for(r"^training on .* \(worker processes \d+, \d+\)$")
     process.wait_for(r"^ *1/5 ")
     deadline = int(1000 * (time.time() + 15))
     accepted, why = GcsClient(address=cluster.address).drain_node(
-        second.node_id, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), "spot", deadline
+        second, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), "spot", deadline
     )
     assert accepted, why
     process.wait_for(r"a node with 1 of the workers will be removed in \d+ s")
     process.wait_for(r"^checkpoint within epoch \d, after step \d+$")
     process.wait_for(r"resuming (within|after) epoch \d")
-    cluster.remove_node(second, allow_graceful=False)
+    cluster.kill(second)
     assert process.finish(600) == 0, process.output
     assert "failures allowed" not in process.output
     assert epochs_shown(process.output) == list(range(1, 6))
@@ -238,10 +222,9 @@ def test_node_announced_to_be_taken_away_is_no_failure(
 
 
 def test_dry_run_on_a_cluster_prints_the_plan_and_writes_nothing(
-    cluster: Any, train: Start, tmp_path: Path
+    cluster: RayNodes, train: Start, tmp_path: Path
 ) -> None:
-    add(cluster, cpus=2)
-    cluster.wait_for_nodes()
+    cluster.add(num_cpus=2)
     process = train("--workers=2:8", "--dry_run=true", "--price_per_worker_hour=1.5")
     assert process.finish() == 0, process.output
     for said in (
