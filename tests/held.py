@@ -6,6 +6,7 @@ from pathlib import Path
 from processes import Process, Starter, wait_until
 
 SCRIPT = Path(__file__).with_name("held_training.py")
+EVERY_EPOCH = "--min_checkpoint_seconds=0"  # has a checkpoint
 
 
 class Held:
@@ -32,11 +33,11 @@ class Held:
 
     def script(self, script: Path, *arguments: object) -> Process:
         """Start a training script with its imports done."""
-        return self._starter.script(SCRIPT, self.folder, script, *arguments)
+        return self._starter.script(SCRIPT, self.folder, script, EVERY_EPOCH, *arguments)
 
     def program(self, script: Path, *arguments: object, env: dict[str, str]) -> Process:
         """Start a training script in another environment: for Ray, from the imports on."""
-        command = (sys.executable, SCRIPT, self.folder, script, *arguments)
+        command = (sys.executable, SCRIPT, self.folder, script, EVERY_EPOCH, *arguments)
         return self._starter.program(*command, env=env)
 
     def wait(self, process: Process, epoch: int, workers: int) -> list[int]:

@@ -22,8 +22,9 @@ def train(
     epochs: int,
     resume: Path | None,
     max_unsaved: Callable[[], float] | None = None,
+    min_unsaved: float = 0.0,
 ) -> Iterator[EpochReport]:
-    """Train to the last epoch, yielding a report after each.
+    """Train to the last epoch, yielding a report after each that is not too short.
 
     Args:
         trainer: Trainer of a phase.
@@ -32,6 +33,8 @@ def train(
             a new start.
         max_unsaved: Returns the seconds of training that may go unsaved: when they have passed, a
             report is yielded within the epoch (see `Pace`). None: no reports within epochs.
+        min_unsaved: Seconds of training after a report in which the end of an epoch, unless it is
+            the last one, yields none.
 
     Raises InputError as the trainer does.
     """
@@ -45,11 +48,13 @@ def train(
         done, partial = partial or PartialEpoch(), None
         order = trainer.epoch_order(epoch)
         step_sums: list[Tensor] = []
-        pace.restart()
+        is_due = False
+        pace.begin_epoch()
         for step, prepared in trainer.prepared(epoch, order, done.steps):
             step_sums.append(trainer.train_step(prepared))
-            if pace.is_due() and step + 1 < len(order):
-                done = _advance(done, trainer.sum_over_mesh(step_sums), pace.seconds)
+            is_due = pace.is_due()
+            if is_due and step + 1 < len(order):
+                done = _advance(done, trainer.sum_over_mesh(step_sums), pace.epoch_seconds)
                 step_sums = []
                 state = trainer.state(Progress(history, done))
                 yield EpochReport(
@@ -63,9 +68,11 @@ def train(
         if epoch == epochs:
             scores = trainer.final_scores()
             _add_final_metrics(metrics, trainer.final_metrics(), scores)
-        history.append(EpochRecord(epoch, done.seconds + pace.seconds, metrics))
-        state = trainer.state(Progress(history))
-        yield EpochReport(epoch, metrics, list(history), state, scores, seconds=pace.seconds)
+        history.append(EpochRecord(epoch, done.seconds + pace.epoch_seconds, metrics))
+        if is_due or epoch == epochs or pace.has_passed(min_unsaved):
+            state = trainer.state(Progress(history))
+            yield EpochReport(epoch, metrics, list(history), state, scores, seconds=pace.seconds)
+            pace.restart()
 
 
 def step_seconds(trainer: Trainer[Any], steps: int) -> float:

@@ -1,4 +1,4 @@
-"""Decide when a report is due within an epoch: by time, and at the same step on all processes.
+"""Decide when a report is due: by time, and at the same step on all processes.
 
 Clocks of processes differ, and a collective operation after every step would slow every step down.
 So the processes compare their clocks every few seconds of training, at a step that they agreed on
@@ -14,7 +14,7 @@ COMPARE_SECONDS = 5.0
 
 
 class Pace:
-    """Counts steps and seconds since the last report.
+    """Counts the steps and the seconds since the last report.
 
     Args:
         mesh: Processes that have to agree.
@@ -31,12 +31,29 @@ class Pace:
     def restart(self) -> None:
         """Count from now on: everything is saved."""
         self._saved = self._compared = time.perf_counter()
+        self._begun = self._saved
         self._steps = 0
+
+    def begin_epoch(self) -> None:
+        """Count the seconds of an epoch from now on."""
+        self._begun = time.perf_counter()
 
     @property
     def seconds(self) -> float:
         """Seconds since the last restart."""
         return time.perf_counter() - self._saved
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds since the epoch began, or since the last restart within it."""
+        return time.perf_counter() - self._begun
+
+    def has_passed(self, seconds: float) -> bool:
+        """Return whether so many seconds have passed since the last restart, on any process.
+
+        All processes have to call it at the same step.
+        """
+        return not seconds or self._mesh.maximum([self.seconds])[0] >= seconds
 
     def is_due(self) -> bool:
         """Return whether a report is due after this step. Must be called after every step."""

@@ -1,4 +1,4 @@
-"""Reports that training yields after each epoch and within epochs."""
+"""Reports that training yields after epochs and within them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

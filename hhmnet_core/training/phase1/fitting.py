@@ -23,6 +23,7 @@ def fit(
     device: torch.device | None = None,
     resume: Path | None = None,
     max_unsaved: Callable[[], float] | None = None,
+    min_unsaved: float = 0.0,
     initial: InitialWeights | None = None,
 ) -> Iterator[EpochReport]:
     """Train phase 1, yielding a report after each epoch.
@@ -37,13 +38,15 @@ def fit(
         max_unsaved: Returns the seconds of training that may go unsaved, called on all processes at
             the same steps, every few seconds: when they have passed, a report is yielded within
             the epoch too. None: reports at the end of epochs only.
+        min_unsaved: Seconds of training after a report in which the end of an epoch, unless it is
+            the last one, yields none.
         initial: Weights that the encoders start from. Default: new ones.
 
     Raises InputError where config, clips, mesh, weights or checkpoint do not fit each other, or
     where the training diverges.
     """
     trainer = Phase1Trainer(config, clips, mesh, device or torch.device("cpu"), initial)
-    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved)
+    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved, min_unsaved)
 
 
 def measure_step_seconds(

@@ -26,6 +26,7 @@ def fit(
     device: torch.device | None = None,
     resume: Path | None = None,
     max_unsaved: Callable[[], float] | None = None,
+    min_unsaved: float = 0.0,
 ) -> Iterator[EpochReport]:
     """Train phase 2, yielding a report after each epoch.
 
@@ -41,6 +42,8 @@ def fit(
         max_unsaved: Returns the seconds of training that may go unsaved, called on all processes at
             the same steps, every few seconds: when they have passed, a report is yielded within
             the epoch too. None: reports at the end of epochs only.
+        min_unsaved: Seconds of training after a report in which the end of an epoch, unless it is
+            the last one, yields none.
 
     Raises InputError where config, clips, guide, mesh or checkpoint do not fit each other, or where
     the training diverges.
@@ -48,7 +51,7 @@ def fit(
     device = device or torch.device("cpu")
     guide = FrozenEncoder.read(phase1, config.guidance.modality, clips, device)
     trainer = Phase2Trainer(config, clips, footage, guide, mesh, device)
-    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved)
+    yield from train(trainer, trainer.config.optim.epochs, resume, max_unsaved, min_unsaved)
 
 
 def measure_step_seconds(

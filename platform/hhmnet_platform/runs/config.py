@@ -29,7 +29,9 @@ class Placement:
         max_failures: Worker failures tolerated before the run gives up. Nodes whose removal was
             announced do not count.
         checkpoint_minutes: Minutes of training between checkpoints within an epoch. 0 saves at the
-            end of each epoch only.
+            end of epochs only.
+        min_checkpoint_seconds: Seconds of training after a checkpoint in which no epoch ends with
+            one, so that short epochs share it. 0 saves at the end of each epoch.
         resize_minutes: Minimum minutes between two changes of the number of workers (with
             --workers MIN:MAX).
         price_per_worker_hour: Price of a worker for an hour, in any currency, for the cost
@@ -45,6 +47,7 @@ class Placement:
     tracking_uri: str = field(default_factory=default_tracking)
     max_failures: int = 3
     checkpoint_minutes: float = 10.0
+    min_checkpoint_seconds: float = 5.0
     resize_minutes: float = 1.0
     price_per_worker_hour: float = 0.0
     dry_run: bool = False
@@ -86,6 +89,7 @@ def check_placement(placement: Placement) -> None:
         placement,
         "",
         checkpoint_minutes=(0, MAX_MINUTES),
+        min_checkpoint_seconds=(0, 60 * MAX_MINUTES),
         resize_minutes=(0, MAX_MINUTES),
         price_per_worker_hour=(0, 1e9),
         max_failures=(0, 1000),

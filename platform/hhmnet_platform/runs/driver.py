@@ -157,6 +157,7 @@ class Training:
             digest=run.clips.manifest.digest,
             plan=plan,
             checkpoint_seconds=60 * self.placement.checkpoint_minutes,
+            min_checkpoint_seconds=self.placement.min_checkpoint_seconds,
             announced=cluster_address() is not None,  # only a cluster announces it
             run=run.folder.name,
             run_uri=run.folder.uri,

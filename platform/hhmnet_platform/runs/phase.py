@@ -58,6 +58,7 @@ class TrainingInputs:
         resume: Folder of the checkpoint to resume from. None for a new start.
         max_unsaved: Function that returns the seconds of training that may go unsaved. None:
             checkpoints at the end of epochs only.
+        min_unsaved: Seconds of training after a checkpoint in which the ends of epochs have none.
         stack: Exit stack that keeps local copies of files until training ends.
     """
 
@@ -67,6 +68,7 @@ class TrainingInputs:
     guide: str
     resume: Path | None
     max_unsaved: Callable[[], float] | None
+    min_unsaved: float
     stack: ExitStack
 
 

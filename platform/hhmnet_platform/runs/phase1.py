@@ -76,6 +76,7 @@ class Phase1(Phase[Phase1Job, Phase1Config]):
             device=inputs.device,
             resume=inputs.resume,
             max_unsaved=inputs.max_unsaved,
+            min_unsaved=inputs.min_unsaved,
             initial=read_initial_weights(config.init_from, manifest) if config.init_from else None,
         )
 

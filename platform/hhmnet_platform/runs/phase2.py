@@ -110,6 +110,7 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
             device=inputs.device,
             resume=inputs.resume,
             max_unsaved=inputs.max_unsaved,
+            min_unsaved=inputs.min_unsaved,
         )
 
     def measure_step(

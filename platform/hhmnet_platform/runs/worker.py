@@ -66,6 +66,8 @@ class Assignment:
         digest: Digest of the store, as the driver read it.
         plan: The workers.
         checkpoint_seconds: Seconds of training between checkpoints within an epoch. 0: none.
+        min_checkpoint_seconds: Seconds of training after a checkpoint in which the ends of epochs
+            have none.
         announced: True where the removal of nodes is announced.
         run: Name of the run.
         run_uri: URI of its folder.
@@ -79,6 +81,7 @@ class Assignment:
     digest: str
     plan: MeshPlan
     checkpoint_seconds: float
+    min_checkpoint_seconds: float
     announced: bool
     run: str
     run_uri: str
@@ -121,6 +124,7 @@ def _train(task: Assignment) -> None:
             guide=task.guide,
             resume=resume,
             max_unsaved=UnsavedLimit(task) if task.checkpoint_seconds or task.announced else None,
+            min_unsaved=task.min_checkpoint_seconds,
             stack=stack,
         )
         num_known, has_begun = 0, rank != 0

@@ -81,8 +81,10 @@ def run(
     num_epochs: int = 2,
     resume: Path | None = None,
     max_unsaved: Callable[[], float] | None = None,
+    min_unsaved: float = 0.0,
 ) -> list[EpochReport]:
-    return list(train(trainer, num_epochs, resume, max_unsaved))  # type: ignore[arg-type]
+    reports = train(trainer, num_epochs, resume, max_unsaved, min_unsaved)  # type: ignore[arg-type]
+    return list(reports)
 
 
 def test_each_epoch_is_reported_with_its_metrics_and_history() -> None:
@@ -124,6 +126,20 @@ def test_reports_within_an_epoch_hold_its_progress_only() -> None:
         else:
             assert report.state.partial is None
     assert reports[1].state.partial.sums == [[pytest.approx(0.3), 2.0, pytest.approx(2e-17)]]
+
+
+def test_epochs_shorter_than_the_pause_between_reports_share_one() -> None:
+    every = run(CountingTrainer(), num_epochs=5)
+    (last,) = run(CountingTrainer(), num_epochs=5, min_unsaved=3600.0)
+    assert [record.epoch for record in last.history] == [1, 2, 3, 4, 5]
+    assert [r.metrics for r in last.history] == [r.metrics for r in every[-1].history]
+    assert len(last.scores) == 4
+
+
+def test_an_epoch_that_ends_when_a_report_is_due_has_one() -> None:
+    reports = run(CountingTrainer(), max_unsaved=lambda: 0.0, min_unsaved=3600.0)
+    points = [(report.epoch, report.steps) for report in reports]
+    assert points == [(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
 
 
 @pytest.mark.parametrize("interrupted", range(7))

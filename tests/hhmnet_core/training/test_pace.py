@@ -1,4 +1,4 @@
-"""When a report is due within an epoch, by a clock that the test sets."""
+"""When a report is due, by a clock that the test sets."""
 
 import itertools
 from collections.abc import Callable
@@ -87,3 +87,24 @@ def test_limit_that_ends_is_noticed_within_seconds(clock: Clock) -> None:
         clock, Others(), lambda: 600.0 if clock.now < start + 90 else 15.0, steps=1200, each=0.1
     )
     assert 90 <= 0.1 * found[0] <= 95.1
+
+
+def test_epochs_are_measured_one_by_one_and_reports_over_several(clock: Clock) -> None:
+    counted = pace.Pace(Others(), None)
+    clock.now += 2
+    counted.begin_epoch()
+    clock.now += 3
+    assert (counted.epoch_seconds, counted.seconds) == (3, 5)
+    counted.restart()
+    clock.now += 1
+    assert (counted.epoch_seconds, counted.seconds) == (1, 1)
+
+
+def test_time_has_passed_for_all_processes_when_it_has_for_one(clock: Clock) -> None:
+    mesh = Others()
+    counted = pace.Pace(mesh, None)
+    assert counted.has_passed(0.0) and mesh.compared == 0
+    clock.now += 4
+    assert not counted.has_passed(5.0)
+    mesh.theirs = lambda values: [values[0] + 2]
+    assert counted.has_passed(5.0)
