@@ -30,8 +30,8 @@ class Phase1Ablation(Phase1Config):
 
     Attributes:
         variants: Names of the variants to train. Default: all.
-        variants_file: YAML file of variants, benches, seeds, modalities and the threshold that
-            decides. Default: the built-in variants and a plain table.
+        variants_file: YAML file, or name of a recipe, with variants, benches, seeds, modalities and
+            the threshold that decides. Default: the built-in variants and a plain table.
         reference: Variant that the others are compared to. Default: the file's, else the first.
         benches: Data to train every variant on, as in the file. Default: the file's, else
             --data.store and --data.protocol.
@@ -130,7 +130,7 @@ def run_phase2_ablation(job: Phase2Ablation) -> None:
 
 def _only_bench(config: Phase1Config, seeds: list[int]) -> Bench[Phase1Config]:
     if not config.data.store:
-        raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
+        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
     return Bench("", config, seeds)
 
 
