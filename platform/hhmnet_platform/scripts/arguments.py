@@ -58,10 +58,15 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
         InputError: An unknown option or key, an option without its value or with an empty one, a
             config file that cannot be read.
     """
-    given, words = Given(), list(argv)
+    given, words, before = Given(), list(argv), ("", "")
     while words:
         word = words.pop(0)
         if not _is_option(word):
+            if before[0]:
+                raise InputError(
+                    f"{before[0]} takes one value, but {before[1]} and {word} follow it: give one "
+                    f"of them. See `{prog} --help`."
+                )
             raise InputError(
                 f"There is no place for {word!r}: expected options such as --name VALUE. "
                 f"See `{prog} --help`."
@@ -72,8 +77,10 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
             given.words.append(word.replace(written, "--print_config", 1))
             continue
         option = options.by_name.get(name.removesuffix("+"))
+        before = ("", "")
         if not sign:
             value = _value_of_next(words, written, option)
+            before = (written, value)
         if not value.strip() and name not in MAY_BE_EMPTY:
             raise InputError(
                 f"{written} has an empty value: give one, or leave the option out for its default."

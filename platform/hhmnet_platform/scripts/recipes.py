@@ -38,9 +38,11 @@ def find_recipe(given: str) -> Path:
     name = path.name.removesuffix(".yaml")
     if given == name and name in known:
         return known[name]
-    near = get_close_matches(name, known, n=3) or [each for each in known if name in each]
+    near = get_close_matches(name, known, n=3) or [
+        each for each in known if len(name) > 2 and name in each
+    ]
     if near:
         advice = f"did you mean {' or '.join(near)}?"
     else:
         advice = f"recipes are {', '.join(known)}." if known else "give its path."
-    raise InputError(f"There is no file {given}, and no recipe of this name: {advice}")
+    raise InputError(f"There is no config file {given}, and no recipe of this name: {advice}")

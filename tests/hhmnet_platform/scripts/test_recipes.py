@@ -25,11 +25,13 @@ def test_a_file_wins_over_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("nw_ucla_cp", "did you mean nw_ucla_cpu"),
         ("elsewhere/nw_ucla_cpu.yaml", "did you mean nw_ucla_cpu"),
-        ("zzzzz", "recipes are bench_defaults, bench_re_dmt, "),
+        ("zzzzz", "recipes are bench_defaults, bench_re_dmt, demo, "),
     ],
 )
 def test_what_does_not_exist_is_told_with_what_is_near(given: str, advice: str) -> None:
     with pytest.raises(InputError) as caught:
         find_recipe(given)
-    assert str(caught.value).startswith(f"There is no file {given}, and no recipe of this name: ")
+    assert str(caught.value).startswith(
+        f"There is no config file {given}, and no recipe of this name: "
+    )
     assert advice in str(caught.value)
