@@ -56,8 +56,7 @@ BASES: dict[str, dict[str, str]] = {
     "serve": _WORKSPACE | {"model": PHASE1, "port": "0"},
     "ensemble": _WORKSPACE | {"experiment": "example/cross-view"},
     "ablate phase1": _STORE | _ABLATED | _TINY,
-    "ablate phase2": _STORE | _ABLATED | _TINY2
-    | {"phase1": f"{{}}/workspace/runs/{PHASE1}"},
+    "ablate phase2": _STORE | _WORKSPACE | _ABLATED | _TINY2 | _GUIDE,
     "prepare ntu": _MADE | {"source": "{}/files"},
     "prepare nw_ucla": _MADE | {"source": "{}/nw_ucla.zip"},
     "prepare utd_mhad": _MADE | {"source": "{}"},
