@@ -129,6 +129,9 @@ def unknown_option(written: str, options: Options, prog: str, place: str = "") -
     if not near:
         leaves = {each.rpartition(".")[2]: each for each in reversed(names)}
         near = [leaves[each] for each in get_close_matches(last, leaves, 3, 0.75)]
+    if not near:  # such as --num-workers and --dry
+        parts = {*last.split("_")}
+        near = [each for leaf, each in leaves.items() if leaf in parts or last in leaf.split("_")]
     what = f"Unknown key {written} in {place}" if place else f"There is no option {written}"
     advice = " or ".join(each if place else f"--{each}" for each in near[:3])
     hint = f": did you mean {advice}?" if near else "."
