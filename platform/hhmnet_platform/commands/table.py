@@ -91,8 +91,8 @@ _COMMANDS = (
         "prepared",
         "Prepare videos: estimate the skeletons of the people in them, and keep cropped images.",
         loaders.prepare_poses,
-        "--videos recordings/ --labels videos.csv --store data/filmed",
-        "--videos recordings/ --labels videos.csv --store data/filmed --max-bodies 1 --workers 8",
+        "--videos films/ --labels videos.csv --store data/films",
+        "--videos films/ --labels videos.csv --store data/films --max-bodies 1 --workers 8",
     ),
     Command(
         "prepare pyskl",

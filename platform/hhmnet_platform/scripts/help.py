@@ -55,7 +55,9 @@ def _sections(options: Options) -> tuple[list[Option], list[Option], list[Option
     what, how, where = [], [], []
     for option in options.by_name.values():
         top, _, below = option.name.partition(".")
-        if top in _WHAT and not (top in _PHASES and below):
+        if top in _PHASES and below:
+            top = below.partition(".")[0]
+        if top in _WHAT:
             what.append(option)
         elif top in _WHERE and not below:
             where.append(option)

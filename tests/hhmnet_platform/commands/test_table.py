@@ -23,7 +23,7 @@ def test_a_command_has_two_examples_that_it_accepts_and_a_sentence(words: str) -
     assert command.summary[0].isupper() and command.summary.endswith(".")
     assert len(command.examples) == len({*command.examples}) == 2
     for example in command.examples:
-        assert example.startswith(f"hhmnet {words}")
+        assert example.startswith(f"hhmnet {words}") and len(example) <= 98
         assert callable(load("hhmnet", "", shlex.split(example, comments=True)[1:]))
 
 

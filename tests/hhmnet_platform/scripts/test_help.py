@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from hhmnet_platform.pipeline import Pipeline
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.scripts.help import help_text
@@ -71,6 +72,13 @@ def test_help_wins_over_errors_and_ends_well(capsys: pytest.CaptureFixture[str])
         parse_config("hhmnet do", Config, ["--nonsense", "--help"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("usage: hhmnet do")
+
+
+def test_options_of_a_pipelines_phases_are_grouped_as_those_of_the_phases() -> None:
+    text = help_text("x", options_of(Pipeline))
+    how, where = text.index("\nHow:"), text.index("\nWhere:")
+    assert text.index("--phase1.model.heads") < how < text.index("--phase1.optim.lr") < where
+    assert text.index("--phase2.video.widths") < how < text.index("--search.trials") < where
 
 
 def test_help_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
