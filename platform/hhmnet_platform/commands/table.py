@@ -60,7 +60,7 @@ _COMMANDS = (
         "Prepare Northwestern-UCLA: 10 actions seen by 3 cameras, skeletons of 20 joints, video.",
         loaders.prepare_nw_ucla,
         "--source all_sqe.zip --store data/nw_ucla",
-        "--source all_sqe.zip --videos multiview_action_videos.zip --store data/nw_ucla",
+        "--source all_sqe.zip --videos multiview_action_videos/ --store data/ucla_v",
     ),
     Command(
         "prepare ntu",
@@ -84,7 +84,7 @@ _COMMANDS = (
         "Prepare your own data: a CSV file of clips, and a file of joints for each of them.",
         loaders.prepare_own,
         "--index clips.csv --layout kinect_v2_25 --store data/mine",
-        "--index clips.csv --layout joints.yaml --store data/mine --classes walk run jump",
+        "--index clips.csv --layout joints.yaml --store data/mine --classes walk run",
     ),
     Command(
         "prepare poses",
@@ -92,7 +92,7 @@ _COMMANDS = (
         "Prepare videos: estimate the skeletons of the people in them, and keep cropped images.",
         loaders.prepare_poses,
         "--videos films/ --labels videos.csv --store data/films",
-        "--videos films/ --labels videos.csv --store data/films --max-bodies 1 --workers 8",
+        "--videos films/ --labels videos.csv --store data/films --workers 8",
     ),
     Command(
         "prepare pyskl",
@@ -204,7 +204,7 @@ _COMMANDS = (
         "Search hyper-parameters of phase 2 by the video's top-1 on validation.",
         loaders.search_phase2,
         "--phase1 RUN --space '{parts.temperature: {low: 0.03, high: 0.5, log: true}}'",
-        "--phase1 RUN --space '{guidance.mode: {choices: [learned, uniform]}}' --trials 8",
+        "--phase1 RUN --space '{guidance.mode: {choices: [learned, off]}}' --trials 8",
     ),
     Command(
         "search fusion",
