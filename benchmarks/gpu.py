@@ -161,7 +161,7 @@ def candidates(options: argparse.Namespace) -> list[tuple[str, int, str, str]]:
 
 def train(options: argparse.Namespace) -> None:
     ends = time.monotonic() + 60 * options.minutes
-    job = parse_config("gpu.py", None, Phase1Job, ["--config", options.config])
+    job = parse_config("gpu.py", Phase1Job, ["--config", options.config])
     given = Phase1Config(**{name: getattr(job, name) for name in Phase1Config.__annotations__})
     data = replace(given.data, store=options.store)
     clips = load_clips(options.store)

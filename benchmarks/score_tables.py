@@ -40,7 +40,7 @@ def read_config(file: str) -> Phase1Config:
     """Return the phase-1 config of a YAML file, the default one for ""."""
     if not file:
         return Phase1Config()
-    job = parse_config("phase1.py", None, Phase1Job, ["--config", file])
+    job = parse_config("phase1.py", Phase1Job, ["--config", file])
     return Phase1Config(**{name: getattr(job, name) for name in Phase1Config.__annotations__})
 
 

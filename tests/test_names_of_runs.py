@@ -72,7 +72,7 @@ def test_runs_with_default_configs_keep_their_names() -> None:
 def test_runs_of_recipes_keep_their_names(recipe: str) -> None:
     kind = Phase2Config if recipe.startswith("phase2") else Phase1Config
     arguments = ["--config", str(CONFIGS / f"{recipe}.yaml"), *EARLIER.get(recipe, [])]
-    config = parse_config("recipe", None, kind, arguments)
+    config = parse_config("recipe", kind, arguments)
     assert name_of(earlier(config)) == RECIPES[recipe], MESSAGE
 
 

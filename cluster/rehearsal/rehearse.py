@@ -37,7 +37,7 @@ class Rehearsal:
 
 
 def main() -> None:
-    rehearsal = parse_config("rehearse.py", __doc__, Rehearsal)
+    rehearsal = parse_config("rehearse.py", Rehearsal, head=__doc__ or "")
     out = Path(rehearsal.out).absolute() if rehearsal.out else None
     if not enclosure.is_inside():
         enclosure.check_machine()

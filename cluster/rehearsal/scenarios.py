@@ -218,7 +218,7 @@ def _places(job: Job) -> dict[str, str]:
 
 def _train_alone(to: Path) -> None:
     """The same training in this process, without Ray: the last checkpoint and the scores."""
-    job = parse_config("phase1.py", "", Phase1Job, SMALL)
+    job = parse_config("phase1.py", Phase1Job, SMALL)
     config = resolve_run(job, Workspace(str(to)), str(STORE)).config
     assert isinstance(config, Phase1Config)
     torch.set_num_threads(1)

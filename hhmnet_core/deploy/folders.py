@@ -67,7 +67,7 @@ def read_description(uri: Uri, *, without_video: bool = False) -> ModelDescripti
     except FileNotFoundError as error:
         raise InputError(
             f"There is no model at {uri} (no {DESCRIPTION}): check the address, or make one of a "
-            "finished run with experiments/export.py."
+            "finished run with `hhmnet export`."
         ) from error
     described = parse_description(content, str(uri))
     return described.without_video() if without_video else described

@@ -112,7 +112,7 @@ def check_video(manifest: Manifest, uri: Uri) -> Visual:
     if manifest.visual is None or not manifest.visual.clips:
         raise InputError(
             f"The store {uri} has no video: prepare the data set again with video (see "
-            "`experiments/prepare.py --help`), and give that store as data.store."
+            "`hhmnet prepare --help`), and give that store as data.store."
         )
     return manifest.visual
 

@@ -27,7 +27,7 @@ def read_manifest(uri: Uri) -> Manifest:
     except FileNotFoundError as error:
         raise InputError(
             f"There is no clip store at {uri} (no {MANIFEST}): check the address, or make one with "
-            "experiments/prepare.py."
+            "`hhmnet prepare`."
         ) from error
     manifest = parse_manifest(text, str(uri))
     _ = manifest.skeleton  # raises for an unknown layout

@@ -107,7 +107,7 @@ def run_pipeline(job: Pipeline, began: float | None = None) -> None:
     result = FinishedRun.read(workspace.run(name)).result
     print("\nfusion: weights of the five networks, searched on val", flush=True)
     if result.selection != VAL:
-        print("Skipped: there is no validation split; use `search.py fusion --folds`.")
+        print("Skipped: there is no validation split; use `hhmnet search fusion --folds`.")
         print("\nensemble\nSkipped: there is no validation split to select on.")
         return
     run_fusion_search(

@@ -48,6 +48,8 @@ SHAPES: dict[str, Callable[[str, str], tuple[str, ...]]] = {
     "below": lambda name, value: (f"--{name}.x=1",),
     "appended": lambda name, value: (f"--{name}+={value}",),
     "apart": lambda name, value: (f"--{name}", value or "1"),
+    "hyphens": lambda name, value: (f"--{name.replace('_', '-')}={value}",),
+    "several": lambda name, value: (f"--{name}", value, value),
     "single dash": lambda name, value: (f"-{name}={value}",),
 }
 REFUSED = {"abbreviated", "longer", "below", "single dash"}  # never accepted

@@ -1,18 +1,15 @@
-"""Every option of every script, given what it does not expect.
+"""Every option of every command, given what it does not expect.
 
-Options are taken from the scripts' own parsers, so new ones join by themselves. A new script needs
+Options are taken from the commands' own tables, so new ones join by themselves. A new command needs
 an entry in `BASES` with arguments that it can be carried out with; a test says so.
 """
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
-from argparse import Action
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import takewhile
@@ -25,12 +22,12 @@ from faults.cases import Log, judge_end
 from faults.examples import EXAMPLES
 from faults.isolated import run_cases
 from faults.option_values import IN_A_FILE, REFUSED, SHAPES, VALUES
-from jsonargparse import ArgumentParser
 
-from hhmnet_platform.scripts import cli
+from hhmnet_platform.commands.main import main
+from hhmnet_platform.commands.table import COMMANDS
 from hhmnet_platform.scripts.entry import EXIT_INPUT
+from hhmnet_platform.scripts.options import Options, options_of
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LONGEST_LINE = 1500  # characters of an error message
 SECONDS = 120.0  # some cases are processes that import everything anew
 SAMPLE, WHOLE = 1, 6  # faults of each option in a sample, and in a whole run
@@ -44,47 +41,45 @@ _ABLATED = {"seeds": "[1]", "variants": "[all]", "processes": "1", "out": "{}/ou
 _GUIDE = {"phase1": PHASE1}
 _MADE = {"store": "{}/made", "workers": "1"}
 BASES: dict[str, dict[str, str]] = {
-    "phase1.py": _STORE | _WORKSPACE | _TINY,
-    "phase2.py": _STORE | _WORKSPACE | _TINY2 | _GUIDE,
-    "pipeline.py": _STORE | _WORKSPACE,
-    "search.py": _STORE | _WORKSPACE | _TINY | {"space": "{optim.lr: {low: 0.01, high: 0.1}}"},
-    "search.py phase2": _STORE | _WORKSPACE | _TINY2 | _GUIDE
+    "train phase1": _STORE | _WORKSPACE | _TINY,
+    "train phase2": _STORE | _WORKSPACE | _TINY2 | _GUIDE,
+    "pipeline": _STORE | _WORKSPACE,
+    "search phase1": _STORE | _WORKSPACE | _TINY | {"space": "{optim.lr: {low: 0.01, high: 0.1}}"},
+    "search phase2": _STORE | _WORKSPACE | _TINY2 | _GUIDE
     | {"space": "{optim.lr: {low: 0.01, high: 0.1}}"},
-    "search.py fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
-    "fuse.py": _WORKSPACE | {"runs": f"[{PHASE1}]"},
-    "export.py": _STORE | _WORKSPACE | {"model": PHASE1, "out": "{}/exported"},
-    "predict.py": _WORKSPACE | {"model": PHASE1, "input": "{}/store"},
-    "test.py": _STORE | _WORKSPACE | {"model": PHASE1},
-    "ui.py": _WORKSPACE,
-    "serve.py": _WORKSPACE | {"model": PHASE1, "port": "0"},
-    "ensemble.py": _WORKSPACE | {"experiment": "example/cross-view"},
-    "ablate.py": _STORE | _ABLATED | _TINY,
-    "ablate_phase2.py": _STORE | _ABLATED | _TINY2
-    | {"phase1": f"{{}}/workspace/runs/{PHASE1}"},
-    "prepare.py ntu": _MADE | {"source": "{}/files"},
-    "prepare.py nw_ucla": _MADE | {"source": "{}/nw_ucla.zip"},
-    "prepare.py utd_mhad": _MADE | {"source": "{}"},
-    "prepare.py own": _MADE | {"index": "{}/clips.csv", "layout": "{}/stick.yaml"},
-    "prepare.py poses": _MADE | {"videos": "{}", "labels": "{}/videos.csv"},
-    "prepare.py pyskl": {"store": "{}/made", "source": "{}/field.pkl"},
-    "prepare.py ctr_gcn": {"store": "{}/made", "source": "{}/field.npz"},
-    "prepare.py synthetic": _MADE | {"clips_per_class": "3", "stream": "none"},
-    "prepare.py verify": {"store": "{}/store"},
-    "prepare.py describe": {"store": "{}/store", "figure": "{}/figure.png"},
+    "search fusion": _WORKSPACE | {"runs": f"[{PHASE1},{PHASE2}]", "trials": "1"},
+    "fuse": _WORKSPACE | {"runs": f"[{PHASE1}]"},
+    "export": _STORE | _WORKSPACE | {"model": PHASE1, "out": "{}/exported"},
+    "predict": _WORKSPACE | {"model": PHASE1, "input": "{}/store"},
+    "test": _STORE | _WORKSPACE | {"model": PHASE1},
+    "ui": _WORKSPACE,
+    "serve": _WORKSPACE | {"model": PHASE1, "port": "0"},
+    "ensemble": _WORKSPACE | {"experiment": "example/cross-view"},
+    "ablate phase1": _STORE | _ABLATED | _TINY,
+    "ablate phase2": _STORE | _WORKSPACE | _ABLATED | _TINY2 | _GUIDE,
+    "prepare ntu": _MADE | {"source": "{}/files"},
+    "prepare nw_ucla": _MADE | {"source": "{}/nw_ucla.zip"},
+    "prepare utd_mhad": _MADE | {"source": "{}"},
+    "prepare own": _MADE | {"index": "{}/clips.csv", "layout": "{}/stick.yaml"},
+    "prepare poses": _MADE | {"videos": "{}", "labels": "{}/videos.csv"},
+    "prepare pyskl": {"store": "{}/made", "source": "{}/field.pkl"},
+    "prepare ctr_gcn": {"store": "{}/made", "source": "{}/field.npz"},
+    "prepare synthetic": _MADE | {"clips_per_class": "3", "stream": "none"},
+    "prepare verify": {"store": "{}/store"},
+    "describe": {"store": "{}/store", "figure": "{}/figure.png"},
 }  # fmt: skip
 _EXAMPLE_OF = {
-    "prepare.py ntu": "ntu",
-    "prepare.py nw_ucla": "nw_ucla",
-    "prepare.py utd_mhad": "utd_mhad",
-    "prepare.py own": "own",
-    "prepare.py poses": "poses",
-    "prepare.py pyskl": "field",
-    "prepare.py ctr_gcn": "field",
-    "prepare.py synthetic": "store",
-    "prepare.py verify": "store",
-    "prepare.py describe": "store",
+    "prepare ntu": "ntu",
+    "prepare nw_ucla": "nw_ucla",
+    "prepare utd_mhad": "utd_mhad",
+    "prepare own": "own",
+    "prepare poses": "poses",
+    "prepare pyskl": "field",
+    "prepare ctr_gcn": "field",
+    "prepare synthetic": "store",
+    "prepare verify": "store",
+    "describe": "store",
 }
-SUBCOMMANDS = {"search.py": ("", "phase2", "fusion")}  # those that no parser lists
 
 
 @dataclass(frozen=True)
@@ -106,62 +101,23 @@ class OptionCase:
         return f"option/{self.option.command}/{self.option.name}-{self.fault}"
 
 
-class _CapturedError(Exception):
-    pass
-
-
-@contextmanager
-def _captured_parsers() -> Iterator[list[ArgumentParser]]:
-    """Collect the parsers that scripts make in the block, in place of parsing."""
-    parsers: list[ArgumentParser] = []
-
-    def capture(parser: ArgumentParser, argv: Any = None) -> NoReturn:
-        parsers.append(parser)
-        raise _CapturedError
-
-    parse, cli.parse_args = cli.parse_args, capture
-    argv = sys.argv
-    try:
-        yield parsers
-    finally:
-        cli.parse_args, sys.argv = parse, argv
-
-
 @cache
-def commands() -> dict[str, ArgumentParser]:
-    """Return the parser of every command of every script, by its words."""
-    found: dict[str, ArgumentParser] = {}
-    for script in sorted(path.name for path in EXPERIMENTS.glob("*.py")):
-        for word in SUBCOMMANDS.get(script, ("",)):
-            with _captured_parsers() as parsers:
-                sys.argv = [script, *filter(None, [word])]
-                load = runpy.run_path(str(EXPERIMENTS / script))["load"]
-                try:
-                    load()
-                except _CapturedError:
-                    pass
-            (parser,) = parsers
-            below = parser._subcommands_action  # jsonargparse has no public list of them
-            if below is None:
-                found[f"{script} {word}".strip()] = parser
-            else:
-                found |= {f"{script} {name}": each for name, each in below.choices.items()}
-    return found
+def commands() -> dict[str, Options]:
+    """Return the options of every command, by its words."""
+    return {words: options_of(command.load()[0]) for words, command in COMMANDS.items()}
 
 
 def options() -> list[Option]:
     """Return every option of every command."""
-    found = []
-    for command, parser in commands().items():
-        actions: list[Action] = [each for each in parser._actions if each.option_strings]
-        names = [each.option_strings[0].lstrip("-") for each in actions]
-        has_config = "config" in names
-        found += [
-            Option(command, name, has_config)
-            for name in names
-            if name not in ("h", "help", "print_config")
+    return [
+        Option(command, name, found.has_config)
+        for command, found in commands().items()
+        for name in [
+            *(["config"] if found.has_config else []),
+            *found.by_name,
+            *sorted(found.groups),
         ]
-    return found
+    ]
 
 
 def option_cases(seed: int, each: int | None) -> list[OptionCase]:
@@ -195,7 +151,7 @@ def run_option_cases(
 
 
 def arguments(case: OptionCase, folder: Path) -> list[str]:
-    """Return the words of a case's command line, after the script."""
+    """Return the words of a case's command line, after `hhmnet`."""
     base, name = dict(BASES[case.option.command]), case.option.name
     valid = base.pop(name, "1")
     words = [f"--{each}={value.replace('{}', str(folder))}" for each, value in base.items()]
@@ -208,7 +164,7 @@ def arguments(case: OptionCase, folder: Path) -> list[str]:
         words += SHAPES[case.fault](name, valid)
     else:
         words.append(f"--{name}={VALUES[case.fault]}")
-    return [*case.option.command.split()[1:], *words]
+    return [*case.option.command.split(), *words]
 
 
 def _as_yaml(name: str, value: str) -> str:
@@ -230,24 +186,23 @@ def _run(case: OptionCase, examples: Mapping[str, Path], work: Path) -> tuple[st
         at.mkdir(parents=True)
         os.chdir(at)
         os.environ |= {"HHMNET_CACHE": str(folder / "own cache"), "HOME": str(folder)}
-        script = EXPERIMENTS / case.option.command.split()[0]
         words = arguments(case, folder)
-        if is_process and case.option.command in ("phase1.py", "phase2.py"):
+        if is_process and case.option.command in ("train phase1", "train phase2"):
             words.append("--dry_run=true")  # which measures training steps
-        print(f"{script.name} {words!r}"[:2000], flush=True)
+        print(f"hhmnet {words!r}"[:2000], flush=True)
         if is_process and not any("\0" in word for word in words):
-            code, output = _in_a_process(script, words)
+            code, output = _in_a_process(words)
         else:
-            code, output = _in_this_process(script, words)
+            code, output = _in_this_process(words)
         return judge_command(case, code, output)
     finally:
         os.chdir(work)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _in_a_process(script: Path, words: list[str]) -> tuple[int, str]:
+def _in_a_process(words: list[str]) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-c", _STARTER, str(script), *words],
+        [sys.executable, "-c", _STARTER, *words],
         capture_output=True,
         timeout=SECONDS,
     )
@@ -258,23 +213,24 @@ def _in_a_process(script: Path, words: list[str]) -> tuple[int, str]:
 
 # A process of its own that starts neither Ray nor training.
 _STARTER = """
-import runpy, sys
+import sys
 from faults.options import start_nothing
-sys.argv = sys.argv[1:]
+sys.argv[0] = "hhmnet"
 import hhmnet_platform.cluster.session, hhmnet_platform.ablation.runner
+from hhmnet_platform.commands.main import main
 start_nothing()
-runpy.run_path(sys.argv[0], run_name="__main__")
+main()
 """
 
 
-def _in_this_process(script: Path, words: list[str]) -> tuple[int, str]:
+def _in_this_process(words: list[str]) -> tuple[int, str]:
     log = Path(os.readlink("/proc/self/fd/1"))
     before = log.stat().st_size
     start_nothing()
-    sys.argv = [str(script), *words]
+    sys.argv = ["hhmnet", *words]
     code: Any = 0
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        main()
     except SystemExit as end:
         code = end.code
         if isinstance(code, str):
@@ -292,7 +248,7 @@ def start_nothing() -> None:
         print("here the command would start processes")
         raise SystemExit(0)
 
-    os.execve = os.execvpe = end  # MLflow takes the place of ui.py
+    os.execve = os.execvpe = end  # MLflow takes the place of `hhmnet ui`
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
         if name.startswith("hhmnet_platform"):

@@ -204,7 +204,7 @@ def option_names(kind: Any, prefix: str = "") -> tuple[str, ...]:
 def read_config(file: str, kind: type) -> Callable[[Path], Reading]:
     def read(folder: Path) -> Reading:
         (path,) = folder.glob(file)
-        job = parse_config("phase1.py", "", kind, [f"--config={path}"])
+        job = parse_config("phase1.py", kind, [f"--config={path}"])
         if isinstance(job, Phase1Search):
             return Reading((asdict(job), repr(distributions(trial_job(job, {}), job.space))))
         return Reading(asdict(job))

@@ -81,7 +81,7 @@ def assert_as_one_process(
 ) -> None:
     """The last checkpoint equals that of one process that trained without a break."""
     arguments = (*tiny, f"--data.store={data}", "--optim.precision=float64", *arguments)
-    job = parse_config("phase1.py", "", Phase1Job, arguments)
+    job = parse_config("phase1.py", Phase1Job, arguments)
     run = resolve_run(job, Workspace(str(workspace)), str(data))
     for report in fit(run.config, run.clips, Mesh()):  # noqa: B007
         pass

@@ -237,7 +237,9 @@ def test_best_guidance_of_a_search_is_a_config(
     assert search.finish() == 0, search.output
     (study,) = (tmp_path / "searches").iterdir()
     assert study.name.startswith("films-search-")
-    train = f"phase2.py --config {study}/best.yaml --phase1 {guide} --workspace {tmp_path}"
+    train = (
+        f"hhmnet train phase2 --config {study}/best.yaml --phase1 {guide} --workspace {tmp_path}"
+    )
     assert f"{train}\n" in search.output
     trials = json.loads((study / "trials.json").read_text())
     assert {trial["epochs"] for trial in trials} == {1} and len(trials) == 2

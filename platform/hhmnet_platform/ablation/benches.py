@@ -61,7 +61,7 @@ def open_bench(
     )
     if not data.store:
         raise InputError(
-            "A bench has no store: give one that experiments/prepare.py made, as --data.store or "
+            "A bench has no store: give one that `hhmnet prepare` made, as --data.store or "
             "as the bench's store."
         )
     where = f"Bench {design.name or design.protocol!r}"

@@ -25,6 +25,7 @@ from hhmnet_core.store.protocols import fold_selection
 from hhmnet_platform.ablation.tables import Threshold
 from hhmnet_platform.datasets.layouts import read_yaml
 from hhmnet_platform.overrides import check_known
+from hhmnet_platform.scripts.recipes import recipe_or
 
 # What benches and seeds set, and what has no effect here.
 _NOT_CHANGED = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
@@ -94,12 +95,13 @@ class Design:
 
 
 def read_design(uri: str) -> Design:
-    """Return the design in a YAML file.
+    """Return the design in a YAML file, or in the recipe of this name.
 
     Without `threshold` it has the default one; `threshold: null` asks for none.
 
     Raises InputError for no such file, a key that is unknown or a value that cannot be used.
     """
+    uri = recipe_or(uri)
     values = _mapping(read_yaml(uri, "design of an ablation"), uri)
     _check_keys(values, Design, uri)
     variants = _mapping(values.get("variants"), f"variants in {uri}")

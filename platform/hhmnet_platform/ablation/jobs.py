@@ -1,6 +1,7 @@
 """Jobs of the ablations: a phase's config, and the variants and seeds to train it with."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from hhmnet_core.errors import InputError
@@ -17,9 +18,13 @@ from hhmnet_platform.ablation.tables import decisions, knock_out_table, summary
 from hhmnet_platform.ablation.variants import (
     PHASE2,
     Phase1Training,
+    is_run_or_checkpoint,
     phase1_ablation,
     phase2_ablation,
 )
+from hhmnet_platform.runs.guiding_run import find_guiding_run
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
+from hhmnet_platform.tracking.uri import default_tracking
 
 _SEEDS = (1, 2, 3)
 
@@ -30,8 +35,8 @@ class Phase1Ablation(Phase1Config):
 
     Attributes:
         variants: Names of the variants to train. Default: all.
-        variants_file: YAML file of variants, benches, seeds, modalities and the threshold that
-            decides. Default: the built-in variants and a plain table.
+        variants_file: YAML file, or name of a recipe, with variants, benches, seeds, modalities and
+            the threshold that decides. Default: the built-in variants and a plain table.
         reference: Variant that the others are compared to. Default: the file's, else the first.
         benches: Data to train every variant on, as in the file. Default: the file's, else
             --data.store and --data.protocol.
@@ -60,11 +65,17 @@ class Phase2Ablation(Phase2Config):
     """An ablation of phase 2.
 
     Attributes:
-        phase1: Folder of the guiding phase-1 run, or of its last checkpoint.
+        phase1: Phase-1 run that guides: its name in the workspace, its folder or that of a
+            checkpoint, the id of one of its runs in MLflow, or its model (models:/NAME/1 or
+            runs:/ID).
         variants: Names of the variants to train.
         seeds: Random seeds, each for every variant, in place of `seed`.
         processes: Number of runs side by side. Default: one per CPU core.
         out: File that finished runs are appended to, one line per run.
+        workspace: Folder of the workspace that --phase1 is looked for in. Default:
+            $HHMNET_WORKSPACE, else `workspace`.
+        tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
+            the workspace.
     """
 
     phase1: str = ""
@@ -72,6 +83,8 @@ class Phase2Ablation(Phase2Config):
     seeds: list[int] = field(default_factory=lambda: list(_SEEDS))
     processes: int | None = None
     out: str = "ablation-phase2.jsonl"
+    workspace: str = field(default_factory=default_workspace)
+    tracking_uri: str = field(default_factory=default_tracking)
 
 
 def run_phase1_ablation(job: Phase1Ablation) -> None:
@@ -119,18 +132,31 @@ def run_phase1_ablation(job: Phase1Ablation) -> None:
 
 def run_phase2_ablation(job: Phase2Ablation) -> None:
     """Run an ablation of phase 2. Raises InputError for anything the user can cause."""
-    for name, value in (("data.store", job.data.store), ("phase1", job.phase1)):
-        if not value:
-            raise InputError(f"--{name} is missing: expected a folder.")
+    if not job.data.store:
+        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
     config = Phase2Config(**{name.name: getattr(job, name.name) for name in fields(Phase2Config)})
-    subject = phase2_ablation(job.phase1)
+    subject = phase2_ablation(guide_of(job))
     tasks = plan_runs(subject, [Bench("", config, job.seeds)], job.variants)
     print("\n" + summary(subject, print_runs(subject, tasks, job.processes, job.out)))
 
 
+def guide_of(job: Phase2Ablation) -> str:
+    """Return the folder of the guiding run, or of its checkpoint. Raises InputError for neither."""
+    if job.phase1 and is_run_or_checkpoint(Path(job.phase1)):
+        return job.phase1
+    workspace = Workspace(absolute_uri(job.workspace))
+    uri = find_guiding_run(job.phase1, workspace, job.tracking_uri).folder.uri
+    if "://" in uri:
+        raise InputError(
+            f"The phase-1 run {uri} is not on this machine: copy its folder, and give that as "
+            "--phase1."
+        )
+    return uri
+
+
 def _only_bench(config: Phase1Config, seeds: list[int]) -> Bench[Phase1Config]:
     if not config.data.store:
-        raise InputError("--data.store is missing: give a store that experiments/prepare.py made.")
+        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
     return Bench("", config, seeds)
 
 

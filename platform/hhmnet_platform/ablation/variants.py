@@ -148,6 +148,11 @@ def phase2_ablation(run: str) -> Subject[Phase2Config]:
     return Subject(PHASE2, WHOLE, "video", task.identity, task.train)
 
 
+def is_run_or_checkpoint(folder: Path) -> bool:
+    """Return whether a folder is a checkpoint, or holds one."""
+    return (folder / "state.json").exists() or any(folder.glob("epoch-*"))
+
+
 def last_checkpoint(folder: Path) -> Path:
     """Return the newest checkpoint of a run's folder, or the folder if it is a checkpoint."""
     if (folder / "state.json").exists():

@@ -1,4 +1,4 @@
-"""Builders of clip stores from raw data, a function per data set: subcommands of `prepare.py`.
+"""Builders of clip stores from raw data, a function per data set: commands of `hhmnet prepare`.
 
 The docstrings are their `--help`.
 """

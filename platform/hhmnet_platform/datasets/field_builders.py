@@ -1,4 +1,4 @@
-"""Builders of clip stores from files of the field's other code: subcommands of `prepare.py`.
+"""Builders of clip stores from files of the field's other code: commands of `hhmnet prepare`.
 
 The docstrings are their `--help`.
 """

@@ -1,4 +1,4 @@
-"""Builder of clip stores from videos, whose skeletons are estimated: a subcommand of `prepare.py`.
+"""Builder of clip stores from videos, whose skeletons are estimated: `hhmnet prepare poses`.
 
 The docstring is its `--help`.
 """

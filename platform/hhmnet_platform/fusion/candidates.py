@@ -76,7 +76,7 @@ def candidates_of_workspace(workspace: Workspace, runs: Sequence[str]) -> list[C
             raise InputError(
                 f"Run {run.name} has no validation split (selection {run.result.selection}), so "
                 "weights could be selected on its test split only: give runs of --data.selection "
-                "val, or --folds; fuse.py fuses runs with fixed weights."
+                "val, or --folds; `hhmnet fuse` takes fixed weights."
             )
         for member in run.networks:
             val, test = (run.scores(member, split) for split in SPLITS)

@@ -30,8 +30,7 @@ class FixedFusion:
     """Runs to fuse with fixed weights.
 
     Attributes:
-        runs: Names of finished runs in the workspace, such as '[a,b]'. All their networks are
-            fused.
+        runs: Names of finished runs in the workspace, such as a b. All their networks are fused.
         workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
     """
 

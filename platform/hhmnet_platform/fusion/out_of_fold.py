@@ -99,5 +99,5 @@ def _job_of(run: FinishedRun, phase: AnyPhase) -> Job:
     """Return the job of a run, as its config.yaml holds it."""
     with ExitStack() as stack:
         config = local_copy(run.folder.uri, stack, [CONFIG]) / CONFIG
-        job: Job = parse_config(CONFIG, None, phase.job_type, ["--config", str(config)])
+        job: Job = parse_config(CONFIG, phase.job_type, ["--config", str(config)])
     return job

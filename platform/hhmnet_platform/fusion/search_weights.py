@@ -79,10 +79,9 @@ class FusionSearch:
     """A search for fusion weights.
 
     Attributes:
-        runs: Names of finished runs in the workspace, such as '[a,b]'. All their networks are
-            fused.
+        runs: Names of finished runs in the workspace, such as a b. All their networks are fused.
         workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
-        trials: Number of studies, each with a seed of its own.
+        trials: Number of trials of Ray Tune, each a whole Optuna study with a seed of its own.
         evaluations: Weightings that each study tries.
         seed: Random seed of the first study.
         tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in

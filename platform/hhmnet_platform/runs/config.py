@@ -71,9 +71,10 @@ class Phase2Job(Placement, Phase2Config):
     """Phase 2: config, guiding run, workspace and workers.
 
     Attributes:
-        phase1: Finished phase-1 run that guides: its name in the workspace, its folder, or the id
-            of one of its runs in MLflow. Without --data.store, phase 2 reads that run's store.
-            Default without either: the demo's run, which is trained if it does not exist.
+        phase1: Finished phase-1 run that guides: its name in the workspace, its folder, the id of
+            one of its runs in MLflow, or its model (models:/NAME/1, runs:/ID). Without
+            --data.store, phase 2 reads that run's store. Default without either: the demo's run,
+            which is trained if it does not exist.
     """
 
     phase: ClassVar[str] = "phase2"

@@ -1,9 +1,9 @@
-"""The entry point of the scripts in `experiments/`: error messages, exit codes and interrupts.
+"""The entry point of `hhmnet` and its scripts: error messages, exit codes and interrupts.
 
 Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM. Any other
 exception is a bug: Python prints its traceback and exits with 1.
 
-This module and the scripts import nothing that takes time, not even `typing`, so that an interrupt
+This module and `commands` import nothing that takes time, not even `typing`, so that an interrupt
 is handled from the first milliseconds on.
 """
 

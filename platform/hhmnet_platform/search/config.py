@@ -26,7 +26,8 @@ class SearchConfig:
         study: Name of the search. The same name continues the same search. Default: `<data
             set>-search-<hash of all that decides a trial's result>`.
         space: Fields to search: a field such as contrast.temperature -> low, high, log, or choices.
-        trials: Total number of trials. A larger number continues a finished search.
+        trials: Total number of trials of Ray Tune, each a training. A larger number continues a
+            finished search.
         epochs: Epochs of a complete trial. Default: as many as the phase has.
         grace: Minimum number of epochs of a trial.
         reduction: Reduction factor of ASHA, which keeps one in so many trials at each rung.
@@ -126,7 +127,7 @@ def trial_job(job: Search, values: Values) -> Job:
 
 
 def best_config(job: Search, values: Values, head: str) -> bytes:
-    """Return a config file with these values for `phase1.py --config` or `phase2.py --config`.
+    """Return a config file with these values for `hhmnet train phase1|phase2 --config`.
 
     It lacks the password of a store, if that has one.
     """

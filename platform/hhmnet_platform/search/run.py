@@ -195,7 +195,7 @@ def _training_command(job: Search, path: Path) -> str:
     arguments = " ".join(
         f"--{name} {quote(without_password(value))}" for name, value in options.items()
     )
-    return f"python experiments/{job.phase}.py {arguments}"
+    return f"hhmnet train {job.phase} {arguments}"
 
 
 def _note(job: Search, study: "optuna.Study") -> str:

@@ -43,5 +43,5 @@ def demonstrate(model_place: str, out: str) -> list[str]:
     return [
         f'A new person does "{ACTION}". Predicted: {shares}',
         f"Drawn    {out}",
-        f"Model    {model_place}: predict.py --model {model_place} --input FILE",
+        f"Model    {model_place}: hhmnet predict --model {model_place} --input FILE",
     ]

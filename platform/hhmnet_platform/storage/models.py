@@ -145,14 +145,14 @@ def exported_model(run: FinishedRun, store: str = "") -> dict[str, bytes]:
     except InputError as error:
         raise InputError(
             f"Run {run.name} has no model yet, and to make one its store is needed ({error}) Make "
-            f"it with export.py --model {run.name} --data.store, the place of the store now."
+            f"it with hhmnet export --model {run.name} --data.store, the place of the store now."
         ) from error
     names = load_all_scores(run.folder, FUSION)["test"].class_names
     is_other = manifest.class_names != names or manifest.dataset != run.result.dataset
     if is_other or (run.guide_name and manifest.digest != run.result.digest):
         raise InputError(
             f"Run {run.name} was trained on another store than {uri}: make its model with "
-            f"export.py --model {run.name} --data.store, the place of its own."
+            f"hhmnet export --model {run.name} --data.store, the place of its own."
         )
     guide = None
     if name := run.guide_name:

@@ -4,13 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+from earlier_version import PHASE1, unpack
 from made_stores import write_small_store
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_platform.ablation.jobs import Phase1Ablation, run_phase1_ablation
+from hhmnet_platform.ablation.jobs import (
+    Phase1Ablation,
+    Phase2Ablation,
+    guide_of,
+    run_phase1_ablation,
+)
+from hhmnet_platform.tracking.queries import member_runs
 
 DESIGN = """
 reference: whole
@@ -89,3 +96,18 @@ def test_what_cannot_be_run_is_named_before_anything_is_trained(
     with pytest.raises(InputError, match=message):
         run_phase1_ablation(job)
     assert not Path(job.out).exists()
+
+
+def test_guide_of_phase2_is_found_as_in_training(tmp_path: Path) -> None:
+    workspace = unpack(tmp_path)[1]
+    run = workspace / "runs" / PHASE1
+    tracked = member_runs(f"sqlite:///{workspace}/mlflow.db", "example/cross-view")
+    run_id = next(each.run_id for each in tracked if each.run == PHASE1)
+    for given in (PHASE1, str(run), run_id, f"runs:/{run_id}"):
+        job = Phase2Ablation(phase1=given, workspace=str(workspace), tracking_uri="")
+        assert guide_of(job) == str(run), given
+    checkpoint = str(next(run.glob("epoch-*")))
+    assert guide_of(Phase2Ablation(phase1=checkpoint)) == checkpoint
+    for given, message in (("", "--phase1 is missing"), ("nobody", "There is no phase-1 run at ")):
+        with pytest.raises(InputError, match=message):
+            guide_of(Phase2Ablation(phase1=given, workspace=str(workspace)))

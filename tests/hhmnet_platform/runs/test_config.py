@@ -10,11 +10,11 @@ from hhmnet_platform.scripts.cli import parse_config
 def test_phase_is_no_option() -> None:
     assert (Phase1Job.phase, Phase2Job.phase) == ("phase1", "phase2")
     with pytest.raises(InputError, match="phase"):
-        parse_config("phase1.py", None, Phase1Job, ["--phase=phase2"])
+        parse_config("phase1.py", Phase1Job, ["--phase=phase2"])
 
 
 def test_options_are_those_of_the_config_and_the_placement() -> None:
-    job = parse_config("phase1.py", None, Phase1Job, ["--optim.lr=0.5", "--workers=2:8"])
+    job = parse_config("phase1.py", Phase1Job, ["--optim.lr=0.5", "--workers=2:8"])
     assert (job.optim.lr, job.workers, job.modality_parallel) == (0.5, "2:8", None)
 
 

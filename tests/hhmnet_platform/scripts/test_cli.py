@@ -1,13 +1,15 @@
-"""Command lines of the scripts: parsing and error messages."""
+"""Command lines: from words and config files to a dataclass, and the errors on the way."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
-from jsonargparse import ArgumentParser
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.scripts.cli import parse_args, parse_config
+from hhmnet_platform.scripts import cli
+from hhmnet_platform.scripts.cli import parse_call, parse_config
 
 
 @dataclass
@@ -16,9 +18,13 @@ class Part:
 
     Attributes:
         width: Width of the part.
+        rate: Rate of change.
+        branches: Kernels and dilations.
     """
 
     width: int = 3
+    rate: float = 0.5
+    branches: list[tuple[int, int]] = field(default_factory=lambda: [(3, 1)])
 
 
 @dataclass
@@ -27,65 +33,136 @@ class Config:
 
     Attributes:
         seed: Random seed.
+        dry_run: Print the plan.
+        workers: Number or range.
+        runs: Names of runs.
+        sizes: Whole numbers.
+        kind: Kind of thing.
+        space: Fields to search.
         part: Part with a width.
     """
 
     seed: int = 1
+    dry_run: bool = False
+    workers: int | str | None = None
+    runs: list[str] = field(default_factory=list)
+    sizes: list[int] | None = None
+    kind: Literal["read", "clip"] = "read"
+    space: dict[str, Any] = field(default_factory=dict)
     part: Part = field(default_factory=Part)
 
 
-@pytest.fixture
-def parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="made.py")
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(Config)
-    return parser
+def parse(*argv: str) -> Config:
+    return parse_config("made", Config, argv)
 
 
-def test_good_arguments_are_parsed(parser: ArgumentParser) -> None:
-    values = parse_args(parser, ["--seed", "4", "--part.width", "7"])
-    assert (values.seed, values.part.width) == (4, 7)
+def file_of(folder: Path, text: str) -> str:
+    (folder / "made.yaml").write_text(text)
+    return f"--config={folder / 'made.yaml'}"
+
+
+def error_of(*argv: str) -> str:
+    with pytest.raises(InputError) as caught:
+        parse(*argv)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    # Words of Python and of the parser say nothing to a user.
+    assert not re.search(
+        r"<class|typing\.|Union|NoneType|Parser key|Got value|unrecognized", message
+    )
+    return message
 
 
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["--sed", "1"], "--sed"),
-        (["--part.wdth", "1"], "--part.wdth"),
-        (["--part.width", "wide"], "part.width"),
-        (["--seed"], "--seed"),
-        (["more"], "more"),
-        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--seed", "4", "--part.width=7"], Config(seed=4, part=Part(width=7))),
+        (["--dry-run"], Config(dry_run=True)),
+        (["--dry_run", "--seed", "2"], Config(dry_run=True, seed=2)),
+        (["--dry-run", "false"], Config()),
+        (["--dry_run=true"], Config(dry_run=True)),
+        (["--runs", "a", "b"], Config(runs=["a", "b"])),
+        (["--runs", "a", "b", "--seed=2"], Config(runs=["a", "b"], seed=2)),
+        (["--runs", "a"], Config(runs=["a"])),
+        (["--runs", "1", "2:8"], Config(runs=["1", "2:8"])),
+        (["--runs=[a,b]"], Config(runs=["a", "b"])),
+        (["--runs", "[a, b]"], Config(runs=["a", "b"])),
+        (["--sizes", "16", "32"], Config(sizes=[16, 32])),
+        (["--sizes", "16"], Config(sizes=[16])),
+        (["--sizes", "null"], Config()),
+        (["--sizes=[16,32]"], Config(sizes=[16, 32])),
+        (["--part.branches", "[5,1]", "[7,2]"], Config(part=Part(branches=[(5, 1), (7, 2)]))),
+        (["--seed", "-4"], Config(seed=-4)),
+        (["--part.rate", "1e-3"], Config(part=Part(rate=0.001))),
+        (["--part", "{width: 4}"], Config(part=Part(width=4))),
+        (["--space", "{a.b: {low: 1, high: 2}}"], Config(space={"a.b": {"low": 1, "high": 2}})),
+        (["--kind", "clip"], Config(kind="clip")),
     ],
 )
-def test_bad_argument_is_one_line_that_names_it(
-    parser: ArgumentParser, argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(InputError) as caught:
-        parse_args(parser, argv)
-    message = " ".join(str(caught.value).splitlines())
-    assert message == str(caught.value)
-    assert expected in message
-    assert message.endswith("See `made.py --help`.")
-    assert capsys.readouterr().err == ""
+def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
+    assert parse(*argv) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("part: {wdth: 1}", "wdth"), ("extra: 1", "extra"), ("a: [", "config")]
+    ("argv", "message"),
+    [
+        (["--sed", "1"], "There is no option --sed: did you mean --seed? See `made --help`."),
+        (["--width=1"], "no option --width: did you mean --part.width?"),
+        (["--part.wdth", "1"], "no option --part.wdth: did you mean --part.width?"),
+        (["--part.widt=4"], "no option --part.widt: did you mean --part.width?"),
+        (["--dry-rum"], "no option --dry-rum: did you mean --dry_run?"),
+        (["-seed=1"], "no option -seed: did you mean --seed?"),
+        (["--seed.x=1"], "no option --seed.x: did you mean --seed?"),
+        (["--seed+=1"], "no option --seed+: did you mean --seed?"),
+        (["--zzz", "1"], "There is no option --zzz. See `made --help`."),
+        (["more"], "There is no place for 'more': expected options such as --name VALUE"),
+        (["--dry-run=true", "more"], "no place for 'more'"),
+        (["--seed", "1", "2"], "--seed takes one value, but 1 and 2 follow it"),
+        (["--dry-run", "true", "2"], "--dry-run takes one value, but true and 2 follow it"),
+        (["--part", "{width: 1}", "2"], "--part takes one value"),
+        (["--seed"], "--seed has no value: expected a whole number."),
+        (["--seed", "--dry-run"], "--seed has no value"),
+        (["--runs"], "--runs has no value: expected a list of texts."),
+        (["--config"], "--config has no value: give one."),
+        (["--seed", "x"], "--seed is 'x', expected a whole number."),
+        (["--seed", "1.5"], "--seed is '1.5', expected a whole number."),
+        (["--part.width", "wide"], "--part.width is 'wide', expected a whole number."),
+        (["--part.rate=null"], "--part.rate is 'null', expected a number."),
+        (["--dry-run", "maybe"], "--dry_run is 'maybe', expected true or false."),
+        (["--sizes", "a", "1"], "--sizes is '[\"a\", 1]', expected a list of whole numbers"),
+        (["--part.branches=[3]"], "--part.branches is '[3]', expected a list of pairs such as [3"),
+        (["--kind", "else"], "--kind is 'else', expected read or clip."),
+        (["--space", "x"], "--space is 'x', expected a mapping such as {name: value}."),
+        (["--part", "x"], "--part cannot be read as options: give them one by one, such as --"),
+        (["--part", "{wdth: 1}"], "Unknown key part.wdth in --part: did you mean part.width?"),
+        (["--config", "nowhere.yaml"], "There is no config file nowhere.yaml, and no recipe"),
+        (["--config", "."], ". is a folder: give a YAML file in it."),
+    ],
+)  # fmt: skip
+def test_bad_argument_is_one_line_with_what_was_expected(argv: list[str], message: str) -> None:
+    assert message in error_of(*argv)
+
+
+@pytest.mark.parametrize(
+    "argv", [["--seed", ""], ["--part.width="], ["--seed=1", "--config", ""], ["--dry-run", " "]]
 )
-def test_bad_config_file_is_one_line(
-    parser: ArgumentParser, tmp_path: Path, text: str, expected: str
-) -> None:
-    (tmp_path / "made.yaml").write_text(text)
-    with pytest.raises(InputError, match=expected):
-        parse_args(parser, ["--config", str(tmp_path / "made.yaml")])
+def test_an_empty_value_is_not_the_default(argv: list[str]) -> None:
+    assert "has an empty value: give one, or leave the option out" in error_of(*argv)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("part: null", "^part in the config file is 'None', expected options such as width"),
-        ("part: 5", "^part in the config file is '5'"),
+        ("part: {wdth: 1}", "Unknown key part.wdth in .*made.yaml: did you mean part.width?"),
+        ("width: 1", "Unknown key width .*: did you mean part.width?"),
+        ("dry-run: true", "Unknown key dry-run .*: did you mean dry_run?"),
+        ("extra: 1", r"Unknown key extra in the config file .*made.yaml\. See `made --help`"),
+        ("1: 2", "Unknown key 1 "),
+        ("a: [", "The config file .*made.yaml is not YAML"),
+        ("seed: x", "^seed in the config file .*made.yaml is 'x', expected a whole number.$"),
+        ("runs: a", "^runs in the config file .* is 'a', expected a list of texts.$"),
+        ("part: null", "^part in the config file .* is 'None', expected options such as width"),
+        ("part: 5", "^part in the config file .* is '5'"),
         ("seed: 1\nseed: 2", r"the key 'seed' is given twice \(line 2\)"),
         ("part: {width: 1, width: 2}", "the key 'width' is given twice"),
         ("seed: &a [*a]", "a refers to itself"),
@@ -93,26 +170,20 @@ def test_bad_config_file_is_one_line(
         (f"seed: {'1' * 5000}", "4300 digits"),
         ("seed: !!int abc", "invalid literal"),
         ("#" * 1_000_001, "has 1000001 bytes, expected at most 1000000"),
+        ("config: other.yaml\n", "has the key config: a config file cannot name another"),
     ],
-)
+)  # fmt: skip
 def test_config_file_that_nobody_means_is_one_line(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "made.yaml").write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
-        parse_config("made.py", "", Config, ["--config", str(tmp_path / "made.yaml")])
-    assert len(str(caught.value)) < 1100
+    found = error_of(file_of(tmp_path, text))
+    assert re.search(message, found)
+    assert len(found) < 1100
 
 
-@pytest.mark.parametrize("argv", [["--seed", ""], ["--part.width="], ["--seed=1", "--config", ""]])
-def test_an_empty_value_is_not_the_default(parser: ArgumentParser, argv: list[str]) -> None:
-    with pytest.raises(InputError, match="has an empty value: give one, or leave the option out"):
-        parse_args(parser, argv)
-
-
-def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_bytes(b"\xff\xfe\x00binary")
-    with pytest.raises(InputError, match="The config file is not text"):
-        parse_args(parser, [f"--config={config}"])
+def test_config_file_that_is_not_text_or_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00binary")
+    assert "config.yaml is not text" in error_of("--config", str(tmp_path / "config.yaml"))
+    long = error_of("--config", str(tmp_path / ("x" * 5000)))
+    assert "Cannot read " in long and "(File name too long)" in long
 
 
 @pytest.mark.parametrize(
@@ -127,68 +198,80 @@ def test_config_file_that_is_not_text_is_an_error(parser: ArgumentParser, tmp_pa
     ],
 )
 def test_file_that_holds_no_options_is_not_quoted(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "secret"
-    file.write_text(text)
-    with pytest.raises(InputError, match="secret holds no options: expected YAML lines") as caught:
-        parse_config("made.py", "", Config, ["--config", str(file)])
-    message = str(caught.value).replace(str(file), "")
+    message = error_of(file_of(tmp_path, text)).replace(str(tmp_path), "")
+    assert "made.yaml holds no options: expected YAML lines" in message
     assert not any(word in message for word in ("root", "daemon", "12"))
 
 
-def test_yaml_that_is_broken_is_not_quoted(tmp_path: Path) -> None:
-    file = tmp_path / "secret"
-    for text in ("user: x\npassword of root: : [\n", "{root: [", "root: 'x\n", "root:\tx: y\n  z"):
-        file.write_text(text)
-        with pytest.raises(InputError, match="config") as caught:
-            parse_config("made.py", "", Config, ["--config", str(file)])
-        assert "root" not in str(caught.value).replace(str(file), "")
-
-
-def test_abbreviated_option_is_an_error(parser: ArgumentParser) -> None:
-    with pytest.raises(InputError, match=r"--part\.widt"):
-        parse_args(parser, ["--part.widt=4"])
-
-
-@dataclass
-class Counted:
-    """A number, and a number or a range.
-
-    Attributes:
-        workers: Number or range.
-        hexadecimal: Number.
-    """
-
-    workers: int | str | None = None
-    hexadecimal: int = 0
+@pytest.mark.parametrize(
+    "text", ["user: x\npassword of root: : [\n", "{root: [", "root: 'x\n", "root:\tx: y\n  z"]
+)
+def test_yaml_that_is_broken_is_not_quoted(tmp_path: Path, text: str) -> None:
+    message = error_of(file_of(tmp_path, text)).replace(str(tmp_path), "")
+    assert "made.yaml is not YAML" in message and "root" not in message
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("2:8", "2:8"), ("10:64", "10:64"), ("16", 16), ("null", None)]
 )
 def test_a_range_is_not_read_as_a_number(text: str, value: object, tmp_path: Path) -> None:
-    assert parse_config("some.py", "", Counted, [f"--workers={text}"]).workers == value
-    config = tmp_path / "config.yaml"
-    config.write_text(f"workers: {text}\nhexadecimal: 0x10\n")
-    parsed = parse_config("some.py", "", Counted, [f"--config={config}"])
-    assert (parsed.workers, parsed.hexadecimal) == (value, 16)
+    assert parse("--workers", text).workers == value
+    config = parse(file_of(tmp_path, f"workers: {text}\nseed: 0x10\n"))
+    assert (config.workers, config.seed) == (value, 16)
 
 
-def test_config_is_read_from_a_file_and_changed_by_options(tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text("seed: 4\npart: {width: 7}\n")
-    config = parse_config("some.py", "", Config, [f"--config={file}", "--seed=5"])
-    assert config == Config(seed=5, part=Part(width=7))
+@pytest.mark.parametrize(
+    "argv", [["--seed=1:30"], ["--part.rate=1:30.5"], ["--sizes", "1:30", "2"]]
+)
+def test_a_number_to_base_60_is_none(argv: list[str]) -> None:
+    assert "1:30" in error_of(*argv)
 
 
-def test_help_starts_with_the_description_and_has_the_attribute_texts(
-    capsys: pytest.CaptureFixture[str],
+def test_the_last_value_of_an_option_counts(tmp_path: Path) -> None:
+    given = file_of(tmp_path, "seed: 4\nworkers: 2:8\npart: {width: 7}\n")
+    assert parse(given, "--seed=5", "--workers=3") == Config(seed=5, workers=3, part=Part(width=7))
+    assert parse("--seed=5", given).seed == 4
+
+
+def test_recipe_is_found_by_its_name() -> None:
+    from hhmnet_platform.runs.config import Phase1Job
+
+    config = parse_config("made", Phase1Job, ["--config", "nw_ucla_cpu", "--seed=3"])
+    assert (config.data.protocol, config.seed) == ("12-3", 3)
+
+
+def prepare(source: str, part: Part = Part(), overwrite: bool = False) -> tuple[str, int, bool]:  # noqa: B008
+    """Prepare a thing.
+
+    Args:
+        source: Folder of files.
+        part: Part of it.
+        overwrite: Replace it.
+    """
+    return source, part.width, overwrite
+
+
+def test_a_function_is_called_with_its_arguments() -> None:
+    call = parse_call("made", prepare, ["--source", "a", "--part.width=4", "--overwrite"])
+    assert call() == ("a", 4, True)
+    with pytest.raises(
+        InputError, match=r"^--source is missing: Folder of files\. See `made --help`"
+    ):
+        parse_call("made", prepare, [])
+    with pytest.raises(InputError, match="no option --config"):
+        parse_call("made", prepare, ["--source=a", "--config=x"])
+
+
+def test_an_error_of_the_parser_without_an_option_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parse_config("some.py", "Do something.", Config, ["--help"])
-    text = capsys.readouterr().out
-    assert ended.value.code == 0
-    assert "usage: some.py" in text and "\nDo something.\n" in text
-    assert "Random seed. (type: int, default: 1)" in text
+    import argparse
+
+    def fail(*_: object) -> None:
+        raise argparse.ArgumentError(None, "Two\nlines.")
+
+    monkeypatch.setattr(cli._Parser, "parse_args", fail)
+    assert error_of() == "Two lines. See `made --help`."
 
 
 @dataclass
@@ -202,31 +285,17 @@ class Tracked:
     tracking_uri: str = "http://a-user-of-mlflow:secret-that-is-too-long-for-a-line@host:5000"
 
 
-@pytest.mark.parametrize("option", ["--help", "--print_config"])
+@pytest.mark.parametrize("option", ["--help", "--print_config", "--print-config"])
 def test_password_of_a_default_is_not_printed(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        parse_config("some.py", "", Tracked, [option])
+    with pytest.raises(SystemExit) as ended:
+        parse_config("made", Tracked, [option])
     printed = capsys.readouterr().out
+    assert ended.value.code == 0
     assert "http://host:5000" in printed and "secret" not in printed
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"config: other.yaml\n", "has the key config: a config file cannot name another"),
-        (b"seed: \xff\n", r"config.yaml is not text .*: give a YAML file"),
-        (None, r"Cannot read .*x+.* \(File name too long\)"),
-    ],
-)
-def test_config_file_that_cannot_be_read_is_named(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
-    file = tmp_path / "config.yaml"
-    if content is None:
-        file = tmp_path / ("x" * 5000)
-    else:
-        file.write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        parse_config("some.py", "", Tracked, ["--config", str(file)])
+def test_empty_tracking_uri_is_a_value() -> None:
+    assert parse_config("made", Tracked, ["--tracking_uri="]).tracking_uri == ""
+    assert parse_config("made", Tracked, ["--tracking-uri", ""]).tracking_uri == ""

@@ -42,7 +42,7 @@ def test_trial_is_a_short_run_and_the_best_a_complete_one(tmp_path: Path) -> Non
     file = tmp_path / "best.yaml"
     file.write_bytes(best_config(SEARCH, {"contrast.temperature": 0.3}, "The best."))
     assert file.read_text().startswith("# The best.\n")
-    parsed = parse_config("phase1.py", None, Phase1Job, ["--config", str(file)])
+    parsed = parse_config("phase1.py", Phase1Job, ["--config", str(file)])
     assert parsed == best_job(SEARCH, {"contrast.temperature": 0.3})
 
 

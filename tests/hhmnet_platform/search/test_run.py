@@ -93,7 +93,7 @@ def test_finished_search_is_reported_again(
     assert "search mine: 2 trials are done already" in output
     assert "Best     val top-1 75.0%: contrast.temperature" in output
     assert "Cost     2:00 in 2 trials" in output
-    assert f"phase1.py --config {path}/best.yaml --workspace {workspace}" in output
+    assert f"hhmnet train phase1 --config {path}/best.yaml --workspace {workspace}" in output
     best = yaml.safe_load((path / "best.yaml").read_text())
     assert best["contrast"]["temperature"] == study.best_params["contrast.temperature"]
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")

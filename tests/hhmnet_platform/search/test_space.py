@@ -36,7 +36,7 @@ def test_distributions_follow_the_fields() -> None:
 def test_off_is_a_word_though_yaml_reads_it_as_false(tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     file.write_text("space: {guidance.mode: {choices: [off, uniform]}}")
-    space = parse_config("search.py", None, Phase2Search, ["--config", str(file)]).space
+    space = parse_config("search.py", Phase2Search, ["--config", str(file)]).space
     assert distributions(Phase2Job(), space) == {
         "guidance.mode": CategoricalDistribution(["off", "uniform"])
     }

@@ -40,13 +40,13 @@ def test_absolute_leaves_remote_addresses(tmp_path: Path, monkeypatch: pytest.Mo
 def test_environment_says_where_everything_goes(
     kind: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = parse_config("job", None, kind, [])
+    job = parse_config("job", kind, [])
     assert (job.workspace, job.tracking_uri) == ("workspace", "")
     monkeypatch.setenv("HHMNET_WORKSPACE", "s3://bucket/hhmnet")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    job = parse_config("job", None, kind, [])
+    job = parse_config("job", kind, [])
     assert (job.workspace, job.tracking_uri) == ("s3://bucket/hhmnet", "http://127.0.0.1:5000")
-    job = parse_config("job", None, kind, ["--workspace=here", "--tracking_uri="])
+    job = parse_config("job", kind, ["--workspace=here", "--tracking_uri="])
     assert (job.workspace, job.tracking_uri) == ("here", "")
 
 

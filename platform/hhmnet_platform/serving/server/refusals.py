@@ -7,7 +7,7 @@ from hhmnet_core.passwords import one_line
 
 MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, WRONG_METHOD = 400, 401, 403, 404, 405
 TOO_LARGE, UNKNOWN_KIND, UNUSABLE, UNAVAILABLE = 413, 415, 422, 503
-# Options of predict.py that messages of the readers advise, and that are parameters of a request.
+# Options of `hhmnet predict` that messages of the readers advise, and parameters of a request.
 _ADVICE = re.compile(r"--(axes|fps|layout|missing|stride|window)(?: (?=\w+\b(?<!and)))?")
 
 

@@ -42,8 +42,8 @@ def run_serve(job: ServeJob) -> None:
         )
     if address := cluster_address():
         raise InputError(
-            f"RAY_ADDRESS={address} is a cluster, but serve.py serves from this machine with a Ray "
-            "of its own: unset RAY_ADDRESS."
+            f"RAY_ADDRESS={address} is a cluster, but `hhmnet serve` serves from this machine with "
+            "a Ray of its own: unset RAY_ADDRESS."
         )
     place = find_model(job.model, Workspace(absolute_uri(job.workspace)), job.tracking_uri)
     # Loaded here once, so that a damaged model is one line instead of replicas that fail.

@@ -1,0 +1,1 @@
+"""The commands of `hhmnet`, which the scripts in `experiments/` are too."""

@@ -1,0 +1,134 @@
+"""Words of a command line as the parser reads them; `test_cli.py` has what becomes of them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hhmnet_core.errors import InputError
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.scripts.arguments import (
+    Given,
+    is_base_60,
+    read_arguments,
+    unknown_option,
+    wrong_value,
+)
+from hhmnet_platform.scripts.options import options_of
+
+
+@dataclass
+class Part:
+    """A part."""
+
+    batch_size: int = 3
+
+
+@dataclass
+class Config:
+    """A config."""
+
+    dry_run: bool = False
+    runs: list[str] = field(default_factory=list)
+    variants: list[dict[str, Any]] | None = None
+    space: dict[str, Any] = field(default_factory=dict)
+    part: Part = field(default_factory=Part)
+
+
+def words(*argv: str) -> list[str]:
+    return read_arguments(argv, options_of(Config), "made").words
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--dry-run"], ["--dry_run=true"]),
+        (["--dry-run", "no"], ["--dry_run=no"]),
+        (["--part.batch-size", "-1"], ["--part.batch_size=-1"]),
+        (["--runs", "a-b", "c", "--dry-run"], ['--runs=["a-b", "c"]', "--dry_run=true"]),
+        (["--runs=a"], ['--runs=["a"]']),
+        (["--runs+=a"], ["--runs+=a"]),
+        (["--variants", "{a: 1}", "{b-c: x}"], ['--variants=[{"a": 1}, {"b-c": "x"}]']),
+        (["--variants", "null"], ["--variants=null"]),
+        (["--space.a-b=1"], ["--space.a-b=1"]),
+        (["--print-config"], ["--print_config"]),
+        (["--print_config=skip_default"], ["--print_config=skip_default"]),
+    ],
+)
+def test_words_are_normalised(argv: list[str], expected: list[str]) -> None:
+    assert words(*argv) == expected
+
+
+def test_values_and_their_files_are_kept_the_last_wins(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("dry_run: true\npart: {batch_size: 2}\n")
+    argv = [f"--config={file}", "--part", "{batch_size: 4}", "--runs", "a"]
+    given = read_arguments(argv, options_of(Config), "made")
+    assert given.values == {"dry_run": True, "part.batch_size": 4, "runs": '["a"]'}
+    assert given.files == {"dry_run": str(file), "part.batch_size": "", "runs": ""}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("--lr", "--optim.lr?"),
+        ("--frames", "--data.frames?"),
+        ("--epoch", "--optim.epochs?"),
+        ("--batch-size", "--optim.batch?"),
+        ("--num-workers", "--workers?"),
+        ("--dry", "--dry_run?"),
+        ("--optim.learning", "--optim.lr?"),
+        ("--nonsense", "."),
+        ("--wokers", "--workers?"),
+        ("--optim.warm-up", "--optim.warmup?"),
+        ("--temperature", "--contrast.temperature"),
+    ],
+)
+def test_an_unknown_option_is_told_with_what_was_perhaps_meant(written: str, meant: str) -> None:
+    message = str(unknown_option(written, options_of(Phase1Job), "hhmnet train phase1"))
+    start = f"There is no option {written}"
+    assert message.startswith(start + (meant if meant == "." else ": did you mean "))
+    assert meant in message and message.endswith("See `hhmnet train phase1 --help`.")
+
+
+def test_a_wrong_value_is_told_with_its_place() -> None:
+    option = options_of(Config).by_name["runs"]
+    given = Given()
+    given.add("runs", "x")
+    assert str(wrong_value(option, given)) == "--runs is 'x', expected a list of texts."
+    given.add("runs", {"a": 1}, "a.yaml")
+    assert str(wrong_value(option, given)) == (
+        "runs in the config file a.yaml is '{\"a\": 1}', expected a list of texts."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("2:8", True),
+        ("10:59.5", True),
+        ("2:8x", False),
+        ("2:60", False),
+        ("28", False),
+        (28, False),
+    ],
+)
+def test_numbers_to_base_60(text: object, is_one: bool) -> None:
+    assert is_base_60(text) is is_one
+
+
+def test_a_pipe_is_left_to_the_parser() -> None:
+    import os
+
+    read, write = os.pipe()
+    try:
+        assert words(f"--config=/dev/fd/{read}") == [f"--config=/dev/fd/{read}"]
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_help_is_no_option_here() -> None:
+    with pytest.raises(InputError, match="no option --help"):
+        words("--help")
