@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
 from hhmnet_platform.tracking.client import open_for_writing
-from hhmnet_platform.tracking.experiments import ensure_experiment
+from hhmnet_platform.tracking.environment import source_tags
+from hhmnet_platform.tracking.experiments import ensure_experiment, find_experiment
+from hhmnet_platform.tracking.metric_names import tracked_metrics
 from hhmnet_platform.tracking.queries import runs_with_tag
 from hhmnet_platform.tracking.uri import run_page
 
@@ -87,7 +89,8 @@ def begin_derived_run(uri: str, run: DerivedRun, artifacts: str = "") -> Derived
         made = known[0] if known else client.create_run(experiment_id, run_name=run.name)
         run_id = str(made.info.run_id)
         client.update_run(run_id, status="RUNNING")
-        all_tags = {**run.tags, tags.DERIVED: run.name, tags.MLFLOW_NOTE: run.note}
+        own_tags = {tags.DERIVED: run.name, tags.MLFLOW_NOTE: run.note}
+        all_tags = {**source_tags(), **run.tags, **own_tags}
         client.log_batch(
             run_id,
             params=[Param(key, str(value)) for key, value in run.params.items()],
@@ -105,7 +108,9 @@ def finish_derived_run(uri: str, made: DerivedRunId, run: DerivedRun) -> None:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        metrics = [Metric(key, value, now, 0) for key, value in run.metrics.items()]
+        metrics = [
+            Metric(key, value, now, 0) for key, value in tracked_metrics(run.metrics).items()
+        ]
         client.log_batch(made.run_id, metrics)
         client.set_tag(made.run_id, tags.MLFLOW_NOTE, run.note[:MAX_TAG_LENGTH])
         upload(client, made.run_id, run.files)
@@ -124,7 +129,7 @@ def find_finished_page(uri: str, experiment: str, name: str) -> str | None:
     Raises InputError where MLflow does not answer.
     """
     with open_for_writing(uri) as client:  # opening an SQLite file may create it
-        known = client.get_experiment_by_name(experiment)
+        known = find_experiment(client, experiment)
         if known is None:
             return None
         for run in _runs_named(client, known.experiment_id, name):

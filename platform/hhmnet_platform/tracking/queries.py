@@ -9,6 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_platform.members import FUSION, TRAINED
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_reading
+from hhmnet_platform.tracking.experiments import find_experiment
 from hhmnet_platform.tracking.uri import database_of, run_page
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def member_runs(uri: str, experiment: str, filter_string: str = "") -> list[Memb
             "--tracking_uri."
         )
     with open_for_reading(uri) as client:
-        known = client.get_experiment_by_name(experiment)
+        known = find_experiment(client, experiment)
         if known is None:
             raise InputError(
                 f"MLflow at {uri} has no experiment {experiment!r}; it has {_experiments(client)}."

@@ -10,6 +10,7 @@ from hhmnet_platform.tracking import background
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.uri import experiment_page
 
 
 class FlakyWriter(MlflowWriter):
@@ -105,7 +106,7 @@ def test_other_run_of_the_same_name_is_reported_and_left_alone(
     client = MlflowClient(before.uri)
     experiment = client.get_experiment_by_name(before.experiment)
     assert experiment is not None
-    assert first.page == f"#/experiments/{experiment.experiment_id}/runs"
+    assert first.page == experiment_page(experiment.experiment_id)
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:  # as the notice asks

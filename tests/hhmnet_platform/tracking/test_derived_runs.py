@@ -19,6 +19,7 @@ from hhmnet_platform.tracking.derived_runs import (
     replace_derived_run,
 )
 from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.uri import run_page
 
 ENSEMBLE = DerivedRun(
     experiment="toy/cross-view",
@@ -51,7 +52,7 @@ def test_run_of_the_same_name_is_replaced(uri: str, client: MlflowClient) -> Non
     better = replace(ENSEMBLE, params={"candidates": 5}, metrics={"test/top1": 0.75})
     page = replace_derived_run(uri, better)
     run = only_run(client)
-    assert page == f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" != first
+    assert page == run_page(run.info.experiment_id, run.info.run_id) != first
     assert (run.info.run_name, run.info.status) == ("toy-ensemble-1", "FINISHED")
     assert run.data.params == {"candidates": "5"}
     assert run.data.metrics == {"test/top1": 0.75}
