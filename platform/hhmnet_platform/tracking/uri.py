@@ -28,10 +28,11 @@ def check_tracking_scheme(uri: str) -> None:
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme in ("", "file") and uri not in _BARE_WORDS and not _may_use_folders():
         raise InputError(
-            f"MLflow no longer tracks in a folder, but the tracking URI is {uri}: give --tracking_uri "
-            "or $MLFLOW_TRACKING_URI a database, such as sqlite:///FILE, or the http:// address of "
-            "a server; --tracking_uri= (empty) is the database in the workspace. To keep the runs "
-            "of the folder: `mlflow migrate-filestore --source FOLDER --target sqlite:///FILE`."
+            f"MLflow no longer tracks in a folder, but the tracking URI is {uri}: give "
+            "--tracking_uri or $MLFLOW_TRACKING_URI a database, such as sqlite:///FILE, or the "
+            "http:// address of a server; --tracking_uri= (empty) is the database in the workspace."
+            " To keep the runs of the folder: `mlflow migrate-filestore --source FOLDER --target "
+            "sqlite:///FILE`."
         )
     plugins = {entry.name for entry in entry_points(group="mlflow.tracking_store")}
     if scheme not in TRACKING_SCHEMES | plugins:
