@@ -20,7 +20,7 @@ from hhmnet_platform.tracking.metric_names import tracked_metrics
 from hhmnet_platform.tracking.models import TrackedModel, log_model
 from hhmnet_platform.tracking.queries import NO_SUCH_RUN, runs_with_tag
 from hhmnet_platform.tracking.tables import table_content, tables_tag
-from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
+from hhmnet_platform.tracking.tracked_run import Ending, NodeSample, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,6 +81,20 @@ class MlflowWriter:
                 with exclusive(self.run.uri):
                     self._client.log_batch(self.run_ids[member], metrics=batch)
                 self._written[member] |= {(metric.key, metric.step) for metric in batch}
+
+    def write_usage(self, samples: Sequence[NodeSample]) -> None:
+        """Write the use of nodes to the parent, where MLflow's page of system metrics shows it."""
+        from mlflow.entities import Metric
+
+        assert self._client is not None
+        metrics = [
+            Metric(f"system/{each.host}/{name}", value, each.timestamp, each.epoch)
+            for each in samples
+            for name, value in each.used.items()
+        ]
+        for batch in _batches(metrics, MAX_METRICS):
+            with exclusive(self.run.uri):
+                self._client.log_batch(self.run_ids[FUSION], metrics=batch)
 
     def finish(self, ending: Ending) -> None:
         """Write the artifacts and the model, and end the MLflow runs."""
@@ -173,6 +187,7 @@ class MlflowWriter:
         self._written[member] = {
             (key, metric.step)
             for key in known.data.metrics
+            if not key.startswith("system/")
             for metric in client.get_metric_history(run_id, key)
         }
         if known.info.status != "RUNNING":

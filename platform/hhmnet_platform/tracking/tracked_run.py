@@ -46,6 +46,23 @@ class TrackedRun:
 
 
 @dataclass(frozen=True)
+class NodeSample:
+    """The mean use of a node over some time.
+
+    Attributes:
+        timestamp: End of that time, milliseconds since 1970.
+        epoch: Number of completed epochs then.
+        host: Name of the node.
+        used: Values by the names of MLflow's system metrics, such as "cpu_utilization_percentage".
+    """
+
+    timestamp: int
+    epoch: int
+    host: str
+    used: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Ending:
     """The data that is written once, when a run ends.
 

@@ -75,6 +75,24 @@ def test_notice_gives_the_reason_in_one_short_line(
     assert "\n" not in notice
 
 
+def test_use_of_nodes_is_kept_while_mlflow_is_away(folder: Path, wait: Callable[..., None]) -> None:
+    notices: list[str] = []
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = ConnectionError("nobody there")
+    tracker = BackgroundTracker(writer, notices.append)
+    tracker.add_usage(1, {"a": {"cpu_utilization_percentage": 50.0}, "b": {"gpu_0": 1.0}})
+    wait(lambda: notices, "a notice")
+    writer.away = None
+    wait(lambda: len(notices) == 2, "MLflow's return")
+    tracker.add_usage(2, {"a": {"cpu_utilization_percentage": 70.0}})
+    assert tracker.finish(Ending("FINISHED", {}))
+    client = MlflowClient(writer.run.uri)
+    run_id = writer.run_ids["fusion"]
+    points = client.get_metric_history(run_id, "system/a/cpu_utilization_percentage")
+    assert sorted((each.step, each.value) for each in points) == [(1, 50.0), (2, 70.0)]
+    assert client.get_run(run_id).data.metrics["system/b/gpu_0"] == 1.0
+
+
 def test_tracker_gives_up_at_the_end_and_another_one_writes_all(folder: Path) -> None:
     notices: list[str] = []
     writer = FlakyWriter(tracked_run(folder))
