@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 MODEL_TRAINING = "custom_model_development"  # the kind of experiment that is not of GenAI
 _NOTE = (
-    "Comparable runs: one data set, one protocol, one way of selecting the reported epoch. The + "
-    "beside a run unfolds its networks; tick several rows to compare their curves."
+    "Comparable runs: one data set, one protocol, one selection of the epoch. The + shows a "
+    "run's networks."
 )
 _TAGS = {tags.MLFLOW_KIND: MODEL_TRAINING, tags.MLFLOW_NOTE: _NOTE}
 

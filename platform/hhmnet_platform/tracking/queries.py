@@ -94,6 +94,18 @@ def run_name_of(uri: str, run_id: str) -> str:
             raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
 
 
+def is_deleted(client: "MlflowClient", run_id: str) -> bool:
+    """Return whether a run is in MLflow's trash, or no longer there at all."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+    except MlflowException as error:
+        if error.error_code != NO_SUCH_RUN:
+            raise
+        return True
+
+
 def runs_with_tag(
     client: "MlflowClient", experiment_id: str, tag: str, value: str
 ) -> Iterator["Run"]:

@@ -18,7 +18,7 @@ from hhmnet_platform.tracking.datasets import dataset_input
 from hhmnet_platform.tracking.experiments import ensure_experiment, restore_command
 from hhmnet_platform.tracking.metric_names import tracked_metrics
 from hhmnet_platform.tracking.models import TrackedModel, log_model
-from hhmnet_platform.tracking.queries import NO_SUCH_RUN, runs_with_tag
+from hhmnet_platform.tracking.queries import is_deleted, runs_with_tag
 from hhmnet_platform.tracking.tables import table_content, tables_tag
 from hhmnet_platform.tracking.tracked_run import Ending, NodeSample, TrackedRun
 
@@ -130,7 +130,7 @@ class MlflowWriter:
 
     def _refuse_deleted_search(self, client: "MlflowClient") -> None:
         """Raise InputError where the search's run, the parent of this one, is in the trash."""
-        if self.run.parent and _is_deleted(client, self.run.parent):
+        if self.run.parent and is_deleted(client, self.run.parent):
             raise InputError(
                 f"The run of the search was deleted in MLflow at {self.run.uri}, and no trial is "
                 f"listed below a deleted run: restore it, `{restore_command(client, 'runs')} "
@@ -180,7 +180,7 @@ class MlflowWriter:
         """
         run_id = known.info.run_id
         parent, held = self._parent_of(member), known.data.tags.get(tags.MLFLOW_PARENT, "")
-        if parent and held != parent and (not held or _is_deleted(client, held)):
+        if parent and held != parent and (not held or is_deleted(client, held)):
             client.set_tag(run_id, tags.MLFLOW_PARENT, parent)
         self.run_ids[member] = run_id
         self._start_times[member] = known.info.start_time
@@ -233,18 +233,6 @@ class MlflowWriter:
                 if (name, record.epoch) not in self._written[member]
             ]
         return missing
-
-
-def _is_deleted(client: "MlflowClient", run_id: str) -> bool:
-    """Return whether a run is in MLflow's trash, or no longer there at all."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
-    except MlflowException as error:
-        if error.error_code != NO_SUCH_RUN:
-            raise
-        return True
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:

@@ -75,6 +75,24 @@ def test_notice_gives_the_reason_in_one_short_line(
     assert "\n" not in notice
 
 
+def test_run_that_is_deleted_meanwhile_is_written_anew(
+    folder: Path, wait: Callable[..., None]
+) -> None:
+    notices: list[str] = []
+    writer = MlflowWriter(tracked_run(folder))
+    tracker = BackgroundTracker(writer, notices.append)
+    tracker.update(history(1))
+    wait(lambda: writer.is_connected and tracked_losses(writer.run) == expected_losses(1), "MLflow")
+    deleted = writer.run_ids["fusion"]
+    MlflowClient(writer.run.uri).delete_run(deleted)
+    tracker.update(history(2))
+    wait(lambda: len(notices) == 2, "a run in its place")
+    assert tracker.finish(Ending("FINISHED", FILES))
+    assert tracked_losses(writer.run) == expected_losses(2)
+    joint = MlflowClient(writer.run.uri).get_run(writer.run_ids["joint"])
+    assert joint.data.tags["mlflow.parentRunId"] == writer.run_ids["fusion"] != deleted
+
+
 def test_use_of_nodes_is_kept_while_mlflow_is_away(folder: Path, wait: Callable[..., None]) -> None:
     notices: list[str] = []
     writer = FlakyWriter(tracked_run(folder))
