@@ -78,7 +78,7 @@ def test_modalities_are_selected_and_compared(
         for name in names:
             expect(page.get_by_role("cell", name=name)).to_be_visible()
         # A click is lost where the page, still filling, moves the link away below it.
-        chart = page.get_by_role("link", name="val/top1").get_attribute("href")
+        chart = page.get_by_role("link", name="val/top1", exact=True).get_attribute("href")
         page.goto(f"{url}/{chart}")
         for name in names:  # the legend of the one chart, none cut off
             expect(page.get_by_text(f"{name} (val/top1)")).to_be_visible()

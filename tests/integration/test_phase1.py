@@ -142,6 +142,7 @@ def test_mlflow_holds_parent_and_children(finished: Path) -> None:
     assert "| fusion, equal weights |" in parent.data.tags["mlflow.note.content"]
     usage = f"system/{socket.gethostname()}/cpu_utilization_percentage"
     assert steps(uri, parent, usage) == [1, 2, 3]
+    assert 0 < parent.data.metrics[usage] <= 100
     for modality in MODALITIES:
         run = runs[modality]
         assert run.info.run_name == f"{modality} · {name}"

@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from statistics import fmean
 from typing import Any
 
 import ray  # noqa: F401  # its copy of psutil can be imported then
@@ -17,7 +18,7 @@ Usage = dict[str, float]  # by metric
 
 
 class NodeUsage:
-    """Samples this node from a thread, until the process ends.
+    """Samples this node from a thread, until `end`.
 
     Args:
         seconds: Seconds between two samples.
@@ -29,20 +30,18 @@ class NodeUsage:
     ) -> None:
         self._sample = sample or _sampler()
         self._lock = threading.Lock()
-        self._sums: defaultdict[str, float] = defaultdict(float)
-        self._count = 0
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
         self._seconds = seconds
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="node usage", daemon=True).start()
 
     def take(self) -> Usage:
         """Return the mean of the samples since the last call; of one taken now without any."""
-        if not self._count:
-            self._add()
         with self._lock:
-            means = {name: round(total / self._count, 1) for name, total in self._sums.items()}
-            self._sums.clear()
-            self._count = 0
+            if not self._values:
+                self._add()
+            means = {name: round(fmean(values), 1) for name, values in self._values.items()}
+            self._values.clear()
         return means
 
     def end(self) -> None:
@@ -51,27 +50,28 @@ class NodeUsage:
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
-            self._add()
+            with self._lock:
+                self._add()
 
     def _add(self) -> None:
-        usage = self._sample()
-        with self._lock:
-            self._count += 1
-            for name, value in usage.items():
-                self._sums[name] += value
+        for name, value in self._sample().items():
+            self._values[name].append(value)
 
 
 def _sampler() -> Callable[[], Usage]:
     """Return a function that returns the usage of this node's CPUs and memory, and of its GPUs."""
     import psutil
 
-    psutil.cpu_percent()  # the first call has nothing to compare with
     gpus = _gpus()
+    # Not psutil.cpu_percent: it compares with the last call of the same thread.
+    before = _busy_and_all()
 
     def sample() -> Usage:
-        memory = psutil.virtual_memory()
+        nonlocal before
+        now, memory = _busy_and_all(), psutil.virtual_memory()
+        (busy, total), before = (now[0] - before[0], now[1] - before[1]), now
         usage = {
-            "cpu_utilization_percentage": psutil.cpu_percent(),
+            "cpu_utilization_percentage": 100 * busy / total if total > 0 else 0.0,
             "system_memory_usage_megabytes": memory.used / 1e6,
             "system_memory_usage_percentage": 100 * memory.used / memory.total,
         }
@@ -81,6 +81,15 @@ def _sampler() -> Callable[[], Usage]:
         return usage
 
     return sample
+
+
+def _busy_and_all() -> tuple[float, float]:
+    """Return the seconds that the CPUs of this node have worked, and all their seconds."""
+    import psutil
+
+    times = psutil.cpu_times()
+    total = sum(times) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0)  # in user
+    return total - times.idle - getattr(times, "iowait", 0), total
 
 
 def _gpus() -> list[Callable[[], Usage]]:

@@ -1,5 +1,6 @@
 """The use of a node: means of samples, by the names of MLflow's system metrics."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -23,7 +24,6 @@ def test_usage_is_the_mean_of_the_samples_since_the_last_time(wait: Callable[...
 
     usage = NodeUsage(0.01, sample)
     wait(lambda: len(taken) == 3, "three samples")
-    wait(lambda: usage._count == 3, "their sum")
     assert usage.take() == {CPU: 30.0}
 
 
@@ -33,11 +33,14 @@ def test_short_epoch_has_a_sample_of_its_own() -> None:
     usage.end()
 
 
-def test_this_machine_is_measured() -> None:
-    usage = NodeUsage(3600)
+def test_this_machine_is_measured_from_any_thread() -> None:
+    usage = NodeUsage(0.2)
+    ends = time.monotonic() + 0.7
+    while time.monotonic() < ends:  # one CPU is busy
+        pass
     used = usage.take()
     usage.end()
-    assert 0 <= used[CPU] <= 100
+    assert 0 < used[CPU] <= 100
     assert 0 < used["system_memory_usage_percentage"] <= 100
     assert used["system_memory_usage_megabytes"] > 100
 
