@@ -82,7 +82,7 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
         _mesh_history_tags(result),
         address,
         tables_of,
-        notes_of(result, run.members),
+        notes_of(result, run.members, model is not None),
         fitted_params(result),
     )
     if tracker.finish(ending, seconds):

@@ -26,20 +26,25 @@ _NEXT = (
 )
 
 
-def notes_of(result: RunResult, members: tuple[str, ...]) -> dict[str, str]:
-    """Return the Markdown on top of the page of each member: its result, and what to look at."""
+def notes_of(result: RunResult, members: tuple[str, ...], has_model: bool) -> dict[str, str]:
+    """Return the Markdown on the page of each member: its result, and what to look at next.
+
+    Args:
+        result: The run's result.
+        members: Members that have a page.
+        has_model: Whether the run has a model to predict with.
+    """
     notes = {}
     for member in members:
         if member == FUSION:
             text = [_title(result), *_result_rows(result), "", *_remarks(result)]
-            following = [*_NEXT, "- **Child runs**: each network by itself", *_use(result)]
+            following = [*_NEXT, "- **Child runs**: each network by itself"]
+            if has_model:
+                command = f"python experiments/predict.py --model {result.run} --input FILE"
+                following.append(f"- **The model**: `{command}` in the same workspace")
         else:
             row = result.members[member]
-            text = [
-                f"**{member}** of {_title(result)}",
-                *_table(result, {member: row}),
-                "",
-            ]
+            text = [f"**{member}** of {_title(result)}", *_table(result, {member: row}), ""]
             following = [*_NEXT, "- **Parent run**: the fusion of all networks"]
         notes[member] = "\n".join([*text, "To look at next:", "", *following])
     return notes
@@ -136,8 +141,3 @@ def _remarks(result: RunResult) -> list[str]:
         f"Fitted on val: {basis.text}" if basis else None,
     ]
     return [line for remark in remarks if remark for line in (f"{remark}.", "")]
-
-
-def _use(result: RunResult) -> list[str]:
-    command = f"python experiments/predict.py --model {result.run} --input FILE"
-    return [f"- **The model**: `{command}` in the same workspace"]
