@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.datasets import TrackedSplit
 from hhmnet_platform.tracking.tracked_run import TrackedRun
 
 MEMBERS = (*MODALITIES, "fusion")
@@ -31,6 +32,7 @@ def tracked_run(folder: Path, name: str = "toy-phase1-1", **changed: Any) -> Tra
         "dataset": "toy",
         "digest": "d" * 64,
         "store": str(folder / "store"),
+        "splits": (TrackedSplit("train", "1" * 64, 8), TrackedSplit("test", "2" * 64, 4)),
     }
     return TrackedRun(**(fields | changed))
 

@@ -1,4 +1,4 @@
-"""Metrics of one score table: top-1, with and without copies, and accuracy by class.
+"""Metrics of one score table: top-1, with and without copies, top-5, and accuracy by class.
 
 Shapes: N clips, K classes.
 """
@@ -18,6 +18,29 @@ def is_correct(table: ScoreTable) -> NDArray[np.bool_]:
 def top1(table: ScoreTable) -> float:
     """Return the share of correctly classified clips; NaN for an empty table."""
     return float(is_correct(table).mean()) if len(table) else float("nan")
+
+
+def top5(table: ScoreTable) -> float | None:
+    """Return the share of clips whose true class is among the five highest logits.
+
+    Of equal logits the class with the smaller index comes first, as for `top1`.
+
+    None for fewer than 6 classes, where it says nothing; NaN for an empty table.
+    """
+    num_classes = len(table.class_names)
+    if num_classes < 6:
+        return None
+    if not len(table):
+        return float("nan")
+    true_n1 = np.take_along_axis(table.logits, table.labels[:, None], 1)
+    is_earlier_nk = np.arange(num_classes) < table.labels[:, None]
+    ahead_nk = (table.logits > true_n1) | ((table.logits == true_n1) & is_earlier_nk)
+    return float((ahead_nk.sum(1) < 5).mean())
+
+
+def mean_class_accuracy(table: ScoreTable) -> float:
+    """Return the mean accuracy of the classes that have clips; NaN for an empty table."""
+    return float(np.nanmean(per_class_accuracy(table))) if len(table) else float("nan")
 
 
 def top1_without_copies(table: ScoreTable) -> float | None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hhmnet_core.fusion.metrics import top1
+from hhmnet_core.fusion.metrics import mean_class_accuracy, top1, top5
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import fold_of
@@ -47,12 +47,17 @@ def score_table(
 
 
 def table_metrics(table: ScoreTable) -> dict[str, float]:
-    """Return the top-1 accuracy and the mean cross-entropy of a table, named by its split."""
+    """Return the accuracies and the mean cross-entropy of a table, named by its split.
+
+    They are top-1, top-5 (from 6 classes on), and the mean accuracy of the classes.
+    """
     logits, labels = torch.from_numpy(table.logits), torch.from_numpy(table.labels)
+    of_five = top5(table)
     return {
         f"{table.split}/top1": top1(table),
+        f"{table.split}/mean_class_accuracy": mean_class_accuracy(table),
         f"{table.split}/loss": float(F.cross_entropy(logits, labels)),
-    }
+    } | ({} if of_five is None else {f"{table.split}/top5": of_five})
 
 
 def update_best(

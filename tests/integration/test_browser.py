@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import Page, expect, sync_playwright
 
 from hhmnet_core.fusion.scores import ScoreTable
@@ -21,10 +24,11 @@ from hhmnet_platform.fusion.ensemble import make_ensemble
 from hhmnet_platform.fusion.ensemble_report import html_report
 from hhmnet_platform.fusion.ensemble_result import summarise_ensemble
 from hhmnet_platform.members import COLOURS
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.derived_runs import DerivedRun, begin_derived_run, finish_derived_run
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
-from hhmnet_platform.tracking.uri import experiment_page
+from hhmnet_platform.tracking.uri import experiment_page, run_page, with_options
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -74,7 +78,7 @@ def test_modalities_are_selected_and_compared(
         for name in names:
             expect(page.get_by_role("cell", name=name)).to_be_visible()
         # A click is lost where the page, still filling, moves the link away below it.
-        chart = page.get_by_role("link", name="val/top1").get_attribute("href")
+        chart = page.get_by_role("link", name="val/top1", exact=True).get_attribute("href")
         page.goto(f"{url}/{chart}")
         for name in names:  # the legend of the one chart, none cut off
             expect(page.get_by_text(f"{name} (val/top1)")).to_be_visible()
@@ -82,7 +86,7 @@ def test_modalities_are_selected_and_compared(
 
         # The charts beside the list of runs have a colour of ours for each modality.
         page.evaluate("localStorage.clear()")  # what is unfolded, among others
-        page.goto(f"{url}/{address}?compareRunsMode=CHART")
+        page.goto(f"{url}/{with_options(address, 'compareRunsMode=CHART')}")
         page.reload()
         unfold(page, run)
         page.get_by_placeholder("Search metric charts").fill("val/top1")
@@ -97,6 +101,73 @@ def test_modalities_are_selected_and_compared(
                 drawn = max(drawn, found, key=lambda colours: len(colours & expected))
         page.screenshot(path=tmp_path / "charts.png")
         assert expected <= drawn
+
+
+def test_pages_of_experiment_run_and_model_explain_themselves(
+    page: Page, finished: Path, mlflow_server: Any, tmp_path: Path
+) -> None:
+    name, address = tracked(finished)
+    client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("films/cross-view")
+    assert experiment
+    number = experiment.experiment_id
+    by_member = {each.data.tags[tags.MODALITY]: each for each in client.search_runs([number])}
+    parent = by_member["fusion"].info.run_id
+    (logged,) = client.search_logged_models([number])
+    with mlflow_server(finished / "mlflow.db") as url:
+        page.goto(f"{url}/{address}")
+        page.evaluate("localStorage.clear()")  # a browser that has not been here
+        page.reload()
+        expect(page.get_by_role("heading", name="Runs")).to_be_visible()  # not GenAI's overview
+        expect(page.get_by_text("Comparable runs: one data set")).to_be_visible()
+        expect(page.get_by_role("row").filter(has_text=name)).to_be_visible()
+        page.screenshot(path=tmp_path / "experiment.png")
+
+        page.goto(f"{url}/{run_page(number, parent)}")
+        expect(page.get_by_text("phase1.py")).to_be_visible()  # the source, as it was typed
+        expect(page.get_by_role("cell", name="fusion, equal weights")).to_be_visible()
+        page.get_by_text("Show more").click()
+        expect(page.get_by_text("To look at next:")).to_be_visible()
+        page.screenshot(path=tmp_path / "run.png")
+
+        joint = by_member["joint"].info.run_id
+        files = run_page(number, joint).replace(joint, f"{joint}/artifacts/errors.json")
+        page.goto(f"{url}/{files}")
+        for column in ("clip", "true", "predicted", "confidence"):
+            expect(page.get_by_role("columnheader", name=column)).to_be_visible()
+        page.screenshot(path=tmp_path / "errors.png")
+
+        model = run_page(number, parent).replace(f"runs/{parent}", f"models/{logged.model_id}")
+        page.goto(f"{url}/{model}")
+        expect(page.get_by_text(f"predict.py --model runs:/{parent} --input FILE")).to_be_visible()
+        expect(page.get_by_role("cell", name="test/top1", exact=True)).to_be_visible()
+        page.screenshot(path=tmp_path / "model.png")
+
+
+def test_moved_workspace_shows_its_figures(
+    page: Page, finished: Path, start: Any, free_port: int, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    workspace = (tmp_path / "copy").rename(tmp_path / "moved")
+    database = workspace / "mlflow.db"
+    with sqlite3.connect(database) as connection:  # as though what it was copied from were gone
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (str(finished), str(tmp_path / "copy")),
+            )
+        (run,) = connection.execute(
+            "SELECT run_uuid, experiment_id FROM runs WHERE name LIKE 'joint %'"
+        ).fetchall()
+    figure = run_page(str(run[1]), f"{run[0]}/artifacts/figures/curves.png")
+    script = Path(__file__).parents[2] / "experiments" / "ui.py"
+    ui = start(sys.executable, script, f"--workspace={workspace}", f"--port={free_port}")
+    ui.wait_for("startup complete", 200)
+    page.goto(f"http://127.0.0.1:{free_port}/{figure}")
+    expect(page.locator("img[src^='blob:'], img[src*='artifact']").first).to_be_visible()
+    page.screenshot(path=tmp_path / "moved.png")
+    ui.stop()
+    assert not (tmp_path / "copy").exists()
 
 
 def test_trials_are_read_in_parallel_coordinates(

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,12 @@ def test_mlflow_holds_parent_and_children(finished: Path) -> None:
     client = MlflowClient(uri)
     experiment = client.get_experiment(parent.info.experiment_id)
     assert experiment.name == "films/cross-view"
+    assert parent.data.tags["mlflow.source.name"].startswith("python ")
+    assert "phase1.py" in parent.data.tags["mlflow.source.name"]
+    assert "| fusion, equal weights |" in parent.data.tags["mlflow.note.content"]
+    usage = f"system/{socket.gethostname()}/cpu_utilization_percentage"
+    assert steps(uri, parent, usage) == [1, 2, 3]
+    assert 0 < parent.data.metrics[usage] <= 100
     for modality in MODALITIES:
         run = runs[modality]
         assert run.info.run_name == f"{modality} · {name}"
@@ -143,7 +150,9 @@ def test_mlflow_holds_parent_and_children(finished: Path) -> None:
         assert run.data.tags["hhmnet.phase"] == "phase1"
         assert len(run.data.tags["hhmnet.data_digest"]) == 64
         assert run.data.params["optim.epochs"] == "3"
-        assert run.inputs.dataset_inputs[0].dataset.name == "films"
+        inputs = run.inputs.dataset_inputs
+        assert {each.dataset.name for each in inputs} == {"films"}
+        assert {each.tags[0].value for each in inputs} == {"train", "val", "test"}
         figures = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
         assert figures == {
             "figures/curves.png",

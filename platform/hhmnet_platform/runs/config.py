@@ -36,6 +36,7 @@ class Placement:
             --workers MIN:MAX).
         price_per_worker_hour: Price of a worker for an hour, in any currency, for the cost
             estimate. 0: no estimate.
+        system_metrics: Use of each node's CPUs, memory and GPUs among the system metrics in MLflow.
         dry_run: Print the plan (nodes, mesh, steps, time, disk, cost) and exit.
     """
 
@@ -50,6 +51,7 @@ class Placement:
     min_checkpoint_seconds: float = 5.0
     resize_minutes: float = 1.0
     price_per_worker_hour: float = 0.0
+    system_metrics: bool = True
     dry_run: bool = False
 
 

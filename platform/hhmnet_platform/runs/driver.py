@@ -30,6 +30,7 @@ from hhmnet_platform.runs.messages import (
     Failed,
     FirstStep,
     LeavingSoon,
+    NodesUsed,
     Resizing,
     SavedWithin,
     TooFewNodes,
@@ -162,6 +163,7 @@ class Training:
             run=run.folder.name,
             run_uri=run.folder.uri,
             start_from=start_from,
+            system_metrics=self.placement.system_metrics,
             outbox=outbox,
         )
         if not run.folder.name.isascii():  # which Ray's metrics, labelled by the name, must be
@@ -206,6 +208,8 @@ class Training:
                 self.display.say(str(self.startup))
         elif isinstance(message, EpochsDone):
             self._epochs(message.records)
+        elif isinstance(message, NodesUsed):
+            self.tracker.add_usage(message.epoch, message.usage)
         elif isinstance(message, SavedWithin):
             point = TrainingPoint(message.epoch, message.step)
             if point > self.reached:

@@ -30,6 +30,19 @@ class EpochsDone:
 
 
 @dataclass(frozen=True)
+class NodesUsed:
+    """Mean use of the nodes since the last report, in the epoch after `epoch`.
+
+    Attributes:
+        epoch: Number of completed epochs.
+        usage: Usage of each node, by its host name and the name of a metric.
+    """
+
+    epoch: int
+    usage: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
 class SavedWithin:
     """A checkpoint is complete that was taken after `step` steps of the epoch after `epoch`."""
 

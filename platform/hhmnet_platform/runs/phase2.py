@@ -15,6 +15,7 @@ from hhmnet_core.inputs.order import smallest_batch
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import Split
+from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_core.training.reports import EpochReport
@@ -160,12 +161,12 @@ class Phase2(Phase[Phase2Job, Phase2Config]):
 
         Only clips with a video are scored. The metrics have the same names as in phase 1.
         """
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split, video in tables[VIDEO].items():
             skeleton = [tables[modality][split] for modality in MODALITIES]
             fused = fuse(keep_shared_clips([video, *skeleton]))
             write_scores(fused, f"{run.folder.uri}/{scores_file(FUSION, split)}")
-            metrics["best/val_top1" if split == "val" else f"{split}/top1"] = top1(fused)
+            metrics |= {"best/val_top1": top1(fused)} if split == "val" else table_metrics(fused)
         return metrics
 
     def extra_figures(

@@ -16,6 +16,14 @@ from hhmnet_platform.members import FUSION
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.result import ScoredRun
 from hhmnet_platform.runs.run import Run
+from hhmnet_platform.runs.run_pages import (
+    ERRORS,
+    SIMILARITY,
+    error_table,
+    fitted_params,
+    notes_of,
+    similarity_table,
+)
 from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.models import MODEL, has_model, run_model
@@ -24,7 +32,9 @@ from hhmnet_platform.storage.run_folder import CONFIG, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import scores_file
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.tables import Table
 from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.uri import with_options
 
 if TYPE_CHECKING:
     from hhmnet_platform.presentation.drawing import Drawing
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
 MLFLOW_SECONDS = 90.0  # to wait for MLflow at the end of a run
 SLOWEST_UPLOAD = 1e6  # bytes of a model per second that are waited for
-CHARTS = "?compareRunsMode=CHART"  # MLflow's page of runs, with their curves
+CHARTS = "compareRunsMode=CHART"  # MLflow's page of runs, with their curves
 
 
 def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) -> None:
@@ -48,9 +58,13 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
         run.folder.write_result(result)
     model = write_run_model(run, result)
     files: dict[str, dict[str, bytes]] = {}
+    tables_of: dict[str, dict[str, Table]] = {}
     for member in run.members:
         tables = scored.tables[member]
         drawings = drawings_of(member, result.history, tables.get("test") or tables.get("val"))
+        tables_of[member] = {ERRORS: error_table(tables["test"])}
+        if similarity := similarity_table(result.history[-1].metrics.get(member, {})):
+            tables_of[member][SIMILARITY] = similarity
         files[member] = _write_figures(run, drawings, f"{member}-") | {
             f"scores/{split}.parquet": run.folder.files.read(scores_file(member, split))
             for split in tables
@@ -62,7 +76,15 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
     logged = None if is_trial else model
     seconds = MLFLOW_SECONDS + (logged.size / SLOWEST_UPLOAD if logged else 0)
     address = logged.uri if logged else ""
-    ending = Ending("FINISHED", files, _mesh_history_tags(result), address)
+    ending = Ending(
+        "FINISHED",
+        files,
+        _mesh_history_tags(result),
+        address,
+        tables_of,
+        notes_of(result, run.members, model is not None),
+        fitted_params(result),
+    )
     if tracker.finish(ending, seconds):
         tracked = {"uri": run.tracked.uri, "page": tracker.page}
         if tracker.model is not None:
@@ -157,13 +179,14 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
     if registered := tracked.get("model"):
         lines.append(f"Registry {registered}")
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {folder.name}")
+    page = with_options(tracked["page"], CHARTS)
     if tracking_uri.startswith("sqlite"):
         workspace = Path(folder.uri).parent.parent
         is_usual = workspace == CHECKOUT / "workspace"
         option = "" if is_usual else f" WORKSPACE={quote(str(workspace))}"
         database = quote(tracking_uri)
         lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {database}")
-        lines.append(f"         then http://127.0.0.1:5000/{tracked['page']}{CHARTS}")
+        lines.append(f"         then http://127.0.0.1:5000/{page}")
     else:
-        lines.append(f"Open it  {tracking_uri.rstrip('/')}/{tracked['page']}{CHARTS}")
+        lines.append(f"Open it  {tracking_uri.rstrip('/')}/{page}")
     return lines

@@ -28,6 +28,7 @@ from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_identity import RunIdentity
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.datasets import TrackedSplit
 from hhmnet_platform.tracking.environment import environment_tags
 from hhmnet_platform.tracking.experiments import experiment_name
 from hhmnet_platform.tracking.tracked_run import TrackedRun
@@ -98,6 +99,8 @@ def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
             dataset=manifest.dataset,
             digest=digest,
             store=without_password(store),
+            splits=_tracked_splits(clips, usable),
+            has_video=manifest.visual is not None,
         ),
         guide=guide,
         notes=(
@@ -113,6 +116,16 @@ def _with_epochs(config: Config, num_training_clips: int, is_demo: bool) -> Conf
     if is_demo and not optim.epochs:
         optim = replace(optim, epochs=DEMO_EPOCHS)
     return replace(config, optim=with_epochs(optim, num_training_clips))
+
+
+def _tracked_splits(clips: ClipSet, split: Split) -> tuple[TrackedSplit, ...]:
+    """Return the splits that have clips, for MLflow."""
+    indices = {"train": split.train, "val": split.val, "test": split.test}
+    return tuple(
+        TrackedSplit.of(name, clips.manifest.digest, clips.sample_ids[chosen])
+        for name, chosen in indices.items()
+        if len(chosen)
+    )
 
 
 def _tags(

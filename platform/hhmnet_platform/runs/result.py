@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
-from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.metrics import mean_class_accuracy, top1, top1_without_copies, top5
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.fusion.shrinkage import choose_weights
 from hhmnet_core.training.records import EpochRecord
@@ -110,6 +110,8 @@ def fit_fusion(scored: ScoredRun) -> FittedFusion | None:
         top1(fused["test"]),
         top1_without_copies(fused["test"]),
         choice.basis,
+        top5(fused["test"]),
+        mean_class_accuracy(fused["test"]),
     )
 
 
@@ -136,4 +138,4 @@ def _fitted_metrics(fitted: FittedFusion | None) -> dict[str, float]:
     metrics = {f"{FITTED}/val_top1": fitted.val_top1, f"{FITTED}/test_top1": fitted.test_top1}
     if fitted.test_top1_without_copies is not None:
         metrics[f"{FITTED}/test_top1_without_copies"] = fitted.test_top1_without_copies
-    return metrics | {f"{FITTED}/weight/{name}": w for name, w in fitted.weights.items()}
+    return metrics

@@ -35,9 +35,11 @@ from hhmnet_platform.runs.messages import (
     Failed,
     FirstStep,
     LeavingSoon,
+    NodesUsed,
     SavedWithin,
     WorkerStarted,
 )
+from hhmnet_platform.runs.node_usage import NodeUsage
 from hhmnet_platform.runs.phase import TrainingInputs
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.run import Config
@@ -72,6 +74,7 @@ class Assignment:
         run: Name of the run.
         run_uri: URI of its folder.
         start_from: Checkpoint in that folder to start from where Ray lists none. "" for none.
+        system_metrics: Whether the use of the nodes is measured.
         outbox: Queue for messages to the driver.
     """
 
@@ -86,6 +89,7 @@ class Assignment:
     run: str
     run_uri: str
     start_from: str
+    system_metrics: bool
     outbox: Queue
 
 
@@ -114,12 +118,15 @@ def _train(task: Assignment) -> None:
     clips = _load_clips(task)
     startup.mark("clips")
     with ExitStack() as stack:
+        nodes = _node_of_each(workers)
+        usage = None
+        if task.system_metrics and nodes.index(nodes[rank]) == rank:
+            usage = NodeUsage()
+            stack.callback(usage.end)
         resume, saved = _checkpoint(task, stack)
         inputs = TrainingInputs(
             clips=clips,
-            mesh=Mesh(
-                task.plan.modality_parallel_at(workers), get_device(), _node_of_each(workers)
-            ),
+            mesh=Mesh(task.plan.modality_parallel_at(workers), get_device(), nodes),
             device=get_device(),
             guide=task.guide,
             resume=resume,
@@ -131,6 +138,8 @@ def _train(task: Assignment) -> None:
         for report in PHASES[task.phase].fit(task.config, inputs):
             point = TrainingPoint(report.epoch, report.steps)
             metrics = _report(report, num_known, task) if rank == 0 else {}
+            if usage is not None:
+                metrics["usage"] = {socket.gethostname(): usage.take()}
             num_known = len(report.history)
             if point > saved and not has_begun:
                 has_begun = True
@@ -223,6 +232,9 @@ class ReportForwarder(UserCallback):
         report = metrics[0]
         if report["records"] or not report["step"]:
             self.outbox.put(EpochsDone([EpochRecord(**each) for each in report["records"]]))
+        usage = {host: used for each in metrics for host, used in each.get("usage", {}).items()}
+        if usage:
+            self.outbox.put(NodesUsed(report["epoch"], usage))
         if report["step"]:
             self.outbox.put(SavedWithin(report["epoch"], report["step"]))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
+from hhmnet_platform.tracking.moved_artifacts import follow_move
 from hhmnet_platform.tracking.server import BASIC_AUTH, SERVER_ENVIRONMENT, auth_environment
-from hhmnet_platform.tracking.uri import database_of
+from hhmnet_platform.tracking.uri import TRAINING_VIEW, database_of
 
 
 @dataclass
@@ -38,12 +39,14 @@ def open_pages(job: Pages) -> None:
             f"There are no runs in {job.workspace} yet: run `make demo` first, or name another "
             "workspace, `make ui WORKSPACE=...`."
         )
+    follow_move(database)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri),
         *("--host", job.host, "--port", str(job.port), "--workers", "1"),
     ]
     environment = {**os.environ, **SERVER_ENVIRONMENT}
     address = f"http://{job.host}:{job.port}"
+    print(f"Open     {address}/#/experiments?{TRAINING_VIEW}", flush=True)
     if job.login:
         command += BASIC_AUTH
         environment |= _login(address)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from hhmnet_core.checks.names import check_name
 from hhmnet_core.errors import InputError
-from hhmnet_core.fusion.metrics import top1, top1_without_copies
+from hhmnet_core.fusion.metrics import mean_class_accuracy, top1, top1_without_copies, top5
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.shrinkage import ChoiceBasis
 from hhmnet_core.identity import JsonObject
@@ -27,7 +27,7 @@ _BEFORE: JsonObject = {"copies": [], "not_filmed": 0, "layouts": []}
 
 @dataclass(frozen=True)
 class MemberResult:
-    """Top-1 accuracies of a network or of the fusion with equal weights, as shares of 1.
+    """Accuracies of a network or of the fusion with equal weights, as shares of 1.
 
     Attributes:
         epoch: Epoch whose weights are scored. None for the fusion.
@@ -35,12 +35,17 @@ class MemberResult:
         test_top1: Top-1 on test.
         test_top1_without_copies: Top-1 on the test clips that copy no clip of training or
             validation. None where no test clip is a copy, or all are.
+        test_top5: Top-5 on test. None for fewer than 6 classes, and in files of earlier versions.
+        test_mean_class_accuracy: Mean accuracy of the classes on test. None in files of earlier
+            versions.
     """
 
     epoch: int | None
     val_top1: float | None
     test_top1: float
     test_top1_without_copies: float | None = None
+    test_top5: float | None = None
+    test_mean_class_accuracy: float | None = None
 
     @classmethod
     def of(cls, tables: Mapping[str, ScoreTable], epoch: int | None) -> "MemberResult":
@@ -50,6 +55,8 @@ class MemberResult:
             float(top1(tables["val"])) if "val" in tables else None,
             float(top1(tables["test"])),
             top1_without_copies(tables["test"]),
+            top5(tables["test"]),
+            mean_class_accuracy(tables["test"]),
         )
 
 
@@ -64,6 +71,8 @@ class FittedFusion:
         test_top1_without_copies: As in `MemberResult`.
         basis: Basis of the choice of the weights. None in files of earlier versions, whose
             weights have the least log-loss on validation, however small that is.
+        test_top5: As in `MemberResult`.
+        test_mean_class_accuracy: As in `MemberResult`.
     """
 
     weights: dict[str, float]
@@ -71,6 +80,8 @@ class FittedFusion:
     test_top1: float
     test_top1_without_copies: float | None = None
     basis: ChoiceBasis | None = None
+    test_top5: float | None = None
+    test_mean_class_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,5 +174,5 @@ def _fields_of(values: JsonObject) -> JsonObject:
 
 def _without_none(row: JsonObject) -> JsonObject:
     """Return a row without what it lacks and earlier versions did not write."""
-    later = (WITHOUT_COPIES, "basis")
+    later = (WITHOUT_COPIES, "test_top5", "test_mean_class_accuracy", "basis")
     return {key: value for key, value in row.items() if value is not None or key not in later}

@@ -22,6 +22,7 @@ from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_platform.storage.run_folder import RunFolder
+from hhmnet_platform.tracking.moved_artifacts import ARTIFACTS
 from hhmnet_platform.tracking.uri import artifact_location, check_tracking_scheme, sqlite_uri
 
 
@@ -112,7 +113,7 @@ class Workspace:
         Args:
             tracking_uri: MLflow tracking URI as it was given.
         """
-        return "" if tracking_uri else artifact_location(self.at("mlartifacts"))
+        return "" if tracking_uri else artifact_location(self.at(ARTIFACTS))
 
 
 def local_copy(uri: str, stack: ExitStack, names: Sequence[str] | None = None) -> Path:

@@ -1,7 +1,8 @@
 """A thread that keeps MLflow up to date, so that training never waits for a server."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
@@ -10,7 +11,7 @@ from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
 from hhmnet_platform.tracking.models import TrackedModel
 from hhmnet_platform.tracking.run_writer import MlflowWriter
-from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.tracked_run import Ending, NodeSample
 from hhmnet_platform.tracking.uri import experiment_page
 
 RETRY_SECONDS = 10.0
@@ -28,6 +29,7 @@ class BackgroundTracker:
         self._writer = writer
         self._notify = notify
         self._history: Sequence[EpochRecord] = ()
+        self._usage: list[NodeSample] = []  # what MLflow lacks
         self._ending: Ending | None = None
         self._is_complete = False
         self._is_away = False
@@ -48,6 +50,15 @@ class BackgroundTracker:
     def update(self, history: Sequence[EpochRecord]) -> None:
         """Hand over the whole history, and return at once."""
         self._history = history
+        self._changed.set()
+
+    def add_usage(self, epoch: int, usage: Mapping[str, Mapping[str, float]]) -> None:
+        """Hand over the mean use of nodes since the last time, by host, and return at once.
+
+        Unlike the history it is kept in this process alone.
+        """
+        now = int(1000 * time.time())
+        self._usage += [NodeSample(now, epoch, host, used) for host, used in usage.items()]
         self._changed.set()
 
     def finish(self, ending: Ending, timeout: float = 90.0) -> bool:
@@ -80,6 +91,9 @@ class BackgroundTracker:
             if not self._writer.is_connected:
                 self._writer.connect()
             self._writer.write(self._history)
+            if waiting := self._usage[:]:
+                self._writer.write_usage(waiting)
+                del self._usage[: len(waiting)]
             if ending is not None:
                 self._writer.finish(ending)
         except Exception as error:  # whatever MLflow raises, training continues

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from hhmnet_core.disk_space import free_space, is_disk_full
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
+from hhmnet_platform.tracking.moved_artifacts import follow_move
 from hhmnet_platform.tracking.uri import database_of
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def new_client(uri: str) -> "MlflowClient":
     _set_quiet_defaults()
     from mlflow import MlflowClient
 
-    is_plain_file = database_of(uri) is not None
-    return MlflowClient(f"{uri}?timeout={SQLITE_WAIT_SECONDS}" if is_plain_file else uri)
+    database = database_of(uri)
+    if database is None:
+        return MlflowClient(uri)
+    follow_move(database)
+    return MlflowClient(f"{uri}?timeout={SQLITE_WAIT_SECONDS}")
 
 
 @contextmanager

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hhmnet_platform.members import FUSION
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import upload
 from hhmnet_platform.tracking.client import open_for_writing
-from hhmnet_platform.tracking.experiments import ensure_experiment
-from hhmnet_platform.tracking.queries import runs_with_tag
+from hhmnet_platform.tracking.environment import source_tags
+from hhmnet_platform.tracking.experiments import ensure_experiment, find_experiment
+from hhmnet_platform.tracking.metric_names import tracked_metrics
+from hhmnet_platform.tracking.queries import is_deleted, runs_with_tag
 from hhmnet_platform.tracking.uri import run_page
 
 if TYPE_CHECKING:
@@ -86,8 +89,11 @@ def begin_derived_run(uri: str, run: DerivedRun, artifacts: str = "") -> Derived
         known = _runs_named(client, experiment_id, run.name)
         made = known[0] if known else client.create_run(experiment_id, run_name=run.name)
         run_id = str(made.info.run_id)
+        if not known:
+            _adopt_trials(client, experiment_id, run.name, run_id)
         client.update_run(run_id, status="RUNNING")
-        all_tags = {**run.tags, tags.DERIVED: run.name, tags.MLFLOW_NOTE: run.note}
+        own_tags = {tags.DERIVED: run.name, tags.MLFLOW_NOTE: run.note}
+        all_tags = {**source_tags(), **run.tags, **own_tags}
         client.log_batch(
             run_id,
             params=[Param(key, str(value)) for key, value in run.params.items()],
@@ -105,7 +111,9 @@ def finish_derived_run(uri: str, made: DerivedRunId, run: DerivedRun) -> None:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        metrics = [Metric(key, value, now, 0) for key, value in run.metrics.items()]
+        metrics = [
+            Metric(key, value, now, 0) for key, value in tracked_metrics(run.metrics).items()
+        ]
         client.log_batch(made.run_id, metrics)
         client.set_tag(made.run_id, tags.MLFLOW_NOTE, run.note[:MAX_TAG_LENGTH])
         upload(client, made.run_id, run.files)
@@ -124,7 +132,7 @@ def find_finished_page(uri: str, experiment: str, name: str) -> str | None:
     Raises InputError where MLflow does not answer.
     """
     with open_for_writing(uri) as client:  # opening an SQLite file may create it
-        known = client.get_experiment_by_name(experiment)
+        known = find_experiment(client, experiment)
         if known is None:
             return None
         for run in _runs_named(client, known.experiment_id, name):
@@ -145,6 +153,14 @@ def kill_running_children(uri: str, parent: DerivedRunId) -> None:
             for run in [child, *below]:
                 if run.info.status == "RUNNING":
                     client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _adopt_trials(client: "MlflowClient", experiment_id: str, study: str, run_id: str) -> None:
+    """List the trials of a study below its run, those that are below a run that was deleted."""
+    for trial in runs_with_tag(client, experiment_id, tags.SEARCH, study):
+        parent = trial.data.tags.get(tags.MLFLOW_PARENT, "")
+        if trial.data.tags.get(tags.MODALITY) == FUSION and parent and is_deleted(client, parent):
+            client.set_tag(trial.info.run_id, tags.MLFLOW_PARENT, run_id)
 
 
 def _runs_named(client: "MlflowClient", experiment_id: str, name: str) -> list["Run"]:

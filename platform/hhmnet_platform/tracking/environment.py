@@ -3,18 +3,22 @@
 import getpass
 import os
 import platform
+import shlex
 import socket
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from hhmnet_core.passwords import without_password
 from hhmnet_platform.tracking import tags
 
 VERSIONED = ("torch", "ray", "mlflow")
+_LONGEST_COMMAND = 5000  # characters
 
 
 def environment_tags() -> dict[str, str]:
-    """Return the tags of the process that starts a run: versions, host, user and git commit."""
+    """Return the tags of the process that starts a run: command, versions, host, user, commit."""
     environment = {
         tags.PYTHON: platform.python_version(),
         tags.HOST: socket.gethostname(),
@@ -24,7 +28,17 @@ def environment_tags() -> dict[str, str]:
         environment[tags.MLFLOW_USER] = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         pass
-    return environment | _commit_tags()
+    return environment | source_tags() | _commit_tags()
+
+
+def source_tags() -> dict[str, str]:
+    """Return the command that was typed, as MLflow's source; nothing in a worker of Ray."""
+    program, *arguments = sys.orig_argv
+    if any(argument.endswith("/ray/_private/workers/default_worker.py") for argument in arguments):
+        return {}
+    command = shlex.join([Path(program).name, *map(without_password, arguments)])
+    # Of any other type MLflow shows what follows the last slash.
+    return {tags.MLFLOW_SOURCE: command[:_LONGEST_COMMAND], tags.MLFLOW_SOURCE_TYPE: "JOB"}
 
 
 def _commit_tags() -> dict[str, str]:

@@ -15,8 +15,10 @@ from hhmnet_core.files import folder
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.protocols import fold_of
 from hhmnet_platform.hashing import short_hash
+from hhmnet_platform.presentation.labels import markdown
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_writing, reason_of
+from hhmnet_platform.tracking.experiments import find_experiment
 from hhmnet_platform.tracking.mlflow_format import LOGGED_NAME, save_pyfunc
 from hhmnet_platform.tracking.queries import runs_with_tag
 
@@ -90,6 +92,18 @@ class _Source:
                    described.figures.items()}  # fmt: skip
         return own | figures
 
+    def note(self, run_id: str) -> str:
+        """Return Markdown for the pages of the model of a run and of its registered version."""
+        described = self.described
+        networks = sum(each.weight > 0 for each in described.networks)
+        return (
+            f"Model of {described.kind} {markdown(described.name)}: "
+            f"{networks} network{'s' if networks > 1 else ''}, trained on "
+            f"{markdown(described.dataset)}, protocol {markdown(described.protocol)}.\n\n"
+            f"To use it: `python experiments/predict.py --model runs:/{run_id} --input FILE`; "
+            "`test.py`, `serve.py` and `export.py` take the same `--model`."
+        )
+
 
 def log_model(
     client: "MlflowClient",
@@ -149,7 +163,7 @@ def log_derived_model(
     Raises InputError where MLflow cannot be written to.
     """
     with open_for_writing(uri) as client:
-        known = client.get_experiment_by_name(experiment)
+        known = find_experiment(client, experiment)
         assert known is not None
         run = next(runs_with_tag(client, known.experiment_id, tags.DERIVED, name))
         return log_model(client, known.experiment_id, run.info.run_id, place, champion)
@@ -170,8 +184,14 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, source: _Sourc
 
     logged = _logged_model(client, experiment_id, run_id, source.digest)
     if logged is None:
+        run = client.get_run(run_id)
         logged = client.create_logged_model(
-            experiment_id, LOGGED_NAME, run_id, source.tags, model_type=source.described.kind
+            experiment_id,
+            LOGGED_NAME,
+            run_id,
+            {**source.tags, tags.MLFLOW_NOTE: source.note(run_id)},
+            run.data.params,
+            model_type=source.described.kind,
         )
     if logged.status == "READY":
         return logged
@@ -188,7 +208,31 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, source: _Sourc
         )
         _upload(client, logged.model_id, path)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+    _link_metrics(client, run_id, logged.model_id)
     return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _link_metrics(client: "MlflowClient", run_id: str, model_id: str) -> None:
+    """Show a run's metrics of test, and the test clips, on the page of its model too."""
+    from mlflow.entities import Metric
+
+    run = client.get_run(run_id)
+    test = next(
+        (
+            each.dataset
+            for each in (run.inputs.dataset_inputs if run.inputs else ())
+            if any(tag.value == "test" for tag in each.tags)
+        ),
+        None,
+    )
+    name, digest = (test.name, test.digest) if test else (None, None)
+    metrics = [
+        Metric(key, last.value, last.timestamp, last.step, model_id, name, digest)
+        for key in run.data.metrics
+        if key.startswith("test/")
+        for last in client.get_metric_history(run_id, key)[-1:]
+    ]
+    client.log_batch(run_id, metrics)
 
 
 def _upload(client: "MlflowClient", model_id: str, path: Path) -> None:
@@ -229,7 +273,7 @@ def _register(
             logged.artifact_location,
             logged.source_run_id,
             source.tags,
-            description=f"{source.described.kind} {source.described.name}",
+            description=source.note(str(logged.source_run_id)),
             model_id=logged.model_id,
         )
         number = str(made.version)

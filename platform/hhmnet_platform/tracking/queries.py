@@ -9,6 +9,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_platform.members import FUSION, TRAINED
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_reading
+from hhmnet_platform.tracking.experiments import find_experiment
 from hhmnet_platform.tracking.uri import database_of, run_page
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def member_runs(uri: str, experiment: str, filter_string: str = "") -> list[Memb
             "--tracking_uri."
         )
     with open_for_reading(uri) as client:
-        known = client.get_experiment_by_name(experiment)
+        known = find_experiment(client, experiment)
         if known is None:
             raise InputError(
                 f"MLflow at {uri} has no experiment {experiment!r}; it has {_experiments(client)}."
@@ -91,6 +92,18 @@ def run_name_of(uri: str, run_id: str) -> str:
             if isinstance(error, MlflowException) and error.error_code != NO_SUCH_RUN:
                 raise
             raise InputError(f"MLflow at {uri} holds no run {run_id} of this platform.") from error
+
+
+def is_deleted(client: "MlflowClient", run_id: str) -> bool:
+    """Return whether a run is in MLflow's trash, or no longer there at all."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+    except MlflowException as error:
+        if error.error_code != NO_SUCH_RUN:
+            raise
+        return True
 
 
 def runs_with_tag(

@@ -12,6 +12,9 @@ TRACKING_SCHEMES = {
     *("", "file", "http", "https", "databricks", "databricks-uc", "uc"),
     *("postgresql", "mysql", "sqlite", "mssql"),
 }
+_BARE_WORDS = ("databricks", "databricks-uc", "uc")  # tracking URIs as they are
+# MLflow's pages take their view from the address, else from the browser, which begins with GenAI.
+TRAINING_VIEW = "workflowType=machine_learning"
 _SQLITE, _SQLITE_ESCAPED = "sqlite:///", "sqlite+pysqlite:///"
 
 
@@ -23,6 +26,14 @@ def default_tracking() -> str:
 def check_tracking_scheme(uri: str) -> None:
     """Raise InputError for a URI that neither MLflow nor an installed plugin can track in."""
     scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme in ("", "file") and uri not in _BARE_WORDS and not _may_use_folders():
+        raise InputError(
+            f"MLflow no longer tracks in a folder, but the tracking URI is {uri}: give "
+            "--tracking_uri or $MLFLOW_TRACKING_URI a database, such as sqlite:///FILE, or the "
+            "http:// address of a server; --tracking_uri= (empty) is the database in the workspace."
+            " To keep the runs of the folder: `mlflow migrate-filestore --source FOLDER --target "
+            "sqlite:///FILE`."
+        )
     plugins = {entry.name for entry in entry_points(group="mlflow.tracking_store")}
     if scheme not in TRACKING_SCHEMES | plugins:
         raise InputError(
@@ -30,6 +41,11 @@ def check_tracking_scheme(uri: str) -> None:
             "or a database such as sqlite:///FILE or postgresql://..., in --tracking_uri or "
             "$MLFLOW_TRACKING_URI."
         )
+
+
+def _may_use_folders() -> bool:
+    """Return whether MLflow's own switch for folders, which it no longer maintains, is on."""
+    return os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1")
 
 
 def sqlite_uri(path: str) -> str:
@@ -54,9 +70,14 @@ def artifact_location(path: str) -> str:
 
 def experiment_page(experiment_id: str) -> str:
     """Return the path of an experiment's page behind the address of MLflow's web server."""
-    return f"#/experiments/{experiment_id}/runs"
+    return f"#/experiments/{experiment_id}/runs?{TRAINING_VIEW}"
 
 
 def run_page(experiment_id: str, run_id: str) -> str:
     """Return the path of a run's page behind the address of MLflow's web server."""
-    return f"{experiment_page(experiment_id)}/{run_id}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_VIEW}"
+
+
+def with_options(page: str, options: str) -> str:
+    """Return the path of a page with further options; pages of earlier versions have none."""
+    return f"{page}{'&' if '?' in page else '?'}{options}"

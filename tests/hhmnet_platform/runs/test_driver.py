@@ -18,6 +18,7 @@ from hhmnet_platform.runs.messages import (
     EpochsDone,
     Failed,
     LeavingSoon,
+    NodesUsed,
     Resizing,
     SavedWithin,
     TooFewNodes,
@@ -39,6 +40,9 @@ class Tracker:
     def update(self, history: Any) -> None:
         self.history = history
 
+    def add_usage(self, epoch: int, usage: Any) -> None:
+        self.usage = (epoch, usage)
+
 
 class Driver:
     """A driver, and what it shows."""
@@ -47,7 +51,8 @@ class Driver:
         self.output = io.StringIO()
         display = Display(9, Console(file=self.output, soft_wrap=True, highlight=False))
         placement, run = Placement(max_failures=1, price_per_worker_hour=100.0), Run(folder)
-        self.training = Training(placement, run, plan, display, Tracker(), Startup(0.0))  # type: ignore[arg-type]
+        self.tracker = Tracker()
+        self.training = Training(placement, run, plan, display, self.tracker, Startup(0.0))  # type: ignore[arg-type]
 
     def __call__(self, *messages: Any) -> list[str]:
         """The new lines."""
@@ -119,6 +124,12 @@ def test_announced_removal_is_no_failure_and_is_shown_once(driver: Driver) -> No
     driver.start(2)
     assert "removed soon" in driver(LeavingSoon(1, None))[0]
     assert driver.start(2)[0] == "resuming within epoch 1, after step 7"
+
+
+def test_use_of_nodes_goes_to_mlflow_alone(driver: Driver) -> None:
+    usage = {"host": {"cpu_utilization_percentage": 50.0}}
+    assert driver(NodesUsed(2, usage)) == []
+    assert driver.tracker.usage == (2, usage)
 
 
 def test_too_few_nodes_are_shown(driver: Driver) -> None:

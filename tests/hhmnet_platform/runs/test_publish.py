@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import FEATURE_DISABLED
 from random_models import write_random_model
 
+from hhmnet_core.fusion.metrics import is_correct
 from hhmnet_core.fusion.scores import FUSION
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.skeleton.modalities import MODALITIES
@@ -28,6 +29,7 @@ from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.results import RunResult
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking.background import BackgroundTracker
+from hhmnet_platform.tracking.derived_runs import DerivedRun, begin_derived_run
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 
 
@@ -45,8 +47,9 @@ def run(
 
 
 def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
-    run: Run, tmp_path: Path
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", run.tracked.uri)  # where `load_table` looks for runs
     run.folder.add_mesh(TrainingPoint(), 1, 2)
     history = [EpochRecord(1, 1.0, {name: {"train/loss": 2.0} for name in MODALITIES})]
     scored = ScoredRun.complete(run)
@@ -68,7 +71,16 @@ def test_finished_run_has_figures_a_result_and_all_of_it_in_mlflow(
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["hhmnet.layouts"] == "1 x 2 after epoch 0"
     names = {each.path for each in client.list_artifacts(parent.info.run_id)}
-    assert {"config.yaml", "result.json", "figures", "scores"} <= names
+    assert {"config.yaml", "result.json", "figures", "scores", "errors.json"} <= names
+    wrong = client.load_table(experiment.experiment_id, "errors.json", [parent.info.run_id])
+    assert len(wrong) == (~is_correct(scored.tables[FUSION]["test"])).sum()
+    note = parent.data.tags["mlflow.note.content"]
+    assert f"| fusion, equal weights |  | {result.members[FUSION].val_top1:.1%} |" in note
+    assert "errors.json" in by_member["joint"].data.tags["mlflow.note.content"]
+    assert result.fitted
+    weight = f"{result.fitted.weights['joint']:.4f}"
+    assert parent.data.params["fitted/weight/joint"] == weight
+    assert not [name for name in parent.data.metrics if name.startswith("fitted/weight")]
     scores = client.list_artifacts(by_member["joint"].info.run_id, "scores")
     assert {each.path for each in scores} == {"scores/val.parquet", "scores/test.parquet"}
     local = client.download_artifacts(parent.info.run_id, "result.json")
@@ -125,7 +137,9 @@ def test_finished_run_has_its_model_in_mlflow_once(run: Run) -> None:
 @pytest.mark.usefixtures("buildable")
 def test_model_of_a_trial_is_logged_when_its_config_is_trained_by_itself(run: Run) -> None:
     scored, result = summary_of(run)
-    trial = replace(run, tracked=replace(run.tracked, parent="0" * 32))
+    search = DerivedRun(run.tracked.experiment, "search", {}, {}, {}, "", {})
+    parent = begin_derived_run(run.tracked.uri, search).run_id
+    trial = replace(run, tracked=replace(run.tracked, parent=parent))
     as_trial = replace(scored, run=trial)
     publish(as_trial, result, BackgroundTracker(MlflowWriter(trial.tracked), pytest.fail))
     assert run.folder.is_tracked and not is_published(run.folder)

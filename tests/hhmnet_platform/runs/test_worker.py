@@ -12,7 +12,7 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.training.records import EpochRecord
-from hhmnet_platform.runs.messages import EpochsDone, Failed, LeavingSoon, SavedWithin
+from hhmnet_platform.runs.messages import EpochsDone, Failed, LeavingSoon, NodesUsed, SavedWithin
 from hhmnet_platform.runs.worker import (
     LEAVING_SECONDS,
     ReportForwarder,
@@ -54,6 +54,13 @@ def test_forwarder_reports_checkpoints_within_an_epoch(
     # The first report after a start carries the history.
     forwarder.after_report(None, [{"records": [FIRST], "epoch": 1, "step": 5}, {}], None)
     assert outbox.messages[1:] == [EpochsDone([EpochRecord(**FIRST)]), SavedWithin(1, 5)]
+
+
+def test_forwarder_joins_the_use_of_all_nodes(forwarder: ReportForwarder, outbox: Outbox) -> None:
+    first, second = {"a": {"cpu_utilization_percentage": 50.0}}, {"b": {"gpu_0": 1.0}}
+    reports = [{"records": [], "epoch": 1, "step": 4, "usage": first}, {}, {"usage": second}]
+    forwarder.after_report(None, reports, None)
+    assert outbox.messages == [NodesUsed(1, first | second), SavedWithin(1, 4)]
 
 
 def test_forwarder_ends_the_run_for_a_mistake_of_the_user(

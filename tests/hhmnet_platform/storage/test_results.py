@@ -95,9 +95,11 @@ def test_member_result_is_the_accuracy_of_its_tables(tmp_path: Path) -> None:
             ("left", "right"), copies,
         )  # fmt: skip
 
-    assert MemberResult.of({"test": table("test")}, 3) == MemberResult(3, None, 0.75)
+    by_class = (1 / 2 + 1) / 2  # of the two clips of "left" one is found, of "right" both
+    expected = MemberResult(3, None, 0.75, None, None, by_class)
+    assert MemberResult.of({"test": table("test")}, 3) == expected
     both = {"val": table("val"), "test": table("test", frozenset({"d"}))}
-    assert MemberResult.of(both, None) == MemberResult(None, 0.75, 0.75, 1.0)
+    assert MemberResult.of(both, None) == MemberResult(None, 0.75, 0.75, 1.0, None, by_class)
 
 
 @pytest.mark.parametrize(

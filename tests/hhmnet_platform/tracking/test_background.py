@@ -10,6 +10,7 @@ from hhmnet_platform.tracking import background
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending
+from hhmnet_platform.tracking.uri import experiment_page
 
 
 class FlakyWriter(MlflowWriter):
@@ -74,6 +75,42 @@ def test_notice_gives_the_reason_in_one_short_line(
     assert "\n" not in notice
 
 
+def test_run_that_is_deleted_meanwhile_is_written_anew(
+    folder: Path, wait: Callable[..., None]
+) -> None:
+    notices: list[str] = []
+    writer = MlflowWriter(tracked_run(folder))
+    tracker = BackgroundTracker(writer, notices.append)
+    tracker.update(history(1))
+    wait(lambda: writer.is_connected and tracked_losses(writer.run) == expected_losses(1), "MLflow")
+    deleted = writer.run_ids["fusion"]
+    MlflowClient(writer.run.uri).delete_run(deleted)
+    tracker.update(history(2))
+    wait(lambda: len(notices) == 2, "a run in its place")
+    assert tracker.finish(Ending("FINISHED", FILES))
+    assert tracked_losses(writer.run) == expected_losses(2)
+    joint = MlflowClient(writer.run.uri).get_run(writer.run_ids["joint"])
+    assert joint.data.tags["mlflow.parentRunId"] == writer.run_ids["fusion"] != deleted
+
+
+def test_use_of_nodes_is_kept_while_mlflow_is_away(folder: Path, wait: Callable[..., None]) -> None:
+    notices: list[str] = []
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = ConnectionError("nobody there")
+    tracker = BackgroundTracker(writer, notices.append)
+    tracker.add_usage(1, {"a": {"cpu_utilization_percentage": 50.0}, "b": {"gpu_0": 1.0}})
+    wait(lambda: notices, "a notice")
+    writer.away = None
+    wait(lambda: len(notices) == 2, "MLflow's return")
+    tracker.add_usage(2, {"a": {"cpu_utilization_percentage": 70.0}})
+    assert tracker.finish(Ending("FINISHED", {}))
+    client = MlflowClient(writer.run.uri)
+    run_id = writer.run_ids["fusion"]
+    points = client.get_metric_history(run_id, "system/a/cpu_utilization_percentage")
+    assert sorted((each.step, each.value) for each in points) == [(1, 50.0), (2, 70.0)]
+    assert client.get_run(run_id).data.metrics["system/b/gpu_0"] == 1.0
+
+
 def test_tracker_gives_up_at_the_end_and_another_one_writes_all(folder: Path) -> None:
     notices: list[str] = []
     writer = FlakyWriter(tracked_run(folder))
@@ -105,7 +142,7 @@ def test_other_run_of_the_same_name_is_reported_and_left_alone(
     client = MlflowClient(before.uri)
     experiment = client.get_experiment_by_name(before.experiment)
     assert experiment is not None
-    assert first.page == f"#/experiments/{experiment.experiment_id}/runs"
+    assert first.page == experiment_page(experiment.experiment_id)
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:  # as the notice asks

@@ -18,7 +18,9 @@ from hhmnet_platform.tracking.derived_runs import (
     kill_running_children,
     replace_derived_run,
 )
+from hhmnet_platform.tracking.queries import member_runs
 from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.uri import run_page
 
 ENSEMBLE = DerivedRun(
     experiment="toy/cross-view",
@@ -51,7 +53,7 @@ def test_run_of_the_same_name_is_replaced(uri: str, client: MlflowClient) -> Non
     better = replace(ENSEMBLE, params={"candidates": 5}, metrics={"test/top1": 0.75})
     page = replace_derived_run(uri, better)
     run = only_run(client)
-    assert page == f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" != first
+    assert page == run_page(run.info.experiment_id, run.info.run_id) != first
     assert (run.info.run_name, run.info.status) == ("toy-ensemble-1", "FINISHED")
     assert run.data.params == {"candidates": "5"}
     assert run.data.metrics == {"test/top1": 0.75}
@@ -73,6 +75,34 @@ def test_search_that_is_started_again_takes_up_its_run(uri: str, client: MlflowC
     assert find_finished_page(uri, ENSEMBLE.experiment, ENSEMBLE.name) == begun.page
     assert begin_derived_run(uri, ENSEMBLE) == begun
     assert only_run(client).info.status == "RUNNING"
+
+
+def test_search_that_was_deleted_gets_its_trials_back(
+    uri: str, folder: Path, client: MlflowClient
+) -> None:
+    search = replace(ENSEMBLE, name="toy-search")
+    first = begin_derived_run(uri, search)
+    own_tags = {tags.PHASE: "phase1", tags.SEARCH: "toy-search"}
+    trial = MlflowWriter(tracked_run(folder, "trial", tags=own_tags, parent=first.run_id))
+    trial.connect()
+    client.delete_run(first.run_id)
+    second = begin_derived_run(uri, search)
+
+    def parent(member: str) -> str:
+        return client.get_run(trial.run_ids[member]).data.tags[tags.MLFLOW_PARENT]
+
+    assert second != first and parent("fusion") == second.run_id
+    assert parent("joint") == trial.run_ids["fusion"]
+
+
+def test_experiment_in_the_trash_is_told_with_the_remedy(uri: str, client: MlflowClient) -> None:
+    number = begin_derived_run(uri, ENSEMBLE).experiment_id
+    client.delete_experiment(number)
+    for call in (begin_derived_run, replace_derived_run):
+        with pytest.raises(InputError, match=f"experiments restore --experiment-id {number}"):
+            call(uri, ENSEMBLE)
+    with pytest.raises(InputError, match=f"experiments restore --experiment-id {number}"):
+        member_runs(uri, ENSEMBLE.experiment)
 
 
 def test_new_experiment_gets_its_artifacts(uri: str, folder: Path) -> None:

@@ -2,7 +2,9 @@ import getpass
 import platform
 import socket
 import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,25 @@ def test_versions_host_and_user_are_recorded() -> None:
     assert {"hhmnet.ray", "hhmnet.mlflow"} <= found.keys()
     assert found["hhmnet.host"] == socket.gethostname()
     assert found["mlflow.user"] == getpass.getuser()
+
+
+def test_source_is_the_command_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ["/usr/bin/python", "experiments/phase1.py", "--name", "my run", "--tracking_uri"]
+    monkeypatch.setattr(sys, "orig_argv", [*typed, "http://me:secret@mlflow:5000"])
+    found = environment_tags()
+    assert found["mlflow.source.name"] == (
+        "python experiments/phase1.py --name 'my run' --tracking_uri http://mlflow:5000"
+    )
+    assert found["mlflow.source.type"] == "JOB"
+
+
+def test_worker_of_ray_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import workers
+
+    script = f"{workers.__path__[0]}/default_worker.py"
+    assert Path(script).exists()
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python", "-u", script, "--node-ip=1"])
+    assert not {"mlflow.source.name", "mlflow.source.type"} & environment_tags().keys()
 
 
 def test_user_without_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
+from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.experiments import ensure_experiment, experiment_name
 
 
@@ -28,6 +29,17 @@ def test_experiment_is_made_once_with_its_artifacts(uri: str, folder: Path) -> N
     assert ensure_experiment(client, "toy/xsub", "elsewhere") == made
     assert client.get_experiment(made).artifact_location == str(folder / "artifacts")
     assert len(client.search_experiments(filter_string="name = 'toy/xsub'")) == 1
+
+
+def test_experiments_of_any_version_are_of_model_training(uri: str) -> None:
+    client = MlflowClient(uri)
+    client.create_experiment("of before")
+    noted = client.create_experiment("noted", tags={tags.MLFLOW_NOTE: "my own words"})
+    for name in ("of before", "noted", "new"):
+        made = client.get_experiment(ensure_experiment(client, name, ""))
+        assert made.tags[tags.MLFLOW_KIND] == "custom_model_development"
+        assert made.tags[tags.MLFLOW_NOTE].startswith("Comparable runs") or made.name == "noted"
+    assert client.get_experiment(noted).tags[tags.MLFLOW_NOTE] == "my own words"
 
 
 class OvertakenClient(MlflowClient):

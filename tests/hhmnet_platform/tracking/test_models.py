@@ -15,6 +15,7 @@ from random_models import FIGURES, write_random_model
 import hhmnet_core
 from hhmnet_core.errors import InputError
 from hhmnet_platform.tracking import tags
+from hhmnet_platform.tracking.datasets import TrackedSplit, dataset_input
 from hhmnet_platform.tracking.derived_runs import DerivedRun, replace_derived_run
 from hhmnet_platform.tracking.models import (
     CHAMPION,
@@ -107,6 +108,28 @@ def test_model_is_logged_and_registered_once(
     linked = json.loads(logged.tags[tags.MLFLOW_VERSIONS])
     assert linked == [{"name": "hhmnet-toy", "version": "1"}]
     assert client.get_registered_model("hhmnet-toy").aliases == {}
+
+
+def test_page_of_a_model_shows_params_metrics_and_how_to_use_it(
+    client: MlflowClient, log: Callable[..., TrackedModel], model: str
+) -> None:
+    run_id = new_run(client)
+    client.log_param(run_id, "optim.lr", "0.1")
+    client.log_metric(run_id, "test/top1", 0.5, timestamp=7, step=3)
+    client.log_metric(run_id, "train/loss", 0.5)
+    split = TrackedSplit("test", "2" * 64, 4)
+    client.log_inputs(run_id, datasets=[dataset_input("toy", "/store", False, split)])
+    log(model, run_id)
+    (logged,) = logged_models(client)
+    assert logged.params == {"optim.lr": "0.1"}
+    (metric,) = logged.metrics
+    assert (metric.key, metric.value, metric.dataset_name) == ("test/top1", 0.5, "toy")
+    assert len(client.get_metric_history(run_id, "test/top1")) == 1
+    for note in (
+        logged.tags[tags.MLFLOW_NOTE],
+        client.get_model_version("hhmnet-toy", "1").description,
+    ):
+        assert f"predict.py --model runs:/{run_id} --input FILE" in note
 
 
 def test_model_of_a_fold_is_logged_and_not_registered(
@@ -299,7 +322,7 @@ def test_model_of_an_ensemble_is_logged_to_its_run(
     tracked = log_derived_model(uri, run.experiment, run.name, model, "move")
     assert tracked == TrackedModel("models:/hhmnet-toy/1", is_champion=True)
     (logged,) = logged_models(client)
-    assert page.endswith(str(logged.source_run_id))
+    assert str(logged.source_run_id) in page
 
 
 def test_damaged_model_is_refused(log: Callable[..., TrackedModel], model: str) -> None:

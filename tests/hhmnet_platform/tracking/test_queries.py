@@ -12,6 +12,7 @@ from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.queries import member_runs, run_name_of
 from hhmnet_platform.tracking.run_writer import MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
+from hhmnet_platform.tracking.uri import run_page
 
 EXPERIMENT = "toy/cross-view"
 
@@ -41,7 +42,7 @@ def test_trained_members_of_all_runs_are_found_the_newest_first(uri: str, folder
     assert (video.run, video.member, video.status) == ("second", "video", "KILLED")
     assert (video.phase, video.selection, video.guide) == ("phase2", "literature", "first")
     assert video.run_id == second.run_ids["video"]
-    assert video.page == f"#/experiments/{second.experiment_id}/runs/{video.run_id}"
+    assert video.page == run_page(second.experiment_id, video.run_id)
     assert {each.run_id for each in skeletons} == {first.run_ids[name] for name in MODALITIES}
     assert {(each.status, each.dataset, each.guide) for each in skeletons} == {
         ("FINISHED", "toy", "")

@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from tracked import FILES, MEMBERS, expected_losses, history, tracked_losses, tr
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS
 from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import download
 from hhmnet_platform.tracking.models import TrackedModel
-from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.run_writer import UNFINISHED, MlflowWriter
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
 
@@ -61,6 +63,7 @@ def test_runs_hold_parent_params_tags_dataset_and_artifacts(folder: Path) -> Non
     parent = held(writer, "fusion")
     assert parent.info.run_name == "toy-phase1-1"
     assert tags.MLFLOW_PARENT not in parent.data.tags
+    assert tags.MLFLOW_COLOUR not in parent.data.tags  # MLflow's own tell runs apart
     for modality in MODALITIES:
         child = held(writer, modality)
         assert child.info.run_name == f"{modality} · toy-phase1-1"
@@ -70,8 +73,8 @@ def test_runs_hold_parent_params_tags_dataset_and_artifacts(folder: Path) -> Non
         assert child.data.tags[tags.DATA_DIGEST] == "d" * 64
         assert child.data.tags[tags.MESH_HISTORY] == "1 x 2"
         assert child.data.params["model.widths"] == "[1, 2]"
-        inputs = child.inputs.dataset_inputs
-        assert [(each.dataset.name, len(each.dataset.digest)) for each in inputs] == [("toy", 12)]
+        contexts = [each.tags[0].value for each in child.inputs.dataset_inputs]
+        assert sorted(contexts) == ["test", "train"]
         client = MlflowClient(writer.run.uri)
         assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
             "figures",
@@ -91,6 +94,89 @@ def test_model_is_logged_to_the_parent_alone(folder: Path, tmp_path: Path) -> No
     (logged,) = client.search_logged_models([writer.experiment_id])
     assert logged.source_run_id == writer.run_ids["fusion"]
     assert not held(writer, "joint").outputs.model_outputs
+
+
+def test_metrics_that_would_be_charts_of_one_point_stay_out(folder: Path) -> None:
+    writer = connected(tracked_run(folder))
+    metrics = {"best/val_top1": 0.5, "similarity/head/head": 0.1, "fitted/weight/joint": 0.2}
+    writer.write([EpochRecord(1, 1.0, {"joint": metrics})])
+    assert held(writer, "joint").data.metrics == {"best/val_top1": 0.5, "val/top1_best": 0.5}
+
+
+def test_tables_are_logged_once_however_often_a_run_is_written(
+    folder: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # where `load_table` looks for runs
+    table = {"clip": ["a", "b"], "confidence": [0.9, 0.8]}
+    for _ in range(2):
+        writer = connected(tracked_run(folder))
+        writer.finish(Ending("FINISHED", {}, tables={"joint": {"errors.json": table}}))
+    client = MlflowClient(writer.run.uri)
+    loaded = client.load_table(writer.experiment_id, "errors.json")  # finds it by its tag
+    assert loaded.to_dict("list") == table
+
+
+def test_note_of_a_finished_run_takes_the_place_of_the_first_one(folder: Path) -> None:
+    writer = connected(tracked_run(folder))
+    client = MlflowClient(writer.run.uri)
+    assert held(writer, "bone").data.tags[tags.MLFLOW_NOTE] == UNFINISHED
+    client.set_tag(writer.run_ids["joint"], tags.MLFLOW_NOTE, "my own words")
+    writer.finish(Ending("FINISHED", {}, notes={"bone": "A table.", "joint": "A table."}))
+    assert held(writer, "bone").data.tags[tags.MLFLOW_NOTE] == "A table."
+    assert held(writer, "joint").data.tags[tags.MLFLOW_NOTE] == "my own words"
+
+
+def test_params_of_the_end_are_written_to_the_parent_once(folder: Path) -> None:
+    for weight in ("0.25", "0.30"):  # the second time they are chosen by a later version
+        writer = connected(tracked_run(folder))
+        writer.finish(Ending("FINISHED", {}, params={"fitted/weight/joint": weight}))
+    assert held(writer, "fusion").data.params["fitted/weight/joint"] == "0.25"
+    assert "fitted/weight/joint" not in held(writer, "joint").data.params
+
+
+def test_children_of_a_deleted_parent_are_listed_under_the_new_one(folder: Path) -> None:
+    first = connected(tracked_run(folder))
+    MlflowClient(first.run.uri).delete_run(first.run_ids["fusion"])
+    again = connected(tracked_run(folder))
+    assert again.run_ids["fusion"] != first.run_ids["fusion"]
+    assert again.run_ids["joint"] == first.run_ids["joint"]
+    assert held(again, "joint").data.tags[tags.MLFLOW_PARENT] == again.run_ids["fusion"]
+
+
+def test_trial_below_a_deleted_search_is_refused_with_the_remedy(folder: Path) -> None:
+    search = connected(tracked_run(folder, "search"))
+    number, client = search.run_ids["fusion"], MlflowClient(search.run.uri)
+    trial = connected(tracked_run(folder, "trial", parent=number))
+    client.delete_run(number)
+    with pytest.raises(InputError, match=f"mlflow runs restore --run-id {number}"):
+        connected(tracked_run(folder, "trial", parent=number))
+    another = connected(tracked_run(folder, "another search")).run_ids["fusion"]
+    moved = connected(tracked_run(folder, "trial", parent=another))
+    assert moved.run_ids == trial.run_ids
+    assert held(moved, "fusion").data.tags[tags.MLFLOW_PARENT] == another
+    third = connected(tracked_run(folder, "third search")).run_ids["fusion"]
+    kept = connected(tracked_run(folder, "trial", parent=third))  # two searches drew its values
+    assert held(kept, "fusion").data.tags[tags.MLFLOW_PARENT] == another
+
+
+def test_trial_has_the_command_of_its_search(folder: Path) -> None:
+    typed = {tags.MLFLOW_SOURCE: "python search.py", tags.MLFLOW_SOURCE_TYPE: "JOB"}
+    search = connected(tracked_run(folder, "search", tags=typed)).run_ids["fusion"]
+    trial = connected(tracked_run(folder, "trial", parent=search))
+    assert typed.items() <= held(trial, "joint").data.tags.items()
+
+
+def test_experiment_in_the_trash_is_told_with_the_remedy(folder: Path) -> None:
+    run = tracked_run(folder)
+    number = connected(run).experiment_id
+    client = MlflowClient(run.uri)
+    client.delete_experiment(number)
+    uri = re.escape(run.uri)
+    remedy = f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}"
+    with pytest.raises(InputError, match=remedy):
+        connected(run)
+    client.restore_experiment(number)
+    connected(run)
 
 
 def test_trial_is_listed_under_its_search_by_its_title(folder: Path) -> None:

@@ -14,6 +14,7 @@ from hhmnet_platform.tracking.uri import (
     experiment_page,
     run_page,
     sqlite_uri,
+    with_options,
 )
 
 
@@ -25,9 +26,23 @@ def test_scheme_that_mlflow_does_not_know_is_refused(uri: str) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["mlruns", "http://mlflow:5000", "sqlite:///mlflow.db", "postgresql+psycopg2://host/db"],
+    [
+        "databricks",
+        "databricks://profile",
+        "http://mlflow:5000",
+        "sqlite:///mlflow.db",
+        "postgresql+psycopg2://host/db",
+    ],
 )
 def test_schemes_that_mlflow_knows_are_taken(uri: str) -> None:
+    check_tracking_scheme(uri)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "/w/mlruns", "file:///w/mlruns", "file:mlruns"])
+def test_folder_is_refused_with_the_remedy(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=f"in a folder, but the tracking URI is {uri}: .*sqlite"):
+        check_tracking_scheme(uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     check_tracking_scheme(uri)
 
 
@@ -52,8 +67,11 @@ def test_database_of_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_pages_behind_the_servers_address() -> None:
-    assert experiment_page("3") == "#/experiments/3/runs"
-    assert run_page("3", "abc") == "#/experiments/3/runs/abc"
+    view = "workflowType=machine_learning"
+    assert experiment_page("3") == f"#/experiments/3/runs?{view}"
+    assert run_page("3", "abc") == f"#/experiments/3/runs/abc?{view}"
+    assert with_options(experiment_page("3"), "a=b") == f"#/experiments/3/runs?{view}&a=b"
+    assert with_options("#/experiments/3/runs", "a=b") == "#/experiments/3/runs?a=b"
 
 
 @pytest.mark.parametrize("name", ["plain", "q?x=1", "p%41", "100%", "a#b", "a&b ü'\""])
