@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.disk_space import disk_full_error, is_disk_full
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import PassProgress, StepProgress
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import torch_config
@@ -52,6 +53,8 @@ from hhmnet_platform.tracking.background import BackgroundTracker
 
 PATIENCE_SECONDS = 60.0  # before a note that workers have not started
 POLL_SECONDS = 0.5
+# MLflow gets the steps within epochs that are longer than the first, one point in the second.
+LONG_EPOCH_SECONDS, TRACK_SECONDS = 60.0, 30.0
 
 
 class Training:
@@ -76,6 +79,7 @@ class Training:
         self.failures = 0
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
+        self.tracked_at = float("-inf")
         self.were_up = False
         self.is_cost_shown = self.has_begun = False
 
@@ -203,6 +207,8 @@ class Training:
                 self.has_begun = True
                 self.startup.ended |= message.ended
                 self.display.say(str(self.startup))
+        elif isinstance(message, PassProgress | StepProgress):
+            self._notice(message)
         elif isinstance(message, EpochsDone):
             self._epochs(message.records)
         elif isinstance(message, SavedWithin):
@@ -228,6 +234,16 @@ class Training:
             )
         elif isinstance(message, Failed):
             self._failed(message)
+
+    def _notice(self, notice: PassProgress | StepProgress) -> None:
+        self.display.notice(notice)
+        if not isinstance(notice, StepProgress):
+            return
+        is_long = notice.step_seconds * notice.steps > LONG_EPOCH_SECONDS
+        now = time.monotonic()
+        if is_long and now - self.tracked_at >= TRACK_SECONDS:
+            self.tracked_at = now
+            self.tracker.add_steps(notice)
 
     def _started(self, message: WorkerStarted) -> None:
         if message.rank in self.started:

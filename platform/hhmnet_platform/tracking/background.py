@@ -1,15 +1,17 @@
 """A thread that keeps MLflow up to date, so that training never waits for a server."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
 from hhmnet_platform.tracking.models import TrackedModel
-from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.run_writer import MlflowWriter, TimedSteps
 from hhmnet_platform.tracking.tracked_run import Ending
 from hhmnet_platform.tracking.uri import experiment_page
 
@@ -28,6 +30,7 @@ class BackgroundTracker:
         self._writer = writer
         self._notify = notify
         self._history: Sequence[EpochRecord] = ()
+        self._steps: list[TimedSteps] = []
         self._ending: Ending | None = None
         self._is_complete = False
         self._is_away = False
@@ -48,6 +51,11 @@ class BackgroundTracker:
     def update(self, history: Sequence[EpochRecord]) -> None:
         """Hand over the whole history, and return at once."""
         self._history = history
+        self._changed.set()
+
+    def add_steps(self, progress: StepProgress) -> None:
+        """Hand over the progress within an epoch, and return at once."""
+        self._steps.append(TimedSteps(time.time(), progress))
         self._changed.set()
 
     def finish(self, ending: Ending, timeout: float = 90.0) -> bool:
@@ -80,6 +88,9 @@ class BackgroundTracker:
             if not self._writer.is_connected:
                 self._writer.connect()
             self._writer.write(self._history)
+            steps = list(self._steps)
+            self._writer.write_steps(steps)
+            del self._steps[: len(steps)]
             if ending is not None:
                 self._writer.finish(ending)
         except Exception as error:  # whatever MLflow raises, training continues

@@ -7,9 +7,11 @@ twice.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS, FUSION
 from hhmnet_platform.tracking import tags
@@ -27,7 +29,17 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # MLflow's limits for one request
+# Their axis is that of steps, which the charts by epoch do not share.
+STEPS_LOSS, STEPS_SPEED = "progress/loss", "progress/clips_per_second"
 DIGEST_LENGTH = 12  # MLflow allows 36 at most; the tags have the whole digest
+
+
+@dataclass(frozen=True)
+class TimedSteps:
+    """Progress within an epoch, and its time as from `time.time()`."""
+
+    time: float
+    progress: StepProgress
 
 
 class MlflowWriter:
@@ -77,6 +89,30 @@ class MlflowWriter:
                 with exclusive(self.run.uri):
                     self._client.log_batch(self.run_ids[member], metrics=batch)
                 self._written[member] |= {(metric.key, metric.step) for metric in batch}
+
+    def write_steps(self, points: Sequence[TimedSteps]) -> None:
+        """Write loss and speed within epochs to the parent run, by the steps of all epochs.
+
+        Steps that are trained again after a failure are left out.
+        """
+        from mlflow.entities import Metric
+
+        assert self._client is not None
+        written = self._written[FUSION]
+        last = max((step for name, step in written if name == STEPS_LOSS), default=0)
+        metrics = [
+            Metric(name, value, int(1000 * point.time), point.progress.steps_of_all_epochs)
+            for point in points
+            if point.progress.steps_of_all_epochs > last
+            for name, value in (
+                (STEPS_LOSS, point.progress.loss),
+                (STEPS_SPEED, point.progress.clips_per_second),
+            )
+        ]
+        for batch in _batches(metrics, MAX_METRICS):
+            with exclusive(self.run.uri):
+                self._client.log_batch(self.run_ids[FUSION], metrics=batch)
+            written |= {(metric.key, metric.step) for metric in batch}
 
     def finish(self, ending: Ending) -> None:
         """Write the artifacts and the model, and end the MLflow runs."""
