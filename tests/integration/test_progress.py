@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from mlflow import MlflowClient
@@ -13,6 +15,15 @@ from mlflow import MlflowClient
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).parents[2]
 STEPS, EPOCHS = 3, 3  # of `TINY` on the store of films
+
+
+def status(url: str, token: str) -> int:
+    request = Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
 
 
 def test_long_epochs_are_shown_and_tracked_by_step_and_change_no_result(
@@ -25,10 +36,14 @@ def test_long_epochs_are_shown_and_tracked_by_step_and_change_no_result(
         sys.executable,
         REPOSITORY / "tests" / "noticed_training.py",
         REPOSITORY / "experiments" / "phase1.py",
-        *phase1_arguments(tmp_path),
+        *phase1_arguments(tmp_path, "--dashboard=true", "--log_workers=true"),
         env={"HHMNET_CACHE": str(tmp_path / "cache")},
     )
+    dashboard = process.wait_for(r"^dashboard   (http://127\.0\.0\.1:\d+), .* token in (.*)$")
+    nodes, token = f"{dashboard[1]}/nodes?view=summary", Path(dashboard[2]).read_text()
+    assert (status(nodes, token), status(nodes, "another")) == (200, 403)
     assert process.finish() == 0, process.output
+    assert re.search(r"^\(RayTrainWorker pid=\d+\) ", process.output, re.MULTILINE)
     for task in ("reading /.*films", "measuring bodies", "measuring the inputs", "scoring"):
         assert re.search(rf"^{task}: [\d,]+ of [\d,]+ clips$", process.output, re.MULTILINE), task
     shown = re.findall(

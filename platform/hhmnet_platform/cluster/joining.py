@@ -18,8 +18,12 @@ OPEN_CLUSTER = (
 _CONNECT_SECONDS = 10
 
 
-def join_cluster(address: str) -> None:
-    """Connect this process to the cluster at an address, an `ip:port`, a `ray://` or "auto".
+def join_cluster(address: str, log_workers: bool = False) -> None:
+    """Connect this process to a cluster.
+
+    Args:
+        address: An `ip:port`, a `ray://` or "auto".
+        log_workers: Print what the processes on the cluster print for this one.
 
     Raises InputError where no cluster answers, or where its token is missing or another.
     """
@@ -33,7 +37,7 @@ def join_cluster(address: str) -> None:
         _check_reachable(str(found))
         if not address.startswith("ray://"):
             _check_accepted(str(found))
-        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=found, log_to_driver=log_workers, logging_level=logging.ERROR)
     except AuthenticationError as error:
         raise InputError(
             f"The Ray cluster at RAY_ADDRESS={address} asks for its token: set "

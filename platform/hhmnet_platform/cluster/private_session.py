@@ -34,7 +34,7 @@ def private_session() -> Iterator[str]:
     In the block, Ray finds a token of its own in the environment, and writes none to a file. The
     folder is removed at the end, and with it those that killed processes have left.
 
-    Raises InputError where RAY_TMPDIR cannot hold the folder.
+    Raises InputError where neither RAY_TMPDIR nor a folder for temporary files can hold the folder.
     """
     base = _base()
     _remove_abandoned(base)
@@ -58,6 +58,14 @@ def private_session() -> Iterator[str]:
         lock.release()
 
 
+def write_token(session: str) -> Path:
+    """Write the token of a session, as `private_session` yields it, to a file for its user."""
+    file = Path(session).with_name("token")
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(os.environ[TOKEN])
+    return file
+
+
 def protect_token_file() -> None:
     """Close ~/.ray/auth_token, if there is one, to other users, whoever made it."""
     with suppress(OSError, RuntimeError):  # not this user's, or no home
@@ -73,7 +81,14 @@ def _base() -> Path:
     given = os.environ.get("RAY_TMPDIR")
     if given is None:
         usual = tempfile.gettempdir()
-        return Path(usual if len(os.fsencode(usual)) <= LONGEST_BASE else "/tmp")
+        short = len(os.fsencode(usual)) <= LONGEST_BASE
+        if not short and not os.access("/tmp", os.W_OK | os.X_OK):
+            raise InputError(
+                f"The folder for temporary files, TMPDIR={usual}, is longer than {LONGEST_BASE} "
+                "bytes, too long for the sockets that Ray puts there, and /tmp cannot be written: "
+                "set RAY_TMPDIR to a short path to a local folder that you may write to."
+            )
+        return Path(usual if short else "/tmp")
     base = Path(given)
     reason = ""
     if not base.is_absolute():
