@@ -36,6 +36,8 @@ def private_session() -> Iterator[str]:
 
     Raises InputError where neither RAY_TMPDIR nor a folder for temporary files can hold the folder.
     """
+    from hhmnet_platform.cluster.ray_private.tokens import forget_token  # imports Ray
+
     base = _base()
     _remove_abandoned(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))  # 0700
@@ -46,14 +48,14 @@ def private_session() -> Iterator[str]:
     try:
         with reaper(token, folder):  # whose own environment is without the token
             os.environ[TOKEN] = token
-            _forget_token()
+            forget_token()
             yield str(folder / SESSION)
     finally:
         if before is None:
             os.environ.pop(TOKEN, None)
         else:
             os.environ[TOKEN] = before
-        _forget_token()
+        forget_token()
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
 
@@ -117,10 +119,3 @@ def _remove_abandoned(base: Path) -> None:
             if folder.stat().st_uid == os.getuid() and (folder / LOCK).exists():
                 with lock.acquire(timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget_token() -> None:
-    """Make Ray, which keeps the token that it read, look for it again."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-
-    AuthenticationTokenLoader.instance().reset_cache()

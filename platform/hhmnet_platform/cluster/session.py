@@ -16,6 +16,7 @@ from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_
 from hhmnet_platform.cluster.private_session import private_session, protect_token_file, write_token
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
 from hhmnet_platform.cluster.ray_logs import shorten_ray_logs
+from hhmnet_platform.cluster.ray_private import HEAD
 from hhmnet_platform.cluster.resources import (
     THIS_MACHINE,
     Resources,
@@ -24,7 +25,6 @@ from hhmnet_platform.cluster.resources import (
 )
 
 MIN_OPEN_FILES, OPEN_FILES = 256, 4096  # below the first, Ray's processes fail
-HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 
 
 @contextmanager

@@ -4,13 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 from ray.train import ControllerError, WorkerGroupError
 from ray.train.torch import TorchTrainer
-from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -24,7 +24,6 @@ from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
-from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
 from hhmnet_platform.runs.estimate import format_cost
 from hhmnet_platform.runs.messages import (
     EpochsDone,
@@ -50,6 +49,11 @@ from hhmnet_platform.storage.checkpoints import (
     parse_checkpoint_name,
 )
 from hhmnet_platform.tracking.background import BackgroundTracker
+
+if TYPE_CHECKING:  # mypy takes those of V1, which ray.train replaces when it is imported
+    from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+else:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
 PATIENCE_SECONDS = 60.0  # before a note that workers have not started
 POLL_SECONDS = 0.5
@@ -169,18 +173,24 @@ class Training:
         )
         if not run.folder.name.isascii():  # which Ray's metrics, labelled by the name, must be
             os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
-        kind = ElasticTrainer if plan.is_elastic else TorchTrainer
-        trainer = kind(
+        scaling = ScalingConfig(
+            num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
+            use_gpu=plan.gpu,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
+        )
+        start: Callable[..., TorchTrainer] = TorchTrainer
+        if plan.is_elastic:
+            from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
+
+            policy = AtCheckpoints(scaling, plan, run.config.optim.epochs, outbox)
+            start = partial(ElasticTrainer, policy)
+        return start(
             train_worker,
             train_loop_config={"assignment": task},
             torch_config=torch_config(plan.gpu),
-            scaling_config=ScalingConfig(
-                num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
-                use_gpu=plan.gpu,
-                resources_per_worker=resources,
-                elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
-            ),
-            run_config=RunConfig(  # type: ignore[arg-type]  # Ray names the V1 base
+            scaling_config=scaling,
+            run_config=RunConfig(
                 name=run.folder.name,
                 storage_path=run.folder.uri.rpartition("/")[0],
                 failure_config=FailureConfig(
@@ -193,10 +203,6 @@ class Training:
                 callbacks=[ReportForwarder(outbox)],
             ),
         )
-        if isinstance(trainer, ElasticTrainer):
-            epochs = run.config.optim.epochs
-            trainer.policy = AtCheckpoints(trainer.scaling_config, plan, epochs, outbox)
-        return trainer
 
     def receive(self, message: Any) -> None:
         """Act on a message of a worker or of Ray's controller."""
