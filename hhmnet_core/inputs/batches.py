@@ -18,9 +18,9 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.memory import fits_in_memory
 from hhmnet_core.inputs.normalise import (
     axis_extent,
-    iterate_chunks,
     measure_normalisation,
     scale_axes,
+    watched_chunks,
 )
 from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.skeleton.augment import frame_positions
@@ -139,7 +139,7 @@ class BatchReader:
         if resident:
             self._frames_fvc = torch.empty(clips.frames.shape, device=device)
             start = 0
-            for _, frames_fvc, clip_f in iterate_chunks(clips):
+            for _, frames_fvc, clip_f in watched_chunks(clips, "copying clips to the device"):
                 stop = start + len(frames_fvc)
                 self._frames_fvc[start:stop] = self._normalisation.apply(frames_fvc, clip_f)
                 start = stop

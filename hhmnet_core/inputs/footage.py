@@ -20,6 +20,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_core.inputs.memory import fits_in_memory
 from hhmnet_core.inputs.transfer import to_device
+from hhmnet_core.notices import watched
 from hhmnet_core.store.clips import Clip, Int64Array, Video
 from hhmnet_core.store.manifest import Manifest, Visual
 from hhmnet_core.store.node_cache import NodeCache
@@ -152,7 +153,11 @@ def _write(file: Path, uri: Uri, manifest: Manifest) -> None:
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            for shard in manifest.shards:
+            task = f"reading videos of {store.uri}"
+            shards = watched(
+                manifest.shards, task, manifest.num_clips, lambda shard: shard.num_clips
+            )
+            for shard in shards:
                 content = read_shard(store, shard)
                 clips = list(decode_shard(content, shard, manifest, store.uri, video=True))
                 for clip in clips:
@@ -227,7 +232,8 @@ class FootageReader:
             self._index_n[filmed] = torch.arange(len(filmed))
             shape = (len(filmed), visual.frames, 3, visual.size, visual.size)
             self._images = torch.empty(shape, dtype=torch.uint8, device=device)
-            for rows in torch.arange(len(filmed)).split(DECODED_AT_ONCE):
+            batches = torch.arange(len(filmed)).split(DECODED_AT_ONCE)
+            for rows in watched(batches, "decoding videos", len(filmed), len):
                 decoded = self._decode(torch.from_numpy(filmed)[rows])
                 self._images[rows[0] : rows[-1] + 1] = decoded
             self._pool.shutdown()

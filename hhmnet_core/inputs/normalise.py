@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import watched
 from hhmnet_core.skeleton.augment import rotation
 from hhmnet_core.skeleton.layouts import Layout
 from hhmnet_core.store.clips import ClipSet
@@ -76,6 +77,11 @@ def iterate_chunks(clips: ClipSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         start = stop
 
 
+def watched_chunks(clips: ClipSet, task: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield what `iterate_chunks` does, with notices of how far the task is."""
+    return watched(iterate_chunks(clips), task, len(clips), lambda chunk: len(chunk[0]))
+
+
 def measure_normalisation(
     clips: ClipSet,
     layout: Layout,
@@ -95,7 +101,7 @@ def measure_normalisation(
     centres = [torch.empty(0, layout.channels)]
     turns: list[Tensor] = []
     sizes: list[Tensor] = []
-    for numbers, frames_fvc, clip_f in iterate_chunks(clips):
+    for numbers, frames_fvc, clip_f in watched_chunks(clips, "measuring bodies"):
         counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
         first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
         first_n, clip_f = first_n - first_n[0], clip_f - numbers[0]

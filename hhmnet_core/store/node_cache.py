@@ -197,7 +197,8 @@ class NodeCache:
             free = f"; {free_space(self.root)}" if is_disk_full(error) else ""
             raise InputError(
                 f"The cache folder {self.root} cannot be used ({error.strerror or error}{free}): "
-                "point HHMNET_CACHE at a local folder with space that you may write to."
+                "point HHMNET_CACHE, or HOME where that is not set, at a local folder with space "
+                "that you may write to."
             ) from error
 
 

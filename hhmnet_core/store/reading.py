@@ -10,6 +10,7 @@ import numpy as np
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import Folder, folder
+from hhmnet_core.notices import watched
 from hhmnet_core.store.clips import Clip, ClipSet, Int64Array
 from hhmnet_core.store.manifest import Manifest, parse_manifest
 from hhmnet_core.store.node_cache import NodeCache
@@ -77,7 +78,8 @@ def load_clips(uri: Uri, cache: Uri | None = None) -> ClipSet:
         known = node.verified_versions(manifest.digest, store)
         clips = node.map(manifest)
         if clips is None:
-            node.fill(manifest, _verified_clips(store, manifest))
+            read = _verified_clips(store, manifest)
+            node.fill(manifest, watched(read, f"reading {store.uri}", manifest.num_clips))
             clips = node.map(manifest)
             assert clips is not None
         else:

@@ -14,6 +14,7 @@ from hhmnet_core.training.evaluation import table_metrics
 from hhmnet_core.training.pace import Pace
 from hhmnet_core.training.records import EpochRecord, Metrics, PartialEpoch, Progress
 from hhmnet_core.training.reports import EpochReport
+from hhmnet_core.training.step_watch import StepWatch
 from hhmnet_core.training.trainer import Trainer
 
 
@@ -41,6 +42,7 @@ def train(
     progress = Progress([]) if resume is None else trainer.load(resume)
     history, partial = progress.history, progress.partial
     pace = Pace(trainer.mesh, max_unsaved)
+    watch = StepWatch(trainer.mesh)
     if len(history) == epochs:
         state = trainer.state(Progress(history))
         yield EpochReport(epochs, history[-1].metrics, list(history), state, trainer.final_scores())
@@ -50,8 +52,10 @@ def train(
         step_sums: list[Tensor] = []
         is_due = False
         pace.begin_epoch()
+        watch.begin(epoch, done.steps, len(order))
         for step, prepared in trainer.prepared(epoch, order, done.steps):
             step_sums.append(trainer.train_step(prepared))
+            watch.step(step_sums[-1], len(order[step]))
             is_due = pace.is_due()
             if is_due and step + 1 < len(order):
                 done = _advance(done, trainer.sum_over_mesh(step_sums), pace.epoch_seconds)

@@ -19,6 +19,7 @@ from hhmnet_core.inputs.copies import copies_of_training
 from hhmnet_core.inputs.order import epoch_order, smallest_batch
 from hhmnet_core.inputs.transfer import to_device
 from hhmnet_core.models.precision import set_float32_products
+from hhmnet_core.notices import watched
 from hhmnet_core.randomness import BatchRandom, keyed_generator
 from hhmnet_core.store.clips import ClipSet, Int64Array
 from hhmnet_core.store.protocols import Split
@@ -301,9 +302,12 @@ class Trainer(ABC, Generic[Config]):
         own_n = everyone_n[self.mesh.rows(len(everyone_n))]
         classes = len(self.clips.manifest.class_names)
         local_mnk = torch.zeros(len(self.streams), len(own_n), classes, device=self.device)
-        for start in range(0, len(own_n), self.evaluation_batch):
-            clips_n = own_n[start : start + self.evaluation_batch]
+        start = 0
+        batches = own_n.split(self.evaluation_batch) if len(own_n) else ()
+        shared = self.mesh.data  # batches are scored at the same time
+        for clips_n in watched(batches, "scoring", len(everyone_n), lambda n: shared * len(n)):
             local_mnk[:, start : start + len(clips_n)] = self.score(clips_n, best)
+            start += len(clips_n)
         return self.mesh.gather(local_mnk, len(everyone_n)).cpu()
 
     @cached_property

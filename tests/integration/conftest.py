@@ -173,7 +173,8 @@ def finished(
 
     def train(workspace: Path) -> None:
         script = EXPERIMENTS / "phase1.py"
-        process = start(sys.executable, script, *phase1_arguments(workspace))
+        arguments = phase1_arguments(workspace, "--min_checkpoint_seconds=0")
+        process = start(sys.executable, script, *arguments)
         assert process.finish() == 0, process.output
         (workspace / "output.txt").write_text(process.output)
 

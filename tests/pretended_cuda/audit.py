@@ -63,7 +63,8 @@ class Audit(TorchDispatchMode):
             self.waits[f"item at {_place()}"] += 1
             return 1.0 if args[0].is_floating_point() else 1
         if name == "_to_copy" and fakes and target == "cpu":
-            self.waits[f"copy to the host at {_place()}"] += 1
+            if not kwargs.get("non_blocking"):  # else torch takes page-locked memory
+                self.waits[f"copy to the host at {_place()}"] += 1
             return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         if name == "copy_" and not isinstance(args[0], FakeTensor):
             self.waits[f"copy to the host at {_place()}"] += 1

@@ -1,4 +1,4 @@
-"""Audits training steps on the pretended device, and prints their records as JSON, by job.
+"""Audits training steps and their notices on the pretended device; prints records as JSON, by job.
 
 Arguments: the library of the guard; JSON of the jobs by name, each with phase, store, cache,
 config, number of steps, whether clips are resident, P of the mesh, and phase 2's checkpoint of its
@@ -17,9 +17,11 @@ device.load(Path(sys.argv[1]))
 
 import torch  # noqa: E402
 
+from hhmnet_core import notices  # noqa: E402
 from hhmnet_core.from_json import from_json  # noqa: E402
 from hhmnet_core.inputs import memory  # noqa: E402
 from hhmnet_core.inputs.footage import load_footage  # noqa: E402
+from hhmnet_core.notices import listening  # noqa: E402
 from hhmnet_core.store.reading import load_clips  # noqa: E402
 from hhmnet_core.training.mesh import Mesh  # noqa: E402
 from hhmnet_core.training.phase1.config import Phase1Config  # noqa: E402
@@ -27,6 +29,7 @@ from hhmnet_core.training.phase1.trainer import Phase1Trainer  # noqa: E402
 from hhmnet_core.training.phase2.config import Phase2Config  # noqa: E402
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder  # noqa: E402
 from hhmnet_core.training.phase2.trainer import Phase2Trainer  # noqa: E402
+from hhmnet_core.training.step_watch import StepWatch  # noqa: E402
 from pretended_cuda.audit import CUDA, Audit  # noqa: E402
 
 
@@ -48,6 +51,7 @@ def _free(size: int, device: torch.device) -> int:
 
 
 def main() -> None:
+    notices.INTERVAL_SECONDS = 0.0  # a notice of each step
     records: dict[str, list[dict[str, dict[str, int]]]] = {}
     for name, job in json.loads(sys.argv[2]).items():
         free = 1 << 40 if job.get("resident", True) else 0
@@ -56,10 +60,16 @@ def main() -> None:
             trainer = make_trainer(job)
             order = trainer.epoch_order(1)
             records[name] = []
+            sent: list[Any] = []
+            with listening(sent.append):
+                watch = StepWatch(trainer.mesh)
+            watch.begin(1, 0, len(order))
             for step in range(job["steps"]):
                 audit.restart()
-                trainer.train_step(trainer.prepare(1, step, order[step]))
+                sums_m3 = trainer.train_step(trainer.prepare(1, step, order[step]))
+                watch.step(sums_m3, len(order[step]))
                 records[name].append(audit.record())
+            assert [notice.step for notice in sent] == list(range(1, job["steps"] + 1))
     print(json.dumps(records))
 
 

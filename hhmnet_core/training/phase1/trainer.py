@@ -20,6 +20,7 @@ from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
+from hhmnet_core.notices import watched
 from hhmnet_core.skeleton.augment import Change, draw_change, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES, Derivation
 from hhmnet_core.store.clips import ClipSet
@@ -109,8 +110,8 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
-        for modality, encoder in zip(mesh.modalities, encoders, strict=True):
-            encoder.standardise(*self._input_statistics(modality))
+        for encoder, statistics in zip(encoders, self._input_statistics(), strict=True):
+            encoder.standardise(*statistics)
         self.compiled = is_compiled(config, device)
         if stacked is None:
             stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
@@ -139,19 +140,24 @@ class Phase1Trainer(Trainer[Phase1Config]):
         return encoder
 
     @torch.no_grad()
-    def _input_statistics(self, modality: str) -> tuple[Tensor, Tensor]:
-        """Return the mean (V, C) of a modality over the training clips, and its deviation ()."""
-        layout = self.reader.layout
-        sums = torch.zeros(2, layout.num_joints, layout.channels, dtype=torch.float64)
+    def _input_statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the mean (V, C) of each modality over the training clips, and its deviation ()."""
+        layout, modalities = self.reader.layout, self.mesh.modalities
+        shape = (len(modalities), 2, layout.num_joints, layout.channels)
+        sums_s2vc = torch.zeros(shape, dtype=torch.float64)
         count = 0
-        for clips_n in torch.from_numpy(self.split.train).split(self.evaluation_batch):
+        batches = torch.from_numpy(self.split.train).split(self.evaluation_batch)
+        for clips_n in watched(batches, "measuring the inputs", len(self.split.train), len):
             batch = self.reader.whole(clips_n)
-            x_nctvm = self.derive(batch.joints_nctvm, modality).double()
-            x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
-            sums += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
-            count += x_rtvc.shape[0] * x_rtvc.shape[1]
-        mean_vc, square_vc = sums / count
-        return mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt()
+            count += len(batch.body_rows) * batch.joints_nctvm.shape[2]
+            for modality, sums_2vc in zip(modalities, sums_s2vc, strict=True):
+                x_nctvm = self.derive(batch.joints_nctvm, modality).double()
+                x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
+                sums_2vc += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
+        return [
+            (mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt())
+            for mean_vc, square_vc in sums_s2vc / count
+        ]
 
     def inputs(self, share: BatchShare) -> Phase1Inputs:
         config, reader = self.config, self.reader

@@ -10,6 +10,7 @@ from hhmnet_core.from_json import from_json
 from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.joint_importance import ClipGuidance, compute_guidance
+from hhmnet_core.notices import watched
 from hhmnet_core.skeleton.augment import mirror
 from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.store.clips import ClipSet
@@ -72,7 +73,7 @@ class FrozenEncoder:
         """
         importance, parts = [], []
         other_side_v = torch.tensor(self.reader.layout.mirror, device=self.device)
-        for batch_n in clips_n.split(BATCH):
+        for batch_n in watched(clips_n.split(BATCH), "guidance by the skeleton", len(clips_n), len):
             batch = self.reader.whole(batch_n)
             joints = batch.joints_nctvm
             joints = mirror(joints, other_side_v) if mirrored else joints

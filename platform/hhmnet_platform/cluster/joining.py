@@ -18,22 +18,27 @@ OPEN_CLUSTER = (
 _CONNECT_SECONDS = 10
 
 
-def join_cluster(address: str) -> None:
-    """Connect this process to the cluster at an address, an `ip:port`, a `ray://` or "auto".
+def join_cluster(address: str, log_workers: bool = False) -> None:
+    """Connect this process to a cluster.
+
+    Args:
+        address: An `ip:port`, a `ray://` or "auto".
+        log_workers: Print what the processes on the cluster print for this one.
 
     Raises InputError where no cluster answers, or where its token is missing or another.
     """
     import ray
-    from ray._private.services import canonicalize_bootstrap_address
     from ray.exceptions import AuthenticationError, RayError
+
+    from hhmnet_platform.cluster.ray_private import addresses
 
     _check_token()
     try:
-        found = canonicalize_bootstrap_address("auto") if address == "auto" else address
+        found = addresses.canonicalize_bootstrap_address("auto") if address == "auto" else address
         _check_reachable(str(found))
         if not address.startswith("ray://"):
             _check_accepted(str(found))
-        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=found, log_to_driver=log_workers, logging_level=logging.ERROR)
     except AuthenticationError as error:
         raise InputError(
             f"The Ray cluster at RAY_ADDRESS={address} asks for its token: set "
@@ -52,10 +57,13 @@ def is_open_cluster() -> bool:
 
     A process that has a token is taken to be on a cluster that asks for it.
     """
+    if cluster_address() is None:
+        return False
     import ray
-    from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
-    if cluster_address() is None or is_token_auth_enabled():
+    from hhmnet_platform.cluster.ray_private import tokens
+
+    if tokens.is_token_auth_enabled():
         return False
     hosts = [str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]]
     if not all(ipaddress.ip_address(host).is_loopback for host in hosts):
@@ -79,9 +87,9 @@ def _check_token() -> None:
 
 
 def _has_token() -> bool:
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    from hhmnet_platform.cluster.ray_private.tokens import has_token
 
-    return bool(AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
+    return has_token()
 
 
 def _check_reachable(address: str) -> None:
@@ -94,7 +102,7 @@ def _check_reachable(address: str) -> None:
 
 def _check_accepted(address: str) -> None:
     """Raise AuthenticationError at once where Ray would try for half a minute."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from hhmnet_platform.cluster.ray_private.addresses import GcsClient
 
     with _no_native_logs():
         GcsClient(address=address)

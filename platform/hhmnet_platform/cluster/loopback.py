@@ -4,18 +4,23 @@ With Ray's own configuration, the store by which torch's workers find each other
 a password that listens on all interfaces. Here the store gets a socket of the loopback instead.
 """
 
+import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import ray
 import torch.distributed as dist
-from ray.train.torch import TorchConfig
-from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
+from ray.exceptions import GetTimeoutError
+from ray.train.backend import Backend
+from ray.train.torch import TorchConfig, get_device
 
 from hhmnet_platform.cluster.ray_environment import cluster_address
 
 LOOPBACK = "127.0.0.1"
+LEAVING_SECONDS = 30.0  # for workers to end their process group
 
 _listener: socket.socket | None = None  # of the first worker, from `_listen` to `_join`
 
@@ -31,15 +36,15 @@ class LoopbackConfig(TorchConfig):
     """Configuration of a process group whose workers are all on this machine."""
 
     @property
-    def backend_cls(self) -> type[_TorchBackend]:
+    def backend_cls(self) -> type[Backend]:
         return _LoopbackBackend
 
 
-class _LoopbackBackend(_TorchBackend):
-    def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        import ray
+class _LoopbackBackend(Backend):
+    share_cuda_visible_devices = True  # as Ray's own for torch
 
-        worker_group.execute(_set_torch_distributed_env_vars)
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        worker_group.execute(_set_environment)
         port = worker_group.execute_single(0, _listen)
         size = len(worker_group)
         joining = [
@@ -49,6 +54,23 @@ class _LoopbackBackend(_TorchBackend):
             for rank in range(size)
         ]
         ray.get(joining)
+
+    def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:
+        with suppress(GetTimeoutError):
+            ray.get(worker_group.execute_async(_leave), timeout=LEAVING_SECONDS)
+
+
+def _set_environment() -> None:
+    """Set the variables that torch's programs expect in a worker, as torchrun does."""
+    context = ray.train.get_context()
+    os.environ |= {
+        "LOCAL_RANK": str(context.get_local_rank()),
+        "LOCAL_WORLD_SIZE": str(context.get_local_world_size()),
+        "NODE_RANK": str(context.get_node_rank()),
+        "RANK": str(context.get_world_rank()),
+        "WORLD_SIZE": str(context.get_world_size()),
+        "ACCELERATE_TORCH_DEVICE": str(get_device()),
+    }
 
 
 def _listen() -> int:
@@ -71,3 +93,9 @@ def _join(backend: str, port: int, rank: int, size: int, timeout_seconds: int) -
         LOOPBACK, port, size, rank == 0, timeout, multi_tenant=True, master_listen_fd=descriptor
     )
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+
+
+def _leave() -> None:
+    """End the process group of a worker that has joined one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

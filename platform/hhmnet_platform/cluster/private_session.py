@@ -34,8 +34,10 @@ def private_session() -> Iterator[str]:
     In the block, Ray finds a token of its own in the environment, and writes none to a file. The
     folder is removed at the end, and with it those that killed processes have left.
 
-    Raises InputError where RAY_TMPDIR cannot hold the folder.
+    Raises InputError where neither RAY_TMPDIR nor a folder for temporary files can hold the folder.
     """
+    from hhmnet_platform.cluster.ray_private.tokens import forget_token  # imports Ray
+
     base = _base()
     _remove_abandoned(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))  # 0700
@@ -46,16 +48,24 @@ def private_session() -> Iterator[str]:
     try:
         with reaper(token, folder):  # whose own environment is without the token
             os.environ[TOKEN] = token
-            _forget_token()
+            forget_token()
             yield str(folder / SESSION)
     finally:
         if before is None:
             os.environ.pop(TOKEN, None)
         else:
             os.environ[TOKEN] = before
-        _forget_token()
+        forget_token()
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+
+
+def write_token(session: str) -> Path:
+    """Write the token of a session, as `private_session` yields it, to a file for its user."""
+    file = Path(session).with_name("token")
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(os.environ[TOKEN])
+    return file
 
 
 def protect_token_file() -> None:
@@ -73,7 +83,14 @@ def _base() -> Path:
     given = os.environ.get("RAY_TMPDIR")
     if given is None:
         usual = tempfile.gettempdir()
-        return Path(usual if len(os.fsencode(usual)) <= LONGEST_BASE else "/tmp")
+        short = len(os.fsencode(usual)) <= LONGEST_BASE
+        if not short and not os.access("/tmp", os.W_OK | os.X_OK):
+            raise InputError(
+                f"The folder for temporary files, TMPDIR={usual}, is longer than {LONGEST_BASE} "
+                "bytes, too long for the sockets that Ray puts there, and /tmp cannot be written: "
+                "set RAY_TMPDIR to a short path to a local folder that you may write to."
+            )
+        return Path(usual if short else "/tmp")
     base = Path(given)
     reason = ""
     if not base.is_absolute():
@@ -102,10 +119,3 @@ def _remove_abandoned(base: Path) -> None:
             if folder.stat().st_uid == os.getuid() and (folder / LOCK).exists():
                 with lock.acquire(timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget_token() -> None:
-    """Make Ray, which keeps the token that it read, look for it again."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-
-    AuthenticationTokenLoader.instance().reset_cache()

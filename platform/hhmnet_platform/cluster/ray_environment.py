@@ -32,6 +32,8 @@ def set_ray_defaults() -> None:
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"
         r"|Raylet is terminated|has been marked dead|raylet has lagging heartbeats|^ +\[\d{4}-",
     }
+    if not sys.stdout.isatty():
+        defaults["RAY_COLOR_PREFIX"] = "0"  # of the lines of --log_workers
     if cluster_address() is None:
         # Unless Ray may span machines, it takes the loopback for the address of this one; else
         # its processes listen on all interfaces. "0" means that it may not; it is the default on

@@ -72,13 +72,13 @@ class Resources:
 
 
 def local_resources() -> Resources:
-    """Return the resources that Ray would find on this machine, without starting it."""
+    """Return the CPUs and GPUs of this machine, which a Ray that is started here gets."""
     set_ray_defaults()
+    import joblib
     import torch
-    from ray._private.utils import get_num_cpus  # as ray.init() counts: cgroups too
 
-    cpus = int(get_num_cpus(override_docker_cpu_warning=True))
-    return Resources(THIS_MACHINE, ((max(cpus, 1), torch.cuda.device_count()),))
+    cpus = joblib.cpu_count()  # those that this process may use: affinity and cgroups too
+    return Resources(THIS_MACHINE, ((cpus, torch.cuda.device_count()),))
 
 
 def nodes_when_grown() -> Nodes:

@@ -13,9 +13,10 @@ from typing import Any
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.joining import OPEN_CLUSTER, is_open_cluster, join_cluster
-from hhmnet_platform.cluster.private_session import private_session, protect_token_file
+from hhmnet_platform.cluster.private_session import private_session, protect_token_file, write_token
 from hhmnet_platform.cluster.ray_environment import cluster_address, set_ray_defaults
 from hhmnet_platform.cluster.ray_logs import shorten_ray_logs
+from hhmnet_platform.cluster.ray_private import HEAD
 from hhmnet_platform.cluster.resources import (
     THIS_MACHINE,
     Resources,
@@ -24,19 +25,20 @@ from hhmnet_platform.cluster.resources import (
 )
 
 MIN_OPEN_FILES, OPEN_FILES = 256, 4096  # below the first, Ray's processes fail
-HEAD = "node:__internal_head__"  # the resource by which Ray marks the head node
 
 
 @contextmanager
-def ray_session(dashboard: bool = False) -> Iterator[Resources]:
+def ray_session(dashboard: bool = False, log_workers: bool = False) -> Iterator[Resources]:
     """Start Ray on this machine, or join the cluster of RAY_ADDRESS, until the end of the block.
 
     A Ray started here listens on the loopback interface alone, has a token of its own, and keeps
     its files where only this user may enter. A joined cluster that anyone may command is reported.
 
     Args:
-        dashboard: Whether a Ray started here has its dashboard, on loopback. Ray Train asks it
-            which drivers have died: without one, the workers of a killed driver keep their CPUs.
+        dashboard: Whether a Ray started here has its dashboard, on loopback, whose address is then
+            printed. Ray Train asks it which drivers have died: without one, the workers of a killed
+            driver keep their CPUs.
+        log_workers: Whether this process prints what the processes on Ray print.
 
     Raises InputError where no cluster answers or too few files may be open, SystemExit where Ray
     does not start.
@@ -51,9 +53,9 @@ def ray_session(dashboard: bool = False) -> Iterator[Resources]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with private_session() if address is None else nullcontext() as folder:
         if folder is None:
-            join_cluster(str(address))
+            join_cluster(str(address), log_workers)
         else:
-            _start_ray(dashboard, folder)
+            _start_ray(dashboard, log_workers, folder)
         _set_sigterm_handler(on_sigterm)  # Ray has replaced ours with its own
         try:
             if is_open_cluster():
@@ -85,7 +87,7 @@ def allow_open_files() -> None:
         )
 
 
-def _start_ray(dashboard: bool, folder: str) -> None:
+def _start_ray(dashboard: bool, log_workers: bool, folder: str) -> None:
     import ray
 
     # It is an actor, a process that takes seconds to start; this machine is not preempted.
@@ -93,18 +95,21 @@ def _start_ray(dashboard: bool, folder: str) -> None:
     cpus = local_resources().cpus
     try:
         with _own_address():
-            ray.init(
+            context = ray.init(
                 address="local",
                 num_cpus=cpus,
                 include_dashboard=dashboard,
                 object_store_memory=256 << 20,  # only epoch reports pass through it
-                log_to_driver=False,
+                log_to_driver=log_workers,
                 logging_level=logging.ERROR,
                 _temp_dir=folder,
             )
     except Exception as error:  # Ray raises a bare one on a timeout
         reason = one_line(error)[:300]
         raise SystemExit(f"error: Ray could not be started on this machine: {reason}") from error
+    if dashboard:
+        url, token = context.dashboard_url, write_token(folder)
+        print(f"dashboard   http://{url}, behind the token in {token}", flush=True)
 
 
 def _ray_resources(address: str | None) -> Resources:

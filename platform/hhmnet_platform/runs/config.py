@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from hhmnet_core.checks.bounds import check_bounds
+from hhmnet_core.errors import InputError
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.storage.workspace import default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
 
@@ -37,6 +39,10 @@ class Placement:
         price_per_worker_hour: Price of a worker for an hour, in any currency, for the cost
             estimate. 0: no estimate.
         system_metrics: Use of each node's CPUs, memory and GPUs among the system metrics in MLflow.
+        dashboard: Ray's dashboard for a run on this machine, on loopback and behind a token. A
+            cluster has its own.
+        log_workers: Output of the worker processes on this terminal too, each line after the name
+            of its process.
         dry_run: Print the plan (nodes, mesh, steps, time, disk, cost) and exit.
     """
 
@@ -52,6 +58,8 @@ class Placement:
     resize_minutes: float = 1.0
     price_per_worker_hour: float = 0.0
     system_metrics: bool = True
+    dashboard: bool = False
+    log_workers: bool = False
     dry_run: bool = False
 
 
@@ -87,7 +95,7 @@ Job = Phase1Job | Phase2Job
 
 
 def check_placement(placement: Placement) -> None:
-    """Raise InputError for a number that is negative, or too large to be meant."""
+    """Raise InputError for a number that is negative or too large to be meant, or no use."""
     check_bounds(
         placement,
         "",
@@ -97,3 +105,8 @@ def check_placement(placement: Placement) -> None:
         price_per_worker_hour=(0, 1e9),
         max_failures=(0, 1000),
     )
+    if placement.dashboard and (address := cluster_address()):
+        raise InputError(
+            f"--dashboard is for a Ray that is started here, but RAY_ADDRESS={address} names a "
+            "cluster, which has its own: leave it out, and open port 8265 of the head node."
+        )

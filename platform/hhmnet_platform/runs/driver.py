@@ -4,18 +4,19 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 from ray.train import ControllerError, WorkerGroupError
 from ray.train.torch import TorchTrainer
-from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hhmnet_core.disk_space import disk_full_error, is_disk_full
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import PassProgress, StepProgress
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.loopback import torch_config
@@ -23,7 +24,6 @@ from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.figures.progress import Display
 from hhmnet_platform.runs.config import Placement
-from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
 from hhmnet_platform.runs.estimate import format_cost
 from hhmnet_platform.runs.messages import (
     EpochsDone,
@@ -51,8 +51,15 @@ from hhmnet_platform.storage.checkpoints import (
 )
 from hhmnet_platform.tracking.background import BackgroundTracker
 
+if TYPE_CHECKING:  # mypy takes those of V1, which ray.train replaces when it is imported
+    from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+else:
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+
 PATIENCE_SECONDS = 60.0  # before a note that workers have not started
 POLL_SECONDS = 0.5
+# MLflow gets the steps within epochs that are longer than the first, one point in the second.
+LONG_EPOCH_SECONDS, TRACK_SECONDS = 60.0, 30.0
 
 
 class Training:
@@ -77,6 +84,7 @@ class Training:
         self.failures = 0
         self.started: dict[int, WorkerStarted] = {}
         self.waiting_since = time.monotonic()
+        self.tracked_at = float("-inf")
         self.were_up = False
         self.is_cost_shown = self.has_begun = False
 
@@ -168,18 +176,24 @@ class Training:
         )
         if not run.folder.name.isascii():  # which Ray's metrics, labelled by the name, must be
             os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
-        kind = ElasticTrainer if plan.is_elastic else TorchTrainer
-        trainer = kind(
+        scaling = ScalingConfig(
+            num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
+            use_gpu=plan.gpu,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
+        )
+        start: Callable[..., TorchTrainer] = TorchTrainer
+        if plan.is_elastic:
+            from hhmnet_platform.runs.elastic import AtCheckpoints, ElasticTrainer
+
+            policy = AtCheckpoints(scaling, plan, run.config.optim.epochs, outbox)
+            start = partial(ElasticTrainer, policy)
+        return start(
             train_worker,
             train_loop_config={"assignment": task},
             torch_config=torch_config(plan.gpu),
-            scaling_config=ScalingConfig(
-                num_workers=(plan.sizes[0], plan.workers) if plan.is_elastic else plan.workers,
-                use_gpu=plan.gpu,
-                resources_per_worker=resources,
-                elastic_resize_monitor_interval_s=60 * self.placement.resize_minutes,
-            ),
-            run_config=RunConfig(  # type: ignore[arg-type]  # Ray names the V1 base
+            scaling_config=scaling,
+            run_config=RunConfig(
                 name=run.folder.name,
                 storage_path=run.folder.uri.rpartition("/")[0],
                 failure_config=FailureConfig(
@@ -192,10 +206,6 @@ class Training:
                 callbacks=[ReportForwarder(outbox)],
             ),
         )
-        if isinstance(trainer, ElasticTrainer):
-            epochs = run.config.optim.epochs
-            trainer.policy = AtCheckpoints(trainer.scaling_config, plan, epochs, outbox)
-        return trainer
 
     def receive(self, message: Any) -> None:
         """Act on a message of a worker or of Ray's controller."""
@@ -206,6 +216,8 @@ class Training:
                 self.has_begun = True
                 self.startup.ended |= message.ended
                 self.display.say(str(self.startup))
+        elif isinstance(message, PassProgress | StepProgress):
+            self._notice(message)
         elif isinstance(message, EpochsDone):
             self._epochs(message.records)
         elif isinstance(message, NodesUsed):
@@ -233,6 +245,16 @@ class Training:
             )
         elif isinstance(message, Failed):
             self._failed(message)
+
+    def _notice(self, notice: PassProgress | StepProgress) -> None:
+        self.display.notice(notice)
+        if not isinstance(notice, StepProgress):
+            return
+        is_long = notice.step_seconds * notice.steps > LONG_EPOCH_SECONDS
+        now = time.monotonic()
+        if is_long and now - self.tracked_at >= TRACK_SECONDS:
+            self.tracked_at = now
+            self.tracker.add_steps(notice)
 
     def _started(self, message: WorkerStarted) -> None:
         if message.rank in self.started:

@@ -13,20 +13,19 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.execution.scaling_policy import (
+from ray.util.queue import Queue
+
+from hhmnet_platform.cluster.mesh_plan import MeshPlan
+from hhmnet_platform.cluster.ray_private.elastic import (
     AUTOSCALING_REQUESTS_GET_TIMEOUT_S,
     ElasticScalingPolicy,
     NoopDecision,
     ResizeDecision,
     ScalingDecision,
-)
-from ray.train.v2._internal.execution.worker_group import (
     WorkerGroupPollStatus,
     WorkerGroupState,
+    leaving_nodes,
 )
-from ray.util.queue import Queue
-
-from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs.messages import Resizing, TooFewNodes
 
 LOOK_SECONDS = 1.0  # between two checks of the cluster while there are too few nodes
@@ -114,7 +113,7 @@ class AtCheckpoints(ElasticScalingPolicy):
                 ),
                 timeout=AUTOSCALING_REQUESTS_GET_TIMEOUT_S,
             )
-            leaving = ray._private.state.state.get_draining_nodes()
+            leaving = leaving_nodes()
         except RayError:
             return None  # no change; Ray asks again
         staying = {node: held for node, held in reserved.items() if node not in leaving}
@@ -140,9 +139,16 @@ class ElasticTrainer(TorchTrainer):
     """A TorchTrainer with a given policy for the number of workers.
 
     Ray chooses a policy when training starts, and passes it to its controller here.
+
+    Args:
+        policy: The policy.
+        arguments: Those of a TorchTrainer.
+        settings: Those of a TorchTrainer by name.
     """
 
-    policy: AtCheckpoints
+    def __init__(self, policy: AtCheckpoints, *arguments: Any, **settings: Any) -> None:
+        self.policy = policy
+        super().__init__(*arguments, **settings)
 
     def _initialize_and_run_controller(self, **settings: Any) -> Any:
         settings["scaling_policy"] = self.policy

@@ -153,7 +153,7 @@ def _own_session(job: Job, run: Run, display: Display, startup: Startup) -> Iter
     for line in (f"run         {run.folder.name}", *data_lines(run)):
         display.say(line)
     display.phase("joining the Ray cluster" if cluster_address() else "starting Ray")
-    with ray_session() as resources:
+    with ray_session(job.dashboard, job.log_workers) as resources:
         startup.mark("Ray")
         plan = _mesh_of(job, run, resources)
         for line in plan_lines(run, plan, resources):

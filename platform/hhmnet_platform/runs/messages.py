@@ -1,4 +1,4 @@
-"""Messages of workers and of Ray's controller to the driver.
+"""Messages of workers and of Ray's controller to the driver, beside `hhmnet_core.notices`.
 
 This module imports neither torch nor Ray: the queue's process unpickles each message while the
 sender waits.

@@ -20,6 +20,7 @@ from hhmnet_core.store.protocols import Split, protocol_name
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.optim import with_epochs
 from hhmnet_platform.datasets.builders import prepare_synthetic
+from hhmnet_platform.figures.progress import showing_passes
 from hhmnet_platform.hashing import run_name
 from hhmnet_platform.runs.config import Job
 from hhmnet_platform.runs.phases import AnyPhase, phase_of
@@ -61,6 +62,7 @@ def resolve_store(job: Job, workspace: Workspace, *, keep: bool) -> Iterator[str
         yield temporary
 
 
+@showing_passes()
 def resolve_run(job: Job, workspace: Workspace, store: str) -> Run:
     """Return the run of a job on a store.
 

@@ -24,6 +24,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import write_scores
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.inputs.layout_mapping import load_training_clips
+from hhmnet_core.notices import listening
 from hhmnet_core.passwords import one_line
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.mesh import Mesh
@@ -115,9 +116,11 @@ def _train(task: Assignment) -> None:
     rank, workers = context.get_world_rank(), context.get_world_size()
     task.outbox.put(WorkerStarted(rank, workers, socket.gethostname(), os.getpid()))
     torch.set_num_threads(task.plan.cpus_per_worker)
-    clips = _load_clips(task)
-    startup.mark("clips")
     with ExitStack() as stack:
+        if rank == 0:
+            stack.enter_context(listening(task.outbox.put))
+        clips = _load_clips(task)
+        startup.mark("clips")
         nodes = _node_of_each(workers)
         usage = None
         if task.system_metrics and nodes.index(nodes[rank]) == rank:

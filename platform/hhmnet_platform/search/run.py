@@ -128,7 +128,7 @@ def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, pa
     num_done = len(finished_trials(study))
     if num_done < job.trials:
         left = job.trials - num_done
-        with ray_session(dashboard=True) as resources:
+        with ray_session(dashboard=True, log_workers=job.log_workers) as resources:
             check_nodes_of(trial_job(job, {}), first)
             print(f"search {job.study}: {left} of {job.trials} trials are left", flush=True)
             try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.passwords import one_line
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
+from hhmnet_platform.cluster.ray_private import HEAD
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.search.config import METRIC, Search, complete_epochs
@@ -61,7 +62,7 @@ def tune_trials(
     # A trial's driver needs no core, but has to be on the head node, which is never removed.
     trial = tune.with_resources(
         tune.with_parameters(run_trial, job=job, plan=plan, parent=parent),
-        {"node:__internal_head__": 0.001},
+        {HEAD: 0.001},
     )
     with SearchDisplay(epochs) as display:
         tuner = tune.Tuner(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hhmnet_core.disk_space import is_disk_full
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.passwords import one_line, without_password
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking.client import LONGEST_REASON, reason_of
 from hhmnet_platform.tracking.models import TrackedModel
-from hhmnet_platform.tracking.run_writer import MlflowWriter
+from hhmnet_platform.tracking.run_writer import MlflowWriter, TimedSteps
 from hhmnet_platform.tracking.tracked_run import Ending, NodeSample
 from hhmnet_platform.tracking.uri import experiment_page
 
@@ -30,6 +31,7 @@ class BackgroundTracker:
         self._notify = notify
         self._history: Sequence[EpochRecord] = ()
         self._usage: list[NodeSample] = []  # what MLflow lacks
+        self._steps: list[TimedSteps] = []
         self._ending: Ending | None = None
         self._is_complete = False
         self._is_away = False
@@ -59,6 +61,11 @@ class BackgroundTracker:
         """
         now = int(1000 * time.time())
         self._usage += [NodeSample(now, epoch, host, used) for host, used in usage.items()]
+        self._changed.set()
+
+    def add_steps(self, progress: StepProgress) -> None:
+        """Hand over the progress within an epoch, and return at once."""
+        self._steps.append(TimedSteps(time.time(), progress))
         self._changed.set()
 
     def finish(self, ending: Ending, timeout: float = 90.0) -> bool:
@@ -94,6 +101,9 @@ class BackgroundTracker:
             if waiting := self._usage[:]:
                 self._writer.write_usage(waiting)
                 del self._usage[: len(waiting)]
+            if steps := self._steps[:]:
+                self._writer.write_steps(steps)
+                del self._steps[: len(steps)]
             if ending is not None:
                 self._writer.finish(ending)
         except Exception as error:  # whatever MLflow raises, training continues

@@ -6,9 +6,11 @@ twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS, FUSION
 from hhmnet_platform.tracking import tags
@@ -30,6 +32,16 @@ Item = TypeVar("Item")
 
 MAX_METRICS, MAX_PARAMS = 1000, 100  # MLflow's limits for one request
 UNFINISHED = "This run has not finished. The command under Source starts it, or resumes it."
+# Their axis is that of steps, which the charts by epoch do not share.
+STEPS_LOSS, STEPS_SPEED = "progress/loss", "progress/clips_per_second"
+
+
+@dataclass(frozen=True)
+class TimedSteps:
+    """Progress within an epoch, and its time as from `time.time()`."""
+
+    time: float
+    progress: StepProgress
 
 
 class MlflowWriter:
@@ -86,12 +98,36 @@ class MlflowWriter:
         """Write the use of nodes to the parent, where MLflow's page of system metrics shows it."""
         from mlflow.entities import Metric
 
-        assert self._client is not None
         metrics = [
             Metric(f"system/{each.host}/{name}", value, each.timestamp, each.epoch)
             for each in samples
             for name, value in each.used.items()
         ]
+        self._write_to_parent(metrics)
+
+    def write_steps(self, points: Sequence[TimedSteps]) -> None:
+        """Write loss and speed within epochs to the parent run, by the steps of all epochs.
+
+        Steps that are trained again after a failure are left out.
+        """
+        from mlflow.entities import Metric
+
+        written = self._written[FUSION]
+        last = max((step for name, step in written if name == STEPS_LOSS), default=0)
+        metrics = [
+            Metric(name, value, int(1000 * point.time), point.progress.steps_of_all_epochs)
+            for point in points
+            if point.progress.steps_of_all_epochs > last
+            for name, value in (
+                (STEPS_LOSS, point.progress.loss),
+                (STEPS_SPEED, point.progress.clips_per_second),
+            )
+        ]
+        self._write_to_parent(metrics)
+        written |= {(metric.key, metric.step) for metric in metrics}
+
+    def _write_to_parent(self, metrics: Sequence["Metric"]) -> None:
+        assert self._client is not None
         for batch in _batches(metrics, MAX_METRICS):
             with exclusive(self.run.uri):
                 self._client.log_batch(self.run_ids[FUSION], metrics=batch)

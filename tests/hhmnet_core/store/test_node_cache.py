@@ -144,3 +144,15 @@ def test_file_that_was_changed_is_written_again(tmp_path: Path) -> None:
     file.write_bytes(content)
     again = load_clips(tmp_path / "store", tmp_path / "cache")
     np.testing.assert_array_equal(again.frames, frames)
+
+
+def test_home_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("HHMNET_CACHE")
+    write_small_store(tmp_path / "store")
+    with pytest.raises(InputError, match=rf"{home}/.cache/hhmnet cannot be used .* or HOME where"):
+        load_clips(tmp_path / "store")

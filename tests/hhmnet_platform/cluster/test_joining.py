@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import ray
-from ray._private import services
-from ray._private.authentication import authentication_utils
 from ray.exceptions import AuthenticationError
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.cluster import joining
 from hhmnet_platform.cluster.joining import is_open_cluster, join_cluster
+from hhmnet_platform.cluster.ray_private import addresses, tokens
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_stale_address_of_a_cluster_that_is_gone_is_refused_at_once(
     joined: list[Any], free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = f"127.0.0.1:{free_port}"
-    monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda address: found)
+    monkeypatch.setattr(addresses, "canonicalize_bootstrap_address", lambda address: found)
     with pytest.raises(InputError, match=r"RAY_ADDRESS=auto \(.*refused\): start one with `ray"):
         join_cluster("auto")
     assert joined == []
@@ -91,7 +90,7 @@ def test_cluster_is_open_without_a_token_and_beyond_loopback(
 ) -> None:
     port = listener if answers else free_port
     monkeypatch.setenv("RAY_ADDRESS", f"{node}:{port}")
-    monkeypatch.setattr(authentication_utils, "is_token_auth_enabled", lambda: has_token)
+    monkeypatch.setattr(tokens, "is_token_auth_enabled", lambda: has_token)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "NodeManagerAddress": node}])
     context = SimpleNamespace(gcs_address=f"{node}:{port}")
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)

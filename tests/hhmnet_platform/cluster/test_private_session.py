@@ -82,6 +82,17 @@ def test_long_folder_for_temporary_files_is_not_used(
         assert Path(folder).parent.parent == Path("/tmp")
 
 
+def test_without_a_short_folder_one_line_names_ray_tmpdir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 40)))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "/tmp")
+    with pytest.raises(InputError, match=r"TMPDIR=.*xxx, is longer than .*: set RAY_TMPDIR to a"):
+        with private_session():
+            pass
+
+
 def test_token_file_is_closed_to_other_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -39,11 +40,12 @@ class FakeRay:
         self.is_shut_down = False
         self.error: Exception | None = None
 
-    def init(self, **options: Any) -> None:
+    def init(self, **options: Any) -> SimpleNamespace:
         self.options, self.environment = options, dict(os.environ)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray puts its own
         if self.error:
             raise self.error
+        return SimpleNamespace(dashboard_url="127.0.0.1:8265")
 
     def shutdown(self) -> None:
         self.is_shut_down = True
@@ -60,6 +62,25 @@ def fake_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     before = signal.getsignal(signal.SIGTERM)
     yield fake
     signal.signal(signal.SIGTERM, before)
+
+
+def test_dashboard_and_output_of_workers_are_there_where_asked_for(
+    fake_ray: FakeRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ray_session(dashboard=True, log_workers=True):
+        shown = capsys.readouterr().out
+        match = re.fullmatch(
+            r"dashboard   http://127.0.0.1:8265, behind the token in (.*)\n", shown
+        )
+        assert match
+        token = Path(match[1])
+        assert token.read_text() == os.environ["RAY_AUTH_TOKEN"]
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert not token.exists()
+    assert fake_ray.options["log_to_driver"] is True
+    with ray_session():
+        assert capsys.readouterr().out == ""
+    assert fake_ray.options["include_dashboard"] is fake_ray.options["log_to_driver"] is False
 
 
 def test_ray_is_started_here_and_shut_down(fake_ray: FakeRay) -> None:
@@ -125,7 +146,7 @@ def test_ray_that_is_started_here_is_closed_to_other_users(
 def test_open_cluster_is_reported(
     fake_ray: FakeRay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(session, "join_cluster", lambda address: None)
+    monkeypatch.setattr(session, "join_cluster", lambda *_: None)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     for is_open in (False, True):
         monkeypatch.setattr(session, "is_open_cluster", lambda is_open=is_open: is_open)

@@ -26,3 +26,13 @@ def test_numbers_that_cannot_be_are_refused(name: str, value: float) -> None:
     check_placement(Placement(**{name: 0}))
     with pytest.raises(InputError, match=f"{name} must be 0 to .*, but is"):
         check_placement(Placement(**{name: value}))
+
+
+def test_dashboard_is_refused_where_the_cluster_has_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_placement(Placement(dashboard=True))
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    check_placement(Placement(log_workers=True))
+    with pytest.raises(InputError, match=r"--dashboard is for .* RAY_ADDRESS=10.0.0.1:6379 names"):
+        check_placement(Placement(dashboard=True))

@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console
 
 from hhmnet_core.errors import AccessError
+from hhmnet_core.notices import PassProgress, StepProgress
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.figures.progress import Display
+from hhmnet_platform.runs import driver as driver_module
 from hhmnet_platform.runs.config import Placement
-from hhmnet_platform.runs.driver import Training
+from hhmnet_platform.runs.driver import TRACK_SECONDS, Training
 from hhmnet_platform.runs.messages import (
     EpochsDone,
     Failed,
@@ -37,6 +39,12 @@ class Run:
 
 
 class Tracker:
+    def __init__(self) -> None:
+        self.steps: list[StepProgress] = []
+
+    def add_steps(self, progress: StepProgress) -> None:
+        self.steps.append(progress)
+
     def update(self, history: Any) -> None:
         self.history = history
 
@@ -150,3 +158,25 @@ def test_cause_is_told_where_the_whole_error_cannot_be_kept(driver: Driver, tmp_
     error = driver.training._as_user_error(RuntimeError("some bug"))
     assert isinstance(error, SystemExit)
     assert "RuntimeError: some bug. The whole error could not be kept: Cannot write" in str(error)
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_steps_of_long_epochs_go_to_mlflow_now_and_then(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(driver_module, "time", clock)
+    short, long = StepProgress(1, 1, 10, 2.0, 8.0, 5.9), StepProgress(1, 1, 10, 2.0, 8.0, 6.1)
+    driver(short, PassProgress("scoring", 1, 2))
+    assert driver.tracker.steps == []
+    driver(long, long)
+    assert driver.tracker.steps == [long]
+    clock.now += TRACK_SECONDS
+    driver(long)
+    assert len(driver.tracker.steps) == 2

@@ -160,7 +160,7 @@ def test_ray_hands_the_policy_on_where_the_trainer_replaces_it(
     base = data_parallel_trainer.DataParallelTrainer
     monkeypatch.setattr(base, "_initialize_and_run_controller", run)
     monkeypatch.setattr(data_parallel_trainer, "ObjectRefWrapper", lambda function: function)
-    trainer = ElasticTrainer(lambda: None, scaling_config=ScalingConfig(num_workers=(2, 8)))
-    trainer.policy = policy
+    scaling = ScalingConfig(num_workers=(2, 8))
+    trainer = ElasticTrainer(policy, lambda: None, scaling_config=scaling)
     trainer.fit()
     assert handed["scaling_policy"] is policy

@@ -5,6 +5,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked import FILES, expected_losses, history, tracked_losses, tracked_run
 
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.tracking import background
 from hhmnet_platform.tracking.background import BackgroundTracker
@@ -150,3 +151,19 @@ def test_other_run_of_the_same_name_is_reported_and_left_alone(
     wait(lambda: len(notices) == 2, "MLflow's return")
     assert tracker.finish(Ending("FINISHED", FILES))
     assert tracked_losses(before) == expected_losses(3)
+
+
+def test_steps_wait_for_mlflow_too(folder: Path, wait: Callable[..., None]) -> None:
+    writer = FlakyWriter(tracked_run(folder))
+    writer.away = ConnectionError("nobody there")
+    notices: list[str] = []
+    tracker = BackgroundTracker(writer, notices.append)
+    for step in (10, 20):
+        tracker.add_steps(StepProgress(1, step, 100, 2.0, 50.0, 1.0))
+    wait(lambda: notices, "a notice")
+    writer.away = None
+    assert tracker.finish(Ending("FINISHED", {}))
+    points = MlflowClient(writer.run.uri).get_metric_history(
+        writer.run_ids["fusion"], "progress/loss"
+    )
+    assert sorted(point.step for point in points) == [10, 20]

@@ -9,6 +9,7 @@ from random_models import write_random_model
 from tracked import FILES, MEMBERS, expected_losses, history, tracked_losses, tracked_run
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.notices import StepProgress
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.members import COLOURS
@@ -16,7 +17,7 @@ from hhmnet_platform.storage.workspace import Workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.artifacts import download
 from hhmnet_platform.tracking.models import TrackedModel
-from hhmnet_platform.tracking.run_writer import UNFINISHED, MlflowWriter
+from hhmnet_platform.tracking.run_writer import UNFINISHED, MlflowWriter, TimedSteps
 from hhmnet_platform.tracking.tracked_run import Ending, TrackedRun
 
 
@@ -250,3 +251,24 @@ def test_run_with_any_name_is_found_again(folder: Path, name: str) -> None:
     first.connect()
     second.connect()
     assert second.run_ids == first.run_ids
+
+
+def test_steps_have_their_own_metrics_and_axis_and_are_written_once(folder: Path) -> None:
+    def at(time: float, epoch: int, step: int) -> TimedSteps:
+        return TimedSteps(time, StepProgress(epoch, step, 100, 1 / step, 50.0, 1.0))
+
+    writer = connected(tracked_run(folder))
+    writer.write(history(2))
+    writer.write_steps([at(1.5, 1, 50), at(2.5, 2, 50)])
+    again = connected(writer.run)
+    again.write_steps([at(3.5, 2, 25), at(4.5, 2, 75)])  # resumed after a failure
+    client, run = MlflowClient(writer.run.uri), writer.run_ids["fusion"]
+    for name, values in {
+        "progress/loss": [1 / 50, 1 / 50, 1 / 75],
+        "progress/clips_per_second": [50.0] * 3,
+    }.items():
+        points = sorted(client.get_metric_history(run, name), key=lambda point: point.step)
+        assert [(p.step, p.timestamp) for p in points] == [(50, 1500), (150, 2500), (175, 4500)]
+        assert [p.value for p in points] == values
+    assert tracked_losses(writer.run) == expected_losses(2)
+    assert "progress/loss" not in held(writer, "joint").data.metrics

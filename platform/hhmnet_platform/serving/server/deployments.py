@@ -23,6 +23,7 @@ from hhmnet_core.skeleton.layouts import get_layout
 from hhmnet_core.skeleton.missing import OnMissing
 from hhmnet_core.store.clips import Clip
 from hhmnet_platform.cluster.loopback import LOOPBACK
+from hhmnet_platform.cluster.ray_private.serve import listen_on
 from hhmnet_platform.serving.devices import choose_device
 from hhmnet_platform.serving.server.parameters import Parameters
 from hhmnet_platform.serving.server.recordings import ReadRecording, RecordingReader
@@ -58,7 +59,7 @@ class Networks:
         batch_seconds: float,
         max_frames: int,
     ) -> None:
-        listen_on_loopback()
+        listen_on(LOOPBACK)
         self._model = load_model(place, choose_device(device), without_video=without_video)
         self._max_frames = max_frames
         self._thread = ThreadPoolExecutor(1)  # the model predicts one batch at a time
@@ -127,7 +128,7 @@ class Recordings:
     def __init__(
         self, model: ModelDescription, estimator: EstimatorConfig, max_bodies: int, max_frames: int
     ) -> None:
-        listen_on_loopback()
+        listen_on(LOOPBACK)
         self._reader = RecordingReader(model, estimator, max_bodies, max_frames)
         self._files = ThreadPoolExecutor(FILE_THREADS)
         self._videos = ThreadPoolExecutor(1)
@@ -154,21 +155,3 @@ class Recordings:
     def _read(self, upload: Upload, parameters: Parameters, clock: Clock) -> ReadRecording:
         clock.check()  # it may have waited
         return self._reader.read(upload, parameters, clock)
-
-
-def listen_on_loopback() -> None:
-    """Let the gRPC server that this replica starts next listen on the loopback interface alone.
-
-    Serve opens it on all interfaces, for calls between replicas that are not made by Ray's own way.
-    There is no option for it.
-    """
-    from ray.serve._private import replica
-
-    name = "add_port_to_grpc_server"
-    bind = getattr(replica, name)
-
-    def bind_loopback(server: Any, address: str) -> int:
-        port: int = bind(server, address.replace("[::]", LOOPBACK))
-        return port
-
-    setattr(replica, name, bind_loopback)

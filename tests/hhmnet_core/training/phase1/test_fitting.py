@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from hhmnet_core import notices
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.metrics import top1
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.notices import PassProgress, StepProgress, listening
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.protocols import fold_selection
@@ -268,3 +271,22 @@ def test_one_modality_has_nothing_to_be_contrasted_with(
         replace(one_epoch, contrast=ContrastConfig(weight=0)), tiny_clips, Mesh.of(["joint"])
     )
     assert weighted.metrics == without.metrics
+
+
+def test_training_sends_notices_of_its_passes_and_steps_and_is_the_same(
+    tiny_clips: ClipSet, small: Phase1Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = [report.metrics for report in fit(small, tiny_clips, Mesh())]
+    monkeypatch.setattr(notices, "INTERVAL_SECONDS", 0.0)
+    sent: list[Any] = []
+    with listening(sent.append):
+        noticed = [report.metrics for report in fit(small, tiny_clips, Mesh())]
+    assert noticed == plain
+    steps = [notice for notice in sent if isinstance(notice, StepProgress)]
+    assert [(n.epoch, n.step) for n in steps] == [
+        (epoch, step + 1) for epoch in range(1, len(plain) + 1) for step in range(steps[0].steps)
+    ]
+    assert all(0 < n.loss < 10 and n.clips_per_second > 0 for n in steps)
+    passes = [notice for notice in sent if isinstance(notice, PassProgress)]
+    assert {n.task for n in passes} == {"measuring bodies", "measuring the inputs", "scoring"}
+    assert all(n.clips <= n.total for n in passes) and passes[-1].clips == passes[-1].total
