@@ -92,7 +92,7 @@ def test_weights_are_fitted_out_of_fold_without_a_validation_split(
     assert again.output.count("is complete") == 2, again.output
     assert "exists already: nothing was searched" in again.output
     without = run_to_end(run_script, "search.py", "fusion", *given)
-    assert without.returncode == 2 and "or --folds; fuse.py" in without.output
+    assert without.returncode == 2 and "or --folds; `hhmnet fuse`" in without.output
 
 
 def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspace: Path) -> None:

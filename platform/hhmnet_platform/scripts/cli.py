@@ -13,14 +13,9 @@ from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line, without_password
-from hhmnet_platform.scripts.arguments import (
-    HELP,
-    Given,
-    is_base_60,
-    read_arguments,
-    wrong_value,
-)
+from hhmnet_platform.scripts.arguments import HELP, Given, is_base_60, read_arguments
 from hhmnet_platform.scripts.help import help_text
+from hhmnet_platform.scripts.messages import wrong_value
 from hhmnet_platform.scripts.options import Options, options_of
 from hhmnet_platform.scripts.yaml_files import load_yaml
 
@@ -120,7 +115,9 @@ def _explained(
     named = _KEY.findall(str(error))
     for name in reversed(named):
         if name in options.by_name:
-            return wrong_value(options.by_name[name], given)
+            return wrong_value(
+                options.by_name[name], given.values.get(name), given.files.get(name, "")
+            )
         if name in options.groups:
             first = options.of_group(name)[0].name
             return InputError(

@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.scripts.arguments import (
-    Given,
-    is_base_60,
-    read_arguments,
-    unknown_option,
-    wrong_value,
-)
+from hhmnet_platform.scripts.arguments import is_base_60, read_arguments
 from hhmnet_platform.scripts.options import options_of
 
 
@@ -67,40 +60,6 @@ def test_values_and_their_files_are_kept_the_last_wins(tmp_path: Path) -> None:
     given = read_arguments(argv, options_of(Config), "made")
     assert given.values == {"dry_run": True, "part.batch_size": 4, "runs": '["a"]'}
     assert given.files == {"dry_run": str(file), "part.batch_size": "", "runs": ""}
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("--lr", "--optim.lr?"),
-        ("--frames", "--data.frames?"),
-        ("--epoch", "--optim.epochs?"),
-        ("--batch-size", "--optim.batch?"),
-        ("--num-workers", "--workers?"),
-        ("--dry", "--dry_run?"),
-        ("--optim.learning", "--optim.lr?"),
-        ("--nonsense", "."),
-        ("--wokers", "--workers?"),
-        ("--optim.warm-up", "--optim.warmup?"),
-        ("--temperature", "--contrast.temperature"),
-    ],
-)
-def test_an_unknown_option_is_told_with_what_was_perhaps_meant(written: str, meant: str) -> None:
-    message = str(unknown_option(written, options_of(Phase1Job), "hhmnet train phase1"))
-    start = f"There is no option {written}"
-    assert message.startswith(start + (meant if meant == "." else ": did you mean "))
-    assert meant in message and message.endswith("See `hhmnet train phase1 --help`.")
-
-
-def test_a_wrong_value_is_told_with_its_place() -> None:
-    option = options_of(Config).by_name["runs"]
-    given = Given()
-    given.add("runs", "x")
-    assert str(wrong_value(option, given)) == "--runs is 'x', expected a list of texts."
-    given.add("runs", {"a": 1}, "a.yaml")
-    assert str(wrong_value(option, given)) == (
-        "runs in the config file a.yaml is '{\"a\": 1}', expected a list of texts."
-    )
 
 
 @pytest.mark.parametrize(

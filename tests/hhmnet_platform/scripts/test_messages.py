@@ -1,0 +1,47 @@
+"""Errors of command lines and config files."""
+
+import pytest
+
+from hhmnet_platform.runs.config import Phase1Job
+from hhmnet_platform.scripts.messages import unknown_option, wrong_value
+from hhmnet_platform.scripts.options import options_of
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("--lr", "--optim.lr?"),
+        ("--frames", "--data.frames?"),
+        ("--epoch", "--optim.epochs?"),
+        ("--batch-size", "--optim.batch?"),
+        ("--num-workers", "--workers?"),
+        ("--dry", "--dry_run?"),
+        ("--optim.learning", "--optim.lr?"),
+        ("--nonsense", "."),
+        ("--wokers", "--workers?"),
+        ("--optim.warm-up", "--optim.warmup?"),
+        ("--temperature", "--contrast.temperature"),
+    ],
+)
+def test_an_unknown_option_is_told_with_what_was_perhaps_meant(written: str, meant: str) -> None:
+    message = str(unknown_option(written, options_of(Phase1Job), "hhmnet train phase1"))
+    start = f"There is no option {written}"
+    assert message.startswith(start + (meant if meant == "." else ": did you mean "))
+    assert meant in message and message.endswith("See `hhmnet train phase1 --help`.")
+
+
+def test_an_unknown_key_is_told_with_its_place() -> None:
+    message = str(unknown_option("lr", options_of(Phase1Job), "made", "the config file a.yaml"))
+    assert message == (
+        "Unknown key lr in the config file a.yaml: did you mean optim.lr? See `made --help`."
+    )
+
+
+def test_a_wrong_value_is_told_with_its_place() -> None:
+    option = options_of(Phase1Job).by_name["model.widths"]
+    assert str(wrong_value(option, "x")) == (
+        "--model.widths is 'x', expected a list of whole numbers."
+    )
+    assert str(wrong_value(option, {"a": 1}, "a.yaml")) == (
+        "model.widths in the config file a.yaml is '{\"a\": 1}', expected a list of whole numbers."
+    )
