@@ -137,8 +137,9 @@ def test_stopped_run_is_trained_to_its_end(start: Any, tmp_path: Path, name: str
     store, workspace = unpack(tmp_path)
     process = start(
         sys.executable, SCRIPT, f"--data.store={store}", f"--workspace={workspace}",
-        "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--data.frames=8",
-        "--optim.epochs=8", "--optim.batch=8", "--seed=2", "--workers=1", f"--name={name}",
+        "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--model.re_dmt=1",
+        "--model.joint_scale=0.02", "--data.frames=8", "--optim.epochs=8", "--optim.batch=8",
+        "--seed=2", "--workers=1", f"--name={name}",
     )  # fmt: skip
     assert process.finish() == 0, process.output
     assert "resuming after epoch" in process.output

@@ -86,6 +86,7 @@ def run_search(job: Search) -> Values:
     workspace = Workspace(absolute_uri(job.workspace))
     if not workspace.is_local:
         raise InputError(f"A search needs a local --workspace folder, but got {workspace.uri}.")
+    workspace.tracking_uri(job.tracking_uri)
     if job.dry_run:
         with resolve_store(job, workspace, keep=False) as store:
             epochs = resolve_run(trial_job(job, {}), workspace, store).config.optim.epochs

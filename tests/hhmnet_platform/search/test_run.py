@@ -32,6 +32,7 @@ SPACE = {"contrast.temperature": Dimension(0.1, 0.5)}
         ({"data": DataConfig(selection="last_epoch")}, "selects on the validation split"),
         ({"space": {}}, "space is missing"),
         ({"workspace": "memory://bucket/w"}, "A search needs a local --workspace folder"),
+        ({"tracking_uri": "file:///w/mlruns"}, "MLflow no longer tracks in a folder"),
     ],
 )
 def test_mistakes_are_refused_before_anything_starts(
