@@ -33,6 +33,7 @@ from hhmnet_platform.ablation.outcomes import Outcome
 from hhmnet_platform.ablation.runner import Subject
 from hhmnet_platform.search.config import Phase1Search, StudyIdentity, best_config
 from hhmnet_platform.search.space import Dimension
+from hhmnet_platform.search.storage import open_storage
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.storage.checkpoints import TrainingPoint
 from hhmnet_platform.storage.finished_run import FinishedRun
@@ -184,7 +185,7 @@ def _model(folder: Path) -> None:
 
 def _search(folder: Path) -> None:
     """A study of three trials, the recipe of a search, and its best config."""
-    study = open_study("mine", folder, study_identity(), IDENTITY)
+    study = open_study("mine", open_storage("", folder), study_identity(), IDENTITY)
     for value in (0.5, 0.7, 0.6):
         trial = study.ask({"contrast.temperature": FloatDistribution(0.1, 0.5)})
         for name, attribute in (("epochs", 3), ("seconds", 1.5), ("run", "made")):

@@ -42,6 +42,7 @@ from hhmnet_platform.runs.guiding_run import weights_digest
 from hhmnet_platform.scripts.cli import parse_config
 from hhmnet_platform.search.config import Phase1Search, trial_job
 from hhmnet_platform.search.space import distributions
+from hhmnet_platform.search.storage import open_storage
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.serving.inputs import RecordingFiles
 from hhmnet_platform.serving.pairing import read_class_map
@@ -233,7 +234,7 @@ def read_ensemble(folder: Path) -> Reading:
 
 
 def read_journal(folder: Path) -> Reading:
-    study = open_study("mine", folder, study_identity(), IDENTITY)
+    study = open_study("mine", open_storage("", folder), study_identity(), IDENTITY)
     return Reading([(each.params, each.value, each.state.name) for each in study.trials])
 
 

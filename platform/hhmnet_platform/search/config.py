@@ -31,6 +31,8 @@ class SearchConfig:
         epochs: Epochs of a complete trial. Default: as many as the phase has.
         grace: Minimum number of epochs of a trial.
         reduction: Reduction factor of ASHA, which keeps one in so many trials at each rung.
+        storage: Optuna's storage of the study: URL of a database, such as postgresql://..., or path
+            of a journal. Default: `study.journal` in the search's folder.
     """
 
     study: str = ""
@@ -39,6 +41,7 @@ class SearchConfig:
     epochs: int | None = None
     grace: int = 3
     reduction: int = 3
+    storage: str = ""
 
     def __post_init__(self) -> None:
         self.space = {name: parse_dimension(name, each) for name, each in self.space.items()}

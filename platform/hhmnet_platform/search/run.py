@@ -1,9 +1,9 @@
 """Searching the fields of a phase: from a job to a study, its best config and its MLflow run.
 
 Each trial is a run of the phase under Ray Train, with its own folder and its own place in MLflow,
-below the search's. The study is a file of the workspace. A search that was killed continues with
-the remaining trials, and trials that were running resume from their last checkpoint, since equal
-configs are one run.
+below the search's. The study is a file of the workspace, or in a database. A search that was killed
+continues with the remaining trials, and trials that were running resume from their last checkpoint,
+since equal configs are one run.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,7 @@ from hhmnet_platform.search.report import (
     trial_seconds,
 )
 from hhmnet_platform.search.space import Dimension, Values, distributions
+from hhmnet_platform.search.storage import open_storage
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.search.trials import complete_tracking
 from hhmnet_platform.search.tune import tune_trials
@@ -114,7 +115,8 @@ def run_search(job: Search) -> Values:
 
 def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, path: Path) -> Values:
     """Run the remaining trials of a study, and publish the search."""
-    study = open_study(job.study, path, study_identity(job, first), first.identity)
+    storage = open_storage(job.storage, path)
+    study = open_study(job.study, storage, study_identity(job, first), first.identity)
     derived = DerivedRun(
         experiment=first.tracked.experiment,
         name=job.study,
@@ -133,7 +135,7 @@ def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, pa
             check_nodes_of(trial_job(job, {}), first)
             print(f"search {job.study}: {left} of {job.trials} trials are left", flush=True)
             try:
-                tune_trials(job, space, study, left, tracked.run_id, resources)
+                tune_trials(job, space, study, storage, left, tracked.run_id, resources)
             finally:
                 kill_running_children(uri, tracked)
     else:

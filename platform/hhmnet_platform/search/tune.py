@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hhmnet_core.passwords import one_line
@@ -13,6 +14,7 @@ from hhmnet_platform.runs.phases import phase_of
 from hhmnet_platform.search.config import METRIC, Search, complete_epochs
 from hhmnet_platform.search.display import SearchDisplay
 from hhmnet_platform.search.report import finished_trials
+from hhmnet_platform.search.storage import StudyStorage
 from hhmnet_platform.search.trials import run_trial
 from hhmnet_platform.storage.workspace import absolute_uri
 
@@ -25,6 +27,7 @@ def tune_trials(
     job: Search,
     space: Mapping[str, "BaseDistribution"],
     study: "optuna.Study",
+    storage: StudyStorage,
     trials: int,
     parent: str,
     resources: Resources,
@@ -35,6 +38,7 @@ def tune_trials(
         job: The search.
         space: Distributions of the searched fields.
         study: The study, which gets the results.
+        storage: Its storage.
         trials: Number of trials.
         parent: MLflow id of the search's run.
         resources: Resources that trials share.
@@ -51,17 +55,17 @@ def tune_trials(
     from ray.tune.schedulers import ASHAScheduler
 
     plan, epochs = phase_of(job).plan_mesh(job, resources), complete_epochs(job)
-    search = _searcher_type()(
+    search = searcher_type()(
         dict(space),
         metric=METRIC,
         mode="max",
         sampler=optuna.samplers.TPESampler(seed=job.seed + len(finished_trials(study))),
         study_name=job.study,
-        storage=study._storage,
+        storage=storage.backend,
     )
     # A trial's driver needs no core, but has to be on the head node, which is never removed.
     trial = tune.with_resources(
-        tune.with_parameters(run_trial, job=job, plan=plan, parent=parent),
+        tune.with_parameters(run_trial, job=replace(job, storage=""), plan=plan, parent=parent),
         {HEAD: 0.001},
     )
     with SearchDisplay(epochs) as display:
@@ -93,11 +97,21 @@ def tune_trials(
         raise SystemExit(f"error: {len(results.errors)} trials failed, the first with: {reason}")
 
 
-def _searcher_type() -> Any:
-    """Return Ray's Optuna searcher, which also records a trial's length and ignores failures."""
+def searcher_type() -> Any:
+    """Return Ray's Optuna searcher, which also records a trial's length and ignores failures.
+
+    Tune writes its searchers to files to restore them, with the password of a database. Here the
+    study is what a search continues from, so nothing is written.
+    """
     from ray.tune.search.optuna import OptunaSearch
 
     class Searcher(OptunaSearch):
+        def __getstate__(self) -> dict[str, Any]:
+            return {}
+
+        def save(self, checkpoint_path: str) -> None:
+            pass
+
         def on_trial_complete(
             self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
         ) -> None:

@@ -18,6 +18,7 @@ from hhmnet_platform.search import run as module
 from hhmnet_platform.search.config import Phase1Search, study_identity, trial_job
 from hhmnet_platform.search.run import run_search
 from hhmnet_platform.search.space import Dimension
+from hhmnet_platform.search.storage import open_storage
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.storage.workspace import Workspace
 
@@ -82,7 +83,7 @@ def test_finished_search_is_reported_again(
     first = resolve_run(trial_job(job, {}), Workspace(str(workspace)), store)
     path = workspace / "searches" / "mine"
     path.mkdir(parents=True)
-    study = open_study("mine", path, study_identity(job, first), first.identity)
+    study = open_study("mine", open_storage("", path), study_identity(job, first), first.identity)
     for value in (0.5, 0.75):
         trial = study.ask({"contrast.temperature": FloatDistribution(0.1, 0.5)})
         for name, attribute in (("epochs", 4), ("seconds", 60.0), ("run", "some")):

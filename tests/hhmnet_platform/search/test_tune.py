@@ -1,13 +1,22 @@
 """Trials under Ray Tune: how many run at once, and how they are shown."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
+from ray import cloudpickle
 
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
-from hhmnet_platform.search.tune import display_callback, max_concurrent_trials
+from hhmnet_platform.search.config import METRIC
+from hhmnet_platform.search.storage import open_storage
+from hhmnet_platform.search.tune import (
+    display_callback,
+    max_concurrent_trials,
+    searcher_type,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +63,20 @@ def test_callback_shows_what_tune_reports() -> None:
         ("ended", "a", True),
     ]
     assert callback.__getstate__() == {}  # Tune pickles callbacks, a terminal cannot be
+
+
+def test_searcher_writes_nothing_of_its_storage(tmp_path: Path) -> None:
+    """Tune pickles it into the workspace, where the password of a database would be read."""
+    storage = open_storage(f"sqlite:///{tmp_path / 'hidden.db'}", tmp_path)
+    searcher = searcher_type()(
+        {"optim.lr": FloatDistribution(0.1, 0.5)},
+        metric=METRIC,
+        mode="max",
+        study_name="mine",
+        storage=storage.backend,
+    )
+    assert b"hidden" in cloudpickle.dumps(storage.backend)
+    assert b"hidden" not in cloudpickle.dumps(searcher)
+    before = sorted(tmp_path.iterdir())
+    searcher.save_to_dir(str(tmp_path))
+    assert sorted(tmp_path.iterdir()) == before
