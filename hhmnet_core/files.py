@@ -108,6 +108,16 @@ class Folder:
             size: int | None = self.fs.size(self.at(name))
             return size
 
+    def sizes(self) -> dict[str, int]:
+        """Return the size in bytes of each file at any depth, by its path. Empty without any."""
+        root = self.path.rstrip("/")
+        with self._readable("list", ""):
+            found = self.fs.find(root, detail=True) if self.fs.isdir(root) else {}
+        return {
+            str(path).removeprefix(root).lstrip("/"): int(each["size"] or 0)
+            for path, each in found.items()
+        }
+
     def version(self, name: str) -> str:
         """Return a token that changes with the file (local: size, time, inode; S3: the ETag)."""
         with self._readable("look at", name):

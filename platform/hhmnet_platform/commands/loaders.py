@@ -108,6 +108,24 @@ def ablate_phase2() -> Loaded:
     return Phase2Ablation, run_phase2_ablation
 
 
+def list_runs() -> Loaded:
+    from hhmnet_platform.storage.listing import RunsListing, list_runs
+
+    return RunsListing, list_runs
+
+
+def show_runs() -> Loaded:
+    from hhmnet_platform.storage.listing import RunsDisplay, show_runs
+
+    return RunsDisplay, show_runs
+
+
+def delete_runs() -> Loaded:
+    from hhmnet_platform.storage.deletion import RunsDeletion, delete_runs
+
+    return RunsDeletion, delete_runs
+
+
 def ui() -> Loaded:
     from hhmnet_platform.storage.pages import Pages, open_pages
 

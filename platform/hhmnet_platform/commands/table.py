@@ -49,9 +49,10 @@ GROUPS = {
         "Search fields of a config, or fusion weights, on validation.",
     ),
     "ablate": ("ablate phase1|phase2", "Train a config whole and without each of its parts."),
+    "runs": ("runs [show|delete]", "List, show and delete the runs of a workspace."),
 }
 ALIASES = {"prepare describe": "describe"}
-DEFAULTS = {"search": "search phase1"}  # where no further word is given
+DEFAULTS = {"search": "search phase1", "runs": "runs list"}  # where no further word is given
 
 _COMMANDS = (
     Command(
@@ -245,6 +246,30 @@ _COMMANDS = (
         loaders.ablate_phase2,
         "--data.store data/utd --phase1 RUN",
         "--config phase2_utd_mhad_cpu --data.store data/utd --phase1 RUN --seeds 1 2 3",
+    ),
+    Command(
+        "runs list",
+        "listed",
+        "List the runs of a workspace: figures, state, size on disk.",
+        loaders.list_runs,
+        "",
+        "--workspace results",
+    ),
+    Command(
+        "runs show",
+        "shown",
+        "Show runs: the accuracy of each network, where the files are, what they take on disk.",
+        loaders.show_runs,
+        "--runs RUN",
+        "--runs RUN RUN --workspace results",
+    ),
+    Command(
+        "runs delete",
+        "deleted",
+        "Delete runs with their checkpoints, MLflow runs and models, after asking.",
+        loaders.delete_runs,
+        "--runs RUN",
+        "--runs RUN RUN --yes",
     ),
     Command(
         "ui",

@@ -92,6 +92,7 @@ def publish(scored: ScoredRun, result: RunResult, tracker: BackgroundTracker) ->
                 print(f"note: {tracker.model.note}")
             tracked["model"] = tracker.model.uri
         run.folder.write_json(TRACKED, tracked)
+        run.folder.remove_earlier_checkpoints(result.checkpoint)
 
 
 def is_published(folder: RunFolder) -> bool:

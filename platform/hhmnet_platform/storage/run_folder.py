@@ -193,6 +193,12 @@ class RunFolder:
             if is_within_epoch(name) and name not in known:
                 self.files.remove_folder(name)
 
+    def remove_earlier_checkpoints(self, last: str) -> None:
+        """Remove the checkpoints before the last one, which alone a finished run needs."""
+        for name in self.files.names():
+            if is_checkpoint(name) and name != last:
+                self.files.remove_folder(name)
+
     def recover(self) -> Recovery | None:
         """Make the folder usable after a crash.
 

@@ -1,0 +1,6 @@
+"""The command `hhmnet runs` as a script, such as for `ray job submit`."""
+
+from hhmnet_platform.commands.main import run
+
+if __name__ == "__main__":
+    run("runs")
