@@ -212,11 +212,13 @@ class MlflowWriter:
     def _take_up(self, client: "MlflowClient", member: str, known: "Run") -> None:
         """Record which metrics an MLflow run holds, and set its status to RUNNING.
 
-        A run whose parent was deleted since is listed under the one in its place.
+        A run whose parent was deleted since is listed under the one in its place. A trial stays
+        where it is, below another search that drew the same values or by itself.
         """
         run_id = known.info.run_id
         parent, held = self._parent_of(member), known.data.tags.get(tags.MLFLOW_PARENT, "")
-        if parent and held != parent and (not held or is_deleted(client, held)):
+        is_own = member != FUSION or (bool(held) and is_deleted(client, held))
+        if parent and held != parent and is_own:
             client.set_tag(run_id, tags.MLFLOW_PARENT, parent)
         self.run_ids[member] = run_id
         self._start_times[member] = known.info.start_time

@@ -160,6 +160,13 @@ def test_trial_below_a_deleted_search_is_refused_with_the_remedy(folder: Path) -
     assert held(kept, "fusion").data.tags[tags.MLFLOW_PARENT] == another
 
 
+def test_run_that_was_trained_by_itself_is_not_moved_below_a_search(folder: Path) -> None:
+    connected(tracked_run(folder, "alone"))
+    search = connected(tracked_run(folder, "search")).run_ids["fusion"]
+    drawn = connected(tracked_run(folder, "alone", parent=search))
+    assert tags.MLFLOW_PARENT not in held(drawn, "fusion").data.tags
+
+
 def test_trial_has_the_command_of_its_search(folder: Path) -> None:
     typed = {tags.MLFLOW_SOURCE: "python search.py", tags.MLFLOW_SOURCE_TYPE: "JOB"}
     search = connected(tracked_run(folder, "search", tags=typed)).run_ids["fusion"]
