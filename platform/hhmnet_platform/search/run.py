@@ -45,7 +45,7 @@ from hhmnet_platform.search.report import (
     trial_seconds,
 )
 from hhmnet_platform.search.space import Dimension, Values, distributions
-from hhmnet_platform.search.storage import open_storage
+from hhmnet_platform.search.storage import StudyStorage, open_storage, storage_errors
 from hhmnet_platform.search.study import open_study
 from hhmnet_platform.search.trials import complete_tracking
 from hhmnet_platform.search.tune import tune_trials
@@ -110,12 +110,19 @@ def run_search(job: Search) -> Values:
     path = Path(workspace.derived("searches", job.study))
     path.mkdir(parents=True, exist_ok=True)
     with exclusive_folder(path, f"The study {job.study} is being searched by another process"):
-        return _search(job, space, first, path)
+        storage = open_storage(job.storage, path)
+        with storage_errors(storage):
+            return _search(job, space, first, path, storage)
 
 
-def _search(job: Search, space: Mapping[str, "BaseDistribution"], first: Run, path: Path) -> Values:
+def _search(
+    job: Search,
+    space: Mapping[str, "BaseDistribution"],
+    first: Run,
+    path: Path,
+    storage: StudyStorage,
+) -> Values:
     """Run the remaining trials of a study, and publish the search."""
-    storage = open_storage(job.storage, path)
     study = open_study(job.study, storage, study_identity(job, first), first.identity)
     derived = DerivedRun(
         experiment=first.tracked.experiment,

@@ -1,6 +1,8 @@
 """Where Optuna keeps a study: a journal, which is a file, or a database."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +50,21 @@ def open_storage(place: str, folder: Path) -> StudyStorage:
     return StudyStorage(_open_journal(file), str(file))
 
 
+@contextmanager
+def storage_errors(storage: StudyStorage) -> Iterator[None]:
+    """Raise InputError, without a password, where a database fails in the block."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise InputError(
+            f"The database {storage.place} failed ({_cause(error)}): the same command continues "
+            "the search once it answers."
+        ) from error
+
+
 def _open_journal(file: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -85,8 +102,11 @@ def _open_database(url: str) -> "BaseStorage":
             f"({one_line(error)[:200]}): for PostgreSQL, `pip install 'psycopg[binary]'`."
         ) from error
     except (SQLAlchemyError, StorageInternalError, RuntimeError, ValueError) as error:
-        cause = one_line(error.__cause__ or error)[:300]
         raise InputError(
-            f"The database {without_password(url)} cannot be opened ({cause}): check the URL of "
-            "--storage, and that the server accepts it."
+            f"The database {without_password(url)} cannot be opened ({_cause(error)}): check the "
+            "URL of --storage, and that the server accepts it."
         ) from error
+
+
+def _cause(error: BaseException) -> str:
+    return one_line(error.__cause__ or error)[:300]

@@ -1,5 +1,6 @@
 """Storages of studies: files and databases that can be opened, and those that cannot."""
 
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -8,7 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.search import storage
-from hhmnet_platform.search.storage import open_storage
+from hhmnet_platform.search.storage import open_storage, storage_errors
 
 
 def ask(opened: storage.StudyStorage) -> int:
@@ -74,3 +75,13 @@ def test_driver_of_postgresql_is_the_installed_one(
     opened = open_storage(f"{given}://me:hidden@host/db", tmp_path)
     assert urls == [f"postgresql{'' if has_psycopg2 else '+psycopg'}://me:hidden@host/db"]
     assert opened.place == f"{given}://host/db"
+
+
+def test_database_that_fails_later_is_one_line_too(tmp_path: Path) -> None:
+    opened = open_storage(f"sqlite:///{tmp_path / 'studies.db'}", tmp_path)
+    ask(opened)
+    with sqlite3.connect(tmp_path / "studies.db") as database:
+        database.execute("DROP TABLE trials")
+    with pytest.raises(InputError, match=r"studies.db failed \(.*: the same command continues"):
+        with storage_errors(opened):
+            ask(opened)

@@ -15,8 +15,10 @@ import torch
 from made_stores import write_store
 from safetensors.torch import load_file
 
+from hhmnet_core import notices
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.inputs.footage import Footage
+from hhmnet_core.notices import PassProgress, listening
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
@@ -185,3 +187,14 @@ def test_two_processes_are_one_computation(phase1: Path, tmp_path: Path) -> None
     b = load_file(other / "epoch2" / "video.safetensors")
     for name in a:
         np.testing.assert_allclose(a[name], b[name], atol=1e-5, rtol=0, err_msg=name)
+
+
+def test_passes_before_the_first_step_send_notices(
+    run: Run, small: Phase2Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "INTERVAL_SECONDS", 0.0)
+    sent: list[Any] = []
+    with listening(sent.append):
+        run(of_epochs(small, 1))
+    tasks = {notice.task for notice in sent if isinstance(notice, PassProgress)}
+    assert {"guidance by the skeleton", "decoding videos", "scoring"} <= tasks
