@@ -14,10 +14,10 @@ _WHAT = {
     "phase1", "runs", "source", "store", "stream", "video", "videos",
 }  # fmt: skip
 _WHERE = {
-    "checkpoint_minutes", "cpus_per_worker", "device", "dry_run", "gpu", "host", "login",
-    "max_failures", "modality_parallel", "name", "out", "overwrite", "port",
-    "price_per_worker_hour", "processes", "render", "resize_minutes", "tracking_uri", "workers",
-    "workspace",
+    "checkpoint_minutes", "cpus_per_worker", "dashboard", "device", "dry_run", "gpu", "host",
+    "log_workers", "login", "max_failures", "min_checkpoint_seconds", "modality_parallel", "name",
+    "out", "overwrite", "port", "price_per_worker_hour", "processes", "render", "resize_minutes",
+    "storage", "system_metrics", "tracking_uri", "workers", "workspace",
 }  # fmt: skip
 _PHASES = {"phase1", "phase2"}  # groups of a pipeline
 _GENERAL = {

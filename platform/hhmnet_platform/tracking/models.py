@@ -100,8 +100,8 @@ class _Source:
             f"Model of {described.kind} {markdown(described.name)}: "
             f"{networks} network{'s' if networks > 1 else ''}, trained on "
             f"{markdown(described.dataset)}, protocol {markdown(described.protocol)}.\n\n"
-            f"To use it: `python experiments/predict.py --model runs:/{run_id} --input FILE`; "
-            "`test.py`, `serve.py` and `export.py` take the same `--model`."
+            f"To use it: `hhmnet predict --model runs:/{run_id} --input FILE`; `hhmnet test`, "
+            "`serve` and `export` take the same `--model`."
         )
 
 
