@@ -40,7 +40,7 @@ def notes_of(result: RunResult, members: tuple[str, ...], has_model: bool) -> di
             text = [_title(result), *_result_rows(result), "", *_remarks(result)]
             following = [*_NEXT, "- **Child runs**: each network by itself"]
             if has_model:
-                command = f"python experiments/predict.py --model {result.run} --input FILE"
+                command = f"hhmnet predict --model {result.run} --input FILE"
                 following.append(f"- **The model**: `{command}` in the same workspace")
         else:
             row = result.members[member]

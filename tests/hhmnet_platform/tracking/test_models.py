@@ -129,7 +129,7 @@ def test_page_of_a_model_shows_params_metrics_and_how_to_use_it(
         logged.tags[tags.MLFLOW_NOTE],
         client.get_model_version("hhmnet-toy", "1").description,
     ):
-        assert f"predict.py --model runs:/{run_id} --input FILE" in note
+        assert f"hhmnet predict --model runs:/{run_id} --input FILE" in note
 
 
 def test_model_of_a_fold_is_logged_and_not_registered(
