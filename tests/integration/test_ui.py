@@ -68,7 +68,7 @@ def test_pages_ask_for_a_password_if_wanted(
         assert file.stat().st_mode & 0o077 == 0
     else:
         assert status(port) == 200
-        assert "note: there is no login" in ui.output and "make ui LOGIN=1" in ui.output
+        assert "note: there is no login" in ui.output and "`hhmnet ui --login`" in ui.output
     ui.stop()
     assert {path.name for path in workspace.parent.iterdir()} == {workspace.name}
 

@@ -62,7 +62,7 @@ def run_ensemble(job: EnsembleJob) -> str:
     """
     if not job.experiment:
         raise InputError(
-            "--experiment is missing: give the name of an MLflow experiment; `make ui` lists them."
+            "--experiment is missing: give an MLflow experiment by name; `hhmnet ui` lists them."
         )
     workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)

@@ -88,7 +88,7 @@ def finished_runs(workspace: Workspace, names: Sequence[str]) -> list[FinishedRu
 def check_run_names(names: Sequence[str]) -> None:
     """Raise InputError where names of runs are missing, given twice, or unusable."""
     if not names:
-        raise InputError("--runs is missing: give the names of finished runs, such as '[a,b]'.")
+        raise InputError("--runs is missing: give the names of finished runs, such as --runs A B.")
     for name in names:
         check_name(name)
         if names.count(name) > 1:

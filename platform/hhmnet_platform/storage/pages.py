@@ -36,8 +36,8 @@ def open_pages(job: Pages) -> None:
     database = database_of(uri)
     if database is None or not database.exists():
         raise InputError(
-            f"There are no runs in {job.workspace} yet: run `make demo` first, or name another "
-            "workspace, `make ui WORKSPACE=...`."
+            f"There are no runs in {job.workspace} yet: run `hhmnet pipeline` first, or name "
+            "another --workspace."
         )
     follow_move(database)
     command = [
@@ -53,7 +53,7 @@ def open_pages(job: Pages) -> None:
     else:
         print(
             f"note: there is no login: whoever reaches {address}, as every user of this machine "
-            "can, may change and delete the runs. `make ui LOGIN=1` asks for a password.",
+            "can, may change and delete the runs. `hhmnet ui --login` asks for a password.",
             flush=True,
         )
     os.execve(sys.executable, command, environment)
