@@ -139,7 +139,8 @@ def test_pages_of_experiment_run_and_model_explain_themselves(
 
         model = run_page(number, parent).replace(f"runs/{parent}", f"models/{logged.model_id}")
         page.goto(f"{url}/{model}")
-        expect(page.get_by_text(f"hhmnet predict --model runs:/{parent} --input FILE")).to_be_visible()
+        command = f"hhmnet predict --model runs:/{parent} --input FILE"
+        expect(page.get_by_text(command)).to_be_visible()
         expect(page.get_by_role("cell", name="test/top1", exact=True)).to_be_visible()
         page.screenshot(path=tmp_path / "model.png")
 

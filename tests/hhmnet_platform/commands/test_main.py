@@ -31,8 +31,8 @@ def test_all_commands_are_listed_in_the_order_of_use(capsys: pytest.CaptureFixtu
     text = printed(capsys, "--help")
     listed = re.findall(r"^  ([a-z]+)\b.*  \S", text.partition("Commands:")[2], re.MULTILINE)
     assert " ".join(listed) == (
-        "prepare describe train pipeline test predict export serve search fuse ensemble ablate runs "
-        "ui"
+        "prepare describe train pipeline test predict export serve search fuse ensemble ablate "
+        "runs ui"
     )
     assert text.index("  hhmnet pipeline") < text.index("usage: hhmnet COMMAND")
     assert max(map(len, text.splitlines())) <= 100
