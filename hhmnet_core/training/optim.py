@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
-from hhmnet_core.identity import apart
+from hhmnet_core.identity import apart, later
 
 MAX_EPOCHS = 100_000
 DEFAULT_STEPS, DEFAULT_EPOCHS = 2000, (30, 200)
@@ -31,6 +31,8 @@ class OptimConfig:
         weight_decay: Weight decay of linear and convolution weights, decoupled in AdamW; biases,
             norms and embeddings do not decay.
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
+        class_weight: Weight of a clip's cross-entropy: "none", or "balanced", N / (K n_k) for one
+            of the n_k clips of a class, of N training clips and K classes: all classes count alike.
         clip: Largest norm of one network's gradient; larger ones are scaled down to it. 0 switches
             clipping off, as the graph-convolutional baselines were published.
         ema: Decay of the averaged weights that are evaluated, in [0, 1). 0 evaluates the weights
@@ -51,6 +53,7 @@ class OptimConfig:
     warmup: float = 2
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    class_weight: Literal["none", "balanced"] = later("none")
     clip: float = 1.0
     ema: float = 0.99
     precision: Literal["float32", "float64", "tf32", "bf16"] = "float32"
@@ -111,6 +114,18 @@ def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int) -> float
         return config.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, config.epochs * steps_per_epoch - warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def class_weights(labels_n: Tensor, num_classes: int) -> Tensor:
+    """Return the weight of each class, (K,), inverse to its number of clips and 1 on their average.
+
+    Args:
+        labels_n: (N,) classes of the training clips. Those that have none get 0.
+        num_classes: K.
+    """
+    counts_k = labels_n.bincount(minlength=num_classes).double()
+    present = counts_k > 0
+    return torch.where(present, len(labels_n) / (present.sum() * counts_k.clamp_min(1)), 0.0)
 
 
 def make_optimizer(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hhmnet_core.errors import InputError
@@ -31,7 +32,13 @@ from hhmnet_core.training.checkpoints import (
 from hhmnet_core.training.evaluation import score_table, table_metrics, update_best
 from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.optim import OptimConfig, check_converging, learning_rate, with_epochs
+from hhmnet_core.training.optim import (
+    OptimConfig,
+    check_converging,
+    class_weights,
+    learning_rate,
+    with_epochs,
+)
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
 from hhmnet_core.training.reports import TrainingState
 from hhmnet_core.training.stream import Stream
@@ -136,6 +143,11 @@ class Trainer(ABC, Generic[Config]):
         self.split = self.known_split = split
         self.mesh, self.device = mesh, device
         set_float32_products(optim.precision, device)
+        self._class_weights_k: Tensor | None = None
+        if optim.class_weight == "balanced":
+            labels_n = torch.from_numpy(clips.labels[split.train])
+            weights_k = class_weights(labels_n, len(clips.manifest.class_names))
+            self._class_weights_k = weights_k.to(device, optim.dtype)
         smallest = smallest_batch(len(split.train), config.optim.batch)
         if smallest < mesh.data:
             raise InputError(
@@ -183,6 +195,17 @@ class Trainer(ABC, Generic[Config]):
     def final_metrics(self) -> Metrics:
         """Return metrics that are computed once, at the end of the training."""
         return {}
+
+    def cross_entropy(self, logits_nk: Tensor, labels_n: Tensor) -> Tensor:
+        """Return the loss of each clip: (..., N, K) logits and (..., N) classes -> (..., N)."""
+        losses_n = F.cross_entropy(
+            logits_nk.movedim(-1, 1),
+            labels_n,
+            reduction="none",
+            label_smoothing=self.config.optim.label_smoothing,
+        )
+        weights_k = self._class_weights_k
+        return losses_n if weights_k is None else losses_n * weights_k[labels_n]
 
     def update(self, rate: float, step: int) -> None:
         """Take an optimiser step of every network."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
@@ -228,13 +227,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         """Return the loss of the global batch, and the share's sums (M, 3) by encoder."""
         config, total = self.config, share.total
         labels_sn = inputs.plan.labels_n[: logits_snk.shape[1]].expand(logits_snk.shape[:2])
-        losses_sn = F.cross_entropy(
-            logits_snk.transpose(1, 2),
-            labels_sn,
-            reduction="none",
-            label_smoothing=config.optim.label_smoothing,
-        )
-        losses_s = losses_sn.sum(1)
+        losses_s = self.cross_entropy(logits_snk, labels_sn).sum(1)
         corrects_s = (logits_snk.argmax(2) == labels_sn).sum(1)
         loss = losses_s.sum() / total
         contrast = torch.zeros(len(self.streams), device=self.device)

@@ -136,12 +136,7 @@ class Phase2Trainer(Trainer[Phase2Config]):
         with arithmetic(config.optim.precision, self.device):
             encoded = model(images_nfchw, heat, masks, inputs.drop_nd)
         logits_nk = encoded.logits_nk.to(config.optim.dtype)
-        cross_entropy = F.cross_entropy(
-            logits_nk,
-            labels_n,
-            reduction="sum",
-            label_smoothing=config.optim.label_smoothing,
-        )
+        cross_entropy = self.cross_entropy(logits_nk, labels_n).sum()
         loss = cross_entropy / share.total
         contrast = loss.new_zeros(())
         if masks is not None:

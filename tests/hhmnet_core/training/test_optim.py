@@ -12,6 +12,7 @@ from hhmnet_core.training.optim import (
     OptimConfig,
     average_weight,
     check_converging,
+    class_weights,
     learning_rate,
     make_optimizer,
     with_epochs,
@@ -64,6 +65,14 @@ def test_values_that_are_not_finite_are_named_with_advice(value: float) -> None:
         match=r"Training diverged \(the loss\): lower optim\.lr \(0\.002\) or raise optim\.warmup",
     ):
         check_converging(torch.tensor([1.0, value]), "the loss", OptimConfig())
+
+
+def test_weights_of_classes_are_inverse_to_their_clips_and_1_on_average() -> None:
+    labels_n = torch.tensor([0] * 20 + [2] * 4 + [3])
+    weights_k = class_weights(labels_n, 5)
+    assert weights_k.tolist() == pytest.approx([25 / 60, 0, 25 / 12, 25 / 3, 0], rel=1e-15)
+    assert weights_k[labels_n].mean().item() == pytest.approx(1, rel=1e-15)
+    assert class_weights(torch.arange(7).repeat(3), 7).tolist() == [1.0] * 7
 
 
 def test_weights_are_trained_in_the_precision() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -150,9 +151,17 @@ def test_tables_mark_copies_of_training_clips(tiny_clips: ClipSet, one_epoch: Ph
         assert table.copies == ({"clip040"} if table.split == "test" else set())
 
 
-@pytest.mark.parametrize("positives", ["clip", "class"])
+def with_rare_classes(clips: ClipSet) -> ClipSet:
+    """Return the clips with three of four in the first class."""
+    rare = np.arange(len(clips)) % 4 == 0
+    return replace(clips, labels=np.where(rare, clips.labels, 0))
+
+
+@pytest.mark.parametrize(
+    ("positives", "class_weight"), [("clip", "none"), ("class", "none"), ("clip", "balanced")]
+)
 def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
-    positives: str, tiny_clips: ClipSet, small: Phase1Config
+    positives: str, class_weight: str, tiny_clips: ClipSet, small: Phase1Config
 ) -> None:
     """Against one graph over all encoders, with InfoNCE written out."""
     config = replace(
@@ -162,17 +171,26 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
             crop=1, yaw=0, tilt=0, roll=0, scale=0, shear=0, joint_noise=0, mirror=0
         ),
         contrast=ContrastConfig(weight=0.7, positives=positives),
-        optim=replace(small.optim, precision="float64", label_smoothing=0),
+        optim=replace(
+            small.optim, precision="float64", label_smoothing=0, class_weight=class_weight
+        ),
     )
+    tiny_clips = with_rare_classes(tiny_clips)
     trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
     batch_n = trainer.epoch_order(1)[0]
+    weights_n = torch.ones(len(batch_n), dtype=torch.float64)
+    if class_weight == "balanced":
+        counts = Counter(tiny_clips.labels[trainer.split.train].tolist())
+        even = counts.total() / len(counts)
+        weights_n = torch.tensor([even / counts[int(tiny_clips.labels[i])] for i in batch_n])
+        assert weights_n.max() > 2 * weights_n.min()
     whole, labels_n = trainer.reader.whole(batch_n), torch.tensor(tiny_clips.labels)[batch_n]
     joints = whole.joints_nctvm.double()
     losses, embeddings, corrects = [], [], []
     for stream in trainer.streams:
         encoded = stream.model.eval()(trainer.derive(joints, stream.member), whole.body_rows)
         log_nk = encoded.logits_nk.log_softmax(1)
-        losses.append(-log_nk.gather(1, labels_n[:, None]).sum())
+        losses.append(-(weights_n * log_nk.gather(1, labels_n[:, None])[:, 0]).sum())
         corrects.append((log_nk.argmax(1) == labels_n).sum().item())
         embeddings.append(encoded.embedding_ne)
     is_positive_nn = torch.eye(len(batch_n), dtype=torch.bool)

@@ -1,7 +1,7 @@
 """The video network's loss, scores and part similarity on one process."""
 
 import copy
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -82,8 +82,9 @@ def guidance_of(
     return heat_map(importance, gaussians), masks, trainer.guidance.tokens(clips_n)
 
 
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
 def test_a_step_differentiates_cross_entropy_and_part_contrast(
-    clips: ClipSet, make_trainer: MakeTrainer, small: Phase2Config
+    class_weight: str, clips: ClipSet, make_trainer: MakeTrainer, small: Phase2Config
 ) -> None:
     """Against InfoNCE written out, part by part, over the clips that show the part."""
     config = replace(
@@ -91,9 +92,13 @@ def test_a_step_differentiates_cross_entropy_and_part_contrast(
         video=replace(small.video, dropout=0),
         augment=VideoAugmentConfig(zoom=0, move=0, turn=0, brightness=0, mirror=0),
         parts=PartsConfig(weight=0.7, temperature=0.3),
-        optim=replace(small.optim, precision="float64", label_smoothing=0),
+        optim=replace(
+            small.optim, precision="float64", label_smoothing=0, class_weight=class_weight
+        ),
     )
-    trainer = make_trainer(config)
+    is_rare = np.arange(len(clips)) % 4 == 0
+    clips = replace(clips, labels=np.where(is_rare, clips.labels, 0))
+    trainer = make_trainer(config, clips)
     batch_n = trainer.epoch_order(1)[0]
     heat, masks, tokens = guidance_of(trainer, batch_n)
     model = trainer.stream.model
@@ -101,7 +106,13 @@ def test_a_step_differentiates_cross_entropy_and_part_contrast(
     encoded = model(images, heat.double(), masks.double(), None)
     log_nk = encoded.logits_nk.log_softmax(1)
     labels_n = torch.tensor(clips.labels)[batch_n]
-    cross_entropy = -log_nk.gather(1, labels_n[:, None]).sum()
+    weights_n = torch.ones(len(batch_n), dtype=torch.float64)
+    if class_weight == "balanced":
+        counts = Counter(clips.labels[trainer.split.train].tolist())
+        even = counts.total() / len(counts)
+        weights_n = torch.tensor([even / counts[int(each)] for each in labels_n])
+        assert weights_n.max() > weights_n.min()
+    cross_entropy = -(weights_n * log_nk.gather(1, labels_n[:, None])[:, 0]).sum()
     skeleton_npe = model.project_parts(tokens)
     visible_np = (masks.sum((2, 3, 4)) > 1e-3) & tokens.any(-1)
     contrasts = []
