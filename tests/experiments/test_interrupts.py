@@ -37,7 +37,7 @@ def catches(pid: int, number: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     "command",
-    [("phase1.py",), ("prepare.py", "synthetic", "--store=store", "--clips_per_class=1")],
+    [("phase1.py",), ("prepare.py", "synthetic", "--store=store", "--clips_per_class=40")],
     ids=lambda command: command[0],
 )
 def test_interrupt_at_any_moment_is_one_line_and_exit_code_130(

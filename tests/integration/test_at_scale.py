@@ -44,6 +44,7 @@ def rows_of(place: Path) -> list[dict[str, object]]:
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_run_again_nothing_is_missing_and_nothing_twice(
     model: str, recordings: Path, starter: Starter, tmp_path: Path
 ) -> None:

@@ -122,7 +122,7 @@ def test_ensemble_is_selected_from_the_runs_in_mlflow(run_script: Start, workspa
     assert tracked.data.metrics["test/top1"] == said["leaderboard"][0]["test_top1"]
     ids = {member["run_id"] for member in said["members"]}
     note = tracked.data.tags["mlflow.note.content"]
-    assert all(f"(#/experiments/{number}/runs/{run_id})" in note for run_id in ids)
+    assert all(f"(#/experiments/{number}/runs/{run_id}" in note for run_id in ids)
     assert set(json.loads(tracked.data.tags["hhmnet.members"])) == ids
     again = run_to_end(run_script, "ensemble.py", *given, "--selection.steps=5")
     assert f"{folder.name} exists already" in again.output

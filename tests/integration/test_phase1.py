@@ -169,6 +169,7 @@ def test_same_command_again_shows_the_result_without_training(
     assert "starting Ray" not in again.output
 
 
+@pytest.mark.slow
 def test_worker_killed_while_mlflow_is_away_costs_nothing(
     finished: Path,
     phase1: Start,

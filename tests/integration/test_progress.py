@@ -26,6 +26,7 @@ def status(url: str, token: str) -> int:
         return error.code
 
 
+@pytest.mark.slow
 def test_long_epochs_are_shown_and_tracked_by_step_and_change_no_result(
     start: Callable[..., Any],
     phase1_arguments: Callable[..., tuple[str, ...]],

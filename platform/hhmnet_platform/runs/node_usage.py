@@ -11,7 +11,8 @@ from contextlib import suppress
 from statistics import fmean
 from typing import Any
 
-import ray  # noqa: F401  # its copy of psutil can be imported then
+import psutil
+import pynvml
 
 SAMPLE_SECONDS = 10.0  # as MLflow's monitor
 Usage = dict[str, float]  # by metric
@@ -60,8 +61,6 @@ class NodeUsage:
 
 def _sampler() -> Callable[[], Usage]:
     """Return a function that returns the usage of this node's CPUs and memory, and of its GPUs."""
-    import psutil
-
     gpus = _gpus()
     # Not psutil.cpu_percent: it compares with the last call of the same thread.
     before = _busy_and_all()
@@ -85,8 +84,6 @@ def _sampler() -> Callable[[], Usage]:
 
 def _busy_and_all() -> tuple[float, float]:
     """Return the seconds that the CPUs of this node have worked, and all their seconds."""
-    import psutil
-
     times = psutil.cpu_times()
     total = sum(times) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0)  # in user
     return total - times.idle - getattr(times, "iowait", 0), total
@@ -95,14 +92,12 @@ def _busy_and_all() -> tuple[float, float]:
 def _gpus() -> list[Callable[[], Usage]]:
     """Return a function for each GPU of this node that returns its usage."""
     try:
-        from ray._private.thirdparty import pynvml
-
         pynvml.nvmlInit()
         handles = [
             pynvml.nvmlDeviceGetHandleByIndex(number)
             for number in range(pynvml.nvmlDeviceGetCount())
         ]
-    except Exception:  # no driver of NVIDIA's, or another Ray
+    except pynvml.NVMLError:  # no driver of NVIDIA's
         return []
 
     def reader(handle: Any) -> Callable[[], Usage]:

@@ -47,6 +47,7 @@ def test_a_single_missing_shard_needs_no_ray(
     assert prepare_ntu(source, store, workers=2).manifest.num_clips == 12
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_ray_tasks_make_the_same_store_from_s3_to_s3(
     ntu_files: Path, s3_bucket: str, tmp_path: Path

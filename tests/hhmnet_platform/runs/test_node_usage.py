@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import pynvml
 import pytest
-from ray._private.thirdparty import pynvml
 
 from hhmnet_platform.runs.node_usage import NodeUsage
 

@@ -45,7 +45,7 @@ def with_bodies(clips: ClipSet, most: int, folder: Path) -> ClipSet:
     return load_clips(folder / "store", folder / "cache")
 
 
-@pytest.mark.parametrize("bodies", [1, 2])
+@pytest.mark.parametrize("bodies", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_compiled_steps_equal_those_of_the_loop_in_one_graph_a_shape(
     small: Phase1Config, tiny_clips: ClipSet, traced: Counter[str], bodies: int, tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def in_processes(out: Path, phase1: Path, number: int, *resume: Path) -> dict[st
     return dict(reports[0])
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_two_processes_are_one_computation(phase1: Path, tmp_path: Path) -> None:
     one, two = (in_processes(tmp_path / str(number), phase1, number) for number in (1, 2))
