@@ -73,7 +73,7 @@ def pulled(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
             continue
         child = canonicalize_name(requirement.name)
         # torch locks its CUDA packages itself, and a CPU build has none.
-        if not re.match("nvidia-|cuda-|triton$", child):
+        if not re.match("nvidia-(?!ml-py)|cuda-|triton$", child):
             pulled(child, frozenset(requirement.extras), seen)
 
 
