@@ -44,8 +44,12 @@ def pose_models() -> None:
 
 @pytest.fixture(autouse=True)
 def seed() -> int:
-    """Seed every global generator; the value, for a test that makes a generator of its own."""
+    """Seed every global generator, and take back the threads that code under test has set.
+
+    Returns the seed, for a test that makes a generator of its own.
+    """
     value = 1
+    torch.set_num_threads(1)
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)
