@@ -10,7 +10,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_platform.storage.listing import ListedRun, existing_runs, in_megabytes
 from hhmnet_platform.storage.results import RESULT
-from hhmnet_platform.storage.run_folder import CONFIG
+from hhmnet_platform.storage.run_folder import CONFIG, IDENTITY
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.deletion import TrackedParts, delete_parts, tracked_parts
 from hhmnet_platform.tracking.uri import default_tracking
@@ -47,7 +47,7 @@ def delete_runs(job: RunsDeletion) -> None:
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.folder.lock())
-        parts = {run.folder.name: tracked_parts(uri, run.folder.name) for run in runs}
+        parts = {run.folder.name: _parts_of(uri, run) for run in runs}
         _check_no_alias(parts)
         print("\n".join(_line(run, parts[run.folder.name]) for run in runs))
         if not job.yes and not _agreed():
@@ -57,6 +57,13 @@ def delete_runs(job: RunsDeletion) -> None:
             delete_parts(uri, parts[run.folder.name])
             folder(workspace.at("runs")).remove_folder(run.folder.name)
             print(f"Deleted {run.folder.name}.")
+
+
+def _parts_of(uri: str, run: ListedRun) -> TrackedParts:
+    identity = run.folder.read_json(IDENTITY)
+    if identity is None:  # then MLflow has not been written to
+        return TrackedParts((), (), (), ())
+    return tracked_parts(uri, run.folder.name, identity)
 
 
 def _check_no_guide(workspace: Workspace, names: list[str]) -> None:

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line
+from hhmnet_platform.members import FUSION
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.client import open_for_reading, open_for_writing
 from hhmnet_platform.tracking.queries import runs_with_tag
@@ -41,12 +43,15 @@ class TrackedParts:
         return f"{runs}, {models}"
 
 
-def tracked_parts(uri: str, run: str) -> TrackedParts:
+def tracked_parts(uri: str, run: str, identity: Mapping[str, object]) -> TrackedParts:
     """Return what MLflow holds of a run; nothing where it has not been written to yet.
+
+    Another run of the same name, such as that of another workspace on the same server, is not it.
 
     Args:
         uri: MLflow tracking URI.
         run: Name of the run.
+        identity: All that decides its result, by dotted name.
 
     Raises InputError where MLflow cannot answer.
     """
@@ -54,7 +59,7 @@ def tracked_parts(uri: str, run: str) -> TrackedParts:
     if database is not None and not database.exists():
         return TrackedParts((), (), (), ())
     with open_for_reading(uri) as client:
-        return _parts(client, run)
+        return _parts(client, run, {key: str(value) for key, value in identity.items()})
 
 
 def delete_parts(uri: str, parts: TrackedParts) -> None:
@@ -78,14 +83,23 @@ def delete_parts(uri: str, parts: TrackedParts) -> None:
             _empty_trash(uri, parts)
 
 
-def _parts(client: "MlflowClient", run: str) -> TrackedParts:
+def _parts(client: "MlflowClient", run: str, params: Mapping[str, str]) -> TrackedParts:
     run_ids: list[str] = []
     models: list[str] = []
     versions: list[tuple[str, str]] = []
     aliases: list[str] = []
     for experiment in client.search_experiments():
-        for one in runs_with_tag(client, experiment.experiment_id, tags.RUN, run):
+        known = list(runs_with_tag(client, experiment.experiment_id, tags.RUN, run))
+        parents = {
+            one.info.run_id
+            for one in known
+            if one.data.tags.get(tags.MODALITY) == FUSION
+            and all(one.data.params.get(key, value) == value for key, value in params.items())
+        }
+        for one in known:
             run_id = one.info.run_id
+            if not {run_id, one.data.tags.get(tags.MLFLOW_PARENT)} & parents:
+                continue
             run_ids.append(run_id)
             models += [
                 each.model_id
@@ -95,8 +109,8 @@ def _parts(client: "MlflowClient", run: str) -> TrackedParts:
             ]
             for each in client.search_model_versions(f"run_id = '{run_id}'"):
                 versions.append((each.name, str(each.version)))
-                known = client.get_registered_model(each.name).aliases
-                aliases += [f"{each.name}@{a}" for a, at in known.items() if at == each.version]
+                named = client.get_registered_model(each.name).aliases
+                aliases += [f"{each.name}@{a}" for a, at in named.items() if at == each.version]
     return TrackedParts(tuple(run_ids), tuple(models), tuple(versions), tuple(aliases))
 
 

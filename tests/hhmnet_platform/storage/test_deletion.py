@@ -22,8 +22,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workspace = tmp_path / "workspace"
     for name in ("first", "second"):
         model = write_random_model(workspace / "runs" / name / "model", name=name)
-        write_finished_run(workspace, name)
-        writer = MlflowWriter(tracked_run(workspace, name))
+        run = tracked_run(workspace, name)
+        write_finished_run(workspace, name).write_json("science.json", dict(run.params))
+        writer = MlflowWriter(run)
         writer.connect()
         writer.write(history(1))
         writer.finish(Ending("FINISHED", FILES, {}, model if name == "first" else ""))
@@ -61,6 +62,19 @@ def test_a_run_goes_with_its_mlflow_runs_models_and_artifacts(
     assert not any(path.is_file() for path in (artifacts / "models").rglob("*"))
     with pytest.raises(InputError, match=r"There is no run first in .*, which has second\."):
         delete_runs(job(workspace, "first"))
+
+
+def test_another_run_of_its_name_stays(workspace: Path) -> None:
+    """As that of another workspace on the same server."""
+    params = {"optim.lr": 0.2}
+    other = tracked_run(workspace, "first", experiment="toy/other", params=params)
+    writer = MlflowWriter(other)
+    writer.connect()
+    delete_runs(job(workspace, "first"))
+    client = client_of(workspace)
+    left = client.search_runs([writer.experiment_id])
+    assert {run.info.run_id for run in left} == set(writer.run_ids.values())
+    assert names_of(workspace) == {"first", "second"}
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", ["second"]), ("", ["first", "second"])])
