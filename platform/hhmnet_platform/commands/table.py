@@ -49,7 +49,7 @@ GROUPS = {
         "Search fields of a config, or fusion weights, on validation.",
     ),
     "ablate": ("ablate phase1|phase2", "Train a config whole and without each of its parts."),
-    "runs": ("runs [show|delete]", "List, show and delete the runs of a workspace."),
+    "runs": ("runs list|show|delete", "List, show and delete the runs of a workspace."),
 }
 ALIASES = {"prepare describe": "describe"}
 DEFAULTS = {"search": "search phase1", "runs": "runs list"}  # where no further word is given

@@ -44,8 +44,6 @@ def read_config(path: str, options: Options, prog: str) -> dict[str, Any]:
         ) from error
     except yaml.YAMLError as error:
         raise InputError(f"The config file {path} is not YAML: {one_line(error)}.") from error
-    if values is None:
-        return {}
     if not isinstance(values, dict):
         raise InputError(
             f"The config file {path} holds no options: expected YAML lines such as `seed: 1`."

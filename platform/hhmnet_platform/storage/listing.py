@@ -76,8 +76,15 @@ class ListedRun:
 
 
 def list_runs(job: RunsListing) -> None:
-    """Print the runs of a workspace, and what its parts take on disk."""
+    """Print the runs of a workspace, and what its parts take on disk.
+
+    Raises InputError where there is no such workspace.
+    """
     workspace = Workspace(absolute_uri(job.workspace))
+    if not folder(workspace.uri).names():
+        raise InputError(
+            f"There is no workspace {workspace.uri}, or it is empty: check --workspace."
+        )
     runs = [ListedRun.read(workspace.run(name)) for name in workspace.run_names()]
     console = _console()
     if not runs:
@@ -117,7 +124,9 @@ def existing_runs(workspace: Workspace, names: Sequence[str]) -> list[ListedRun]
     known = workspace.run_names()
     listed = ", ".join(known) or "none"
     if not names:
-        raise InputError(f"--runs is missing: {workspace.uri} has {listed}.")
+        raise InputError(
+            f"--runs is missing: give names, such as --runs A B; {workspace.uri} has {listed}."
+        )
     for name in names:
         if workspace.run(name).name not in known:
             raise InputError(f"There is no run {name} in {workspace.uri}, which has {listed}.")

@@ -19,7 +19,8 @@ def test_values_are_named_by_their_options(tmp_path: Path) -> None:
         "seed": 3, "optim.lr": 0.5, "data.store": "here", "workers": "2:8",
     }  # fmt: skip
     file.write_text("# nothing\n")
-    assert read_config(str(file), OPTIONS, "made") == {}
+    with pytest.raises(InputError, match=r"a\.yaml holds no options: expected YAML lines"):
+        read_config(str(file), OPTIONS, "made")
 
 
 def test_a_group_on_the_command_line_is_read_as_a_mapping_or_left_to_the_parser() -> None:

@@ -38,9 +38,14 @@ def test_runs_are_listed_by_state_with_figures_and_sizes(
     assert lines[-1] == "On disk: runs 15 MB."
 
 
-def test_an_empty_workspace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    list_runs(RunsListing(str(tmp_path / "new")))
-    assert capsys.readouterr().out == f"There are no runs in {tmp_path / 'new'}.\n"
+def test_a_workspace_without_runs_is_told_from_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"")
+    list_runs(RunsListing(str(tmp_path)))
+    assert capsys.readouterr().out == f"There are no runs in {tmp_path}.\n"
+    with pytest.raises(InputError, match=r"There is no workspace .*/new, or it is empty: check"):
+        list_runs(RunsListing(str(tmp_path / "new")))
     assert not (tmp_path / "new").exists()
 
 
@@ -66,7 +71,7 @@ def test_unknown_runs_are_refused_with_those_there_are(tmp_path: Path) -> None:
     write_finished_run(tmp_path)
     with pytest.raises(InputError, match=r"There is no run other in .*, which has first\."):
         show_runs(RunsDisplay(["other"], str(tmp_path)))
-    with pytest.raises(InputError, match=r"--runs is missing: .* has first\."):
+    with pytest.raises(InputError, match=r"--runs is missing: give .* has first\."):
         show_runs(RunsDisplay([], str(tmp_path)))
     with pytest.raises(InputError, match="cannot be used"):
         show_runs(RunsDisplay(["../first"], str(tmp_path)))
