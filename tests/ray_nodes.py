@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ class RayNodes:
         """Kill a node, and wait until it has left."""
         self._ask({"kill": node})
 
+    def announce_removal(self, node: str, seconds: float) -> None:
+        """Announce that a node will be taken away, as a cloud does."""
+        deadline = int(1000 * (time.time() + seconds))
+        assert self._ask({"drain": [node, deadline]}) == "accepted"
+
     def stop(self) -> None:
         """End all nodes."""
         self._process.communicate(timeout=60)
@@ -64,7 +70,9 @@ class RayNodes:
 
 def main() -> None:
     from ray._private.utils import get_ray_address_file
+    from ray._raylet import GcsClient
     from ray.cluster_utils import Cluster
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     # Wherever its session is, a head writes its address into Ray's usual folder.
     Path(get_ray_address_file(None)).parent.mkdir(exist_ok=True)
@@ -77,6 +85,12 @@ def main() -> None:
             cluster.remove_node(nodes.pop(given), allow_graceful=False)
             cluster.wait_for_nodes()
             print(given, file=answers)
+            continue
+        if command == "drain":
+            reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+            client = GcsClient(address=cluster.address)
+            accepted, why = client.drain_node(given[0], reason, "spot", given[1])
+            print("accepted" if accepted else why, file=answers)
             continue
         node = cluster.add_node(object_store_memory=MEMORY, **given)
         nodes[node.node_id] = node

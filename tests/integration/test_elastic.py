@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -190,9 +189,6 @@ def test_node_killed_within_an_epoch_costs_the_time_since_the_last_checkpoint(
 def test_node_announced_to_be_taken_away_is_no_failure(
     cluster: RayNodes, train: Start, tiny: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
-    from ray._raylet import GcsClient
-    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
-
     # Epochs of several seconds: shorter ones end before a checkpoint within them is due.
     longer = (
         "--optim.epochs=5",
@@ -205,11 +201,7 @@ def test_node_announced_to_be_taken_away_is_no_failure(
     process = train("--workers=1:2", "--checkpoint_minutes=0", "--max_failures=0", *longer)
     process.wait_for(r"^training on .* \(worker processes \d+, \d+\)$")
     process.wait_for(r"^ *1/5 ")
-    deadline = int(1000 * (time.time() + 15))
-    accepted, why = GcsClient(address=cluster.address).drain_node(
-        second, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), "spot", deadline
-    )
-    assert accepted, why
+    cluster.announce_removal(second, seconds=15)
     process.wait_for(r"a node with 1 of the workers will be removed in \d+ s")
     process.wait_for(r"^checkpoint within epoch \d, after step \d+$")
     process.wait_for(r"resuming (within|after) epoch \d")
