@@ -17,7 +17,7 @@ class PassProgress:
     """Progress of a pass over clips that is no training.
 
     Attributes:
-        task: What is done, such as "scoring".
+        task: Name of the work, such as "scoring".
         clips: Number of clips that are done.
         total: Number of clips of the pass.
     """
@@ -88,7 +88,7 @@ def watched(
 
     Args:
         items: Clips, or batches of clips.
-        task: What is done with them, such as "scoring".
+        task: Name of the work on them, such as "scoring".
         total: Number of clips of the pass.
         clips_of: Returns the number of clips of an item. Default: one.
     """

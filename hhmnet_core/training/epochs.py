@@ -25,7 +25,7 @@ def train(
     max_unsaved: Callable[[], float] | None = None,
     min_unsaved: float = 0.0,
 ) -> Iterator[EpochReport]:
-    """Train to the last epoch, yielding a report after each that is not too short.
+    """Train to the last epoch, yielding reports after epochs and within them.
 
     Args:
         trainer: Trainer of a phase.

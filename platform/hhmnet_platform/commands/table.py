@@ -13,9 +13,9 @@ class Command:
     """A command.
 
     Attributes:
-        words: What is typed after `hhmnet`, such as "train phase1".
-        deed: What it does to its subject, such as "trained".
-        summary: What it does, in one sentence.
+        words: Words after `hhmnet`, such as "train phase1".
+        deed: Participle of its verb, such as "trained", for headings of its help.
+        summary: Sentence about it.
         load: Function that imports it; see `loaders`.
         examples: Calls as they are typed, each beginning with `hhmnet`.
     """

@@ -95,7 +95,7 @@ Job = Phase1Job | Phase2Job
 
 
 def check_placement(placement: Placement) -> None:
-    """Raise InputError for a number that is negative or too large to be meant, or no use."""
+    """Raise InputError for numbers out of range, and for options that do not go together."""
     check_bounds(
         placement,
         "",

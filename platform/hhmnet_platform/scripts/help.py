@@ -35,7 +35,7 @@ def help_text(prog: str, options: Options, head: str = "", deed: str = "") -> st
         prog: The command.
         options: Its options.
         head: First lines: what it does, and examples.
-        deed: What it does to its subject, such as trained.
+        deed: Participle of its verb, such as trained.
     """
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     general = dict(_GENERAL) if options.has_config else {"-h, --help": _GENERAL["-h, --help"]}

@@ -12,7 +12,7 @@ def wrong_value(option: Option, value: object, file: str = "") -> InputError:
 
     Args:
         option: The option.
-        value: What it was given.
+        value: Value that was given.
         file: Config file that the value is from. "": the command line.
     """
     place = f"{option.name} in the config file {file}" if file else f"--{option.name}"

@@ -10,7 +10,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
 from hhmnet_platform.storage.listing import ListedRun, existing_runs, in_megabytes
 from hhmnet_platform.storage.results import RESULT
-from hhmnet_platform.storage.run_folder import CONFIG, IDENTITY
+from hhmnet_platform.storage.run_folder import CONFIG, IDENTITY, RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.deletion import TrackedParts, delete_parts, tracked_parts
 from hhmnet_platform.tracking.uri import default_tracking
@@ -73,11 +73,25 @@ def _check_no_guide(workspace: Workspace, names: list[str]) -> None:
         files = run.files.names()
         if name in names or RESULT in files or CONFIG not in files:
             continue
-        guide = (yaml.safe_load(run.files.read(CONFIG)) or {}).get("phase1")
+        guide = _guide_of(run)
         if guide in names:
             raise InputError(
                 f"Run {guide} guides {name}, which is unfinished: finish that run, or delete both."
             )
+
+
+def _guide_of(run: RunFolder) -> str:
+    """Return the name of the run that an unfinished run was told to be guided by. "" for none."""
+    try:
+        given = yaml.safe_load(run.files.read(CONFIG))["phase1"]
+    except KeyError:
+        return ""  # phase 1
+    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{CONFIG} in {run.uri} is damaged, so it is not known which run guides {run.name}: "
+            "delete that run as well."
+        ) from error
+    return str(given).rstrip("/").removesuffix("/model").rpartition("/")[2]
 
 
 def _check_no_alias(parts: dict[str, TrackedParts]) -> None:

@@ -16,7 +16,7 @@ from hhmnet_platform.storage.results import MemberResult, RunResult
 from hhmnet_platform.storage.run_folder import CONFIG, RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 
-_KINDS = ("runs", "mlartifacts", "searches", "fusions", "ensembles", "data")  # in a workspace
+_KINDS = ("mlartifacts", "searches", "fusions", "ensembles", "data")  # beside runs
 
 
 @dataclass
@@ -85,13 +85,15 @@ def list_runs(job: RunsListing) -> None:
         raise InputError(
             f"There is no workspace {workspace.uri}, or it is empty: check --workspace."
         )
-    runs = [ListedRun.read(workspace.run(name)) for name in workspace.run_names()]
+    folders = [workspace.run(name) for name in workspace.run_names()]
+    runs = [ListedRun.read(each) for each in folders if each.is_run]
     console = _console()
     if not runs:
         console.print(f"There are no runs in {workspace.uri}.")
     else:
         console.print(listing_table(runs))
-    taken = {kind: sum(folder(workspace.at(kind)).sizes().values()) for kind in _KINDS}
+    taken = {"runs": sum(run.sizes.total() for run in runs)}
+    taken |= {kind: sum(folder(workspace.at(kind)).sizes().values()) for kind in _KINDS}
     parts = ", ".join(f"{kind} {in_megabytes(size)}" for kind, size in taken.items() if size)
     if parts:
         console.print(f"On disk: {parts}.")
@@ -130,6 +132,8 @@ def existing_runs(workspace: Workspace, names: Sequence[str]) -> list[ListedRun]
     for name in names:
         if workspace.run(name).name not in known:
             raise InputError(f"There is no run {name} in {workspace.uri}, which has {listed}.")
+        if not workspace.run(name).is_run:
+            raise InputError(f"{workspace.run(name).uri} is no run: it is left as it is.")
     return [ListedRun.read(workspace.run(name)) for name in dict.fromkeys(names)]
 
 

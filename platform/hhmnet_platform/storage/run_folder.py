@@ -117,12 +117,17 @@ class RunFolder:
         self.files.write(RESULT, format_result(result))
 
     @property
+    def is_run(self) -> bool:
+        """Whether it holds a run, begun or finished, and not something else."""
+        names = self.files.names()
+        return bool({IDENTITY, CONFIG, RESULT} & {*names}) or any(map(is_checkpoint, names))
+
+    @property
     def missing_result(self) -> str:
         """The reason why there is no result, as the end of a sentence about the run."""
-        names = self.files.names()
-        if not names:
+        if not self.files.names():
             return "does not exist"
-        if not {IDENTITY, CONFIG} & {*names} and not any(map(is_checkpoint, names)):
+        if not self.is_run:
             return f"is no run: it has neither {IDENTITY} nor {RESULT}"
         return f"is unfinished: it has no {RESULT}"
 

@@ -110,8 +110,23 @@ def test_the_guide_of_an_unfinished_run_is_refused_without_it(workspace: Path) -
     guided.write_config({"phase1": "second"})
     with pytest.raises(InputError, match="second guides guided, which is unfinished: finish"):
         delete_runs(job(workspace, "second"))
+    guided.write_config({"phase1": f"{workspace}/runs/second/model/"})
+    with pytest.raises(InputError, match="second guides guided, which is unfinished: finish"):
+        delete_runs(job(workspace, "second"))
+    guided.files.write("config.yaml", b"phase1: [")
+    with pytest.raises(InputError, match=r"is damaged, .* which run guides guided: delete that"):
+        delete_runs(job(workspace, "second"))
     delete_runs(job(workspace, "second", "guided"))
     assert Workspace(str(workspace)).run_names() == ["first"]
+
+
+def test_a_folder_that_is_no_run_is_left(workspace: Path) -> None:
+    (workspace / "runs" / "photos").mkdir()
+    (workspace / "runs" / "photos" / "me.jpg").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"runs/photos is no run: it is left as it is\."):
+        delete_runs(job(workspace, "first", "photos"))
+    assert (workspace / "runs" / "photos" / "me.jpg").exists()
+    assert names_of(workspace) == {"first", "second"}
 
 
 def test_a_run_that_mlflow_does_not_know_is_deleted_too(tmp_path: Path) -> None:
