@@ -7,11 +7,12 @@
 
 It needs neither Ray nor MLflow. On a CPU it runs as well, which shows no more than that it works.
 
-parity: one step from the same weights; the largest difference of a loss and of a gradient to the
-loop over the encoders on the CPU in float64, relative to the largest gradient.
+parity: a few steps by plain gradients from the same weights; the largest difference of a loss and
+of a change of a weight to the loop over the encoders on the CPU in float64, relative to the largest
+loss and change.
 steps: "loop" trains one encoder after the other, "stacked" all as one, "compiled" those by
-Inductor, "graphs" also replays them as CUDA graphs. Busy is the share of the time in which a kernel
-runs. Clips are random numbers of NW-UCLA's or NTU's shape.
+Inductor, "graphs" also replays whole steps as CUDA graphs. Busy is the share of the time in which a
+kernel runs. Clips are random numbers of NW-UCLA's or NTU's shape.
 train: the recipe, one seed after the other. A call ends after so many minutes; the next goes on.
 """
 
@@ -32,10 +33,10 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
-from hhmnet_core.training.phase1 import stacked_encoders
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
+from hhmnet_core.training.recorded_steps import WARM_UP
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.scripts.cli import parse_config
 
@@ -50,23 +51,33 @@ def make_trainer(
 ) -> Phase1Trainer:
     """Return a trainer of the encoders in one of `WAYS`."""
     torch.compiler.reset()  # torch compiles a function for eight shapes, of all trainers together
-    stacked_encoders.COMPILE_MODE = "reduce-overhead" if way == "graphs" else "default"
     compiled = way in ("compiled", "graphs")
-    config = replace(config, optim=replace(config.optim, compile=compiled))
+    captured = way == "graphs" and device.type == "cuda"
+    config = replace(config, optim=replace(config.optim, compile=compiled, capture=captured))
     mesh = Mesh.alone(4 // modalities)
     return Phase1Trainer(config, clips, mesh, device, stacked=way != "loop")
 
 
-def first_step(trainer: Phase1Trainer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the sums and the gradient of a training step, in float64 on the host."""
-    prepared = trainer.prepare(1, 0, trainer.epoch_order(1)[0])
-    sums = trainer.backward(prepared.share, prepared.inputs)
-    gradients = []
+def first_steps(trainer: Phase1Trainer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sums of the last of a few steps, and what all of them changed, in float64.
+
+    They are so many that the last one is replayed where steps are recorded.
+    """
+    before = weights_of(trainer)
+    batch_n = trainer.epoch_order(1)[0]
+    for step in range(WARM_UP + 2):
+        sums = trainer.train_step(trainer.prepare(1, step, batch_n))
+    return sums.double().cpu(), weights_of(trainer) - before
+
+
+def weights_of(trainer: Phase1Trainer) -> torch.Tensor:
+    """Return all weights of the encoders, one after the other, in float64 on the host."""
+    found = []
     for stream in trainer.streams:
         weights = stream.optimizer.weights
-        for name, gradient in sorted(weights.views(weights.gradient_q, stream.index).items()):
-            gradients.append((stream.member, name, gradient.double().cpu().flatten()))
-    return sums.double().cpu(), torch.cat([gradient for *_, gradient in gradients])
+        trained = weights.views(weights.memory_p[: len(weights.gradient_q)], stream.index)
+        found += [trained[name].detach().double().cpu().flatten() for name in sorted(trained)]
+    return torch.cat(found)
 
 
 def parity(options: argparse.Namespace) -> None:
@@ -75,18 +86,19 @@ def parity(options: argparse.Namespace) -> None:
         clips = random_clips(shape, 2 * options.batch)
         data = DataConfig(selection="literature", frames=SHAPES[shape][1])
         model = SMALL if options.small else ModelConfig()
-        config = Phase1Config(data=data, model=model, optim=OptimConfig(batch=options.batch))
+        optim = OptimConfig(name="sgd", batch=options.batch, lr=0.01)
+        config = Phase1Config(data=data, model=model, optim=optim)
         exact = replace(config, optim=replace(config.optim, precision="float64"))
-        reference = first_step(make_trainer(exact, clips, CPU, "loop"))
+        reference = first_steps(make_trainer(exact, clips, CPU, "loop"))
         for way in options.ways:
             for precision in dict.fromkeys(["float32", *options.precisions]):
                 optim = replace(config.optim, precision=precision)
                 trainer = make_trainer(replace(config, optim=optim), clips, options.device, way)
-                sums, gradient = first_step(trainer)
+                sums, changed = first_steps(trainer)
                 loss = (sums - reference[0])[:, 0].abs().max() / reference[0][:, 0].abs().max()
-                step = (gradient - reference[1]).abs().max() / reference[1].abs().max()
+                step = (changed - reference[1]).abs().max() / reference[1].abs().max()
                 rows.append([shape, way, precision, f"{float(loss):.1e}", f"{float(step):.1e}"])
-    print(table(["clips", "encoders", "precision", "loss", "gradient"], rows))
+    print(table(["clips", "encoders", "precision", "loss", "weights"], rows))
 
 
 def busy_share(trainer: Phase1Trainer, order: list[torch.Tensor], steps: int) -> str:

@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = {
     "train_step": ["--threads", "{threads}"],
     "input_pipeline": ["--threads", "{threads}"],
+    "video_input": ["--threads", "{threads}"],
     "clip_memory": [],
     "prepare": [],
     "exported_model": [],

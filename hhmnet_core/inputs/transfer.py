@@ -22,7 +22,7 @@ def to_device(values: Values, device: torch.device) -> Values:
 
 def copied(values: Values, device: torch.device, page_locked: bool) -> Values:
     """Return values as `to_device` does, through memory that is page-locked or not."""
-    tensors = list(_tensors(values))
+    tensors = list(tensors_of(values))
     starts = [0]
     for tensor in tensors:
         size = tensor.numel() * tensor.element_size()
@@ -32,7 +32,7 @@ def copied(values: Values, device: torch.device, page_locked: bool) -> Values:
         _view(packed, start, tensor).copy_(tensor)
     on_device = packed.to(device, non_blocking=True)
     moved = (_view(on_device, start, each) for start, each in zip(starts, tensors, strict=False))
-    found: Values = _with_tensors(values, moved)
+    found: Values = with_tensors(values, moved)
     return found
 
 
@@ -41,25 +41,27 @@ def _view(packed: Tensor, start: int, like: Tensor) -> Tensor:
     return part.view(like.dtype).view(like.shape)
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def tensors_of(values: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a dataclass or tuple, those of dataclasses and tuples in it included."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, tuple):
         for value in values:
-            yield from _tensors(value)
+            yield from tensors_of(value)
     elif is_dataclass(values):
         for each in fields(values):
-            yield from _tensors(getattr(values, each.name))
+            yield from tensors_of(getattr(values, each.name))
 
 
-def _with_tensors(values: Any, tensors: Iterator[Tensor]) -> Any:
+def with_tensors(values: Any, tensors: Iterator[Tensor]) -> Any:
+    """Return values with other tensors, in the order of `tensors_of`."""
     if isinstance(values, Tensor):
         return next(tensors)
     if isinstance(values, tuple):
-        return tuple(_with_tensors(value, tensors) for value in values)
+        return tuple(with_tensors(value, tensors) for value in values)
     if is_dataclass(values) and not isinstance(values, type):
         return replace(
             values,
-            **{e.name: _with_tensors(getattr(values, e.name), tensors) for e in fields(values)},
+            **{e.name: with_tensors(getattr(values, e.name), tensors) for e in fields(values)},
         )
     return values

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hhmnet_core.training.flat_weights import FlatWeights
-from hhmnet_core.training.optim import OptimConfig, average_weight, make_optimizer
+from hhmnet_core.training.optim import OptimConfig, make_optimizer
 
 STEPS = "step"  # torch's key of the number of steps
 
@@ -39,12 +39,12 @@ class FlatOptimizer:
         """Return the parameters of all networks, (S, ...) each, by name, with gradient."""
         return self.weights.stacked(*self._parts)
 
-    def update(self, rate: float, step: int) -> None:
+    def update(self, rate: float | Tensor, weight: float | Tensor) -> None:
         """Take an optimiser step, and use up the gradients.
 
         Args:
             rate: Learning rate.
-            step: Number of the step, from 0 over the whole training.
+            weight: Weight of the new weights in the averaged ones, see `average_weight`.
         """
         gradient_q = self.weights.gradient_q
         if self.config.clip:
@@ -57,7 +57,6 @@ class FlatOptimizer:
         gradient_q.zero_()
         if self.config.ema:
             with torch.no_grad():
-                weight = average_weight(self.config.ema, step)
                 self.average_p.lerp_(self.weights.memory_p, weight)
 
     def state(self, index: int) -> dict[str, dict[str, Tensor]]:

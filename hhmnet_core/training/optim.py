@@ -44,6 +44,10 @@ class OptimConfig:
         compile: Compilation of phase 1's encoders with torch.compile, which takes minutes at the
             start and needs a C compiler. It changes results by rounding alone, so it is no part of
             a run's name. Default: on GPUs, where there is a compiler.
+        capture: Recording of whole training steps as CUDA graphs, one for each shape of a batch,
+            which are launched at once; for one worker with one GPU. It changes results by rounding
+            alone, so it is no part of a run's name. It has not been run on a GPU yet: compare with
+            `benchmarks/gpu.py` first.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -58,6 +62,7 @@ class OptimConfig:
     ema: float = 0.99
     precision: Literal["float32", "float64", "tf32", "bf16"] = "float32"
     compile: bool | None = apart(None)
+    capture: bool = apart(False)
 
     def __post_init__(self) -> None:
         check_bounds(
@@ -138,7 +143,7 @@ def make_optimizer(
     ]
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True, capturable=config.capture)
 
 
 def average_weight(decay: float, step: int) -> float:

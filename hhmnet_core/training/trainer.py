@@ -34,11 +34,13 @@ from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import (
     OptimConfig,
+    average_weight,
     check_converging,
     class_weights,
     learning_rate,
     with_epochs,
 )
+from hhmnet_core.training.recorded_steps import GraphRecorder, RecordedSteps, check_recordable
 from hhmnet_core.training.records import EpochRecord, Metrics, Progress
 from hhmnet_core.training.reports import TrainingState
 from hhmnet_core.training.stream import Stream
@@ -126,8 +128,10 @@ class Trainer(ABC, Generic[Config]):
         evaluation_batch: Number of clips that are scored at a time.
         streams: Networks that this process trains.
         known_split: Clips whose copies in test are marked in score tables.
+        recorded: Takes the steps by replaying them. None: each is taken operation by operation.
 
-    Raises InputError where the batches cannot be split over the mesh.
+    Raises InputError where the batches cannot be split over the mesh, or the config asks for what
+    the device cannot do.
     """
 
     phase: ClassVar[str]
@@ -143,6 +147,10 @@ class Trainer(ABC, Generic[Config]):
         self.split = self.known_split = split
         self.mesh, self.device = mesh, device
         set_float32_products(optim.precision, device)
+        check_recordable(optim, mesh, device)
+        self.recorded: RecordedSteps | None = None
+        if optim.capture:
+            self.recorded = RecordedSteps(self.take_step, GraphRecorder(device), device)
         self._class_weights_k: Tensor | None = None
         if optim.class_weight == "balanced":
             labels_n = torch.from_numpy(clips.labels[split.train])
@@ -207,10 +215,10 @@ class Trainer(ABC, Generic[Config]):
         weights_k = self._class_weights_k
         return losses_n if weights_k is None else losses_n * weights_k[labels_n]
 
-    def update(self, rate: float, step: int) -> None:
-        """Take an optimiser step of every network."""
+    def update(self, rate: float | Tensor, weight: float | Tensor) -> None:
+        """Take an optimiser step of every network; arguments as of `FlatOptimizer.update`."""
         for optimizer in self.optimizers:
-            optimizer.update(rate, step)
+            optimizer.update(rate, weight)
 
     # What both phases share.
 
@@ -264,11 +272,30 @@ class Trainer(ABC, Generic[Config]):
 
     def train_step(self, prepared: PreparedStep) -> Tensor:
         """Take a prepared training step. Return what `backward` returned, in double precision."""
-        sums_m3 = self.backward(prepared.share, prepared.inputs)
-        self.mesh.sum_over_data([each.weights.gradient_q for each in self.optimizers])
-        _, epoch, step = prepared.share.key
+        optim, (_, epoch, step) = self.config.optim, prepared.share.key
         done = (epoch - 1) * self.steps_per_epoch + step
-        self.update(learning_rate(self.config.optim, done, self.steps_per_epoch), done)
+        rate = learning_rate(optim, done, self.steps_per_epoch)
+        weight = average_weight(optim.ema, done)
+        take_step = self.recorded or self.take_step
+        return take_step(prepared.share, prepared.inputs, rate, weight)
+
+    def take_step(
+        self, share: BatchShare, inputs: Any, rate: float | Tensor, weight: float | Tensor
+    ) -> Tensor:
+        """Take a training step, operation by operation.
+
+        Args:
+            share: Share of the batch.
+            inputs: Its inputs, on the device.
+            rate: Learning rate.
+            weight: Weight of the new weights in the averaged ones.
+
+        Returns:
+            What `backward` returned, in double precision.
+        """
+        sums_m3 = self.backward(share, inputs)
+        self.mesh.sum_over_data([each.weights.gradient_q for each in self.optimizers])
+        self.update(rate, weight)
         return sums_m3.double()
 
     def train_metrics(self, epoch: int, sums_m3: Tensor) -> Metrics:

@@ -72,6 +72,16 @@ def test_input_pipeline_is_measured_on_a_tiny_store(store: Path, tmp_path: Path)
     ]
 
 
+@pytest.mark.slow
+def test_waiting_for_images_is_measured_on_a_few_clips(tmp_path: Path) -> None:
+    small = ("--clips", 3, "--size", 32, "--images", 2, "--epochs", 1, "--threads", 1)
+    done = run("video_input.py", *small, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row[1].strip() for row in rows[2:]] == ["decoded", "kept"]
+    assert all(0 <= float(row[3].split()[0]) <= 100 for row in rows[2:])
+
+
 def test_memory_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     small = ("--clips", 60, "--frames", 8, "--batch", 16, "--workers", 2)
     done = run("clip_memory.py", *small, cache=tmp_path)
@@ -116,10 +126,10 @@ def test_a_gpu_is_proved_and_measured_or_a_cpu_in_its_place(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stdout.splitlines() if line.startswith("| nw_ucla")]
         cells[name] = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    for _, way, precision, loss, gradient in cells["parity"]:
+    for _, way, precision, loss, weights in cells["parity"]:
         assert way in ("loop", "stacked")
-        limit = 1e-5 if precision == "float32" else 0.2
-        assert float(loss) < limit and float(gradient) < limit
+        limit = 1e-3 if precision == "float32" else 0.2
+        assert float(loss) < limit and float(weights) < limit
     assert [row[1:5] for row in cells["steps"]] == [
         ["ctr_gcn", "1", "loop", "float32"],
         ["stst", "1", "loop", "float32"],

@@ -7,6 +7,7 @@ guide.
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from hhmnet_core.inputs import memory  # noqa: E402
 from hhmnet_core.inputs.footage import load_footage  # noqa: E402
 from hhmnet_core.notices import listening  # noqa: E402
 from hhmnet_core.store.reading import load_clips  # noqa: E402
+from hhmnet_core.training import trainer as trainer_module  # noqa: E402
 from hhmnet_core.training.mesh import Mesh  # noqa: E402
 from hhmnet_core.training.phase1.config import Phase1Config  # noqa: E402
 from hhmnet_core.training.phase1.trainer import Phase1Trainer  # noqa: E402
 from hhmnet_core.training.phase2.config import Phase2Config  # noqa: E402
 from hhmnet_core.training.phase2.frozen_encoder import FrozenEncoder  # noqa: E402
 from hhmnet_core.training.phase2.trainer import Phase2Trainer  # noqa: E402
+from hhmnet_core.training.recorded_steps import Work  # noqa: E402
 from hhmnet_core.training.step_watch import StepWatch  # noqa: E402
 from pretended_cuda.audit import CUDA, Audit  # noqa: E402
 
@@ -46,11 +49,30 @@ def make_trainer(job: dict[str, Any]) -> Phase1Trainer | Phase2Trainer:
     )
 
 
+class Again:
+    """Stands for a recorder of graphs: a recorded step is taken again, operation by operation."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def run(self, work: Work) -> torch.Tensor:
+        return work()
+
+    def record(self, work: Work) -> tuple[Callable[[], None], torch.Tensor]:
+        result = torch.zeros(4, 3, dtype=torch.float64, device=self.device)
+
+        def replay() -> None:
+            result.copy_(work())
+
+        return replay, result
+
+
 def _free(size: int, device: torch.device) -> int:
     return size
 
 
 def main() -> None:
+    trainer_module.GraphRecorder = Again
     notices.INTERVAL_SECONDS = 0.0  # a notice of each step
     records: dict[str, list[dict[str, dict[str, int]]]] = {}
     for name, job in json.loads(sys.argv[2]).items():

@@ -23,7 +23,7 @@ from hhmnet_core.training.flat_optimizer import FlatOptimizer
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.stream import Stream
 
-COMPILER, COMPILE_MODE = "inductor", "default"
+COMPILER = "inductor"
 _OWN_BUFFERS = ("input_mean", "input_std")
 
 
@@ -71,9 +71,8 @@ class StackedEncoders:
         self._buffers: dict[str, Tensor] = {}
         self._encode = self._encode_all
         if compiled:
-            mode = COMPILE_MODE if COMPILER == "inductor" else None
             self._encode = torch.compile(
-                self._encode_all, fullgraph=True, dynamic=False, backend=COMPILER, mode=mode
+                self._encode_all, fullgraph=True, dynamic=False, backend=COMPILER
             )
 
     def encode(self, batch: Batch, drops_snd: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ from hhmnet_core.training.phase1.stacked_encoders import StackedEncoders, is_com
 from hhmnet_core.training.stream import Stream
 from hhmnet_core.training.trainer import BatchShare, Trainer, seeded_initialisation
 
-SHAPES = 5  # numbers of bodies that compiled batches have at most; 8 are the most that torch takes
+SHAPES = 5  # numbers of bodies that padded batches have at most; torch compiles for 8 at most
 
 
 def make_encoder(config: Phase1Config, modality: str, clips: ClipSet) -> Encoder:
@@ -114,7 +114,13 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.compiled = is_compiled(config, device)
         if stacked is None:
             stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
-        stacked = stacked or self.compiled
+        if config.optim.capture and not encoder_type(config.model.name).batch_independent:
+            raise InputError(
+                f"optim.capture is true, but model.name {config.model.name} normalises over the "
+                "whole batch, of which no step is recorded: set it to false."
+            )
+        stacked = stacked or self.compiled or config.optim.capture
+        self.padding = self.compiled or config.optim.capture
         together = FlatOptimizer(encoders, config.optim) if stacked else None
         self.streams = [
             Stream(modality, encoder, config.optim, together, index if stacked else 0)
@@ -174,10 +180,10 @@ class Phase1Trainer(Trainer[Phase1Config]):
             ),
             reader.labels(share.batch_n) if by_class else None,
         )
-        return self._padded(inputs) if self.compiled else inputs
+        return self._padded(inputs) if self.padding else inputs
 
     def _padded(self, inputs: Phase1Inputs) -> Phase1Inputs:
-        """Return inputs with further clips and bodies, so that few shapes have to be compiled."""
+        """Return inputs with further clips and bodies, so that few shapes occur."""
         most = self.reader.most_bodies
         largest = -(-len(self.split.train) // self.steps_per_epoch)
         clips = rows = -(-largest // self.mesh.data)
@@ -247,8 +253,8 @@ class Phase1Trainer(Trainer[Phase1Config]):
         pairs_ss = cross_modal_contrast(everyone_sne, positives_n)
         return pairs_ss.sum(1) / max(1, len(pairs_ss) - 1)
 
-    def update(self, rate: float, step: int) -> None:
-        self.parallel.map(lambda each: each.update(rate, step), self.optimizers)
+    def update(self, rate: float | Tensor, weight: float | Tensor) -> None:
+        self.parallel.map(lambda each: each.update(rate, weight), self.optimizers)
 
     def sum_over_mesh(self, steps: list[Tensor]) -> Tensor:
         return self.mesh.sum_by_modality(torch.stack(steps, 1)).transpose(0, 1)

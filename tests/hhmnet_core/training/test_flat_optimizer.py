@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hhmnet_core.training.flat_optimizer import FlatOptimizer
-from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.optim import OptimConfig, average_weight
 
 
 def make_model(seed: int) -> nn.Sequential:
@@ -47,8 +47,8 @@ def test_networks_together_learn_what_torch_teaches_each(name: Literal["adamw", 
             other.zero_grad()
         for model in models:
             take_step(model, step)
-        optimizer.update(rate, step)
         weight = 1 - min(0.9, (1 + step) / (10 + step))
+        optimizer.update(rate, average_weight(0.9, step))
         average = [
             a.lerp(p.detach(), weight) for a, p in zip(average, plain[1].parameters(), strict=True)
         ]
@@ -68,7 +68,7 @@ def test_a_small_gradient_and_one_without_a_limit_stay_as_they_are() -> None:
         optimizer = FlatOptimizer([model], config)
         take_step(model, 0)
         gradient = model[2].bias.grad.clone()
-        optimizer.update(0.1, 0)
+        optimizer.update(0.1, 1.0)
         torch.testing.assert_close(model[2].bias.detach(), before - 0.19 * gradient)
 
 
@@ -82,7 +82,7 @@ def test_the_state_of_one_network_goes_from_one_optimiser_to_another(
     together, alone = FlatOptimizer(models, config), [FlatOptimizer([m], config) for m in again]
     for model in models:
         take_step(model, 0)
-    together.update(0.1, 0)
+    together.update(0.1, 0.9)
     for index, optimizer in enumerate(alone):
         again[index].load_state_dict(models[index].state_dict())
         for key, values in together.state(index).items():
@@ -97,9 +97,9 @@ def test_the_state_of_one_network_goes_from_one_optimiser_to_another(
                 assert torch.equal(back.state(index)[key][each], value)
     for model in [*models, *again]:
         take_step(model, 1)
-    together.update(0.1, 1)
+    together.update(0.1, 0.8)
     for optimizer in alone:
-        optimizer.update(0.1, 1)
+        optimizer.update(0.1, 0.8)
     for one, other in zip(models, again, strict=True):
         for parameter, reference in zip(one.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(parameter, reference, rtol=1e-13, atol=1e-13)
@@ -124,7 +124,7 @@ def test_state_of_a_parameter_without_dimensions_is_no_number_of_steps(first: st
     model, again = Scaled(), Scaled()
     optimizer, other = (FlatOptimizer([each], OptimConfig()) for each in (model, again))
     model(torch.ones(4, 3)).square().sum().backward()
-    optimizer.update(0.1, 0)
+    optimizer.update(0.1, 1.0)
     for key, values in optimizer.state(0).items():
         names = sorted(values, key=lambda name: name != first)
         other.load_state(0, key, {name: values[name].clone() for name in names})

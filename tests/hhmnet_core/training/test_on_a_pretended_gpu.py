@@ -23,6 +23,7 @@ from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase2.config import Phase2Config
+from hhmnet_core.training.recorded_steps import WARM_UP
 
 TESTS = Path(__file__).parents[2]
 Records = dict[str, list[dict[str, dict[str, int]]]]
@@ -82,6 +83,7 @@ def records(guard: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFact
         "the field's reader of a file": {"config": FIELD_PHASE1, "resident": False},
         "four encoders": {"config": default},
         "one encoder": {"config": default, "modality_parallel": 4},
+        "recorded steps": {"config": replace(PHASE1, optim=replace(OPTIM, capture=True))},
         "videos": {"config": PHASE2},
         "videos of a file": {"config": PHASE2, "resident": False},
     }
@@ -93,7 +95,7 @@ def records(guard: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFact
             "cache": str(folder / "cache"),
             "checkpoint": str(folder / "phase1"),
             "config": asdict(job["config"]),
-            "steps": 2,
+            "steps": WARM_UP + 2 if name == "recorded steps" else 2,
         }
     code = "from pretended_cuda.steps import main; main()"
     found: Records = json.loads(python(code, str(guard), json.dumps(jobs)))
@@ -101,7 +103,7 @@ def records(guard: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def test_no_step_waits_and_each_copies_once(records: Records) -> None:
-    assert len(records) == 8
+    assert len(records) == 9
     for name, steps in records.items():
         for record in steps:
             assert record["waits"] == record["blocking"] == record["misplaced"] == {}, name

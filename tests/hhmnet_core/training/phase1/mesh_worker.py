@@ -17,7 +17,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
-from hhmnet_core.training.optim import OptimConfig
+from hhmnet_core.training.optim import OptimConfig, average_weight
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase1.trainer import Phase1Trainer
@@ -37,12 +37,13 @@ def config(epochs: int = 3) -> Phase1Config:
 def record_first_gradients(folder: Path) -> None:
     """Make a trainer write the gradients of its first step, as the optimisers get them."""
     update = Phase1Trainer.update
+    first = average_weight(OptimConfig.ema, 0)
 
-    def record_and_update(self: Phase1Trainer, rate: float, step: int) -> None:
-        for stream in self.streams if step == 0 else ():
+    def record_and_update(self: Phase1Trainer, rate: float, weight: float) -> None:
+        for stream in self.streams if weight == first else ():
             grads = {n: p.grad.clone() for n, p in stream.model.named_parameters()}
             save_file(grads, folder / f"{stream.member}-gradient.safetensors")
-        update(self, rate, step)
+        update(self, rate, weight)
 
     Phase1Trainer.update = record_and_update  # type: ignore[method-assign]
 
