@@ -1,7 +1,7 @@
 """Files of one JSON object a line, to which records are appended.
 
 A power cut or a full disk may leave the last record cut off, or NUL bytes in its place. What is
-whole before it counts.
+whole before it counts. Buckets know no appending: there a file is written anew with each record.
 """
 
 import errno
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from hhmnet_core.checks.parsing import parse_json
 from hhmnet_core.errors import InputError
-from hhmnet_core.files import local_access, write_local
+from hhmnet_core.files import local_access, split_uri, write_local
 from hhmnet_core.identity import JsonObject
 
 _USUAL_BYTES = 4096
+Uri = str | os.PathLike[str]
 
 
 def read_lines(
-    path: Path,
+    uri: Uri,
     start: bytes,
     may_follow: Callable[[JsonObject], bool] = lambda record: False,
     notify: Callable[[str], object] = print,
@@ -27,7 +28,7 @@ def read_lines(
     """Return the records of a file; cut off what is damaged at its end, with a notice.
 
     Args:
-        path: The file. Without it there are no records.
+        uri: The file. Without it there are no records.
         start: Start of every record, by which a file of something else is known.
         may_follow: Function that returns whether a whole record that follows the damaged one can be
             dropped with it.
@@ -38,8 +39,7 @@ def read_lines(
         AccessError: A file that cannot be read or written at present.
     """
     try:
-        with local_access(path):
-            content = path.read_bytes()
+        content = _read(uri)
     except FileNotFoundError:
         return []
     records: list[JsonObject] = []
@@ -58,32 +58,70 @@ def read_lines(
     followers = [each for each in map(_parse, rest.splitlines()) if each is not None]
     if not is_own or not all(map(may_follow, followers)):
         raise InputError(
-            f"Line {len(records) + 1} of {path} cannot be read, and it is not a last line that was "
+            f"Line {len(records) + 1} of {uri} cannot be read, and it is not a last line that was "
             "cut off: give another file, or restore this one from a copy."
         )
     if rest:
         notify(
-            f"note: the last record of {path} was cut off, as a power cut or a full disk does: its "
+            f"note: the last record of {uri} was cut off, as a power cut or a full disk does: its "
             f"{len(rest)} bytes are left out, {len(records)} whole records are kept"
         )
-    with local_access(path, "write"):
-        write_local(path, whole if whole.endswith(b"\n") or not whole else whole + b"\n")
+    _write(uri, whole if whole.endswith(b"\n") or not whole else whole + b"\n")
     return records
 
 
-def append_line(path: Path, record: JsonObject) -> None:
+def append_line(uri: Uri, record: JsonObject) -> None:
     """Append a record. What a full disk has cut off is taken back.
 
     Raises AccessError where the file cannot be written.
     """
-    _append(path, (json.dumps(record) + "\n").encode())
+    line = (json.dumps(record) + "\n").encode()
+    if path := local_path(uri):
+        _append(path, line)
+    else:
+        _write(uri, _read_if_any(uri) + line)
 
 
-def check_appendable(path: Path) -> None:
+def check_appendable(uri: Uri) -> None:
     """Raise AccessError where no record of usual size can be appended. The file is made."""
-    size = _append(path, b"\0" * _USUAL_BYTES)
-    with local_access(path, "write"):
-        os.truncate(path, size)
+    if path := local_path(uri):
+        size = _append(path, b"\0" * _USUAL_BYTES)
+        with local_access(path, "write"):
+            os.truncate(path, size)
+    else:
+        _write(uri, _read_if_any(uri))
+
+
+def local_path(uri: Uri) -> Path | None:
+    """Return the path of a file on this machine; None for one in a bucket."""
+    if isinstance(uri, Path):
+        return uri
+    location, name = split_uri(uri)
+    return Path(location.at(name)) if location.is_local else None
+
+
+def _read(uri: Uri) -> bytes:
+    if path := local_path(uri):
+        with local_access(path):
+            return path.read_bytes()
+    location, name = split_uri(uri)
+    return location.read(name)
+
+
+def _read_if_any(uri: Uri) -> bytes:
+    try:
+        return _read(uri)
+    except FileNotFoundError:
+        return b""
+
+
+def _write(uri: Uri, content: bytes) -> None:
+    if path := local_path(uri):
+        with local_access(path, "write"):
+            write_local(path, content)
+    else:
+        location, name = split_uri(uri)
+        location.write(name, content)
 
 
 def _append(path: Path, content: bytes) -> int:

@@ -8,6 +8,7 @@ import pytest
 from small_disk import needs_small_disk, run_on_small_disk
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import split_uri
 from hhmnet_platform.storage.line_files import append_line, check_appendable, read_lines
 
 START = b'{"at": '
@@ -107,3 +108,19 @@ for action in (lambda: append_line(path, {{"at": "x" * 200_000}}), lambda: check
         )
         assert f"mounted at {tmp_path}, has " in line and "MB free" in line
     assert kept == still_kept == "True"
+
+
+def test_file_in_a_bucket_is_written_anew_with_each_record() -> None:
+    uri = "memory://lines/file.jsonl"
+    check_appendable(uri)
+    assert read_lines(uri, START) == []
+    for record in RECORDS:
+        append_line(uri, record)
+    assert read_lines(uri, START, notify=pytest.fail) == RECORDS
+    folder, name = split_uri(uri)
+    folder.write(name, b"".join(LINES[:2]) + LINES[2][:9])
+    assert read_lines(uri, START, notify=lambda _: None) == RECORDS[:2]
+    assert folder.read(name) == b"".join(LINES[:2])
+    folder.write(name, b"sample_id,label\na,wave\n")
+    with pytest.raises(InputError, match=r"Line 1 of memory://lines/file\.jsonl cannot be read"):
+        read_lines(uri, START)
