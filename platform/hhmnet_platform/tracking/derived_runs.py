@@ -1,8 +1,8 @@
-"""MLflow runs made from other runs: fusions, ensembles and searches."""
+"""MLflow runs made from other runs: fusions, ensembles, searches and ablations."""
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hhmnet_platform.members import FUSION
@@ -13,6 +13,7 @@ from hhmnet_platform.tracking.environment import source_tags
 from hhmnet_platform.tracking.experiments import ensure_experiment, find_experiment
 from hhmnet_platform.tracking.metric_names import tracked_metrics
 from hhmnet_platform.tracking.queries import is_deleted, runs_with_tag
+from hhmnet_platform.tracking.tables import Table, table_content, tables_tag
 from hhmnet_platform.tracking.uri import run_page
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MAX_TAG_LENGTH = 5000  # characters, MLflow's limit
 
 @dataclass(frozen=True)
 class DerivedRun:
-    """The content of an MLflow run for a fusion, an ensemble or a search.
+    """The content of an MLflow run for a fusion, an ensemble, a search or an ablation.
 
     Attributes:
         experiment: Name of the experiment, that of the runs it is made from.
@@ -34,6 +35,7 @@ class DerivedRun:
         metrics: Its results.
         note: Markdown at the top of its page.
         files: Contents by artifact path.
+        tables: Tables by artifact path.
     """
 
     experiment: str
@@ -43,6 +45,7 @@ class DerivedRun:
     metrics: Mapping[str, float]
     note: str
     files: Mapping[str, bytes]
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,10 @@ def begin_derived_run(uri: str, run: DerivedRun, artifacts: str = "") -> Derived
         return DerivedRunId(experiment_id, run_id)
 
 
-def finish_derived_run(uri: str, made: DerivedRunId, run: DerivedRun) -> None:
-    """Write metrics, note and files of a run, and end it.
+def finish_derived_run(
+    uri: str, made: DerivedRunId, run: DerivedRun, status: str = "FINISHED"
+) -> None:
+    """Write metrics, note, files and tables of a run, and end it.
 
     Raises InputError where MLflow cannot be written to.
     """
@@ -115,9 +120,18 @@ def finish_derived_run(uri: str, made: DerivedRunId, run: DerivedRun) -> None:
             Metric(key, value, now, 0) for key, value in tracked_metrics(run.metrics).items()
         ]
         client.log_batch(made.run_id, metrics)
-        client.set_tag(made.run_id, tags.MLFLOW_NOTE, run.note[:MAX_TAG_LENGTH])
-        upload(client, made.run_id, run.files)
-        client.set_terminated(made.run_id)
+        own_tags = {tags.MLFLOW_NOTE: run.note[:MAX_TAG_LENGTH], **tables_tag(run.tables)}
+        for key, value in own_tags.items():
+            client.set_tag(made.run_id, key, value)
+        content = {path: table_content(table) for path, table in run.tables.items()}
+        upload(client, made.run_id, {**run.files, **content})
+        client.set_terminated(made.run_id, status)
+
+
+def end_derived_run(uri: str, made: DerivedRunId, status: str) -> None:
+    """End a run without results. Raises InputError where MLflow cannot be written to."""
+    with open_for_writing(uri) as client:
+        client.set_terminated(made.run_id, status)
 
 
 def check_can_track(uri: str) -> None:

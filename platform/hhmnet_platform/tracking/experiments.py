@@ -17,13 +17,22 @@ _NOTE = (
     "Comparable runs: one data set, one protocol, one selection of the epoch. The + shows a "
     "run's networks."
 )
-_TAGS = {tags.MLFLOW_KIND: MODEL_TRAINING, tags.MLFLOW_NOTE: _NOTE}
+_ABLATIONS = "/ablations"
+_NOTE_OF_ABLATIONS = "Ablations: the + shows the trials of one, each a variant, a bench and a seed."
 
 
 def experiment_name(dataset: str, protocol: str, selection: str) -> str:
     """Return the name of the experiment that holds all runs comparable with such a run."""
     kind = {VAL: "", LITERATURE: " (literature)"}.get(selection, " (folds)")
     return f"{dataset}/{protocol}{kind}"
+
+
+def ablation_experiment(dataset: str) -> str:
+    """Return the name of the experiment that holds the ablations on a data set.
+
+    It is one of its own: an ablation's benches may differ in protocol, selection and data set.
+    """
+    return f"{dataset}{_ABLATIONS}"
 
 
 def find_experiment(client: "MlflowClient", name: str) -> "Experiment | None":
@@ -59,15 +68,17 @@ def ensure_experiment(client: "MlflowClient", name: str, artifacts: str) -> str:
     from mlflow.exceptions import MlflowException
 
     known = find_experiment(client, name)
+    note = _NOTE_OF_ABLATIONS if name.endswith(_ABLATIONS) else _NOTE
+    own_tags = {tags.MLFLOW_KIND: MODEL_TRAINING, tags.MLFLOW_NOTE: note}
     if known is None:
         try:
-            client.create_experiment(name, artifacts or None, _TAGS)
+            client.create_experiment(name, artifacts or None, own_tags)
         except MlflowException:  # another driver was faster
             if find_experiment(client, name) is None:
                 raise
         known = find_experiment(client, name)
         assert known is not None
-    for tag, value in _TAGS.items():
+    for tag, value in own_tags.items():
         if tag not in known.tags:
             client.set_experiment_tag(known.experiment_id, tag, value)
     return str(known.experiment_id)

@@ -5,9 +5,11 @@ PREFIX = "hhmnet."
 # Identity of a run.
 RUN = "hhmnet.run"  # name of the run, on its parent and on every child
 MODALITY = "hhmnet.modality"  # the member that an MLflow run holds: a modality, video or fusion
-PHASE = "hhmnet.phase"  # phase1, phase2, search, fusion or ensemble
-DERIVED = "hhmnet.derived"  # name of a search, a fusion or an ensemble
+PHASE = "hhmnet.phase"  # phase1, phase2, search, fusion, ensemble, ablation or ablation_trial
+DERIVED = "hhmnet.derived"  # name of a search, a fusion, an ensemble or an ablation
 SEARCH = "hhmnet.search"  # the study that a trial belongs to
+ABLATION = "hhmnet.ablation"  # the ablation that a trial belongs to
+TRIAL = "hhmnet.trial"  # key of a trial of an ablation
 GUIDE = "hhmnet.phase1"  # the phase-1 run that guides a phase-2 run
 MEMBERS = "hhmnet.members"  # run ids of an ensemble's members, as JSON
 

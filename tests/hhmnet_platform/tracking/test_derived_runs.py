@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hhmnet_platform.tracking.derived_runs import (
     DerivedRun,
     begin_derived_run,
     check_can_track,
+    end_derived_run,
     find_finished_page,
     finish_derived_run,
     kill_running_children,
@@ -75,6 +77,24 @@ def test_search_that_is_started_again_takes_up_its_run(uri: str, client: MlflowC
     assert find_finished_page(uri, ENSEMBLE.experiment, ENSEMBLE.name) == begun.page
     assert begin_derived_run(uri, ENSEMBLE) == begun
     assert only_run(client).info.status == "RUNNING"
+
+
+def test_run_has_its_tables_and_the_status_that_it_ended_with(
+    uri: str, client: MlflowClient
+) -> None:
+    begun = begin_derived_run(uri, ENSEMBLE)
+    end_derived_run(uri, begun, "KILLED")
+    assert only_run(client).info.status == "KILLED"
+    table = {"variant": ["all"], "pairs": [3]}
+    finish_derived_run(uri, begun, replace(ENSEMBLE, tables={"pairs.json": table}), "FAILED")
+    run = only_run(client)
+    assert run.info.status == "FAILED" and "pairs.json" in run.data.tags[tags.MLFLOW_TABLES]
+    loaded = mlflow_table(uri, run.info.run_id)
+    assert loaded == {"columns": ["variant", "pairs"], "data": [["all", 3]]}
+
+
+def mlflow_table(uri: str, run_id: str) -> object:
+    return json.loads(Path(MlflowClient(uri).download_artifacts(run_id, "pairs.json")).read_text())
 
 
 def test_search_that_was_deleted_gets_its_trials_back(

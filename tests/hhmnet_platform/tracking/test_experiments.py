@@ -6,7 +6,11 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.experiments import ensure_experiment, experiment_name
+from hhmnet_platform.tracking.experiments import (
+    ablation_experiment,
+    ensure_experiment,
+    experiment_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,12 @@ def test_experiment_that_another_driver_makes_meanwhile_is_taken(uri: str) -> No
 def test_experiment_that_mlflow_refuses_is_an_error(uri: str) -> None:
     with pytest.raises(MlflowException):
         ensure_experiment(MlflowClient(uri), "x" * 501, "")
+
+
+def test_ablations_have_an_experiment_of_their_own_with_its_own_note(uri: str) -> None:
+    client = MlflowClient(uri)
+    notes = [
+        client.get_experiment(ensure_experiment(client, name, "")).tags[tags.MLFLOW_NOTE]
+        for name in (ablation_experiment("toy"), experiment_name("toy", "xsub", "val"))
+    ]
+    assert notes[0].startswith("Ablations: ") and notes[1].startswith("Comparable runs: ")
