@@ -27,6 +27,8 @@ def set_ray_defaults() -> None:
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new behaviour, without the warning
         # Ray's own 15 starves the workers beside any other work on the machine.
         "RAY_worker_niceness": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new output ignores verbose=0
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the whole command
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # delay until a finished epoch is seen
         # The display shows one line where Ray logs ten, or fifty for a lost node.
         "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing"

@@ -7,7 +7,6 @@ and the convex fit stand beside the result, to show whether the search was worth
 """
 
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import Sequence
@@ -184,8 +183,6 @@ def search_weights(
     Among equally good ones the nearest to those of `choose_weights` win: validation has many ties,
     and test does not share their edges.
     """
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's new output ignores verbose=0
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     import ray
     from ray import tune
 

@@ -45,8 +45,6 @@ def tune_trials(
 
     Ends the process where trials failed.
     """
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's new output ignores verbose=0
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the whole command
     # A trial that ASHA stops ends, and releases its workers, only when it is killed; until then it
     # has time to write to MLflow.
     os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "10")
