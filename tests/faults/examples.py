@@ -29,8 +29,8 @@ from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.reading import load_clips, read_manifest
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_platform.ablation.grid import Subject
 from hhmnet_platform.ablation.outcomes import Outcome
-from hhmnet_platform.ablation.runner import Subject
 from hhmnet_platform.search.config import Phase1Search, StudyIdentity, best_config
 from hhmnet_platform.search.space import Dimension
 from hhmnet_platform.search.storage import open_storage

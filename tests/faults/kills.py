@@ -115,6 +115,14 @@ TARGETS: dict[str, Target] = {
         _earlier,
     ),
     "search": Target(_search, _RUNS[1:]),
+    "ablation": Target(
+        lambda folder: [
+            "ablate.py", "phase1", f"--data.store={folder}/store",
+            f"--workspace={folder}/workspace", *_options(_TINY), "--seeds=[1]",
+            "--variants=[all,no mask]",
+        ],
+        ("workspace/ablations/*/outcomes.jsonl",),
+    ),
     "pipeline": Target(
         lambda folder: [
             "pipeline.py", *_placed(folder), *_options(_TINY, "phase1."),

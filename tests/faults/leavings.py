@@ -16,13 +16,19 @@ MARK = "HHMNET_FAULT_CASE"  # environment variable by which a command's processe
 
 
 def results_of(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """Return the sha256 of result files by path; of JSON files without times and places."""
+    """Return the sha256 of result files by path.
+
+    Of JSON files times and places are left out, of files of JSON lines the order too.
+    """
     results = {}
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         if path.is_file():
             content = path.read_bytes()
             if path.suffix == ".json":
                 content = json.dumps(_lasting(json.loads(content), str(folder))).encode()
+            elif path.suffix == ".jsonl":
+                records = [_lasting(json.loads(line), str(folder)) for line in content.splitlines()]
+                content = "\n".join(sorted(map(json.dumps, records))).encode()
             results[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
     return results
 

@@ -58,7 +58,7 @@ BASES: dict[str, dict[str, str]] = {
     "runs delete": _WORKSPACE | {"runs": f"[{PHASE1}]"},
     "serve": _WORKSPACE | {"model": PHASE1, "port": "0"},
     "ensemble": _WORKSPACE | {"experiment": "example/cross-view"},
-    "ablate phase1": _STORE | _ABLATED | _TINY,
+    "ablate phase1": _STORE | _WORKSPACE | _ABLATED | _TINY,
     "ablate phase2": _STORE | _WORKSPACE | _ABLATED | _TINY2 | _GUIDE,
     "prepare ntu": _MADE | {"source": "{}/files"},
     "prepare nw_ucla": _MADE | {"source": "{}/nw_ucla.zip"},
@@ -219,7 +219,7 @@ _STARTER = """
 import sys
 from faults.options import start_nothing
 sys.argv[0] = "hhmnet"
-import hhmnet_platform.cluster.session, hhmnet_platform.ablation.runner
+import hhmnet_platform.cluster.session
 from hhmnet_platform.commands.main import main
 start_nothing()
 main()
@@ -245,7 +245,7 @@ def _in_this_process(words: list[str]) -> tuple[int, str]:
 
 
 def start_nothing() -> None:
-    """Let commands end, with code 0, where they would start Ray or train in processes."""
+    """Let commands end, with code 0, where they would start Ray or MLflow's pages."""
 
     def end(*_: Any, **__: Any) -> NoReturn:
         print("here the command would start processes")
@@ -254,10 +254,8 @@ def start_nothing() -> None:
     os.execve = os.execvpe = end  # MLflow takes the place of `hhmnet ui`
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
-        if name.startswith("hhmnet_platform"):
-            for starter in ("ray_session", "ProcessPoolExecutor"):
-                if hasattr(module, starter):
-                    setattr(module, starter, end)
+        if name.startswith("hhmnet_platform") and hasattr(module, "ray_session"):
+            module.ray_session = end
 
 
 def judge_command(case: OptionCase, code: int, output: str) -> tuple[str, str]:

@@ -3,9 +3,8 @@
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -26,7 +25,7 @@ from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation import design, runner
+from hhmnet_platform.ablation import design, grid
 from hhmnet_platform.ablation.tables import summary
 from hhmnet_platform.ablation.variants import phase1_ablation
 from hhmnet_platform.datasets import builders, field_builders, pose_builder
@@ -299,11 +298,8 @@ def read_design(folder: Path) -> Reading:
 def read_outcomes(folder: Path) -> Reading:
     """Sum an ablation up; runs that the file lacks are made up in place of training."""
     subject, config = ablation_subject(folder)
-    subject = replace(subject, train=lambda task: outcome(folder, task.variant, task.config.seed))
-    runner.ProcessPoolExecutor = lambda *_: ThreadPoolExecutor(1)  # type: ignore[assignment]
-    out = io.StringIO()
-    with redirect_stdout(out):
-        tasks = runner.plan_runs(subject, [runner.Bench("", config, [1, 2])], ["all", "no mask"])
-        outcomes = runner.print_runs(subject, tasks, 1, str(folder / "outcomes.jsonl"))
-        print("\n" + summary(subject, outcomes))
-    return Reading(out.getvalue().rpartition("\n\n")[2])
+    tasks = grid.plan_runs(subject, [grid.Bench("", config, [1, 2])], ["all", "no mask"])
+    with redirect_stdout(io.StringIO()):
+        finished = grid.find_finished(subject, tasks, folder / "outcomes.jsonl")
+    made_up = {task.key: outcome(folder, task.variant, task.config.seed) for task in tasks}
+    return Reading(summary(subject, list((made_up | finished).values())))

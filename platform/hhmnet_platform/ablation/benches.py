@@ -10,8 +10,9 @@ from hhmnet_core.store.protocols import fold_of, protocol_name
 from hhmnet_core.training.optim import with_epochs
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.design import BenchDesign
-from hhmnet_platform.ablation.runner import Bench
+from hhmnet_platform.ablation.grid import Bench
 from hhmnet_platform.overrides import checked_overrides
+from hhmnet_platform.storage.workspace import absolute_uri
 
 # Decisions that are taken on them would be tuned to the figures that are published.
 _FINAL = {"nw_ucla": ("12-3", "13-2", "23-1")}
@@ -65,6 +66,7 @@ def open_bench(
             "as the bench's store."
         )
     where = f"Bench {design.name or design.protocol!r}"
+    data = replace(data, store=absolute_uri(data.store))
     config = checked_overrides(replace(config, data=data), design.config, where)
     clips = load_training_clips(config.data)
     protocol = protocol_name(clips.manifest.protocols, data.protocol)

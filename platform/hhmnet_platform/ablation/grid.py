@@ -1,33 +1,26 @@
-"""An ablation: a config is trained whole, then with one component removed or exchanged.
+"""The grid of an ablation: each variant on each bench with each seed, and what has finished of it.
 
-Every variant is trained on every bench with every seed, each run in a process of its own on one
-thread, so that all cores are used and runs do not depend on each other. Finished runs are lines of
+A config is trained whole, then with one component removed or exchanged. Finished runs are lines of
 a file; the same command continues with those that are missing.
 """
 
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from multiprocessing import active_children, get_context, parent_process, resource_tracker
-from multiprocessing.connection import wait
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
 from hhmnet_platform.overrides import checked_overrides
-from hhmnet_platform.storage.line_files import append_line, check_appendable
+from hhmnet_platform.storage.line_files import Uri
 
 WHOLE = "all"
 Config = TypeVar("Config", Phase1Config, Phase2Config)
 Changes = Mapping[str, object]
+Key = tuple[str, str, int]  # variant, bench, seed
 
 
 def _unchanged(config: Config) -> Config:
@@ -69,12 +62,23 @@ class Task(Generic[Config]):
     bench: str
     config: Config
 
+    @property
+    def key(self) -> Key:
+        """The place of the run in the grid."""
+        return self.variant, self.bench, self.config.seed
+
+    @property
+    def label(self) -> str:
+        """The place of the run in the grid, for messages."""
+        return ", ".join(filter(None, [self.variant, self.bench, f"seed {self.config.seed}"]))
+
 
 @dataclass(frozen=True)
 class Subject(Generic[Config]):
     """A phase to ablate.
 
     Attributes:
+        phase: "phase1" or "phase2".
         variants: Fields of the config that differ, by variant and dotted name.
         reference: Variant that the others are compared to.
         compared: Member whose difference to the reference is shown.
@@ -84,10 +88,11 @@ class Subject(Generic[Config]):
             asked for.
     """
 
+    phase: str
     variants: Mapping[str, Changes]
     reference: str
     compared: str
-    identity: Callable[[Config], dict[str, object]]
+    identity: Callable[[Config], JsonObject]
     train: Callable[[Task[Config]], Outcome]
     is_complete: Callable[[Outcome], bool] = _is_complete
 
@@ -121,23 +126,16 @@ def plan_runs(
     ]
 
 
-def run_ablation(
-    subject: Subject[Config], tasks: Sequence[Task[Config]], processes: int, file: Path
-) -> Iterator[Outcome]:
-    """Yield the outcome of every run: first those in the file, then each one as it ends.
+def find_finished(
+    subject: Subject[Config], tasks: Sequence[Task[Config]], file: Uri
+) -> dict[Key, Outcome]:
+    """Return the outcomes of a file that are those of runs of the grid, by their place in it.
 
-    Raises InputError where the file does not hold outcomes, has no folder or cannot be written.
+    Raises InputError where the file does not hold outcomes, or a store cannot be read.
     """
-    if processes < 1:
-        raise InputError(
-            "An ablation needs at least one variant, one seed and one process, but processes are "
-            f"{processes}."
-        )
-    if not file.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {file.absolute().parent} for {file}: make it first.")
-    wanted = {(task.variant, task.bench, task.config.seed): task for task in tasks}
+    wanted = {task.key: task for task in tasks}
     digests = {store: read_manifest(store).digest for store in {t.config.data.store for t in tasks}}
-    done = {}
+    finished = {}
     for outcome in read_outcomes(file):
         key = (outcome.variant, outcome.bench, outcome.seed)
         task = wanted.get(key)
@@ -147,80 +145,13 @@ def run_ablation(
             and outcome.config == subject.identity(task.config)
             and subject.is_complete(outcome)
         ):
-            done[key] = outcome
-    yield from done.values()
-    missing = [task for key, task in wanted.items() if key not in done]
-    if not missing:
-        return
-    check_appendable(file)
-    processes = min(processes, len(missing))
-    with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
-        try:
-            with _without_interrupts():
-                futures = [pool.submit(subject.train, task) for task in missing]
-            for future in as_completed(futures):
-                outcome = future.result()
-                append_line(file, asdict(outcome))
-                yield outcome
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():  # the pool would wait for the runs in progress
-                process.terminate()
-            raise
+            finished[key] = outcome
+    return finished
 
 
 def _check_each_once(what: str, given: Sequence[object]) -> None:
     if not given or len({*given}) < len(given):
         raise InputError(
-            "An ablation needs at least one variant, one seed and one process, each given once, "
+            "An ablation needs at least one variant, one bench and one seed, each given once, "
             f"but {what} are {list(given)}."
         )
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C, which a terminal sends to all, from processes that are started in the block."""
-    resource_tracker.ensure_running()  # it would let the signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent process has ended for any reason."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def print_runs(
-    subject: Subject[Config],
-    tasks: Sequence[Task[Config]],
-    processes: int | None,
-    file: str,
-) -> list[Outcome]:
-    """Run an ablation, print each run as it ends, and return the outcomes.
-
-    Args:
-        subject: The phase to ablate.
-        tasks: The runs.
-        processes: Number of runs side by side. None: one per CPU core.
-        file: File that finished runs are appended to.
-    """
-    outcomes: list[Outcome] = []
-    number = (os.cpu_count() or 1) if processes is None else processes
-    for outcome in run_ablation(subject, tasks, number, Path(file)):
-        outcomes.append(outcome)
-        shares = "  ".join(f"{name} {100 * share:.1f}" for name, share in outcome.top1.items())
-        loss = outcome.log_loss.get(subject.compared)
-        added = "" if loss is None else f", log-loss {loss:.3f}, {outcome.seconds:.0f} CPU s"
-        bench = outcome.bench and f"{outcome.bench}, "
-        print(f"{outcome.variant}, {bench}seed {outcome.seed}: {shares}{added}", flush=True)
-    return outcomes

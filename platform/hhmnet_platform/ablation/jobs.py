@@ -1,20 +1,26 @@
 """Jobs of the ablations: a phase's config, and the variants and seeds to train it with."""
 
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.modalities import MODALITIES
+from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.ablation.benches import open_bench
 from hhmnet_platform.ablation.design import BenchDesign, Design, parse_benches, read_design
-from hhmnet_platform.ablation.runner import Bench, plan_runs, print_runs
-from hhmnet_platform.ablation.tables import decisions, knock_out_table, summary
+from hhmnet_platform.ablation.grid import Bench, Subject, plan_runs
+from hhmnet_platform.ablation.outcomes import Outcome
+from hhmnet_platform.ablation.plan import Ablation, AblationOptions
+from hhmnet_platform.ablation.run import run_ablation
+from hhmnet_platform.ablation.tables import Threshold, decisions, knock_out_table, summary
 from hhmnet_platform.ablation.variants import (
     PHASE2,
     Phase1Training,
@@ -23,14 +29,13 @@ from hhmnet_platform.ablation.variants import (
     phase2_ablation,
 )
 from hhmnet_platform.runs.guiding_run import find_guiding_run
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
-from hhmnet_platform.tracking.uri import default_tracking
+from hhmnet_platform.storage.workspace import Workspace, absolute_uri
 
 _SEEDS = (1, 2, 3)
 
 
 @dataclass
-class Phase1Ablation(Phase1Config):
+class Phase1Ablation(AblationOptions, Phase1Config):
     """An ablation of phase 1.
 
     Attributes:
@@ -45,8 +50,6 @@ class Phase1Ablation(Phase1Config):
             1, 2 and 3.
         knock_outs: Whether parts of each trained ST&ST encoder are also switched off or exchanged
             while it is scored.
-        processes: Number of runs side by side. Default: one per CPU core.
-        out: File that finished runs are appended to, one line per run.
     """
 
     variants: list[str] | None = None
@@ -56,12 +59,10 @@ class Phase1Ablation(Phase1Config):
     modalities: list[str] | None = None
     seeds: list[int] | None = None
     knock_outs: bool = False
-    processes: int | None = None
-    out: str = "ablation.jsonl"
 
 
 @dataclass
-class Phase2Ablation(Phase2Config):
+class Phase2Ablation(AblationOptions, Phase2Config):
     """An ablation of phase 2.
 
     Attributes:
@@ -70,28 +71,20 @@ class Phase2Ablation(Phase2Config):
             runs:/ID).
         variants: Names of the variants to train.
         seeds: Random seeds, each for every variant, in place of `seed`.
-        processes: Number of runs side by side. Default: one per CPU core.
-        out: File that finished runs are appended to, one line per run.
-        workspace: Folder of the workspace that --phase1 is looked for in. Default:
-            $HHMNET_WORKSPACE, else `workspace`.
-        tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in
-            the workspace.
     """
 
     phase1: str = ""
     variants: list[str] = field(default_factory=lambda: list(PHASE2))
     seeds: list[int] = field(default_factory=lambda: list(_SEEDS))
-    processes: int | None = None
-    out: str = "ablation-phase2.jsonl"
-    workspace: str = field(default_factory=default_workspace)
-    tracking_uri: str = field(default_factory=default_tracking)
 
 
 def run_phase1_ablation(job: Phase1Ablation) -> None:
     """Run an ablation of phase 1. Raises InputError for anything the user can cause."""
     design = read_design(job.variants_file) if job.variants_file else Design()
     threshold = design.threshold
-    config = Phase1Config(job.data, job.model, job.augment, job.contrast, job.optim)
+    store = absolute_uri(job.data.store) if job.data.store else ""
+    data = replace(job.data, store=store)
+    config = Phase1Config(data, job.model, job.augment, job.contrast, job.optim)
     modalities = (design.modalities or MODALITIES) if job.modalities is None else job.modalities
     training = Phase1Training(
         Mesh.of(modalities).trained,
@@ -121,43 +114,68 @@ def run_phase1_ablation(job: Phase1Ablation) -> None:
             "and seed.",
             flush=True,
         )
-    outcomes = print_runs(subject, tasks, job.processes, job.out)
-    print(
-        "\n"
-        + (decisions(subject, outcomes, threshold) if threshold else summary(subject, outcomes))
-    )
-    if job.knock_outs:
-        print("\nKnocked out while scored:\n\n" + knock_out_table(subject, outcomes))
+    identity = _identity(subject, config) | {"modalities": list(training.modalities)}
+    tables = partial(phase1_tables, subject, threshold, job.knock_outs)
+    run_ablation(Ablation(subject, tasks, identity, tables), job)
 
 
 def run_phase2_ablation(job: Phase2Ablation) -> None:
     """Run an ablation of phase 2. Raises InputError for anything the user can cause."""
-    if not job.data.store:
-        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
-    config = Phase2Config(**{name.name: getattr(job, name.name) for name in fields(Phase2Config)})
+    _check_store(job.data.store)
+    given = {each.name: getattr(job, each.name) for each in fields(Phase2Config)}
+    data = replace(job.data, store=absolute_uri(job.data.store))
+    config = Phase2Config(**given | {"data": data})
     subject = phase2_ablation(guide_of(job))
     tasks = plan_runs(subject, [Bench("", config, job.seeds)], job.variants)
-    print("\n" + summary(subject, print_runs(subject, tasks, job.processes, job.out)))
+    identity = _identity(subject, config)
+    run_ablation(Ablation(subject, tasks, identity, partial(summary, subject)), job)
+
+
+def phase1_tables(
+    subject: Subject[Phase1Config],
+    threshold: Threshold | None,
+    knock_outs: bool,
+    outcomes: Sequence[Outcome],
+) -> str:
+    """Return the tables of outcomes, of which there is one at least, as Markdown.
+
+    Args:
+        subject: The phase.
+        threshold: Difference that decides. None: tables without decisions.
+        knock_outs: Whether knock-outs have a table.
+        outcomes: Outcomes of finished runs.
+    """
+    text = decisions(subject, outcomes, threshold) if threshold else summary(subject, outcomes)
+    if knock_outs:
+        text += f"\n\nKnocked out while scored:\n\n{knock_out_table(subject, outcomes)}"
+    return text
 
 
 def guide_of(job: Phase2Ablation) -> str:
     """Return the folder of the guiding run, or of its checkpoint. Raises InputError for neither."""
-    if job.phase1 and is_run_or_checkpoint(Path(job.phase1)):
-        return job.phase1
+    if job.phase1 and is_run_or_checkpoint(uri := absolute_uri(job.phase1)):
+        return uri
     workspace = Workspace(absolute_uri(job.workspace))
-    uri = find_guiding_run(job.phase1, workspace, job.tracking_uri).folder.uri
-    if "://" in uri:
-        raise InputError(
-            f"The phase-1 run {uri} is not on this machine: copy its folder, and give that as "
-            "--phase1."
-        )
-    return uri
+    return find_guiding_run(job.phase1, workspace, job.tracking_uri).folder.uri
+
+
+def _identity(subject: Subject[Any], config: Any) -> JsonObject:
+    """Return all that decides an ablation's results beside variants, benches and seeds."""
+    decisive = subject.identity(config)
+    del decisive["seed"]
+    store = config.data.store
+    digest = read_manifest(store).digest if store else ""
+    return {"phase": subject.phase, **decisive, "data.digest": digest}
 
 
 def _only_bench(config: Phase1Config, seeds: list[int]) -> Bench[Phase1Config]:
-    if not config.data.store:
-        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
+    _check_store(config.data.store)
     return Bench("", config, seeds)
+
+
+def _check_store(store: str) -> None:
+    if not store:
+        raise InputError("--data.store is missing: give a store that `hhmnet prepare` made.")
 
 
 def _check_encoders(names: set[str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
@@ -10,7 +9,9 @@ from hhmnet_core.fusion.metrics import top1, top1_without_copies
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.fusion.weight_fitting import log_loss
 from hhmnet_core.skeleton.modalities import MODALITIES
-from hhmnet_platform.storage.line_files import read_lines
+from hhmnet_platform.storage.line_files import Uri, read_lines
+
+WITHOUT_COPIES = " without copies"  # after the name of a member
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ def scores_of(tables: Mapping[str, ScoreTable]) -> Scores:
     last, table = list(tables.items())[-1]
     novel = top1_without_copies(table)
     if novel is not None:
-        accuracies[f"{last} without copies"] = novel
+        accuracies[f"{last}{WITHOUT_COPIES}"] = novel
     return Scores(accuracies, losses)
 
 
-def read_outcomes(file: Path) -> list[Outcome]:
+def read_outcomes(file: Uri) -> list[Outcome]:
     """Return the outcomes in a file, an empty list where there is no file.
 
     A last line that was cut off is removed, with a notice.

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hhmnet_core.checks.bounds import check_bounds
+from hhmnet_platform.ablation.grid import Subject
 from hhmnet_platform.ablation.outcomes import Outcome
-from hhmnet_platform.ablation.runner import Subject
 
 Pair = tuple[str, int]
+_MISSING = "-"
 
 
 @dataclass(frozen=True)
@@ -56,41 +57,40 @@ def paired(
     Args:
         runs: Outcomes of the variant by pair.
         reference: Outcomes of the reference by pair.
-        score: "top1" or "log_loss".
+        score: "top1" or "log_loss". An outcome of an earlier version may lack the second.
         member: Member that is compared.
     """
     return [
         getattr(run, score)[member] - getattr(reference[pair], score)[member]
         for pair, run in runs.items()
         if pair in reference
+        and member in getattr(run, score)
+        and member in getattr(reference[pair], score)
     ]
 
 
 def summary(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
-    """Return a table of top-1 for each bench: mean and range over seeds, and the paired difference.
+    """Return the tables of an ablation without a threshold.
 
-    The standard error of the difference is over the seeds that both variants have.
+    They are top-1 on each bench, mean and range over seeds, and the paired differences over all
+    benches.
     """
     names = list(dict.fromkeys(outcome.bench for outcome in outcomes))
     tables = {
         name: _summary_of_bench(subject, [o for o in outcomes if o.bench == name]) for name in names
     }
+    tables[f"{subject.compared}, paired differences to {subject.reference!r}"] = _compare(
+        subject, outcomes, subject.compared, None
+    )
     return "\n\n".join(f"{name}:\n\n{table}" if name else table for name, table in tables.items())
 
 
 def _summary_of_bench(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
     columns = [each for each in outcomes[0].top1 if all(each in o.top1 for o in outcomes)]
-    compared, reference = subject.compared, subject.reference
-    lines = _head(["variant", "seeds", *columns, f"{compared} - {reference}"])
-    by_variant = _by_variant(subject, outcomes)
-    for name, runs in by_variant.items():
+    lines = _head(["variant", "seeds", *columns])
+    for name, runs in by_variant(subject, outcomes).items():
         cells = [_mean_and_range([run.top1[column] for run in runs.values()]) for column in columns]
-        change = (
-            ""
-            if name == reference
-            else _percent(paired(runs, by_variant.get(reference, {}), "top1", compared))
-        )
-        lines.append(_row([name, str(len(runs)), *cells, change]))
+        lines.append(_row([name, str(len(runs)), *cells]))
     return "\n".join(lines)
 
 
@@ -107,24 +107,25 @@ def _compare(
     subject: Subject[Any], outcomes: Sequence[Outcome], member: str, threshold: Threshold | None
 ) -> str:
     benches = sorted({outcome.bench for outcome in outcomes})
-    by_variant = _by_variant(subject, outcomes)
-    reference = by_variant.get(subject.reference, {})
+    variants = by_variant(subject, outcomes)
+    reference = variants.get(subject.reference, {})
     columns = [
         "variant", "pairs", "top-1", *(f"log-loss {bench}".rstrip() for bench in benches),
         "CPU s", "log-loss difference", "top-1 difference",
     ]  # fmt: skip
     lines = _head([*columns, "verdict"] if threshold else columns)
-    for name, runs in by_variant.items():
+    for name, runs in variants.items():
         is_reference = name == subject.reference
         losses = paired(runs, reference, "log_loss", member)
+        shares = paired(runs, reference, "top1", member)
         cells = [
             name,
-            str(len(losses)),
+            str(len(shares)),
             f"{100 * statistics.fmean(run.top1[member] for run in runs.values()):.1f}",
             *(_mean_loss(runs, bench, member) for bench in benches),
             f"{statistics.fmean(run.seconds for run in runs.values()):.0f}",
             "" if is_reference else _nats(losses),
-            "" if is_reference else _percent(paired(runs, reference, "top1", member)),
+            "" if is_reference else _percent(shares),
         ]
         if threshold:
             cells.append("reference" if is_reference else threshold.verdict(losses))
@@ -141,26 +142,36 @@ def knock_out_table(subject: Subject[Any], outcomes: Sequence[Outcome]) -> str:
             f"top-1 {subject.compared}",
         ]
     )  # fmt: skip
-    for name, runs in _by_variant(subject, outcomes).items():
-        knocked = dict.fromkeys(part for run in runs.values() for part in run.knock_outs)
-        for part in knocked:
-            having = [run for run in runs.values() if part in run.knock_outs]
-            losses = [
-                [run.knock_outs[part].log_loss[member] - run.log_loss[member] for run in having]
-                for member in members
-            ]
-            accuracies = [
-                run.knock_outs[part].top1[subject.compared] - run.top1[subject.compared]
-                for run in having
-            ]
-            cells = [name, part, str(len(having)), *map(_nats, losses), _percent(accuracies)]
-            lines.append(_row(cells))
+    for name, part, runs in knocked_out(subject, outcomes):
+        losses = [knock_out_changes(runs, part, "log_loss", member) for member in members]
+        accuracies = knock_out_changes(runs, part, "top1", subject.compared)
+        cells = [name, part, str(len(runs)), *map(_nats, losses), _percent(accuracies)]
+        lines.append(_row(cells))
     return "\n".join(lines)
 
 
-def _by_variant(
+def knock_out_changes(runs: Sequence[Outcome], part: str, score: str, member: str) -> list[float]:
+    """Return how much each run's score changes without a part of its encoders."""
+    return [
+        getattr(run.knock_outs[part], score)[member] - getattr(run, score)[member] for run in runs
+    ]
+
+
+def knocked_out(
+    subject: Subject[Any], outcomes: Sequence[Outcome]
+) -> list[tuple[str, str, list[Outcome]]]:
+    """Return each variant and part with the runs that were scored without the part."""
+    return [
+        (name, part, [run for run in runs.values() if part in run.knock_outs])
+        for name, runs in by_variant(subject, outcomes).items()
+        for part in dict.fromkeys(part for run in runs.values() for part in run.knock_outs)
+    ]
+
+
+def by_variant(
     subject: Subject[Any], outcomes: Sequence[Outcome]
 ) -> dict[str, dict[Pair, Outcome]]:
+    """Return the outcomes of each variant that has any, by bench and seed."""
     found = {
         name: {(o.bench, o.seed): o for o in outcomes if o.variant == name}
         for name in subject.variants
@@ -169,8 +180,12 @@ def _by_variant(
 
 
 def _mean_loss(runs: Mapping[Pair, Outcome], bench: str, member: str) -> str:
-    losses = [run.log_loss[member] for run in runs.values() if run.bench == bench]
-    return f"{statistics.fmean(losses):.3f}" if losses else ""
+    losses = [
+        run.log_loss[member]
+        for run in runs.values()
+        if run.bench == bench and member in run.log_loss
+    ]
+    return f"{statistics.fmean(losses):.3f}" if losses else _MISSING
 
 
 def _head(columns: Sequence[str]) -> list[str]:
@@ -196,6 +211,6 @@ def _nats(differences: Sequence[float]) -> str:
 
 def _with_error(values: Sequence[float], digits: int) -> str:
     if not values:
-        return ""
+        return _MISSING
     mean, error = mean_and_error(values)
-    return f"{mean:+.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
+    return f"{mean:+.{digits}f} ± {_MISSING if math.isnan(error) else f'{error:.{digits}f}'}"

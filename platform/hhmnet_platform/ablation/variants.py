@@ -1,7 +1,8 @@
 """The variants of an ablation: components of phase 1; guidance and part contrast of phase 2."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,15 +10,17 @@ from pathlib import Path
 import torch
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
+from hhmnet_core.identity import JsonObject
 from hhmnet_core.inputs.footage import load_footage
 from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.models.registry import encoder_type
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.protocols import fold_of
 from hhmnet_core.store.reading import load_clips
-from hhmnet_core.training.checkpoints import read_summary, recorded_config
+from hhmnet_core.training.checkpoints import STATE_FILE, read_summary, recorded_config
 from hhmnet_core.training.epochs import train
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1 import fitting as phase1
@@ -27,10 +30,11 @@ from hhmnet_core.training.phase2 import fitting as phase2
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.phase2.frozen_encoder import read_phase1_config
 from hhmnet_core.training.stream import read_tensors
+from hhmnet_platform.ablation.grid import WHOLE, Changes, Subject, Task
 from hhmnet_platform.ablation.knock_outs import by_member, score_knock_outs
 from hhmnet_platform.ablation.outcomes import Outcome, scores_of
-from hhmnet_platform.ablation.runner import WHOLE, Changes, Subject, Task
-from hhmnet_platform.storage.checkpoints import parse_checkpoint_name
+from hhmnet_platform.storage.checkpoints import is_checkpoint, parse_checkpoint_name
+from hhmnet_platform.storage.workspace import local_copy
 
 PHASE1: Mapping[str, Changes] = {
     WHOLE: {},
@@ -80,11 +84,8 @@ class Phase1Training:
         clips = load_training_clips(config.data)
         trainer = Phase1Trainer(config, clips, Mesh.of(self.modalities), torch.device("cpu"))
         started = time.process_time()
-        try:
-            for report in train(trainer, trainer.config.optim.epochs, None):
-                tables = report.scores
-        except InputError as error:
-            raise InputError(f"Variant {task.variant!r}, seed {config.seed}: {error}") from error
+        for report in train(trainer, trainer.config.optim.epochs, None):
+            tables = report.scores
         seconds = time.process_time() - started
         split = "val" if fold_of(config.data.selection) else "test"
         scores = scores_of(by_member([table for table in tables if table.split == split]))
@@ -132,55 +133,58 @@ def phase1_ablation(
         raise InputError(f"Unknown reference {reference!r}; known are {', '.join(variants)}.")
     compared = FUSION if len(training.modalities) > 1 else training.modalities[0]
     return Subject(
-        variants, reference, compared, recorded_config, training.train, training.is_complete
-    )
+        "phase1", variants, reference, compared, recorded_config, training.train,
+        training.is_complete,
+    )  # fmt: skip
 
 
 def phase2_ablation(run: str) -> Subject[Phase2Config]:
     """Return the ablation of phase 2 under the guidance of a phase-1 run.
 
     Args:
-        run: Folder of the run, or of one of its checkpoints.
+        run: Absolute folder or URI of the run, or of one of its checkpoints.
 
     Raises InputError where there is no checkpoint.
     """
-    task = _Phase2(str(last_checkpoint(Path(run))))
-    return Subject(PHASE2, WHOLE, "video", task.identity, task.train)
+    task = _Phase2(last_checkpoint(run))
+    return Subject("phase2", PHASE2, WHOLE, "video", task.identity, task.train)
 
 
-def is_run_or_checkpoint(folder: Path) -> bool:
+def is_run_or_checkpoint(uri: str) -> bool:
     """Return whether a folder is a checkpoint, or holds one."""
-    return (folder / "state.json").exists() or any(folder.glob("epoch-*"))
+    names = folder(uri).names()
+    return STATE_FILE in names or any(map(is_checkpoint, names))
 
 
-def last_checkpoint(folder: Path) -> Path:
+def last_checkpoint(uri: str) -> str:
     """Return the newest checkpoint of a run's folder, or the folder if it is a checkpoint."""
-    if (folder / "state.json").exists():
-        return folder
-    checkpoints = sorted(folder.glob("epoch-*"), key=lambda path: parse_checkpoint_name(path.name))
+    names = folder(uri).names()
+    if STATE_FILE in names:
+        return uri
+    checkpoints = sorted(filter(is_checkpoint, names), key=parse_checkpoint_name)
     if not checkpoints:
         raise InputError(
-            f"{folder} is neither a run's folder nor a checkpoint: give the folder of a finished "
+            f"{uri} is neither a run's folder nor a checkpoint: give the folder of a finished "
             "phase-1 run, such as workspace/runs/NAME."
         )
-    return checkpoints[-1]
+    return f"{uri}/{checkpoints[-1]}"
 
 
 @dataclass(frozen=True)
 class _Phase2:
     checkpoint: str
 
-    def identity(self, config: Phase2Config) -> dict[str, object]:
+    def identity(self, config: Phase2Config) -> JsonObject:
         return recorded_config(config, _digest(self.checkpoint, config.guidance.modality))
 
     def train(self, task: Task[Phase2Config]) -> Outcome:
         torch.set_num_threads(1)
         config = task.config
         clips, footage = load_clips(config.data.store), load_footage(config.data.store)
-        checkpoint = Path(self.checkpoint)
-        started = time.process_time()
-        *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
-        seconds = time.process_time() - started
+        with _local_checkpoint(self.checkpoint) as checkpoint:
+            started = time.process_time()
+            *_, last = phase2.fit(config, clips, footage, checkpoint, Mesh())
+            seconds = time.process_time() - started
         (video,) = (table for table in last.scores if table.split == "test")
         skeleton = _skeleton_scores(self.checkpoint, config.data.store)
         tables = keep_shared_clips([*skeleton, video])
@@ -193,16 +197,25 @@ class _Phase2:
         )  # fmt: skip
 
 
+@contextmanager
+def _local_checkpoint(uri: str) -> Iterator[Path]:
+    """Yield the folder of a checkpoint; of one in a bucket, a copy."""
+    with ExitStack() as stack:
+        location = folder(uri)
+        yield Path(location.path) if location.is_local else local_copy(uri, stack)
+
+
 @cache
 def _skeleton_scores(checkpoint: str, store: str) -> list[ScoreTable]:
     """Return the phase-1 run's own test tables of the four modalities, made once per process."""
     clips = load_clips(store)
-    config = read_phase1_config(Path(checkpoint), clips)
-    (report,) = phase1.fit(config, clips, Mesh(), resume=Path(checkpoint))
+    with _local_checkpoint(checkpoint) as path:
+        config = read_phase1_config(path, clips)
+        (report,) = phase1.fit(config, clips, Mesh(), resume=path)
     return [t for t in report.scores if t.modality in MODALITIES and t.split == "test"]
 
 
 @cache
 def _digest(checkpoint: str, modality: str) -> str:
-    folder = Path(checkpoint)
-    return read_tensors(folder, read_summary(folder, "phase1"), modality)[1]
+    with _local_checkpoint(checkpoint) as path:
+        return read_tensors(path, read_summary(path, "phase1"), modality)[1]

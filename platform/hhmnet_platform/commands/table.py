@@ -52,7 +52,8 @@ GROUPS = {
     "runs": ("runs list|show|delete", "List, show and delete the runs of a workspace."),
 }
 ALIASES = {"prepare describe": "describe"}
-DEFAULTS = {"search": "search phase1", "runs": "runs list"}  # where no further word is given
+# Where no further word is given.
+DEFAULTS = {"search": "search phase1", "ablate": "ablate phase1", "runs": "runs list"}
 
 _COMMANDS = (
     Command(
@@ -234,7 +235,7 @@ _COMMANDS = (
     Command(
         "ablate phase1",
         "trained",
-        "Train phase 1 whole and without each of its parts, over seeds.",
+        "Train phase 1 whole and without each of its parts, over seeds, as trials of Ray Tune.",
         loaders.ablate_phase1,
         "--config nw_ucla_cpu --data.store data/nw_ucla",
         "--config nw_ucla_cpu --data.store data/nw_ucla --variants-file bench_re_dmt",

@@ -16,7 +16,7 @@ from hhmnet_platform.storage.results import MemberResult, RunResult
 from hhmnet_platform.storage.run_folder import CONFIG, RunFolder
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 
-_KINDS = ("mlartifacts", "searches", "fusions", "ensembles", "data")  # beside runs
+_KINDS = ("mlartifacts", "searches", "fusions", "ensembles", "ablations", "data")  # beside runs
 
 
 @dataclass

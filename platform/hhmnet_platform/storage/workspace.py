@@ -5,6 +5,7 @@
 <workspace>/searches/      studies: trials, best.yaml, plots
 <workspace>/fusions/       searched fusion weights
 <workspace>/ensembles/     ensemble.json and report.html
+<workspace>/ablations/     outcomes of ablations
 <workspace>/tune/          Ray Tune's state of fusion searches
 <workspace>/mlflow.db      tracking, where no server is named
 <workspace>/mlartifacts/   artifacts of that tracking
@@ -64,10 +65,10 @@ class Workspace:
         return [name for name in folder(self.at("runs")).names() if is_name(name)]
 
     def derived(self, kind: str, name: str) -> str:
-        """Return the URI of a search, a fusion or an ensemble.
+        """Return the URI of a search, a fusion, an ensemble or an ablation.
 
         Args:
-            kind: "searches", "fusions" or "ensembles".
+            kind: "searches", "fusions", "ensembles" or "ablations".
             name: Its name.
 
         Raises:

@@ -1,120 +1,70 @@
-"""The ablation: runs are not repeated, differences are paired by seed."""
+"""The grid of an ablation: every run once, and what a file holds of it."""
 
 import json
-import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from video_files import write_video_store
+from made_stores import write_small_store
 
-from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
-from hhmnet_platform.ablation.runner import Bench, Subject, plan_runs, run_ablation
-from hhmnet_platform.ablation.tables import summary
-from hhmnet_platform.ablation.variants import (
-    phase1_ablation,
-)
+from hhmnet_platform.ablation.grid import Bench, find_finished, plan_runs
+from hhmnet_platform.ablation.outcomes import Outcome
+from hhmnet_platform.ablation.variants import Phase1Training, phase1_ablation
+from hhmnet_platform.storage.line_files import append_line
+
+CONFIG = Phase1Config()
 
 
-def outcome(variant: str, seed: int, fusion: float) -> Outcome:
-    return Outcome(variant, seed, {}, "", {"joint": 0.5, "fusion": fusion})
-
-
-def run(
-    subject: Subject[Phase1Config],
-    config: Phase1Config,
-    variants: list[str],
-    seeds: list[int],
-    processes: int,
-    file: Path,
-) -> list[Outcome]:
-    tasks = plan_runs(subject, [Bench("", config, seeds)], variants)
-    return list(run_ablation(subject, tasks, processes, file))
-
-
-def test_differences_are_paired_by_seed() -> None:
-    outcomes = [
-        outcome("all", 1, 0.80),
-        outcome("all", 2, 0.60),
-        outcome("no mask", 2, 0.50),
-        outcome("no mask", 1, 0.76),
-        outcome("no contrast", 3, 0.9),
-    ]
-    lines = summary(phase1_ablation(Phase1Config()), outcomes).splitlines()
-    assert lines[2] == "| all | 2 | 50.0 (50.0 to 50.0) | 70.0 (60.0 to 80.0) |  |"
-    # -4 and -10: mean -7, standard error 3
-    assert lines[3].endswith("| 63.0 (50.0 to 76.0) | -7.0 ± 3.0 |")
-    assert lines[4].endswith("| 90.0 (90.0 to 90.0) |  |")  # no seed of its own in "all"
-
-
-def test_a_figure_that_some_runs_lack_has_no_column() -> None:
-    novel = "fusion without copies"
-    knows, other = outcome("all", 1, 0.8), outcome("all", 2, 0.6)
-    knows.top1[novel] = 0.7
-    subject = phase1_ablation(Phase1Config())
-    assert f"| joint | fusion | {novel} |" in summary(subject, [knows])
-    for order in ([knows, other], [other, knows]):  # a file may hold runs of before
-        assert novel not in summary(subject, order)
+def test_runs_of_a_pair_are_next_to_each_other() -> None:
+    benches = [Bench("one", CONFIG, [1, 2]), Bench("two", CONFIG, [5])]
+    tasks = plan_runs(phase1_ablation(CONFIG), benches, ["all", "no mask"])
+    assert [task.key for task in tasks] == [
+        ("all", "one", 1), ("no mask", "one", 1), ("all", "two", 5), ("no mask", "two", 5),
+        ("all", "one", 2), ("no mask", "one", 2),
+    ]  # fmt: skip
+    assert [task.label for task in tasks[2:4]] == ["all, two, seed 5", "no mask, two, seed 5"]
+    assert [task.config.model.mask for task in tasks[:2]] == [True, False]
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("variants", "seeds", "message"),
     [
-        ({"variants": ["no legs"]}, "Unknown variant 'no legs'; known are all, no mask"),
-        ({"variants": []}, "at least one variant"),
-        ({"variants": ["all", "all"]}, r"each given once, but variants are \['all', 'all'\]"),
-        ({"seeds": [2, 1, 2]}, r"but seeds are \[2, 1, 2\]"),
-        ({"seeds": []}, "at least one variant, one seed"),
-        ({"processes": 0}, "one seed and one process"),
+        (["no legs"], [1], "Unknown variant 'no legs'; known are all, no mask"),
+        ([], [1], "at least one variant"),
+        (["all", "all"], [1], r"each given once, but variants are \['all', 'all'\]"),
+        (["all"], [2, 1, 2], r"but seeds are \[2, 1, 2\]"),
+        (["all"], [], "at least one variant, one bench and one seed"),
     ],
 )
-def test_what_cannot_be_run_is_named(
-    changes: dict[str, object], message: str, tmp_path: Path
-) -> None:
-    arguments = {"variants": ["all"], "seeds": [1], "processes": 1, "file": tmp_path / "out"}
+def test_what_cannot_be_run_is_named(variants: list[str], seeds: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        run(phase1_ablation(Phase1Config()), Phase1Config(), **{**arguments, **changes})
+        plan_runs(phase1_ablation(CONFIG), [Bench("", CONFIG, seeds)], variants)
 
 
-def test_a_file_without_a_folder_is_named_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
-        run(
-            phase1_ablation(Phase1Config()),
-            Phase1Config(),
-            ["all"],
-            [1],
-            1,
-            tmp_path / "nowhere" / "out",
-        )
-
-
-def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("{}\n")
-    with pytest.raises(InputError, match="is not a file of outcomes"):
-        read_outcomes(tmp_path / "out")
-
-
-def test_an_outcome_cut_at_any_byte_is_trained_again(tmp_path: Path) -> None:
-    known = [outcome("all", 1, 0.8), outcome("no mask", 1, 0.6)]
-    first, last = (json.dumps(each.__dict__).encode() + b"\n" for each in known)
-    for length in range(len(last) - 1):
-        (tmp_path / "out").write_bytes(first + last[:length])
-        assert read_outcomes(tmp_path / "out") == known[:1]
-        assert (tmp_path / "out").read_bytes() == first
-
-
-def test_file_that_cannot_be_written_is_named_before_anything_is_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = write_video_store(tmp_path / "store")
-    config = Phase1Config(data=DataConfig(store=str(store)))
-    subject = replace(phase1_ablation(config), train=pytest.fail)
-    monkeypatch.setattr(
-        "hhmnet_platform.storage.line_files.os.fsync", lambda _: os.open("/nowhere/a", os.O_RDONLY)
-    )
-    with pytest.raises(AccessError, match=r"Cannot write .*out"):
-        run(subject, config, ["all"], [1], 1, tmp_path / "out")
-    assert not (tmp_path / "out").read_bytes()
+def test_outcomes_of_the_same_config_data_and_figures_alone_count(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    write_small_store(store)
+    config = Phase1Config(data=DataConfig(store=store))
+    subject = phase1_ablation(config)
+    tasks = plan_runs(subject, [Bench("", config, [1, 2])], ["all", "no mask"])
+    values = json.loads(json.dumps(subject.identity(tasks[0].config)))
+    known = Outcome("all", 1, values, read_manifest(store).digest, {"joint": 0.5})
+    file = tmp_path / "outcomes"
+    assert find_finished(subject, tasks, file) == {}
+    for other in (
+        replace(known, seed=3),
+        replace(known, seed=2),  # with the config of seed 1
+        replace(known, variant="no mask"),
+        replace(known, digest="of other data"),
+        replace(known, bench="one"),
+        replace(known, modalities=["joint"]),
+        known,
+    ):
+        append_line(file, asdict(other))
+    assert find_finished(subject, tasks, file) == {("all", "", 1): known}
+    thorough = phase1_ablation(config, training=Phase1Training(needs_log_loss=True))
+    assert find_finished(thorough, tasks, file) == {}

@@ -16,6 +16,7 @@ from hhmnet_platform.ablation.jobs import (
     Phase2Ablation,
     guide_of,
     run_phase1_ablation,
+    run_phase2_ablation,
 )
 from hhmnet_platform.tracking.queries import member_runs
 
@@ -34,7 +35,7 @@ variants:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Phase1Ablation:
+def job(tmp_path: Path, workspace: Path, in_process: list[str]) -> Phase1Ablation:
     write_small_store(tmp_path / "store")
     (tmp_path / "bench.yaml").write_text(DESIGN)
     return Phase1Ablation(
@@ -43,7 +44,8 @@ def job(tmp_path: Path) -> Phase1Ablation:
         optim=OptimConfig(epochs=1, batch=4, warmup=0),
         variants_file=str(tmp_path / "bench.yaml"),
         out=str(tmp_path / "out.jsonl"),
-        processes=1,
+        workspace=str(workspace),
+        tracking_uri="",
         knock_outs=True,
     )
 
@@ -86,6 +88,8 @@ def test_missing_runs_alone_are_trained(
         ({"benches": [{}, {}]}, "benches are"),
         ({"seeds": [1, 1]}, "seeds are"),
         ({"model": ModelConfig(name="ctr_gcn")}, "--knock_outs is for the ST&ST encoder"),
+        ({"data": DataConfig()}, "A bench has no store: give one"),
+        ({"data": DataConfig(), "variants_file": ""}, "--data.store is missing"),
     ],
 )
 def test_what_cannot_be_run_is_named_before_anything_is_trained(
@@ -96,6 +100,25 @@ def test_what_cannot_be_run_is_named_before_anything_is_trained(
     with pytest.raises(InputError, match=message):
         run_phase1_ablation(job)
     assert not Path(job.out).exists()
+
+
+def test_other_benches_and_seeds_continue_the_same_ablation(
+    job: Phase1Ablation, workspace: Path
+) -> None:
+    job.benches = [{"protocol": "xview"}]
+    run_phase1_ablation(job)
+    job.benches, job.seeds, job.variants = None, [1, 2], ["no mask"]
+    run_phase1_ablation(job)
+    (name,) = (each.name for each in (workspace / "ablations").iterdir())
+    assert name.startswith("made-ablation-")
+    job.optim = OptimConfig(epochs=2, batch=4, warmup=0)
+    run_phase1_ablation(job)
+    assert len(list((workspace / "ablations").iterdir())) == 2
+
+
+def test_phase2_needs_a_store(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--data\.store is missing"):
+        run_phase2_ablation(Phase2Ablation(phase1="nobody", workspace=str(tmp_path)))
 
 
 def test_guide_of_phase2_is_found_as_in_training(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_platform.ablation.outcomes import Outcome, Scores, read_outcomes, scores_of
+from hhmnet_platform.storage.line_files import append_line
 
 
 def test_file_of_an_earlier_version_is_readable(tmp_path: Path) -> None:
@@ -24,6 +26,29 @@ def test_file_of_an_earlier_version_is_readable(tmp_path: Path) -> None:
     assert first == Outcome("all", 3, {}, "ab", {"fusion": 0.5})
     assert (first.log_loss, first.bench, first.modalities) == ({}, "", list(MODALITIES))
     assert second == new
+
+
+def test_file_in_a_bucket_is_readable() -> None:
+    file = "memory://ablation/outcomes.jsonl"
+    assert read_outcomes(file) == []
+    known = Outcome("all", 1, {}, "", {"fusion": 0.5})
+    append_line(file, asdict(known))
+    assert read_outcomes(file) == [known]
+
+
+def test_file_of_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("{}\n")
+    with pytest.raises(InputError, match="is not a file of outcomes"):
+        read_outcomes(tmp_path / "out")
+
+
+def test_outcome_cut_at_any_byte_is_trained_again(tmp_path: Path) -> None:
+    known = [Outcome("all", seed, {}, "", {"fusion": 0.5}) for seed in (1, 2)]
+    first, last = (json.dumps(asdict(each)).encode() + b"\n" for each in known)
+    for length in range(len(last) - 1):
+        (tmp_path / "out").write_bytes(first + last[:length])
+        assert read_outcomes(tmp_path / "out") == known[:1]
+        assert (tmp_path / "out").read_bytes() == first
 
 
 def test_log_loss_is_the_mean_negative_log_of_the_softmax() -> None:

@@ -12,6 +12,7 @@ from hhmnet_platform.ablation.tables import (
     knock_out_table,
     mean_and_error,
     paired,
+    summary,
 )
 from hhmnet_platform.ablation.variants import Phase1Training, phase1_ablation
 
@@ -68,8 +69,48 @@ def test_pairs_that_the_reference_lacks_do_not_count() -> None:
     ]
     line = decisions(SUBJECT, outcomes, Threshold()).splitlines()[-1]
     assert line.startswith("| a | 1 | ") and line.endswith(
-        "| +0.500 | +0.0 | undecided: 1 of 16 pairs |"
+        "| +0.500 ± - | +0.0 ± - | undecided: 1 of 16 pairs |"
     )
+
+
+def test_summary_has_each_bench_and_the_differences_over_all() -> None:
+    losses = np.array([[1.0, 0.8], [0.6, 0.4]])
+    added = np.array([[0.1, 0.3], [0.0, 0.2]])
+    outcomes = [*runs("today", losses), *runs("a", losses + added)]
+    outcomes.append(outcome("b", "one", 3, 0.9, 0.5))  # no seed of its own in the reference
+    lines = summary(SUBJECT, outcomes).splitlines()
+    assert lines[:5] == [
+        "one:",
+        "",
+        "| variant | seeds | joint |",
+        "|---|---|---|",
+        "| today | 2 | 55.0 (50.0 to 60.0) |",
+    ]
+    at = lines.index("joint, paired differences to 'today':")
+    error = added.std(ddof=1) / 2
+    assert lines[at + 2 :] == [
+        "| variant | pairs | top-1 | log-loss one | log-loss two | CPU s | log-loss difference | "
+        "top-1 difference |",
+        "|---" * 8 + "|",
+        "| today | 4 | 65.0 | 0.900 | 0.500 | 10 |  |  |",
+        f"| a | 4 | 57.5 | 1.100 | 0.600 | 10 | +0.150 ± {error:.3f} | -7.5 ± {50 * error:.1f} |",
+        "| b | 0 | 90.0 | 0.500 | - | 10 | - | - |",
+    ]
+
+
+def test_outcomes_of_an_earlier_version_have_no_log_loss() -> None:
+    places = [(name, seed) for name in ("today", "a") for seed in (1, 2)]
+    old = [Outcome(name, seed, {}, "", {"joint": 0.5}) for name, seed in places]
+    assert summary(SUBJECT, old).splitlines()[-1] == "| a | 2 | 50.0 | - | 0 | - | +0.0 ± 0.0 |"
+
+
+def test_figure_that_some_runs_lack_has_no_column() -> None:
+    novel = "joint without copies"
+    knows, other = outcome("a", "", 1, 0.8, 1.0), outcome("a", "", 2, 0.6, 1.0)
+    knows.top1[novel] = 0.7
+    assert f"| joint | {novel} |" in summary(SUBJECT, [knows])
+    for order in ([knows, other], [other, knows]):  # a file may hold runs of before
+        assert novel not in summary(SUBJECT, order)
 
 
 @pytest.mark.parametrize(

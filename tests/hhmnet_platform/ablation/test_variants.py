@@ -51,4 +51,4 @@ def test_phase2_without_a_finished_run_is_refused(tmp_path: Path) -> None:
         phase2_ablation(str(tmp_path))
     for epoch in (2, 10):
         (tmp_path / f"epoch-{epoch:05d}").mkdir()
-    assert last_checkpoint(tmp_path).name == "epoch-00010"
+    assert last_checkpoint(str(tmp_path)) == f"{tmp_path}/epoch-00010"

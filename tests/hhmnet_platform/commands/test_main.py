@@ -65,6 +65,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
         (["train", "phase1", "--lr", "1"], "--optim.lr? See `hhmnet train phase1 --help`"),
         (["search", "--lr=1"], "did you mean --optim.lr? See `hhmnet search --help`"),
         (["search", "phase2", "--lr=1"], "See `hhmnet search phase2 --help`"),
+        (["ablate", "--lr=1"], "did you mean --optim.lr? See `hhmnet ablate --help`"),
         (["prepare", "describe"], "--store is missing"),
     ],
 )  # fmt: skip

@@ -36,6 +36,10 @@ def test_runs_are_listed_by_state_with_figures_and_sizes(
     assert "unfinished" in text and "epoch-00002" in text
     assert "no checkpoint" in text and "its result is damaged" in text
     assert lines[-1] == "On disk: runs 15 MB."
+    (tmp_path / "ablations").mkdir()
+    (tmp_path / "ablations" / "outcomes.jsonl").write_bytes(bytes(400_000))
+    list_runs(RunsListing(str(tmp_path)))
+    assert capsys.readouterr().out.splitlines()[-1] == "On disk: runs 15 MB, ablations 0.4 MB."
 
 
 def test_a_workspace_without_runs_is_told_from_none(
