@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from processes import Process, family, is_running, wait_until
+from ray_nodes import RayNodes
 
 from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
 from hhmnet_platform.ablation.pages import DIFFERENCES
@@ -25,12 +26,12 @@ VARIANTS, SEEDS = ("all", "no mask"), (1, 2)
 def ablate(run_script: Start, data: Path) -> Start:
     """`ablate(workspace, "--seeds=[1]")`: an ablation of two small variants and two seeds."""
 
-    def run(workspace: Path, *more: str) -> Process:
+    def run(workspace: Path, *more: str, **settings: Any) -> Process:
         return run_script(
             "ablate.py", "phase1", "--name=tiny", f"--data.store={data}",
             f"--workspace={workspace}", "--data.frames=8", "--model.widths=[8]",
             "--model.heads=2", "--optim.epochs=2", "--optim.batch=8",
-            "--variants=[all,no mask]", "--seeds=[1,2]", *more,
+            "--variants=[all,no mask]", "--seeds=[1,2]", *more, **settings,
         )  # fmt: skip
 
     return run
@@ -143,6 +144,21 @@ def test_failed_run_is_named_and_the_others_are_kept(ablate: Start, tmp_path: Pa
     assert "Traceback" not in process.output
     parent, children = tracked(tmp_path)
     assert parent.info.status == "FAILED" and not children
+
+
+def test_cluster_that_loses_a_node_trains_all_runs(ablate: Start, tmp_path: Path) -> None:
+    env = {"RAY_AUTH_MODE": "disabled"}
+    nodes = RayNodes(tmp_path / "nodes.log", env, num_cpus=1, include_dashboard=False)
+    try:
+        node = nodes.add(num_cpus=1)
+        process = ablate(tmp_path, "--optim.epochs=60", env=env | {"RAY_ADDRESS": nodes.address})
+        process.wait_for("  1 of 4  ")
+        nodes.kill(node)
+        assert process.finish() == 0, process.output
+    finally:
+        nodes.stop()
+    assert "4 of 4 runs are left, 2 side by side" in process.output
+    assert_tracked(tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -162,7 +162,7 @@ def guide_of(job: Phase2Ablation) -> str:
 def _identity(subject: Subject[Any], config: Any) -> JsonObject:
     """Return all that decides an ablation's results beside variants, benches and seeds."""
     decisive = subject.identity(config)
-    del decisive["seed"]
+    del decisive["seed"], decisive["data"]["store"]
     store = config.data.store
     digest = read_manifest(store).digest if store else ""
     return {"phase": subject.phase, **decisive, "data.digest": digest}

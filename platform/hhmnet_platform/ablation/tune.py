@@ -5,6 +5,7 @@ in a temporary folder, which no other node needs, as trials have no checkpoints.
 """
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from tempfile import TemporaryDirectory
@@ -18,7 +19,10 @@ from hhmnet_platform.ablation.outcomes import Outcome
 
 Train = Callable[[Task[Any]], Outcome]
 OnEnd = Callable[[Task[Any], Outcome | str], None]
-PROCESS_ENDED = "its process ended, as it does for lack of memory or when its node is lost"
+ATTEMPTS = 4  # of a run whose process ends
+PROCESS_ENDED = (
+    f"its process ended in {ATTEMPTS} attempts, as it does for lack of memory or with its node"
+)
 _OUTCOME, _FAILURE = "outcome", "failure"
 
 
@@ -32,9 +36,24 @@ def tune_runs(train: Train, tasks: Sequence[Task[Any]], side_by_side: int, on_en
         on_end: Called in this process with each run as it ends, and its outcome or the reason why
             it failed. What it raises ends all runs.
     """
+    left = list(tasks)
+    # Tune would try such a trial again, but not where a lost node fails two calls of it at once.
+    for _ in range(ATTEMPTS):
+        left = _tune_once(train, left, side_by_side, on_end)
+        if not left:
+            return
+    for task in left:
+        on_end(task, PROCESS_ENDED)
+
+
+def _tune_once(
+    train: Train, tasks: Sequence[Task[Any]], side_by_side: int, on_end: OnEnd
+) -> list[Task[Any]]:
+    """Train runs once; return those whose processes ended."""
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # of its own files
     from ray import tune
 
+    lost: list[Task[Any]] = []
     trial = tune.with_parameters(run_trial, train=train, tasks=list(tasks))
     with TemporaryDirectory(prefix="hhmnet-tune-") as folder:
         tune.Tuner(
@@ -47,14 +66,18 @@ def tune_runs(train: Train, tasks: Sequence[Task[Any]], side_by_side: int, on_en
             run_config=tune.RunConfig(
                 name="ablation",
                 storage_path=folder,
-                callbacks=[end_callback(tasks, on_end)],
+                callbacks=[end_callback(tasks, on_end, lost.append)],
                 verbose=0,
             ),
         ).fit()
+    return lost
 
 
 def run_trial(config: dict[str, int], train: Train, tasks: Sequence[Task[Any]]) -> None:
     """Train a run as a trial, and report its outcome to Tune, or why it failed.
+
+    A trial whose training fails ends as any other: Tune would train it again, in vain. It does so
+    where the process ends.
 
     Args:
         config: Number of the run among the tasks.
@@ -67,18 +90,22 @@ def run_trial(config: dict[str, int], train: Train, tasks: Sequence[Task[Any]]) 
         outcome = train(tasks[config["number"]])
     except Exception as error:
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        if kind:
+            traceback.print_exc()  # which --log_workers shows
         tune.report({_FAILURE: f"{kind}{one_line(error)}"})
-        raise
-    tune.report({_OUTCOME: asdict(outcome)})
+    else:
+        tune.report({_OUTCOME: asdict(outcome)})
 
 
-def end_callback(tasks: Sequence[Task[Any]], on_end: OnEnd) -> Any:
-    """Return a callback of Tune that calls `on_end`."""
+def end_callback(
+    tasks: Sequence[Task[Any]], on_end: OnEnd, on_loss: Callable[[Task[Any]], object]
+) -> Any:
+    """Return a callback of Tune that calls `on_end`, and `on_loss` where a process ended."""
     from ray import tune
 
     class EndCallback(tune.Callback):
         def __init__(self) -> None:
-            self._failed: set[int] = set()
+            self._ended: set[int] = set()
             self._error: BaseException | None = None
 
         def __getstate__(self) -> dict[str, Any]:
@@ -87,27 +114,20 @@ def end_callback(tasks: Sequence[Task[Any]], on_end: OnEnd) -> Any:
         def on_trial_result(
             self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **_: Any
         ) -> None:
-            if _FAILURE in result:
-                self._fail(trial.config["number"], result[_FAILURE])
-            else:
-                self._end(trial.config["number"], from_json(Outcome, result[_OUTCOME]))
+            failure, number = result.get(_FAILURE), trial.config["number"]
+            self._ended.add(number)
+            try:
+                on_end(tasks[number], failure or from_json(Outcome, result[_OUTCOME]))
+            except Exception as error:
+                self._error = self._error or error
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-            self._fail(trial.config["number"], PROCESS_ENDED)
+            number = trial.config["number"]
+            if number not in self._ended:  # else its process ended after its training
+                on_loss(tasks[number])
 
         def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
             if self._error:  # raised where the outcome comes, Tune would wrap it
                 raise self._error
-
-        def _fail(self, number: int, reason: str) -> None:
-            if number not in self._failed:
-                self._failed.add(number)
-                self._end(number, reason)
-
-        def _end(self, number: int, outcome: Outcome | str) -> None:
-            try:
-                on_end(tasks[number], outcome)
-            except Exception as error:
-                self._error = self._error or error
 
     return EndCallback()
