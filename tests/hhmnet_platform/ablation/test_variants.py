@@ -5,11 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from earlier_version import PHASE1 as EARLIER_RUN
+from earlier_version import unpack
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.files import folder
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.training.phase1.config import Phase1Config
+from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.ablation.outcomes import scores_of
 from hhmnet_platform.ablation.variants import (
     PHASE1,
@@ -52,3 +56,13 @@ def test_phase2_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     for epoch in (2, 10):
         (tmp_path / f"epoch-{epoch:05d}").mkdir()
     assert last_checkpoint(str(tmp_path)) == f"{tmp_path}/epoch-00010"
+
+
+def test_guide_in_a_bucket_is_the_same_guide(tmp_path: Path) -> None:
+    run = unpack(tmp_path)[1] / "runs" / EARLIER_RUN
+    uri = "memory://guide/run"
+    for path in folder(str(run)).walk():
+        place, _, name = path.rpartition("/")
+        folder(f"{uri}/{place}".rstrip("/")).write(name, (run / path).read_bytes())
+    local, remote = phase2_ablation(str(run)), phase2_ablation(uri)
+    assert remote.identity(Phase2Config()) == local.identity(Phase2Config())

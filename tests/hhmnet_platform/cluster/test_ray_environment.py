@@ -38,6 +38,7 @@ def test_ray_started_here_stays_on_loopback(environment: dict[str, str]) -> None
     assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert environment["GLOO_SOCKET_IFNAME"] == environment["NCCL_SOCKET_IFNAME"] == loopback
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert environment["TUNE_DISABLE_SIGINT_HANDLER"] == "1"  # else it handles Ctrl-C itself
 
 
 def test_cluster_keeps_its_network_interfaces(environment: dict[str, str]) -> None:
