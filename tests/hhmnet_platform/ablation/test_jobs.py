@@ -18,6 +18,7 @@ from hhmnet_platform.ablation.jobs import (
     run_phase1_ablation,
     run_phase2_ablation,
 )
+from hhmnet_platform.commands.main import load
 from hhmnet_platform.tracking.queries import member_runs
 
 DESIGN = """
@@ -114,6 +115,31 @@ def test_other_benches_and_seeds_continue_the_same_ablation(
     job.optim = OptimConfig(epochs=2, batch=4, warmup=0)
     run_phase1_ablation(job)
     assert len(list((workspace / "ablations").iterdir())) == 2
+
+
+def test_phase2_prints_paired_differences(
+    tmp_path: Path,
+    workspace: Path,
+    in_process: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "earlier").mkdir()
+    store, earlier = unpack(tmp_path / "earlier")
+    load(
+        "hhmnet",
+        "ablate phase2",
+        [
+            f"--data.store={store}", f"--phase1={earlier}/runs/{PHASE1}",
+            f"--workspace={workspace}", "--video.widths=[8]", "--video.depths=[1]",
+            "--optim.epochs=1", "--optim.batch=8", "--variants=[all,neither]", "--seeds=[1]",
+        ],
+    )()  # fmt: skip
+    assert in_process == ["all, seed 1", "neither, seed 1"]
+    printed = capsys.readouterr().out
+    assert "| variant | seeds | skeleton | video | fusion |" in printed
+    assert "video, paired differences to 'all':" in printed
+    row = printed.rpartition("| neither | 1 | ")[2].splitlines()[0]
+    assert row.count(" ± - |") == 2
 
 
 def test_phase2_needs_a_store(tmp_path: Path) -> None:
