@@ -160,6 +160,7 @@ def test_interrupted_ablation_keeps_what_has_finished(
 def test_workspace_may_be_a_bucket(store: str, workspace: Path, in_process: list[str]) -> None:
     ablation, uri = made(store), "memory://ablations-workspace"
     tracking = f"sqlite:///{workspace}/mlflow.db"
+    MlflowClient(tracking).create_experiment("made/ablations", str(workspace / "artifacts"))
     options = AblationOptions(workspace=uri, tracking_uri=tracking, name="mine")
     run_ablation(ablation, options)
     run_ablation(ablation, options)
