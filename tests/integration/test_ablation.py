@@ -146,6 +146,7 @@ def test_failed_run_is_named_and_the_others_are_kept(ablate: Start, tmp_path: Pa
     assert parent.info.status == "FAILED" and not children
 
 
+@pytest.mark.slow
 def test_cluster_that_loses_a_node_trains_all_runs(ablate: Start, tmp_path: Path) -> None:
     env = {"RAY_AUTH_MODE": "disabled"}
     nodes = RayNodes(tmp_path / "nodes.log", env, num_cpus=1, include_dashboard=False)
@@ -161,7 +162,9 @@ def test_cluster_that_loses_a_node_trains_all_runs(ablate: Start, tmp_path: Path
     assert_tracked(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_interrupt_ends_all_processes(
     number: signal.Signals, ablate: Start, tmp_path: Path
 ) -> None:
