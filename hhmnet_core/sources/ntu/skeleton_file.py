@@ -9,11 +9,16 @@ pixels of the 1920 x 1080 colour image.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hhmnet_core.errors import InputError
+
+if TYPE_CHECKING:
+    from hhmnet_core.sources.ntu.skeleton_scan import Scan
 
 JOINTS = 25
 BODY_FIELDS = 10
@@ -106,10 +111,24 @@ def parse_skeleton(content: bytes, where: str) -> Recording:
     return Recording(poses.num_frames, tuple(bodies))
 
 
-def parse_compiled(content: bytes) -> Poses | None:
-    """Parse a file that is written as the sensor's software writes it; None for any other."""
-    from hhmnet_core.sources.ntu.skeleton_scan import scan  # compiled; half a second to import
+@cache
+def compiled_scan() -> "Scan | None":
+    """Return the compiled scan. None where Numba, of the extra `ntu`, cannot be imported."""
+    try:
+        from hhmnet_core.sources.ntu.skeleton_scan import scan  # half a second
+    except ImportError:  # also of a Numba that is too old for this NumPy
+        return None
+    return scan
 
+
+def parse_compiled(content: bytes) -> Poses | None:
+    """Parse a file that is written as the sensor's software writes it.
+
+    Returns None for any other file, and where there is no compiled scan.
+    """
+    scan = compiled_scan()
+    if scan is None:
+        return None
     shortest = JOINTS * JOINT_FIELDS * len("0 ")
     max_rows = len(content) // shortest + 1
     frames, ids = np.empty(max_rows, np.int64), np.empty((max_rows, 2), np.int64)

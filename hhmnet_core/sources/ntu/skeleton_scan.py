@@ -15,6 +15,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 Text = NDArray[np.uint8]
+Scan = Callable[[Text, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], tuple[int, int]]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _SPACE, _TAB, _RETURN, _NEWLINE = (ord(letter) for letter in " \t\r\n")

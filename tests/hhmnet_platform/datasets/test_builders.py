@@ -72,6 +72,20 @@ def test_ntu_shows_the_published_numbers_too(
         prepare_ntu(str(ntu_files), str(tmp_path / "store"), align=True, workers=1)
 
 
+def test_ntu_without_numba_tells_once_what_would_be_faster(
+    ntu_files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("hhmnet_platform.datasets.builders.compiled_scan", lambda: None)
+    told = []
+    for _ in ("built", "existing"):
+        prepare_ntu(str(ntu_files), str(tmp_path / "store"), workers=1)
+        told.append(capsys.readouterr().out.count("pip install 'hhmnet-ray[ntu]'"))
+    assert told == [1, 0]
+
+
 def test_synthetic_video_leaves_the_skeletons_as_they_are(tmp_path: Path) -> None:
     skeletons = str(tmp_path / "skeletons")
     prepare_synthetic(skeletons, clips_per_class=1, stream="none")

@@ -1,11 +1,20 @@
 """The parser of `.skeleton` files against a plain one, and on every kind of damage."""
 
+import sys
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from ntu_files import JOINTS, SkeletonFile, Track, parse_plainly, standing_body
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.sources.ntu.skeleton_file import Body, parse_compiled, parse_lines, parse_skeleton
+from hhmnet_core.sources.ntu.skeleton_file import (
+    Body,
+    compiled_scan,
+    parse_compiled,
+    parse_lines,
+    parse_skeleton,
+)
 
 
 def example() -> SkeletonFile:
@@ -90,6 +99,30 @@ REGULAR = {
 @pytest.mark.parametrize("kind", REGULAR)
 def test_regular_file_is_parsed_by_compiled_code(kind: str) -> None:
     assert parse_compiled(REGULAR[kind].encode()) is not None
+
+
+@pytest.fixture
+def no_numba(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the import of Numba fail, as without the extra `ntu`."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "hhmnet_core.sources.ntu.skeleton_scan", raising=False)
+    compiled_scan.cache_clear()
+    yield
+    compiled_scan.cache_clear()
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_recording_is_the_same_without_numba(kind: str, request: pytest.FixtureRequest) -> None:
+    content = WHOLE[kind](example().text()).encode()
+    compiled = parse_skeleton(content, "file")
+    request.getfixturevalue("no_numba")
+    assert compiled_scan() is None and parse_compiled(content) is None
+    plain = parse_skeleton(content, "file")
+    assert plain.num_frames == compiled.num_frames
+    for one, other in zip(plain.bodies, compiled.bodies, strict=True):
+        np.testing.assert_array_equal(one.frames, other.frames)
+        assert one.joints.tobytes() == other.joints.tobytes()
+        assert one.pixels.tobytes() == other.pixels.tobytes()
 
 
 def test_cut_at_any_line_is_named_with_the_line() -> None:
