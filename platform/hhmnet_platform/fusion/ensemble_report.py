@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Sequence
-from html import escape
+from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -16,24 +17,38 @@ from hhmnet_platform.fusion.ensemble_result import (
     leaderboard_cells,
     leaderboard_headings,
 )
-from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name
+from hhmnet_platform.presentation.drawing import draw_figures, short_name
 from hhmnet_platform.presentation.labels import copies_note, percent
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid #dde3ea; }
-th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
-tr.ours { background: #eef5ff; font-weight: 600; }
-img { max-width: 100%; } .note { color: #566473; } code { background: #f2f4f7; padding: 0 .2rem; }
-"""
+_TEMPLATE = Path(__file__).with_suffix(".html")
 
 
 def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
     """Return a page of HTML with its figures inside."""
-    members = [
+    pages = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters["percent"] = percent
+    ours, single = result.leaderboard[:2]
+    return pages.from_string(_TEMPLATE.read_text("utf-8")).render(
+        name=name,
+        result=result,
+        candidates=len(ensemble.candidates),
+        ours=ours,
+        single=single,
+        paired=result.against_best_single,
+        copies_note=copies_note(result.copies),
+        leaderboard_headings=leaderboard_headings(result),
+        leaderboard=[leaderboard_cells(result, entry) for entry in result.leaderboard],
+        members=_members(ensemble),
+        pictures=_pictures(ensemble),
+        confusions=_confusions(ensemble),
+        left_out=[(each.name, each.reason) for each in result.rejected],
+    )
+
+
+def _members(ensemble: Ensemble) -> list[tuple[str, ...]]:
+    return [
         (
             ensemble.candidates[at].name,
             f"{ensemble.shares[at]:.3f}",
@@ -44,84 +59,17 @@ def html_report(ensemble: Ensemble, result: EnsembleResult, name: str) -> str:
         )
         for at in ensemble.members
     ]
-    confusions = [
-        (f"{true}, predicted as {predicted}", clips, f"{share:.0%}")
-        for true, predicted, clips, share in _confusions(ensemble)
-    ]
-    left_out = [(each.name, each.reason) for each in result.rejected]
-    sections = [
-        f"<h1>{escape(name)}</h1>",
-        *_summary(ensemble, result),
-        "<h2>Leaderboard</h2>",
-        _table(
-            leaderboard_headings(result),
-            [leaderboard_cells(result, entry) for entry in result.leaderboard],
-            highlight_first=True,
-        ),
-        "<h2>Members</h2>",
-        _table(("network", "share", "weight", "temperature", "val top-1", "test top-1"), members),
-        "<h2>Accuracy by number of members, the heaviest first</h2>",
-        _picture(lambda: _growing(ensemble), "accuracy over the number of members"),
-        "<h2>Accuracy by class</h2>",
-        _picture(lambda: _classes(ensemble), "accuracy of each class"),
-        "<h2>Disagreement between members</h2>",
-        _picture(lambda: _diversity(ensemble), "share of clips on which two networks disagree"),
-        "<h2>Calibration</h2>",
-        _picture(lambda: _reliability(ensemble), "reliability diagram"),
-        "<h2>Most frequent confusions</h2>",
-        _table(("class", "clips", "of the class"), confusions),
-        "<h2>Left out</h2>",
-        _table(("name", "reason"), left_out) if left_out else "<p>Nothing.</p>",
-    ]
-    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{_STYLE}</style>'
-    body = "\n".join(sections)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _summary(ensemble: Ensemble, result: EnsembleResult) -> list[str]:
-    """Return the paragraphs below the title."""
-    ours, single = result.leaderboard[:2]
-    paired, note = result.against_best_single, copies_note(result.copies)
-    paragraphs = [
-        f"<p>{len(result.members)} of {len(ensemble.candidates)} networks of "
-        f"<code>{escape(result.experiment)}</code>, selected on {result.clips['val']} clips of "
-        f"val. On {result.clips['test']} clips of test it has <b>{ours.test_top1:.1%}</b> "
-        f"({ours.interval[0]:.1%} to {ours.interval[1]:.1%}), all networks with equal weights "
-        f"{result.equal.test_top1:.1%}, the best single network {single.test_top1:.1%}. It "
-        f"classifies {paired.gained} clips correctly that the best single network does not, and "
-        f"misses {paired.lost} that it does not miss. McNemar's exact test: "
-        f"p = {paired.p_value:.2g}.</p>",
-        "<p class=note>Temperatures, weights and the best single network were selected on val, "
-        "nothing on test. Intervals are 95 %, by bootstrap over clips; they do not cover other "
-        "seeds or subjects.</p>",
-    ]
-    if result.basis:
-        paragraphs.insert(1, f"<p>Chosen: {escape(result.basis.text)}.</p>")
-    if note:
-        paragraphs.append(f"<p class=note>{note}. The last column leaves them out.</p>")
-    return paragraphs
-
-
-def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[object]], highlight_first: bool = False
-) -> str:
-    def cell(value: object, at: int, kind: str) -> str:
-        aligned = ' class="n"' if at else ""
-        return f"<{kind}{aligned}>{escape(str(value))}</{kind}>"
-
-    lines = ["".join(cell(head, at, "th") for at, head in enumerate(heads))]
-    lines += ["".join(cell(value, at, "td") for at, value in enumerate(row)) for row in rows]
-    kinds = ["", ' class="ours"' if highlight_first else "", *[""] * len(lines)]
-    shown = [f"<tr{kind}>{line}</tr>" for kind, line in zip(kinds, lines, strict=False)]
-    return "<table>\n" + "\n".join(shown) + "\n</table>"
-
-
-def _picture(draw: Drawing, about: str) -> str:
-    images = draw_figures({about: draw})
-    if not images:
-        return "<p class=note>This figure could not be drawn.</p>"
-    data = base64.b64encode(images[about]).decode()
-    return f'<img alt="{escape(about)}" src="data:image/png;base64,{data}">'
+def _pictures(ensemble: Ensemble) -> dict[str, str]:
+    """Return PNG images in base64 by what they show, without those that cannot be drawn."""
+    images = draw_figures({
+        "accuracy over the number of members": lambda: _growing(ensemble),
+        "accuracy of each class": lambda: _classes(ensemble),
+        "share of clips on which two networks disagree": lambda: _diversity(ensemble),
+        "reliability diagram": lambda: _reliability(ensemble),
+    })  # fmt: skip
+    return {about: base64.b64encode(image).decode() for about, image in images.items()}
 
 
 def _growing(ensemble: Ensemble) -> Figure:
@@ -212,8 +160,11 @@ def _reliability(ensemble: Ensemble) -> Figure:
     return figure
 
 
-def _confusions(ensemble: Ensemble) -> list[tuple[str, str, int, float]]:
+def _confusions(ensemble: Ensemble) -> list[tuple[str, int, str]]:
     names = ensemble.candidates[0].test.class_names
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (ensemble.labels("test"), ensemble.mixture("test").argmax(1)), 1)
-    return most_frequent_confusions(counts, names)
+    return [
+        (f"{true}, predicted as {predicted}", clips, f"{share:.0%}")
+        for true, predicted, clips, share in most_frequent_confusions(counts, names)
+    ]

@@ -19,7 +19,7 @@ def test_page_stands_alone_and_escapes_names(ensemble: Ensemble, config: Selecti
     assert "is &lt;running&gt;" in page and "http" not in page
     for heading in ("Leaderboard", "Members", "Accuracy by class", "Calibration", "Left out"):
         assert f"<h2>{heading}</h2>" in page
-    assert "exact test: p = " in page and "chance" not in page
+    assert "exact test:\np = " in page and "chance" not in page
     assert "without copies" not in page
 
 
