@@ -10,10 +10,10 @@ BIN := .venv/bin
 STAMP := .venv/.pins-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv install demo poses test test-slow faults rehearsal lint bench ui clean
+.PHONY: help .venv install demo poses test test-slow test-lowest faults rehearsal lint bench ui clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Creating a venv over an existing one with another Python would mix the two, so a working one is kept.
 $(STAMP):
@@ -41,6 +41,16 @@ test: $(STAMP) ## every test but the slow ones
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0
+
+# torch is the locked one: earlier CPU builds are hard to come by.
+LOWEST := .venv-lowest/bin
+test-lowest: ## the unit tests on the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(LOWEST)/python -m pip install --quiet uv
+	grep '^torch==' constraints.txt > .venv-lowest/torch.txt
+	$(LOWEST)/uv pip install --python $(LOWEST)/python --resolution lowest-direct \
+		--constraint .venv-lowest/torch.txt --editable '.[test]'
+	$(LOWEST)/python -m pytest -m 'not (slow or integration or browser or locked)' -n 2 --dist loadfile --durations=15
 
 faults: $(STAMP) ## damaged files, wrong options, kills, full disks; SEED=1, ONLY=id, FULL=1 for all
 	PYTHONPATH='$(CURDIR)/tests' $(BIN)/python -m faults.run --out '$(WORKSPACE)/faults' \

@@ -84,10 +84,12 @@ def requirements() -> set[str]:
     return {name for name, _ in seen} - {"hhmnet-ray"}
 
 
+@pytest.mark.locked
 def test_constraints_lock_what_is_pulled_and_nothing_else(requirements: set[str]) -> None:
     assert requirements == set(locked())
 
 
+@pytest.mark.locked
 def test_installed_versions_are_the_locked_ones(requirements: set[str]) -> None:
     installed = {name: metadata.version(name).partition("+")[0] for name in requirements}
     assert installed == {name: locked().get(name) for name in requirements}

@@ -134,15 +134,9 @@ def make_backbone(
         settings: Size of a pretrained backbone whose trained weights follow, as
             `pretrained_settings` returned it. None: the pretrained weights are loaded.
 
-    Raises InputError if `transformers` is not installed, or if the pretrained weights cannot be
-    loaded, are of another backbone or do not fit the images.
+    Raises InputError if the pretrained weights cannot be loaded, are of another backbone or do not
+    fit the images.
     """
-    try:
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "The video network needs the package transformers: pip install 'hhmnet-ray[video]'."
-        ) from error
     if config.backbone == "videomae":
         return _make_videomae(config, images, size, settings)
     make = _make_resnet if config.backbone == "resnet" else _make_convnext

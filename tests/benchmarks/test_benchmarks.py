@@ -82,6 +82,18 @@ def test_waiting_for_images_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     assert all(0 <= float(row[3].split()[0]) <= 100 for row in rows[2:])
 
 
+def test_sizes_of_installed_packages_are_of_their_files(
+    exit_code: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code("installed_sizes.py", "--extras", "s3") == 0
+    *lines, whole = capsys.readouterr().out.splitlines()
+    cells = [[each.strip() for each in line.split("|")] for line in lines if "|" in line]
+    sizes = {row[1]: (float(row[3]), float(row[4])) for row in cells[2:]}
+    assert sizes["torch"][0] > 100
+    assert sizes["mlflow"][1] > 10 and "s3fs" in sizes
+    assert whole.startswith("The default install: ")
+
+
 def test_memory_is_measured_on_a_few_clips(tmp_path: Path) -> None:
     small = ("--clips", 60, "--frames", 8, "--batch", 16, "--workers", 2)
     done = run("clip_memory.py", *small, cache=tmp_path)
@@ -198,6 +210,7 @@ def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
         ("ray_overhead.py", ["--layout", "1x3"], "expected D x P such as 1x2, not '1x3'"),
         ("ray_overhead.py", ["quick"], "expected steady, start or both, not quick"),
         ("ray_overhead.py", ["--also", "nowhere"], "--also nowhere is no checkout"),
+        ("installed_sizes.py", ["--extras", "none"], "There is no extra none: give some of s3, "),
         ("run_all.py", ["--out", "nowhere/report.md"], "there is no folder nowhere"),
     ],
 )

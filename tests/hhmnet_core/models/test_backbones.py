@@ -1,6 +1,5 @@
 """Backbones: one shape of features, clips on their own, pretrained weights, clear errors."""
 
-import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -135,12 +134,6 @@ def test_videomae_names_the_images_that_do_not_fit(images: int, size: int) -> No
     config = VideoModelConfig(backbone="videomae", widths=[32], depths=[1])
     with pytest.raises(InputError, match=f"the store has {images} of {size} x {size}"):
         make_backbone(config, images, size)
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(InputError, match=r"pip install 'hhmnet-ray\[video\]'"):
-        make_backbone(VideoModelConfig(), 4, 64)
 
 
 @pytest.mark.parametrize(
