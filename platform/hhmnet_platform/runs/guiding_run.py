@@ -1,9 +1,5 @@
 """Finding the finished phase-1 run that guides phase 2, and checking that it fits."""
 
-import re
-
-from hhmnet_core.checks.names import check_name
-from hhmnet_core.deploy.folders import read_description
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.training.checkpoints import (
@@ -12,22 +8,16 @@ from hhmnet_core.training.checkpoints import (
     member_file,
     parse_summary,
 )
+from hhmnet_platform.storage.find_run import find_run
 from hhmnet_platform.storage.finished_run import FinishedRun
-from hhmnet_platform.storage.models import has_model
-from hhmnet_platform.storage.run_folder import RunFolder
-from hhmnet_platform.storage.workspace import Workspace, absolute_uri
-from hhmnet_platform.tracking.model_downloads import download_model, is_mlflow_address
-from hhmnet_platform.tracking.queries import run_name_of
-
-_OF_MLFLOW = re.compile(r"([0-9a-f]{32})|runs:/([0-9a-f]{32})(?:/model/?)?")
+from hhmnet_platform.storage.workspace import Workspace
 
 
 def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> FinishedRun:
     """Find a phase-1 run.
 
     Args:
-        name: Its name in the workspace, its folder, the id of one of its runs in MLflow, or its
-            model: models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID, or the model's folder.
+        name: As `given` of `find_run`.
         workspace: Workspace to look in.
         tracking_uri: MLflow tracking URI. "" for the database in the workspace.
 
@@ -37,7 +27,7 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
         raise InputError(
             "--phase1 is missing: give the finished phase-1 run that guides, its name or folder."
         )
-    folder = _run_folder(name, workspace, tracking_uri)
+    folder = find_run(name, workspace, tracking_uri)
     if not folder.files.names():
         raise InputError(
             f"There is no phase-1 run at {folder.uri}: check its name and --workspace."
@@ -49,21 +39,6 @@ def find_guiding_run(name: str, workspace: Workspace, tracking_uri: str) -> Fini
             "run's own command again: it resumes."
         )
     return FinishedRun(folder, result)
-
-
-def _run_folder(name: str, workspace: Workspace, tracking_uri: str) -> RunFolder:
-    if match := _OF_MLFLOW.fullmatch(name):
-        uri = workspace.tracking_uri(tracking_uri)
-        return workspace.run(run_name_of(uri, match[1] or match[2]))
-    if is_mlflow_address(name):
-        model = download_model(workspace.tracking_uri(tracking_uri), name)
-        return workspace.run(read_description(model).name)
-    if "/" not in name:
-        return workspace.run(name)
-    uri = absolute_uri(name)
-    if has_model(uri):
-        uri = uri.rpartition("/")[0]
-    return RunFolder(check_name(uri.rpartition("/")[2]), uri)
 
 
 def check_guiding_run(run: FinishedRun, data: StoreConfig, skeletons: str) -> None:

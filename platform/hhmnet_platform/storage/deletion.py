@@ -8,6 +8,7 @@ import yaml
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder
+from hhmnet_platform.storage.find_run import find_run
 from hhmnet_platform.storage.listing import ListedRun, existing_runs, in_megabytes
 from hhmnet_platform.storage.results import RESULT
 from hhmnet_platform.storage.run_folder import CONFIG, IDENTITY, RunFolder
@@ -43,7 +44,7 @@ def delete_runs(job: RunsDeletion) -> None:
     workspace = Workspace(absolute_uri(job.workspace))
     uri = workspace.tracking_uri(job.tracking_uri)
     runs = existing_runs(workspace, job.runs)
-    _check_no_guide(workspace, [run.folder.name for run in runs])
+    _check_no_guide(workspace, job.tracking_uri, [run.folder.name for run in runs])
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.folder.lock())
@@ -66,32 +67,38 @@ def _parts_of(uri: str, run: ListedRun) -> TrackedParts:
     return tracked_parts(uri, run.folder.name, identity)
 
 
-def _check_no_guide(workspace: Workspace, names: list[str]) -> None:
+def _check_no_guide(workspace: Workspace, tracking_uri: str, names: list[str]) -> None:
     """Raise InputError where an unfinished run that stays needs one of these."""
     for name in workspace.run_names():
         run = workspace.run(name)
         files = run.files.names()
         if name in names or RESULT in files or CONFIG not in files:
             continue
-        guide = _guide_of(run)
+        guide = _guide_of(run, workspace, tracking_uri)
         if guide in names:
             raise InputError(
                 f"Run {guide} guides {name}, which is unfinished: finish that run, or delete both."
             )
 
 
-def _guide_of(run: RunFolder) -> str:
+def _guide_of(run: RunFolder, workspace: Workspace, tracking_uri: str) -> str:
     """Return the name of the run that an unfinished run was told to be guided by. "" for none."""
     try:
-        given = yaml.safe_load(run.files.read(CONFIG))["phase1"]
+        given = str(yaml.safe_load(run.files.read(CONFIG))["phase1"])
     except KeyError:
         return ""  # phase 1
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{CONFIG} in {run.uri} is damaged, so it is not known which run guides {run.name}: "
-            "delete that run as well."
-        ) from error
-    return str(given).rstrip("/").removesuffix("/model").rpartition("/")[2]
+        raise _unknown_guide(run, f"{CONFIG} in {run.uri} is damaged") from error
+    try:
+        return find_run(given, workspace, tracking_uri).name if given else ""
+    except InputError as error:
+        raise _unknown_guide(run, str(error).rstrip(".")) from error
+
+
+def _unknown_guide(run: RunFolder, reason: str) -> InputError:
+    return InputError(
+        f"{reason}, so it is not known which run guides {run.name}: delete that run as well."
+    )
 
 
 def _check_no_alias(parts: dict[str, TrackedParts]) -> None:
@@ -105,7 +112,7 @@ def _check_no_alias(parts: dict[str, TrackedParts]) -> None:
 
 def _line(run: ListedRun, part: TrackedParts) -> str:
     size = in_megabytes(run.sizes.total())
-    return f"{run.folder.name} ({run.state}): {size} in {run.folder.uri}. MLflow: {part}."
+    return f"{run.folder.name} ({run.described}): {size} in {run.folder.uri}. MLflow: {part}."
 
 
 def _agreed() -> bool:

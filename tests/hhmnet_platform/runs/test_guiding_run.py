@@ -1,20 +1,11 @@
-"""The phase-1 run that guides: it is found by name, folder, MLflow id or model, and has to fit."""
+"""The phase-1 run that guides: it is found, and has to fit."""
 
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from finished_runs import write_checkpoint
-from random_models import write_random_model
 
-from hhmnet_core.deploy.folders import (
-    model_content,
-    read_description,
-    read_weights,
-    write_model,
-)
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import StoreConfig
 from hhmnet_core.store.reading import load_clips
@@ -22,9 +13,6 @@ from hhmnet_platform.runs.guiding_run import check_guiding_run, find_guiding_run
 from hhmnet_platform.storage.finished_run import FinishedRun
 from hhmnet_platform.storage.run_folder import RunFolder
 from hhmnet_platform.storage.workspace import Workspace
-from hhmnet_platform.tracking import tags
-from hhmnet_platform.tracking.client import open_for_writing
-from hhmnet_platform.tracking.models import log_model
 
 Guide = Callable[..., RunFolder]
 
@@ -35,30 +23,6 @@ def test_run_is_found_by_name_and_by_folder(tmp_path: Path, guide: Guide) -> Non
     assert find_guiding_run("first", workspace, "").folder == folder
     elsewhere = Workspace(str(tmp_path / "elsewhere"))
     assert find_guiding_run(f"{folder.uri}/", elsewhere, "").folder.name == "first"
-
-
-def test_run_is_found_by_its_model(
-    tmp_path: Path, guide: Guide, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HHMNET_CACHE", str(tmp_path / "cache"))
-    workspace = Workspace(str(tmp_path))
-    folder = guide(tmp_path)
-    random, model = write_random_model(tmp_path / "random"), str(tmp_path / "model")
-    described = read_description(random)
-    content = model_content(replace(described, name="first"), read_weights(random, described))
-    write_model(content, model)
-    with open_for_writing(workspace.tracking_uri("")) as client:
-        experiment = client.create_experiment("toy", str(tmp_path / "mlartifacts"))
-        run_id = client.create_run(experiment, tags={tags.RUN: "first"}).info.run_id
-        log_model(client, experiment, run_id, model)
-    shutil.copytree(model, f"{folder.uri}/model")
-    for given in (
-        f"{folder.uri}/model", run_id, f"runs:/{run_id}", f"runs:/{run_id}/model",
-        "models:/hhmnet-toy/1", "models:/hhmnet-toy/latest",
-    ):  # fmt: skip
-        assert find_guiding_run(given, workspace, "").folder == folder, given
-    with pytest.raises(InputError, match="has no registered model hhmnet-other"):
-        find_guiding_run("models:/hhmnet-other/1", workspace, "")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ def names_of(workspace: Path) -> set[str]:
     return {each.data.tags["hhmnet.run"] for each in client.search_runs(experiments)}
 
 
+def parent_run_id(workspace: Path, name: str) -> str:
+    client = client_of(workspace)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, f"tags.`hhmnet.run` = '{name}'")
+    return next(run.info.run_id for run in runs if "mlflow.parentRunId" not in run.data.tags)
+
+
 def job(workspace: Path, *runs: str, yes: bool = True) -> RunsDeletion:
     return RunsDeletion(list(runs), str(workspace), "", yes)
 
@@ -113,6 +120,16 @@ def test_the_guide_of_an_unfinished_run_is_refused_without_it(workspace: Path) -
     guided.write_config({"phase1": f"{workspace}/runs/second/model/"})
     with pytest.raises(InputError, match="second guides guided, which is unfinished: finish"):
         delete_runs(job(workspace, "second"))
+    for given in (
+        "models:/hhmnet-toy/1", "RUN_ID", "runs:/RUN_ID", "runs:/RUN_ID/model",
+    ):  # fmt: skip
+        run_id = parent_run_id(workspace, "first")
+        guided.write_config({"phase1": given.replace("RUN_ID", run_id)})
+        with pytest.raises(InputError, match="first guides guided, which is unfinished: finish"):
+            delete_runs(job(workspace, "first"))
+    guided.write_config({"phase1": "models:/none/1"})
+    with pytest.raises(InputError, match="so it is not known which run guides guided: delete"):
+        delete_runs(job(workspace, "first"))
     guided.files.write("config.yaml", b"phase1: [")
     with pytest.raises(InputError, match=r"is damaged, .* which run guides guided: delete that"):
         delete_runs(job(workspace, "second"))
