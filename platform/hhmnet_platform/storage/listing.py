@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -50,13 +51,15 @@ class ListedRun:
     Attributes:
         folder: Its folder.
         result: Its result. None for an unfinished run, or a damaged result.
-        state: "finished", how far it came, or what is wrong with its result.
+        state: "finished", "being trained", "unfinished" or "damaged".
+        detail: How far an unfinished run came, or what is wrong with a damaged one.
         sizes: Bytes of its files, by their place: a checkpoint, model, scores, figures and others.
     """
 
     folder: RunFolder
     result: RunResult | None
     state: str
+    detail: str
     sizes: Counter[str]
 
     @classmethod
@@ -67,12 +70,18 @@ class ListedRun:
         try:
             result = run.read_result()
         except InputError:
-            return cls(run, None, "its result is damaged", sizes)
+            return cls(run, None, "damaged", "its result cannot be read", sizes)
         if result is not None:
-            return cls(run, result, "finished", sizes)
+            return cls(run, result, "finished", "", sizes)
         points = [name for name in sizes if is_checkpoint(name)]
-        state = f"unfinished, {max(points)}" if points else "unfinished, no checkpoint"
-        return cls(run, None, state, sizes)
+        detail = f"checkpoint {max(points)}" if points else "no checkpoint"
+        state = "being trained" if run.is_being_trained else "unfinished"
+        return cls(run, None, state, detail, sizes)
+
+    @property
+    def described(self) -> str:
+        """Its state with the detail."""
+        return f"{self.state}, {self.detail}" if self.detail else self.state
 
 
 def list_runs(job: RunsListing) -> None:
@@ -104,7 +113,7 @@ def show_runs(job: RunsDisplay) -> None:
     workspace = Workspace(absolute_uri(job.workspace))
     console = _console()
     for run in existing_runs(workspace, job.runs):
-        lines = [f"{run.folder.name}: {run.state}", f"Folder   {run.folder.uri}"]
+        lines = [f"{run.folder.name}: {run.described}", f"Folder   {run.folder.uri}"]
         if (result := run.result) is not None:
             console.print(result_table(run.folder.name, result))
             lines += [
@@ -138,18 +147,21 @@ def existing_runs(workspace: Workspace, names: Sequence[str]) -> list[ListedRun]
 
 
 def listing_table(runs: Sequence[ListedRun]) -> Table:
-    """Return a table of runs, with the accuracies of the fusion of each finished one."""
-    table = Table()
+    """Return a table of runs, with the accuracies of the fusion of each finished one.
+
+    It takes 80 columns where names have 28 letters at most.
+    """
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("run", no_wrap=True)  # to be copied
-    for name in ("data, protocol", "state"):
-        table.add_column(name, overflow="fold")
-    for name in ("val top-1", "test top-1", "on disk"):
-        table.add_column(name, justify="right")
+    table.add_column("data", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for name in ("val\ntop-1", "test\ntop-1", "on disk"):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         data, figures = "", ("-", "-")
         if run.result is not None:
             fusion = run.result.members[FUSION]
-            data = f"{run.result.dataset}, {run.result.protocol}"
+            data = run.result.dataset
             figures = percent(fusion.val_top1), percent(fusion.test_top1)
         size = in_megabytes(run.sizes.total())
         table.add_row(run.folder.name, data, run.state, *figures, size)

@@ -37,6 +37,7 @@ IDENTITY = "science.json"
 TRACKED = "tracked.json"  # exists when MLflow holds all of a finished run
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints
 MESHES = "layouts.json"
+LOCK = ".lock"
 LOCK_SECONDS = 5
 _NO_SNAPSHOT = "Ray's list of checkpoints is missing"
 
@@ -162,6 +163,20 @@ class RunFolder:
         with exclusive_folder(path, f"Run {self.name} is being trained by another process", waits):
             yield
 
+    @property
+    def is_being_trained(self) -> bool:
+        """Whether another process of this machine trains the run."""
+        path = Path(self.uri) / LOCK
+        if not self.files.is_local or not path.exists():
+            return False
+        try:
+            with FileLock(path, blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # of another user
+            return False
+
     def latest_point(self) -> TrainingPoint:
         """Return the progress of the newest checkpoint that Ray Train resumes from."""
         snapshot = self.read_json(SNAPSHOT) or {}
@@ -274,7 +289,7 @@ def exclusive_folder(path: Path, otherwise: str, waits: bool = False) -> Iterato
         otherwise: Start of the InputError that is raised where another process holds the lock.
         waits: Wait until that process releases it, instead.
     """
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=-1 if waits else LOCK_SECONDS)
     except Timeout:

@@ -27,19 +27,55 @@ def test_runs_are_listed_by_state_with_figures_and_sizes(
     write_finished_run(tmp_path, "broken").files.write("result.json", b'{"run"')
     list_runs(RunsListing(str(tmp_path)))
     lines = capsys.readouterr().out.splitlines()
-    (done,) = (line for line in lines if " done " in line)
-    for shown in ("films, cross-view", "finished", "75.0%", "62.5%", "3.0 MB"):
+    (done,) = (line for line in lines if "done " in line)
+    for shown in ("films", "finished", "75.0%", "62.5%", "3.0 MB"):
         assert shown in done
-    (half,) = (line for line in lines if " half " in line)
+    (half,) = (line for line in lines if "half " in line)
     assert "12 MB" in half
-    text = " ".join(" ".join(lines).replace("│", " ").split())
-    assert "unfinished" in text and "epoch-00002" in text
-    assert "no checkpoint" in text and "its result is damaged" in text
+    states = [line.split()[1] for line in lines if line.startswith(("begun", "broken", "half"))]
+    assert states == ["unfinished", "damaged", "unfinished"]
     assert lines[-1] == "On disk: runs 15 MB."
     (tmp_path / "ablations").mkdir()
     (tmp_path / "ablations" / "outcomes.jsonl").write_bytes(bytes(400_000))
     list_runs(RunsListing(str(tmp_path)))
     assert capsys.readouterr().out.splitlines()[-1] == "On disk: runs 15 MB, ablations 0.4 MB."
+
+
+def test_the_list_fits_80_columns_with_a_line_for_each_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["synthetic-phase1-0123456789", "synthetic-phase2-0123456789"]
+    for name in names:
+        write_finished_run(tmp_path, name, dataset="synthetic").files.write("a", bytes(10**7))
+    begun = Workspace(str(tmp_path)).run("begun")
+    begun.write_json("science.json", {})
+    with begun.lock():
+        list_runs(RunsListing(str(tmp_path)))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split()[:3] for line in lines if line.startswith(("begun", *names))]
+    assert rows == [
+        ["begun", "being", "trained"],
+        *([name, "synthetic", "finished"] for name in names),
+    ]
+
+
+def test_a_run_that_is_being_trained_is_told_from_an_unfinished_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Workspace(str(tmp_path)).run("half")
+    write_checkpoint(run, b"x")
+    display = RunsDisplay(["half"], str(tmp_path))
+    show_runs(display)
+    with run.lock():
+        show_runs(display)
+    show_runs(display)
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("half: ")]
+    state = "checkpoint epoch-00002"
+    assert heads == [
+        f"half: {each}, {state}" for each in ("unfinished", "being trained", "unfinished")
+    ]
 
 
 def test_a_workspace_without_runs_is_told_from_none(
