@@ -7,6 +7,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.mesh import check_modality_parallel
 from hhmnet_platform.cluster.resources import Resources
+from hhmnet_platform.presentation.labels import counted
 
 MAX_DEFAULT_CPU_WORKERS = len(MODALITIES)
 MAX_WORKERS = 100_000
@@ -94,9 +95,9 @@ class MeshPlan:
             return f"{self._range(device)}; modality-parallel: {modality}"
         hosted = self.networks // self.modality_parallel
         return (
-            f"{_count(self.workers, f'{device} worker')}: {self.data_parallel} data-parallel x "
-            f"{self.modality_parallel} modality-parallel; {_count(hosted, 'network')} and "
-            f"{_count(self.cpus_per_worker, 'CPU')} per worker"
+            f"{counted(self.workers, f'{device} worker')}: {self.data_parallel} data-parallel x "
+            f"{self.modality_parallel} modality-parallel; {counted(hosted, 'network')} and "
+            f"{counted(self.cpus_per_worker, 'CPU')} per worker"
         )
 
     def _range(self, device: str) -> str:
@@ -146,8 +147,8 @@ def make_plan(
     if sizes[0] > capacity:
         share = f"{cpus_per_worker or 1} CPU" + (" and a GPU" if use_gpu else "")
         raise InputError(
-            f"{sizes[0]} workers of {share} do not fit: {resources}, room for {capacity}. "
-            "Give fewer --workers."
+            f"{counted(sizes[0], 'worker')} of {share} {'does' if sizes[0] == 1 else 'do'} not "
+            f"fit: {resources}, room for {capacity}. Give fewer --workers."
         )
     if cpus_per_worker is None:
         # Sizes beyond the capacity are left out: the nodes that they need are unknown.
@@ -192,7 +193,3 @@ def _share_of_cpus(resources: Resources, workers: int, gpu: bool) -> int:
     return next(
         cpus for cpus in range(most, 0, -1) if resources.capacity_when_grown(cpus, gpu) >= workers
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -21,6 +21,7 @@ from hhmnet_core.store.protocols import LITERATURE, split_clips
 from hhmnet_core.store.reading import load_clips, read_manifest, store_facts, verify_store
 from hhmnet_core.store.shards import decode_shard, read_shard
 from hhmnet_platform.presentation.drawing import Drawing, draw_figures, short_name, wrapped_name
+from hhmnet_platform.presentation.labels import counted
 
 Published = Mapping[str, tuple[int, int]]  # numbers of training and test clips, by protocol
 NUM_SKELETONS = 6
@@ -201,11 +202,6 @@ def draw_videos(store: str, manifest: Manifest) -> Figure:
         lines = [wrapped_name(name, IMAGE_WIDTH) for name in names]
         row[0].set_title("\n".join([*lines, f"frame {video.positions[0]}"]), fontsize=7)
     return figure
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with a noun, in the plural unless it is 1."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _one_per_class(store: str, manifest: Manifest, number: int, video: bool = False) -> list[Clip]:

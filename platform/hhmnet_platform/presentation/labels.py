@@ -6,6 +6,11 @@ WITHOUT_COPIES_HEADING = "test without copies"  # in tables
 WITHOUT_COPIES_METRIC = "test/top1_without_copies"  # in MLflow
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, in the plural unless it is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def copies_note(copies: int) -> str | None:
     """Return a note on the number of test clips that are copies, or None without copies."""
     if copies == 1:

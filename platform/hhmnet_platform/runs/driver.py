@@ -23,6 +23,7 @@ from hhmnet_platform.cluster.loopback import torch_config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.figures.progress import Display
+from hhmnet_platform.presentation.labels import counted
 from hhmnet_platform.runs.config import Placement
 from hhmnet_platform.runs.estimate import format_cost
 from hhmnet_platform.runs.messages import (
@@ -236,12 +237,13 @@ class Training:
         elif isinstance(message, Resizing):
             self._expect_restart()
             self.display.phase(
-                f"resuming {self.reached} with {message.after} workers instead of {message.before}"
+                f"resuming {self.reached} with {counted(message.after, 'worker')} instead of "
+                f"{message.before}"
             )
         elif isinstance(message, TooFewNodes):
             self.display.say(
-                f"waiting for nodes: there is room for fewer than {message.least} workers, the "
-                "smallest number that the run may have"
+                "waiting for nodes: there is room for fewer than "
+                f"{counted(message.least, 'worker')}, the smallest number that the run may have"
             )
         elif isinstance(message, Failed):
             self._failed(message)

@@ -11,6 +11,7 @@ from hhmnet_core.store.clips import ClipSet
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.figures.progress import clock
+from hhmnet_platform.presentation.labels import counted
 from hhmnet_platform.runs.phase import StepMeasurement
 from hhmnet_platform.runs.phases import PHASES
 from hhmnet_platform.runs.run import Config, Run
@@ -95,8 +96,8 @@ def format_cost(workers: int, seconds: float, price: float) -> str:
     """Return a cost in the currency of the price of a worker for an hour."""
     hours = seconds / 3600
     return (
-        f"about {workers * hours * price:.2f} ({workers} workers for {hours:.2f} h at {price:g} "
-        "per hour each)"
+        f"about {workers * hours * price:.2f} ({counted(workers, 'worker')} for {hours:.2f} h "
+        f"at {price:g} per hour each)"
     )
 
 
@@ -131,10 +132,13 @@ def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:
     room = resources.capacity(plan.cpus_per_worker, plan.gpu)
     if room < plan.sizes[0]:
         lines.append(
-            f"note        room for {room} workers now: the run waits until the cluster has grown"
+            f"note        room for {counted(room, 'worker')} now: the run waits until the cluster "
+            "has grown"
         )
     elif room < plan.workers:
-        lines.append(f"note        room for {room} workers now: more start when nodes join")
+        lines.append(
+            f"note        room for {counted(room, 'worker')} now: more start when nodes join"
+        )
     if not resources.is_driver_on_head:
         lines.append(
             "note        this process is not on the head node: if its node is lost, the run ends"

@@ -30,6 +30,7 @@ from hhmnet_platform.storage.models import MODEL, has_model, run_model
 from hhmnet_platform.storage.results import RESULT, RunResult
 from hhmnet_platform.storage.run_folder import CONFIG, TRACKED, RunFolder
 from hhmnet_platform.storage.scores import scores_file
+from hhmnet_platform.storage.workspace import absolute_uri, default_workspace
 from hhmnet_platform.tracking import tags
 from hhmnet_platform.tracking.background import BackgroundTracker
 from hhmnet_platform.tracking.tables import Table
@@ -39,7 +40,7 @@ from hhmnet_platform.tracking.uri import with_options
 if TYPE_CHECKING:
     from hhmnet_platform.presentation.drawing import Drawing
 
-CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile's workspace
+CHECKOUT = Path(hhmnet_platform.__file__).resolve().parents[2]  # has the Makefile
 MLFLOW_SECONDS = 90.0  # to wait for MLflow at the end of a run
 SLOWEST_UPLOAD = 1e6  # bytes of a model per second that are waited for
 CHARTS = "compareRunsMode=CHART"  # MLflow's page of runs, with their curves
@@ -182,12 +183,18 @@ def location_lines(folder: RunFolder, tracking_uri: str, experiment: str) -> lis
     lines.append(f"MLflow   {tracking_uri}, experiment {experiment}, run {folder.name}")
     page = with_options(tracked["page"], CHARTS)
     if tracking_uri.startswith("sqlite"):
-        workspace = Path(folder.uri).parent.parent
-        is_usual = workspace == CHECKOUT / "workspace"
-        option = "" if is_usual else f" WORKSPACE={quote(str(workspace))}"
+        command = _ui_command(str(Path(folder.uri).parent.parent))
         database = quote(tracking_uri)
-        lines.append(f"Open it  make ui{option}, or: mlflow ui --backend-store-uri {database}")
+        lines.append(f"Open it  {command}, or: mlflow ui --backend-store-uri {database}")
         lines.append(f"         then http://127.0.0.1:5000/{page}")
     else:
         lines.append(f"Open it  {tracking_uri.rstrip('/')}/{page}")
     return lines
+
+
+def _ui_command(workspace: str) -> str:
+    """Return the command that opens MLflow's pages, as it is typed in the current folder."""
+    is_default = workspace == absolute_uri(default_workspace())
+    if (CHECKOUT / "Makefile").exists() and Path.cwd() == CHECKOUT:
+        return "make ui" if is_default else f"make ui WORKSPACE={quote(workspace)}"
+    return "hhmnet ui" if is_default else f"hhmnet ui --workspace {quote(workspace)}"

@@ -62,7 +62,7 @@ def test_plan_has_defaults_for_what_is_left_open(
         (GPUS, {"workers": "many"}, "a number or MIN:MAX, such as 2:8, but is many"),
         (GPUS, {"workers": "2:"}, "a number or MIN:MAX"),
         (GPUS, {"workers": "5:7", "modality_parallel": 4}, "No number of workers in 5:7 can be"),
-        (Resources("the cluster", ()), {}, "do not fit"),
+        (Resources("the cluster", ()), {}, "^1 worker of 1 CPU does not fit"),
     ],
 )
 def test_plan_that_does_not_fit_is_refused(

@@ -10,7 +10,7 @@ from video_files import write_own_data
 from hhmnet_core.errors import InputError
 from hhmnet_core.store.reading import load_clips
 from hhmnet_platform.datasets.builders import prepare_own, prepare_synthetic
-from hhmnet_platform.datasets.describe import counted, describe, draw_store, verify
+from hhmnet_platform.datasets.describe import describe, draw_store, verify
 
 
 @pytest.fixture
@@ -58,10 +58,6 @@ def test_figure_that_cannot_be_written_is_one_error(store: str, tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"Cannot write x\.png"):
         describe(store, str(tmp_path / "file" / "x.png"))
-
-
-def test_nouns_are_in_the_plural_unless_there_is_one() -> None:
-    assert (counted(1, "clip"), counted(2000, "clip")) == ("1 clip", "2,000 clips")
 
 
 def test_images_of_a_store_with_video_are_drawn(

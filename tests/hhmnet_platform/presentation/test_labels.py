@@ -2,7 +2,17 @@
 
 import pytest
 
-from hhmnet_platform.presentation.labels import copies_note, markdown, not_filmed_note, percent
+from hhmnet_platform.presentation.labels import (
+    copies_note,
+    counted,
+    markdown,
+    not_filmed_note,
+    percent,
+)
+
+
+def test_nouns_are_in_the_plural_unless_there_is_one() -> None:
+    assert (counted(1, "clip"), counted(2000, "clip")) == ("1 clip", "2,000 clips")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class Run:
 def test_cost_is_workers_times_hours_times_price() -> None:
     cost = format_cost(4, 5400.0, 1.2)
     assert cost == "about 7.20 (4 workers for 1.50 h at 1.2 per hour each)"
+    assert "(1 worker for 1.50 h" in format_cost(1, 5400.0, 1.2)
 
 
 def test_both_ends_of_a_range_are_shown() -> None:
@@ -71,7 +72,7 @@ def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
     ("there", "noted"),
     [
         (Resources("the cluster", ((4, 0),)), []),
-        (Resources("the cluster", ((1, 0),), ((8, 0),)), ["room for 1 workers now: the run waits"]),
+        (Resources("the cluster", ((1, 0),), ((8, 0),)), ["room for 1 worker now: the run waits"]),
         (Resources("the cluster", ((4, 0),), is_driver_on_head=False), ["not on the head node"]),
     ],
 )

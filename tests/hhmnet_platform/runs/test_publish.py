@@ -21,7 +21,7 @@ from hhmnet_core.training.records import EpochRecord
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.runs import publish as publishing
 from hhmnet_platform.runs.config import Phase1Job
-from hhmnet_platform.runs.publish import is_published, location_lines, publish
+from hhmnet_platform.runs.publish import CHECKOUT, is_published, location_lines, publish
 from hhmnet_platform.runs.resolve import resolve_run
 from hhmnet_platform.runs.result import ScoredRun, summarise
 from hhmnet_platform.runs.run import Run
@@ -206,6 +206,25 @@ def test_lines_lead_to_files_and_mlflow(tmp_path: Path, uri: str, line: str) -> 
     assert lines[-1].startswith(line)
     if uri.startswith("sqlite"):
         assert lines[2].startswith(f"Open it  make ui WORKSPACE={tmp_path}, or: mlflow ui")
+
+
+def test_command_that_opens_mlflow_fits_the_folder_it_is_typed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_finished_run(tmp_path / "workspace")
+    folder.write_json("tracked.json", {"uri": "", "page": "#/experiments/1/runs"})
+
+    def command() -> str:
+        line = location_lines(folder, "sqlite:////w/mlflow.db", "films/cross-view")[2]
+        return line.removeprefix("Open it  ").partition(", or: ")[0]
+
+    monkeypatch.delenv("HHMNET_WORKSPACE", raising=False)
+    monkeypatch.chdir(CHECKOUT)
+    assert command() == f"make ui WORKSPACE={tmp_path}/workspace"
+    monkeypatch.chdir(tmp_path / "workspace")
+    assert command() == f"hhmnet ui --workspace {tmp_path}/workspace"
+    monkeypatch.chdir(tmp_path)
+    assert command() == "hhmnet ui"
 
 
 def test_run_that_mlflow_lacks_is_named_with_the_way_out(tmp_path: Path) -> None:
