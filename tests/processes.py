@@ -182,6 +182,11 @@ class ForkedScript:
         self.send_signal(signal.SIGKILL)
 
 
+def each_once(*options: str) -> tuple[str, ...]:
+    """Return options `--name=value`, of which a later one replaces an earlier one of its name."""
+    return tuple({each.partition("=")[0]: each for each in options}.values())
+
+
 def family(pid: int) -> Iterator[int]:
     """A process and all its descendants."""
     yield pid

@@ -52,5 +52,6 @@ SHAPES: dict[str, Callable[[str, str], tuple[str, ...]]] = {
     "several": lambda name, value: (f"--{name}", value, value),
     "single dash": lambda name, value: (f"-{name}={value}",),
 }
-REFUSED = {"abbreviated", "longer", "below", "single dash"}  # never accepted
+# Never accepted.
+REFUSED = {"abbreviated", "appended", "below", "longer", "single dash", "twice", "unlike"}
 IN_A_FILE = {"NUL in a file": "a\0b", "not a number in a file": "1:2"}  # by --config

@@ -19,7 +19,7 @@ import pytest
 import ray
 from filelock import FileLock
 from held import Held
-from processes import Process, Starter, free_port, wait_until
+from processes import Process, Starter, each_once, free_port, wait_until
 from video_files import write_video_store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -141,7 +141,7 @@ def run_script(starter: Starter) -> Start:
 @pytest.fixture(scope="session")
 def phase1_arguments(data: Path) -> Callable[..., tuple[str, ...]]:
     """`phase1_arguments(workspace, "--seed=2")`: what follows `phase1.py` on the command line."""
-    return lambda workspace, *more: (
+    return lambda workspace, *more: each_once(
         *TINY,
         f"--data.store={data}",
         f"--workspace={workspace}",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from held import Held
 from mlflow import MlflowClient
-from processes import wait_until
+from processes import each_once, wait_until
 from ray_nodes import RayNodes
 from safetensors.numpy import load_file
 
@@ -65,7 +65,8 @@ def train(
     def run(*arguments: str) -> Any:
         env = {**ENV, "RAY_ADDRESS": cluster.address, "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1"}
         where = (f"--data.store={data}", f"--workspace={tmp_path / 'workspace'}")
-        return held.program(PHASE1, *tiny, "--optim.precision=float64", *where, *arguments, env=env)
+        options = each_once(*tiny, "--optim.precision=float64", *where, *arguments)
+        return held.program(PHASE1, *options, env=env)
 
     return run
 
@@ -79,8 +80,8 @@ def assert_as_one_process(
     workspace: Path, tiny: tuple[str, ...], data: Path, tmp: Path, *arguments: str
 ) -> None:
     """The last checkpoint equals that of one process that trained without a break."""
-    arguments = (*tiny, f"--data.store={data}", "--optim.precision=float64", *arguments)
-    job = parse_config("phase1.py", Phase1Job, arguments)
+    options = each_once(*tiny, f"--data.store={data}", "--optim.precision=float64", *arguments)
+    job = parse_config("phase1.py", Phase1Job, options)
     run = resolve_run(job, Workspace(str(workspace)), str(data))
     for report in fit(run.config, run.clips, Mesh()):  # noqa: B007
         pass

@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from processes import each_once
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 Start = Callable[..., Any]
@@ -57,9 +58,7 @@ def test_job_trains_phase1(
         "--",
         "python",
         "experiments/phase1.py",
-        *tiny,
-        "--workers=1",
-        "--optim.epochs=1",
+        *each_once(*tiny, "--workers=1", "--optim.epochs=1"),
         f"--data.store={data}",
         f"--workspace={tmp_path}",
     )

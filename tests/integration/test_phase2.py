@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from held import Held
 from mlflow import MlflowClient
+from processes import each_once
 
 from hhmnet_core.deploy.model import load_model
 from hhmnet_core.fusion.align import fuse, keep_shared_clips
@@ -67,7 +68,7 @@ def trained(finished: Path, pipeline: Start, tmp_path_factory: pytest.TempPathFa
 def phase2_arguments(trained: Path, data: Path) -> Callable[..., tuple[str, ...]]:
     """`phase2_arguments(workspace)`: what follows `phase2.py` on the command line."""
     guide = runs(trained)["phase1"]
-    return lambda workspace, *more: (
+    return lambda workspace, *more: each_once(
         *TINY,
         f"--data.store={data}",
         f"--phase1={guide}",

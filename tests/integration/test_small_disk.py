@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import each_once
 from small_disk import needs_small_disk, run_on_small_disk
 
 pytestmark = pytest.mark.integration
@@ -17,7 +18,8 @@ PHASE1 = Path(__file__).parents[2] / "experiments" / "phase1.py"
 def test_full_disk_is_one_line_and_the_same_command_resumes(
     data: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    arguments = (*tiny, "--workers=1", f"--data.store={data}", f"--workspace={tmp_path}/workspace")
+    place = (f"--data.store={data}", f"--workspace={tmp_path}/workspace")
+    arguments = each_once(*tiny, "--workers=1", *place)
     command = shlex.join([sys.executable, str(PHASE1), *arguments])
     ended = run_on_small_disk(
         tmp_path, "1200k",

@@ -75,12 +75,15 @@ def _unknown(prog: str, words: str, rest: Sequence[str]) -> InputError:
 
     known = _next_words(words)
     listed = ", ".join(known)
-    if not rest or rest[0].startswith("-"):
+    given = rest[0].lower() if rest else ""
+    if near := get_close_matches(given, ["--help"] if words else ["--help", "--version"], 1):
+        return InputError(f"There is no option {rest[0][:80]} of `{prog}`: did you mean {near[0]}?")
+    if not rest or given.startswith("-"):
         return InputError(
             f"A command is missing after `{prog}`: expected {listed}. See `{prog} --help`."
         )
-    near = get_close_matches(rest[0], known, 2, 0.5)
-    below = [each for each in COMMANDS if not words and rest[0] in each.split()[1:]]
+    near = get_close_matches(given, known, 2, 0.5)
+    below = [each for each in COMMANDS if not words and given in each.split()[1:]]
     advice = f"did you mean {' or '.join([*near, *below])}?" if near or below else ""
     return InputError(
         f"There is no command {rest[0][:80]!r} of `{prog}`: {advice or f'expected {listed}.'} "

@@ -158,7 +158,7 @@ _COMMANDS = (
         "Train both phases, fuse them and select an ensemble.",
         loaders.pipeline,
         " # a demo without download, in about ten minutes",
-        "--data.store data/utd --phase1.data.normalise-size --dry-run",
+        "--data.store data/utd --phase1.data.normalise_size --dry_run",
     ),
     Command(
         "test",
@@ -166,7 +166,7 @@ _COMMANDS = (
         "Test a trained model on the clips of a store.",
         loaders.test,
         "--model NAME --data.store data/nw_ucla",
-        "--model NAME --data.store data/other --data.split all --class-map classes.yaml",
+        "--model NAME --data.store data/other --data.split all --class_map classes.yaml",
     ),
     Command(
         "predict",
@@ -190,7 +190,7 @@ _COMMANDS = (
         "Serve a trained model over HTTP, with a page for a browser.",
         loaders.serve,
         "--model NAME",
-        "--model NAME --host 0.0.0.0 --token-file token",
+        "--model NAME --host 0.0.0.0 --token_file token",
     ),
     Command(
         "search phase1",
@@ -238,7 +238,7 @@ _COMMANDS = (
         "Train phase 1 whole and without each of its parts, over seeds, as trials of Ray Tune.",
         loaders.ablate_phase1,
         "--config nw_ucla_cpu --data.store data/nw_ucla",
-        "--config nw_ucla_cpu --data.store data/nw_ucla --variants-file bench_re_dmt",
+        "--config nw_ucla_cpu --data.store data/nw_ucla --variants_file bench_re_dmt",
     ),
     Command(
         "ablate phase2",

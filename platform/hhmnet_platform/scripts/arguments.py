@@ -15,14 +15,13 @@ import yaml
 
 from hhmnet_core.errors import InputError
 from hhmnet_platform.scripts.config_files import read_config, read_group
-from hhmnet_platform.scripts.messages import unknown_option, wrong_value
-from hhmnet_platform.scripts.options import Option, Options, expected
+from hhmnet_platform.scripts.messages import as_given, unknown_option, wrong_value
+from hhmnet_platform.scripts.options import Option, Options, example, expected
 from hhmnet_platform.scripts.recipes import find_recipe
-from hhmnet_platform.scripts.yaml_files import load_yaml
+from hhmnet_platform.scripts.yaml_files import is_number_of_yaml, load_yaml
 
 MAY_BE_EMPTY = {"tracking_uri"}  # empty: the workspace's, whatever $MLFLOW_TRACKING_URI is
 HELP = ("-h", "--help")
-_BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?")
 
 
 @dataclass
@@ -30,12 +29,14 @@ class Given:
     """What a command line gives.
 
     Attributes:
-        words: Words for the parser, each `--name=value` or a bare --print_config.
+        words: Words for the parser, each `--name=value`.
+        print_words: Those of --print_config.
         values: Value of each option by name; texts of the command line, values of config files.
         files: Config files that values are from, by name of the option.
     """
 
     words: list[str] = field(default_factory=list)
+    print_words: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -52,10 +53,11 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
         prog: The command, for messages.
 
     Raises:
-        InputError: An unknown option or key, an option without its value or with an empty one, a
-            config file that cannot be read.
+        InputError: An unknown option or key, an option that is given twice, without its value or
+            with an empty one, a config file that cannot be read.
     """
     given, words = Given(), list(argv)
+    values: dict[str, object] = {}  # by option, of the command line
     before: tuple[str, str] | None = None  # an option and its value
     while words:
         word = words.pop(0)
@@ -64,49 +66,51 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
         written, sign, value = word.partition("=")
         name = _known_name(written, options, prog)
         if name == "print_config":
-            given.words.append(word.replace(written, "--print_config", 1))
+            given.print_words.append(word.replace(written, "--print_config", 1))
             continue
-        option = options.by_name.get(name.removesuffix("+"))
+        option = options.by_name.get(name)
         before = None
         if not sign:
-            value = _value_of_next(words, written, option)
-            before = (written, value)
+            value = _value_of_next(words, name, option)
+            before = (name, value)
         if not value.strip() and name not in MAY_BE_EMPTY:
             raise InputError(
-                f"{written} has an empty value: give one, or leave the option out for its default."
+                f"--{name} has an empty value: give one, or leave the option out for its default."
             )
         if name == "config":
             value = str(find_recipe(value))
             for key, each in read_config(value, options, prog).items():
                 given.add(key, each, value)
-        elif name in options.groups:
-            for key, each in read_group(name, value, options, prog).items():
-                given.add(key, each)
-        elif option is not None:
-            if option.is_list and name == option.name:
-                value = _as_list(value, option)
-            given.add(name.removesuffix("+"), value)
+        else:
+            in_group = name in options.groups
+            new = read_group(name, value, options, prog) if in_group else {name: value}
+            for key, each in new.items():
+                if key in values:
+                    first, second = as_given(values[key])[:80], as_given(each)[:80]
+                    raise InputError(
+                        f"--{key} is given twice, as {first} and as {second}: give it once."
+                    )
+                values[key] = each
+                if option is not None and option.is_list:
+                    value = each = _as_list(value, option)
+                if key in options.by_name:
+                    given.add(key, each)
         given.words.append(f"--{name}={value}")
     for name, each in given.values.items():
-        if options.by_name[name].is_numeric and _has_base_60(each):
+        if options.by_name[name].is_numeric and _has_number_of_yaml(each):
             raise wrong_value(options.by_name[name], each, given.files[name])
     return given
 
 
-def is_base_60(value: object) -> bool:
-    """Return whether the parser would read a text such as 2:8 as a number to base 60."""
-    return isinstance(value, str) and bool(_BASE_60.fullmatch(value.strip()))
-
-
-def _has_base_60(value: object) -> bool:
+def _has_number_of_yaml(value: object) -> bool:
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
             value = load_yaml(value)
         except yaml.YAMLError:
             return False  # the parser names it
     if isinstance(value, list):
-        return any(map(_has_base_60, value))
-    return is_base_60(value)
+        return any(map(_has_number_of_yaml, value))
+    return is_number_of_yaml(value)
 
 
 def _is_option(word: str) -> bool:
@@ -119,7 +123,7 @@ def _no_option(word: str, before: tuple[str, str] | None, prog: str) -> InputErr
         problem = f"There is no place for {word!r}: expected options such as --name VALUE."
     else:
         option, value = before
-        problem = f"{option} takes one value, but {value} and {word} follow it: give one of them."
+        problem = f"--{option} takes one value, but {value} and {word} follow it: give one of them."
     return InputError(f"{problem} See `{prog} --help`.")
 
 
@@ -128,20 +132,23 @@ def _known_name(written: str, options: Options, prog: str) -> str:
     if not written.startswith("--"):
         raise unknown_option(written, options, prog)
     name = written[2:].replace("-", "_")
-    base = name.removesuffix("+")
     if name in options.by_name or name in options.groups:
         return name
     if options.has_config and name in ("config", "print_config"):
         return name
-    if name != base and base in options.by_name and options.by_name[base].is_list:
-        return name
+    whole = options.by_name.get(name.removesuffix("+"))
+    if whole is not None and whole.is_list:
+        raise InputError(
+            f"{written} would append to a list, which no option does: give all its values, such as "
+            f"{example(whole)}."
+        )
     for each in options.by_name.values():
         if each.is_mapping and name.startswith(f"{each.name}."):
             return written[2:]
     raise unknown_option(written, options, prog)
 
 
-def _value_of_next(words: list[str], written: str, option: Option | None) -> str:
+def _value_of_next(words: list[str], name: str, option: Option | None) -> str:
     """Take the value of an option from the words that follow it."""
     if option is not None and option.is_list:
         taken = []
@@ -154,14 +161,21 @@ def _value_of_next(words: list[str], written: str, option: Option | None) -> str
         return words.pop(0)
     if option is not None and option.is_bool:
         return "true"
-    example = f": expected {expected(option)}" if option is not None else ": give one"
-    raise InputError(f"{written} has no value{example}.")
+    if words and not words[0].startswith("--"):
+        raise InputError(
+            f"--{name} has no value: {words[0]} begins with a dash, as options do. If it is the "
+            f"value, write --{name}={words[0]}."
+        )
+    wanted = f"expected {expected(option)}" if option is not None else "give one"
+    raise InputError(f"--{name} has no value: {wanted}.")
 
 
 def _as_list(value: str, option: Option) -> str:
     """Return a list as the parser reads it; one value alone becomes a list of one."""
-    is_list = value.lstrip().startswith("[") or (option.accepts_null and value == "null")
-    return value if is_list else _list_of([value], option)
+    is_null = option.accepts_null and value == "null"
+    # A list of one pair, [3,1], is one pair alone.
+    is_list = re.match(r"\s*\[\s*\[" if option.is_list_of_pairs else r"\s*\[", value)
+    return value if is_list or is_null else _list_of([value], option)
 
 
 def _list_of(words: Sequence[str], option: Option) -> str:

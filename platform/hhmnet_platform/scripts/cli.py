@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, is_dataclass
 from functools import partial
 from typing import Any, TypeVar, get_type_hints
@@ -13,11 +14,11 @@ from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.passwords import one_line, without_password
-from hhmnet_platform.scripts.arguments import HELP, Given, is_base_60, read_arguments
+from hhmnet_platform.scripts.arguments import HELP, Given, read_arguments
 from hhmnet_platform.scripts.help import help_text
 from hhmnet_platform.scripts.messages import wrong_value
 from hhmnet_platform.scripts.options import Options, options_of
-from hhmnet_platform.scripts.yaml_files import load_yaml
+from hhmnet_platform.scripts.yaml_files import is_number_of_yaml, load_yaml
 
 Config = TypeVar("Config", bound=Any)
 _KEY = re.compile(r'Parser key "([^"]+)"')
@@ -58,11 +59,13 @@ def parse_call(
         head, deed: As of `help_text`.
 
     Returns:
-        The target with all its arguments.
+        The target with all its arguments. With --print_config they are printed instead, and the
+        process exits; a target that rejects them raises InputError after that.
 
     Raises:
-        InputError: An argument is unknown, missing, empty or of the wrong type, or a config file is
-            missing, is not YAML or has an unknown key, or one twice. The message names it.
+        InputError: An argument is unknown, missing, empty, given twice or of the wrong type, or a
+            config file is missing, is not YAML or has an unknown key, or one twice. The message
+            names it.
     """
     argv, options = sys.argv[1:] if argv is None else argv, options_of(target)
     if any(word in HELP for word in argv):
@@ -72,17 +75,34 @@ def parse_call(
     for name, option in options.by_name.items():
         if option.default is MISSING and name not in given.values:
             raise InputError(f"--{name} is missing: {option.text} See `{prog} --help`.")
+    if given.print_words:
+        _print_config(prog, target, given, options)
+    parsed = _parse(_parser_of(prog, target, options), given.words, given, options)
+    for name, value in given.values.items():
+        if is_number_of_yaml(value):
+            parsed[name] = value
+    call = partial(target, **_built(target, parsed))
+    if given.print_words:
+        call()  # raises InputError for values that cannot work
+        raise SystemExit(0)
+    return call
+
+
+def _parser_of(prog: str, target: Callable[..., Any], options: Options) -> ArgumentParser:
     parser = _Parser(prog=prog, exit_on_error=False, allow_abbrev=False)
     if options.has_config:
         parser.add_argument("--config", action="config")
         parser.add_class_arguments(target)
     else:
         parser.add_function_arguments(target, as_group=False)
-    parsed = _parse(parser, given, options)
-    for name, value in given.values.items():
-        if is_base_60(value):
-            parsed[name] = value
-    return partial(target, **_built(target, parsed))
+    return parser
+
+
+def _print_config(prog: str, target: Callable[..., Any], given: Given, options: Options) -> None:
+    """Print all values as YAML, where the parser can read them."""
+    words = [*given.words, *given.print_words]
+    with suppress(SystemExit):  # with which the parser ends where it has printed
+        _parse(_parser_of(prog, target, options), words, given, options)
 
 
 def _built(target: Callable[..., Any], values: Namespace) -> dict[str, Any]:
@@ -98,10 +118,12 @@ def _built(target: Callable[..., Any], values: Namespace) -> dict[str, Any]:
     return built
 
 
-def _parse(parser: ArgumentParser, given: Given, options: Options) -> Namespace:
+def _parse(
+    parser: ArgumentParser, words: Sequence[str], given: Given, options: Options
+) -> Namespace:
     set_loader("yaml", load_yaml, exceptions=(yaml.YAMLError,))
     try:
-        return parser.parse_args(given.words)
+        return parser.parse_args(words)
     except argparse.ArgumentError as error:
         raise _explained(error, given, options, parser.prog) from error
     except UnicodeDecodeError as error:

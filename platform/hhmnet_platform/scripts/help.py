@@ -24,7 +24,7 @@ _GENERAL = {
     "-h, --help": "This help.",
     "--config FILE": "YAML file with values of any options, up to 1 MB, or the name of a recipe. "
     "Options win over it where they follow it.",
-    "--print_config": "Print all values as YAML, and exit.",
+    "--print_config": "Print all values as YAML, check them, and exit.",
 }
 
 

@@ -1,10 +1,12 @@
 """Errors of command lines and config files: what was given, and what was perhaps meant."""
 
 import json
+import re
 from difflib import get_close_matches
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.scripts.options import Option, Options, expected
+from hhmnet_platform.scripts.options import Option, Options, example, expected
+from hhmnet_platform.scripts.yaml_files import is_number_of_yaml
 
 
 def wrong_value(option: Option, value: object, file: str = "") -> InputError:
@@ -16,8 +18,24 @@ def wrong_value(option: Option, value: object, file: str = "") -> InputError:
         file: Config file that the value is from. "": the command line.
     """
     place = f"{option.name} in the config file {file}" if file else f"--{option.name}"
-    shown = value if isinstance(value, str) else json.dumps(value, default=str)
-    return InputError(f"{place} is {str(shown)[:80]!r}, expected {expected(option)}.")
+    shown = as_given(value, as_typed=option.is_list and not file)
+    advice = example(option, in_file=bool(file))
+    such_as = f", such as {advice}" if advice else ""
+    words = re.split(r'[\s,\[\]"]+', shown)
+    is_strange = option.is_numeric and any(map(is_number_of_yaml, words))
+    decimal = ", in plain decimal digits" if is_strange else ""
+    return InputError(f"{place} is {shown[:80]!r}, expected {expected(option)}{decimal}{such_as}.")
+
+
+def as_given(value: object, as_typed: bool = True) -> str:
+    """Return a value as it was given: with `as_typed` a list as words."""
+    if as_typed and isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return str(value)  # as it was typed
+        return " ".join(each if isinstance(each, str) else json.dumps(each) for each in value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def unknown_option(written: str, options: Options, prog: str, place: str = "") -> InputError:
@@ -31,6 +49,8 @@ def unknown_option(written: str, options: Options, prog: str, place: str = "") -
     """
     bare = written.lstrip("-").replace("-", "_").partition("+")[0]
     names = [*options.by_name, *options.groups]
+    if not place:
+        names += ["help", *(["config", "print_config"] if options.has_config else [])]
     last = bare.rpartition(".")[2]
     near = [bare] if bare in options.by_name else []
     near += [each for each in names if each.rpartition(".")[2] == last and each not in near]

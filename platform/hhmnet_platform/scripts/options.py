@@ -39,8 +39,18 @@ class Option:
         return self.alternatives == (bool,)
 
     @property
+    def items(self) -> tuple[Any, ...]:
+        """The types that an item of its list may have; none where it takes no list."""
+        lists = (each for each in self.alternatives if get_origin(each) is list)
+        return tuple(get_args(each)[0] for each in lists)
+
+    @property
     def is_list(self) -> bool:
-        return any(get_origin(each) is list for each in self.alternatives)
+        return bool(self.items)
+
+    @property
+    def is_list_of_pairs(self) -> bool:
+        return any(get_origin(item) is tuple for item in self.items)
 
     @property
     def is_numeric(self) -> bool:
@@ -88,6 +98,17 @@ def expected(option: Option) -> str:
     """Return what values an option takes, in words."""
     words = [_in_words(each) for each in option.alternatives]
     return _joined([*words, *(["null"] if option.accepts_null else [])])
+
+
+def example(option: Option, in_file: bool = False) -> str:
+    """Return an option with a list, as it is typed or as a line of YAML. "" for no list."""
+    items = next((_EXAMPLES.get(get_origin(each) or each, "") for each in option.items), "")
+    if not items:
+        return ""
+    if in_file:
+        values = ", ".join(items.split()).replace("'", "")
+        return f"{option.name.rpartition('.')[2]}: [{values}]"
+    return f"--{option.name} {items}"
 
 
 def placeholder(option: Option) -> str:
@@ -188,7 +209,13 @@ _PLURAL: dict[Any, str] = {
     float: "numbers",
     str: "texts",
     dict: "mappings such as {name: value}",
-    tuple: "pairs such as [3, 1]",
+    tuple: "pairs",
+}
+_EXAMPLES: dict[Any, str] = {
+    int: "16 32",
+    float: "0.1 0.2",
+    str: "A B",
+    tuple: "'[3,1]' '[5,1]'",
 }
 _PLACEHOLDERS: dict[Any, str] = {
     int: "N",

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import is_dataclass
 
 import pytest
+import yaml
 
 from hhmnet_platform.commands.main import load
 from hhmnet_platform.commands.table import ABOUT, ALIASES, COMMANDS, DEFAULTS, GROUPS
@@ -40,3 +41,15 @@ def test_options_of_a_command_are_explained(words: str) -> None:
     assert callable(finish) and (is_dataclass(target) or words.startswith(("prepare", "describe")))
     for option in options_of(target).by_name.values():
         assert option.text.endswith((".", ")")), option.name
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_defaults_of_a_command_are_printed_and_can_work(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not is_dataclass(COMMANDS[words].load()[0]):
+        return  # its arguments are no config
+    with pytest.raises(SystemExit) as ended:
+        load("hhmnet", "", [*words.split(), "--print_config"])
+    assert ended.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)

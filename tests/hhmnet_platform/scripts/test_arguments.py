@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hhmnet_core.errors import InputError
-from hhmnet_platform.scripts.arguments import is_base_60, read_arguments
+from hhmnet_platform.scripts.arguments import read_arguments
 from hhmnet_platform.scripts.options import options_of
 
 
@@ -41,16 +41,19 @@ def words(*argv: str) -> list[str]:
         (["--part.batch-size", "-1"], ["--part.batch_size=-1"]),
         (["--runs", "a-b", "c", "--dry-run"], ['--runs=["a-b", "c"]', "--dry_run=true"]),
         (["--runs=a"], ['--runs=["a"]']),
-        (["--runs+=a"], ["--runs+=a"]),
         (["--variants", "{a: 1}", "{b-c: x}"], ['--variants=[{"a": 1}, {"b-c": "x"}]']),
         (["--variants", "null"], ["--variants=null"]),
         (["--space.a-b=1"], ["--space.a-b=1"]),
-        (["--print-config"], ["--print_config"]),
-        (["--print_config=skip_default"], ["--print_config=skip_default"]),
     ],
 )
 def test_words_are_normalised(argv: list[str], expected: list[str]) -> None:
     assert words(*argv) == expected
+
+
+@pytest.mark.parametrize("value", ["", "=skip_default"])
+def test_words_that_print_are_kept_apart(value: str) -> None:
+    given = read_arguments([f"--print-config{value}", "--dry-run"], options_of(Config), "made")
+    assert given.print_words == [f"--print_config{value}"] and given.words == ["--dry_run=true"]
 
 
 def test_values_and_their_files_are_kept_the_last_wins(tmp_path: Path) -> None:
@@ -60,21 +63,6 @@ def test_values_and_their_files_are_kept_the_last_wins(tmp_path: Path) -> None:
     given = read_arguments(argv, options_of(Config), "made")
     assert given.values == {"dry_run": True, "part.batch_size": 4, "runs": '["a"]'}
     assert given.files == {"dry_run": str(file), "part.batch_size": "", "runs": ""}
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("2:8", True),
-        ("10:59.5", True),
-        ("2:8x", False),
-        ("2:60", False),
-        ("28", False),
-        (28, False),
-    ],
-)
-def test_numbers_to_base_60(text: object, is_one: bool) -> None:
-    assert is_base_60(text) is is_one
 
 
 def test_a_pipe_is_left_to_the_parser() -> None:

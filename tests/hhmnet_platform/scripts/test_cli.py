@@ -92,6 +92,8 @@ def error_of(*argv: str) -> str:
         (["--sizes", "null"], Config()),
         (["--sizes=[16,32]"], Config(sizes=[16, 32])),
         (["--part.branches", "[5,1]", "[7,2]"], Config(part=Part(branches=[(5, 1), (7, 2)]))),
+        (["--part.branches", "[5,1]"], Config(part=Part(branches=[(5, 1)]))),
+        (["--part.branches=[[5,1],[7,2]]"], Config(part=Part(branches=[(5, 1), (7, 2)]))),
         (["--seed", "-4"], Config(seed=-4)),
         (["--part.rate", "1e-3"], Config(part=Part(rate=0.001))),
         (["--part", "{width: 4}"], Config(part=Part(width=4))),
@@ -118,19 +120,29 @@ def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
         (["more"], "There is no place for 'more': expected options such as --name VALUE"),
         (["--dry-run=true", "more"], "no place for 'more'"),
         (["--seed", "1", "2"], "--seed takes one value, but 1 and 2 follow it"),
-        (["--dry-run", "true", "2"], "--dry-run takes one value, but true and 2 follow it"),
+        (["--dry-run", "true", "2"], "--dry_run takes one value, but true and 2 follow it"),
         (["--part", "{width: 1}", "2"], "--part takes one value"),
         (["--seed"], "--seed has no value: expected a whole number."),
         (["--seed", "--dry-run"], "--seed has no value"),
         (["--runs"], "--runs has no value: expected a list of texts."),
+        (["--runs", "-x"], "--runs has no value: -x begins with a dash, as options do. If it is "),
+        (["--kind", "-x", "--seed=1"], "If it is the value, write --kind=-x."),
+        (["--sizes+", "16"], "--sizes+ would append to a list, which no option does: give all"),
+        (["--sizes+=16"], "give all its values, such as --sizes 16 32."),
+        (["--part.branches+", "[3,1]"], "such as --part.branches '[3,1]' '[5,1]'."),
+        (["--seed=1", "--seed", "2"], "--seed is given twice, as 1 and as 2: give it once."),
+        (["--dry-run", "--dry_run=false"], "--dry_run is given twice, as true and as false: "),
+        (["--runs", "a", "--runs", "b", "c"], "--runs is given twice, as a and as b c: "),
+        (["--part", "{width: 4}", "--part.width=5"], "--part.width is given twice, as 4 and as 5"),
+        (["--space.a=1", "--space.a=2"], "--space.a is given twice, as 1 and as 2"),
         (["--config"], "--config has no value: give one."),
         (["--seed", "x"], "--seed is 'x', expected a whole number."),
         (["--seed", "1.5"], "--seed is '1.5', expected a whole number."),
         (["--part.width", "wide"], "--part.width is 'wide', expected a whole number."),
         (["--part.rate=null"], "--part.rate is 'null', expected a number."),
         (["--dry-run", "maybe"], "--dry_run is 'maybe', expected true or false."),
-        (["--sizes", "a", "1"], "--sizes is '[\"a\", 1]', expected a list of whole numbers"),
-        (["--part.branches=[3]"], "--part.branches is '[3]', expected a list of pairs such as [3"),
+        (["--sizes", "a", "1"], "--sizes is 'a 1', expected a list of whole numbers or null, such"),
+        (["--part.branches=[3]"], "--part.branches is '[3]', expected a list of pairs, such as --"),
         (["--kind", "else"], "--kind is 'else', expected read or clip."),
         (["--space", "x"], "--space is 'x', expected a mapping such as {name: value}."),
         (["--part", "x"], "--part cannot be read as options: give them one by one, such as --"),
@@ -160,7 +172,7 @@ def test_an_empty_value_is_not_the_default(argv: list[str]) -> None:
         ("1: 2", "Unknown key 1 "),
         ("a: [", "The config file .*made.yaml is not YAML"),
         ("seed: x", "^seed in the config file .*made.yaml is 'x', expected a whole number.$"),
-        ("runs: a", "^runs in the config file .* is 'a', expected a list of texts.$"),
+        ("runs: a", "^runs in the config file .* is 'a', expected a list of texts, such as "),
         ("part: null", "^part in the config file .* is 'None', expected options such as width"),
         ("part: 5", "^part in the config file .* is '5'"),
         ("seed: 1\nseed: 2", r"the key 'seed' is given twice \(line 2\)"),
@@ -216,21 +228,58 @@ def test_yaml_that_is_broken_is_not_quoted(tmp_path: Path, text: str) -> None:
 )
 def test_a_range_is_not_read_as_a_number(text: str, value: object, tmp_path: Path) -> None:
     assert parse("--workers", text).workers == value
-    config = parse(file_of(tmp_path, f"workers: {text}\nseed: 0x10\n"))
-    assert (config.workers, config.seed) == (value, 16)
+    assert parse(file_of(tmp_path, f"workers: {text}\n")).workers == value
 
 
-@pytest.mark.parametrize(
-    "argv", [["--seed=1:30"], ["--part.rate=1:30.5"], ["--sizes", "1:30", "2"]]
-)
-def test_a_number_to_base_60_is_none(argv: list[str]) -> None:
-    assert "1:30" in error_of(*argv)
+@pytest.mark.parametrize("number", ["1:30", "0x10", "0o7", "010", "1_000"])
+def test_a_number_that_only_yaml_reads_is_refused(number: str, tmp_path: Path) -> None:
+    digits = "in plain decimal digits"
+    assert f"--seed is '{number}', expected a whole number, {digits}." in error_of("--seed", number)
+    assert f"expected a number, {digits}" in error_of(f"--part.rate={number}")
+    assert f"whole numbers or null, {digits}, such as" in error_of("--sizes", number, "2")
+    assert f"expected a whole number, {digits}." in error_of(file_of(tmp_path, f"seed: {number}"))
+    assert f"whole numbers or null, {digits}, " in error_of(
+        file_of(tmp_path, f"sizes: [1, {number}]")
+    )
+    assert f"expected a number, {digits}" in error_of("--part", f"{{rate: {number}}}")
+
+
+@pytest.mark.parametrize("text", ["010", "0x10", "1_000"])
+def test_a_text_may_look_like_a_number_of_yaml(text: str, tmp_path: Path) -> None:
+    assert parse("--workers", text).workers == text
+    assert parse(file_of(tmp_path, f"workers: {text}\nruns: [{text}]\n")).runs == [text]
+    in_mapping = 10 if text == "010" else text
+    assert parse("--space", f"{{a: {text}}}").space == {"a": in_mapping}
 
 
 def test_the_last_value_of_an_option_counts(tmp_path: Path) -> None:
     given = file_of(tmp_path, "seed: 4\nworkers: 2:8\npart: {width: 7}\n")
     assert parse(given, "--seed=5", "--workers=3") == Config(seed=5, workers=3, part=Part(width=7))
     assert parse("--seed=5", given).seed == 4
+
+
+@dataclass
+class Bounded:
+    """A config.
+
+    Attributes:
+        rate: Rate, at least 0.
+    """
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.rate < 0:
+            raise InputError(f"rate must be at least 0, but is {self.rate}.")
+
+
+def test_values_that_cannot_work_are_printed_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_config("made", Bounded, ["--print_config", "--rate=2"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, "rate: 2.0\n")
+    with pytest.raises(InputError, match="rate must be at least 0, but is -1"):
+        parse_config("made", Bounded, ["--rate=-1", "--print_config"])
+    assert capsys.readouterr().out == "rate: -1.0\n"
 
 
 def test_recipe_is_found_by_its_name() -> None:

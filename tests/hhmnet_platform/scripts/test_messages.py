@@ -40,8 +40,21 @@ def test_an_unknown_key_is_told_with_its_place() -> None:
 def test_a_wrong_value_is_told_with_its_place() -> None:
     option = options_of(Phase1Job).by_name["model.widths"]
     assert str(wrong_value(option, "x")) == (
-        "--model.widths is 'x', expected a list of whole numbers."
+        "--model.widths is 'x', expected a list of whole numbers, such as --model.widths 16 32."
     )
     assert str(wrong_value(option, {"a": 1}, "a.yaml")) == (
-        "model.widths in the config file a.yaml is '{\"a\": 1}', expected a list of whole numbers."
+        "model.widths in the config file a.yaml is '{\"a\": 1}', expected a list of whole numbers, "
+        "such as widths: [16, 32]."
+    )
+
+
+def test_a_list_is_told_as_it_was_given() -> None:
+    option = options_of(Phase1Job).by_name["model.branches"]
+    assert str(wrong_value(option, '[[3], "x"]')) == (
+        "--model.branches is '[3] x', expected a list of pairs, such as --model.branches '[3,1]' "
+        "'[5,1]'."
+    )
+    assert str(wrong_value(option, [3, 1], "a.yaml")) == (
+        "model.branches in the config file a.yaml is '[3, 1]', expected a list of pairs, such as "
+        "branches: [[3,1], [5,1]]."
     )

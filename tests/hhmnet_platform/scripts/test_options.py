@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from hhmnet_platform.scripts.options import expected, options_of, placeholder
+from hhmnet_platform.scripts.options import example, expected, options_of, placeholder
 
 
 @dataclass
@@ -99,3 +99,10 @@ class Kinds:
 def test_types_are_told_in_words(name: str, words: str, stands: str) -> None:
     option = options_of(Kinds).by_name[name]
     assert (expected(option), placeholder(option)) == (words, stands)
+
+
+def test_lists_have_examples_that_can_be_pasted() -> None:
+    options = options_of(Kinds).by_name
+    assert example(options["e"]) == "--e A B"
+    assert example(options["e"], in_file=True) == "e: [A, B]"
+    assert [example(options[name]) for name in "abcdfg"] == [""] * 6
