@@ -71,13 +71,12 @@ def main() -> None:
     if unknown := [each for each in options.extras if each not in known]:
         raise InputError(f"There is no extra {unknown[0]}: give some of {', '.join(known)}.")
     default = required((PROJECT, frozenset()))
-    direct = required((PROJECT, frozenset(options.extras)))
+    direct = {each for each in required((PROJECT, frozenset(options.extras))) if each[0] != PROJECT}
     rows = []
-    for package in sorted(direct):
-        name = package[0]
-        others = pulled(direct - {package})
-        rest = sum(megabytes(each) for each in pulled([package]) - others - {name})
-        kind = "" if package in default else "extra"
+    for name in sorted({name for name, _ in direct}):
+        own = {each for each in direct if each[0] == name}
+        rest = sum(map(megabytes, pulled(own) - pulled(direct - own) - {name}))
+        kind = "" if own & default else "extra"
         rows.append([name, kind, f"{megabytes(name):.1f}", f"{rest:.1f}"])
     whole = pulled(default)
     print(table(["package", "", "MB", "alone pulls"], rows))
