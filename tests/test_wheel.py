@@ -19,6 +19,7 @@ def test_a_shipped_recipe_is_trained_from_the_wheel_without_the_repository(tmp_p
     (wheel,) = tmp_path.glob("*.whl")
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     subprocess.run([*pip, "install", "--no-deps", "-q", "--target", installed, wheel], check=True)
+    assert (installed / "hhmnet_platform" / "fusion" / "ensemble_report.html").exists()
     empty.mkdir()
 
     def run(*arguments: str) -> str:

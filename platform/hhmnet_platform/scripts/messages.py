@@ -31,10 +31,10 @@ def as_given(value: object, as_typed: bool = True) -> str:
     """Return a value as it was given: with `as_typed` a list as words."""
     if as_typed and isinstance(value, str) and value.startswith("["):
         try:
-            value = json.loads(value)
+            items = json.loads(value)
         except ValueError:
-            return str(value)  # as it was typed
-        return " ".join(each if isinstance(each, str) else json.dumps(each) for each in value)
+            return value  # as it was typed
+        return " ".join(each if isinstance(each, str) else json.dumps(each) for each in items)
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
