@@ -102,7 +102,8 @@ class ModelConfig:
             kernel % 2 == 0 or not 1 <= min(kernel, dilation) <= max(kernel, dilation) <= MAX_KERNEL
             for kernel, dilation in self.branches
         ):
+            given = " ".join(f"[{kernel},{dilation}]" for kernel, dilation in self.branches or ())
             raise InputError(
-                f"model.branches needs odd kernels and dilations of 1 to {MAX_KERNEL}, "
-                f"but is {self.branches}."
+                f"model.branches needs pairs of odd kernels and dilations of 1 to {MAX_KERNEL}, "
+                f"such as [3,1] [5,1], but is {given or 'empty'}."
             )
