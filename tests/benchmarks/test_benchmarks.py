@@ -210,7 +210,7 @@ def test_preparing_is_measured_on_a_few_files(tmp_path: Path) -> None:
         ("ray_overhead.py", ["--layout", "1x3"], "expected D x P such as 1x2, not '1x3'"),
         ("ray_overhead.py", ["quick"], "expected steady, start or both, not quick"),
         ("ray_overhead.py", ["--also", "nowhere"], "--also nowhere is no checkout"),
-        ("installed_sizes.py", ["--extras", "none"], "There is no extra none: give some of s3, "),
+        ("installed_sizes.py", ["--extras", "none"], "There is no extra none: give some of "),
         ("run_all.py", ["--out", "nowhere/report.md"], "there is no folder nowhere"),
     ],
 )

@@ -15,7 +15,7 @@ from hhmnet_core.models.config import ModelConfig
         ({"widths": [2**20]}, "values of model.widths must be 1 to 4096"),
         ({"widths": [64] * 65}, "entries, expected at most 64 and 16"),
         ({"branches": [(3, 1)] * 17}, "entries, expected at most 64 and 16"),
-        ({"branches": [(1_000_001, 1)]}, r"of 1 to 255, such as \[3,1\] \[5,1\], but is \[1000001,1\]"),
+        ({"branches": [(1_000_001, 1)]}, r"such as \[3,1\] \[5,1\], but is \[1000001,1\]"),
         ({"branches": None}, "odd kernels"),
         ({"widths": None}, "model.widths"),
         ({"heads": 0}, "model.heads must be 1 to 64, but is 0"),
