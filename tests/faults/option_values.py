@@ -53,5 +53,5 @@ SHAPES: dict[str, Callable[[str, str], tuple[str, ...]]] = {
     "single dash": lambda name, value: (f"-{name}={value}",),
 }
 # Never accepted.
-REFUSED = {"abbreviated", "appended", "below", "longer", "single dash", "twice", "unlike"}
+REFUSED = {"abbreviated", "appended", "below", "longer", "single dash"}
 IN_A_FILE = {"NUL in a file": "a\0b", "not a number in a file": "1:2"}  # by --config

@@ -7,6 +7,7 @@ perhaps meant.
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,8 +54,8 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
         prog: The command, for messages.
 
     Raises:
-        InputError: An unknown option or key, an option that is given twice, without its value or
-            with an empty one, a config file that cannot be read.
+        InputError: An unknown option or key, a list that is given twice, an option without its
+            value or with an empty one, a config file that cannot be read.
     """
     given, words = Given(), list(argv)
     values: dict[str, object] = {}  # by option, of the command line
@@ -86,10 +87,7 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
             new = read_group(name, value, options, prog) if in_group else {name: value}
             for key, each in new.items():
                 if key in values:
-                    first, second = as_given(values[key])[:80], as_given(each)[:80]
-                    raise InputError(
-                        f"--{key} is given twice, as {first} and as {second}: give it once."
-                    )
+                    _check_repeated(key, values[key], each, options)
                 values[key] = each
                 if option is not None and option.is_list:
                     value = each = _as_list(value, option)
@@ -100,6 +98,19 @@ def read_arguments(argv: Sequence[str], options: Options, prog: str) -> Given:
         if options.by_name[name].is_numeric and _has_number_of_yaml(each):
             raise wrong_value(options.by_name[name], each, given.files[name])
     return given
+
+
+def _check_repeated(name: str, first: object, second: object, options: Options) -> None:
+    """Tell that the second value of an option counts, as one expects of a command that is extended.
+
+    Raises InputError for a list, to which one may expect that a second value is added.
+    """
+    option = options.by_name.get(name)
+    values = f"--{name} is given twice, as {as_given(first)[:80]} and as {as_given(second)[:80]}"
+    if option is not None and option.is_list:
+        raise InputError(f"{values}: give all its values at once.")
+    if first != second:
+        print(f"note: {values}: the second one counts.", file=sys.stderr)
 
 
 def _has_number_of_yaml(value: object) -> bool:

@@ -63,9 +63,9 @@ def parse_call(
         process exits; a target that rejects them raises InputError after that.
 
     Raises:
-        InputError: An argument is unknown, missing, empty, given twice or of the wrong type, or a
-            config file is missing, is not YAML or has an unknown key, or one twice. The message
-            names it.
+        InputError: An argument is unknown, missing, empty or of the wrong type, a list is given
+            twice, or a config file is missing, is not YAML or has an unknown key, or one twice. The
+            message names it.
     """
     argv, options = sys.argv[1:] if argv is None else argv, options_of(target)
     if any(word in HELP for word in argv):

@@ -130,11 +130,7 @@ def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
         (["--sizes+", "16"], "--sizes+ would append to a list, which no option does: give all"),
         (["--sizes+=16"], "give all its values, such as --sizes 16 32."),
         (["--part.branches+", "[3,1]"], "such as --part.branches '[3,1]' '[5,1]'."),
-        (["--seed=1", "--seed", "2"], "--seed is given twice, as 1 and as 2: give it once."),
-        (["--dry-run", "--dry_run=false"], "--dry_run is given twice, as true and as false: "),
-        (["--runs", "a", "--runs", "b", "c"], "--runs is given twice, as a and as b c: "),
-        (["--part", "{width: 4}", "--part.width=5"], "--part.width is given twice, as 4 and as 5"),
-        (["--space.a=1", "--space.a=2"], "--space.a is given twice, as 1 and as 2"),
+        (["--runs", "a", "--runs", "b", "c"], "twice, as a and as b c: give all its"),
         (["--config"], "--config has no value: give one."),
         (["--seed", "x"], "--seed is 'x', expected a whole number."),
         (["--seed", "1.5"], "--seed is '1.5', expected a whole number."),
@@ -153,6 +149,31 @@ def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
 )  # fmt: skip
 def test_bad_argument_is_one_line_with_what_was_expected(argv: list[str], message: str) -> None:
     assert message in error_of(*argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected", "values"),
+    [
+        (["--seed=1", "--seed", "2"], Config(seed=2), "--seed is given twice, as 1 and as 2"),
+        (
+            ["--dry-run=false", "--dry_run"],
+            Config(dry_run=True),
+            "--dry_run is given twice, as false and as true",
+        ),
+        (
+            ["--part", "{width: 4}", "--part.width=5"],
+            Config(part=Part(width=5)),
+            "--part.width is given twice, as 4 and as 5",
+        ),
+        (["--seed=2", "--seed=2"], Config(seed=2), ""),
+    ],
+)
+def test_the_second_value_of_an_option_counts_and_both_are_told(
+    argv: list[str], expected: Config, values: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert parse(*argv) == expected
+    told = f"note: {values}: the second one counts.\n" if values else ""
+    assert capsys.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize(
