@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -185,6 +186,13 @@ class ForkedScript:
 def each_once(*options: str) -> tuple[str, ...]:
     """Return options `--name=value`, of which a later one replaces an earlier one of its name."""
     return tuple({each.partition("=")[0]: each for each in options}.values())
+
+
+def kill_family(pid: int) -> None:
+    """Kill a process that a test started, and all its descendants."""
+    for each in [*family(pid)]:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
 
 
 def family(pid: int) -> Iterator[int]:

@@ -126,6 +126,7 @@ def test_exported_models_are_measured(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_gpu_is_proved_and_measured_or_a_cpu_in_its_place(tmp_path: Path) -> None:
     few = ("--device", "cpu", "--small", "--ways", "loop", "stacked", "--shapes", "nw_ucla")
     stage = {
@@ -149,6 +150,7 @@ def test_a_gpu_is_proved_and_measured_or_a_cpu_in_its_place(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_recipe_is_trained_in_parts(store: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(

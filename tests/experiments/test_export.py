@@ -28,6 +28,7 @@ def arguments(example: Path, run: str, *others: object) -> list[str]:
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_a_finished_run_becomes_a_file_that_predicts_its_clips(
     example: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ import pytest
 import ray
 from filelock import FileLock
 from held import Held
-from processes import Process, Starter, each_once, free_port, wait_until
+from processes import Process, Starter, each_once, free_port, kill_family, wait_until
 from video_files import write_video_store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,7 +128,8 @@ def start_head(start: Start, executable: Callable[[str], str]) -> Iterator[Calla
 
     yield run
     for head in heads:
-        head.process.stop()
+        kill_family(head.process.popen.pid)  # Ray takes its time over ending it
+        head.process.finish()
         shutil.rmtree(head.folder, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from processes import Process, family, is_running, wait_until
+from processes import Process, each_once, family, is_running, wait_until
 from ray_nodes import RayNodes
 
 from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
@@ -27,12 +27,12 @@ def ablate(run_script: Start, data: Path) -> Start:
     """`ablate(workspace, "--seeds=[1]")`: an ablation of two small variants and two seeds."""
 
     def run(workspace: Path, *more: str, **settings: Any) -> Process:
-        return run_script(
-            "ablate.py", "phase1", "--name=tiny", f"--data.store={data}",
-            f"--workspace={workspace}", "--data.frames=8", "--model.widths=[8]",
-            "--model.heads=2", "--optim.epochs=2", "--optim.batch=8",
-            "--variants=[all,no mask]", "--seeds=[1,2]", *more, **settings,
+        options = each_once(
+            "--name=tiny", f"--data.store={data}", f"--workspace={workspace}",
+            "--data.frames=8", "--model.widths=[8]", "--model.heads=2", "--optim.epochs=2",
+            "--optim.batch=8", "--variants=[all,no mask]", "--seeds=[1,2]", *more,
         )  # fmt: skip
+        return run_script("ablate.py", "phase1", *options, **settings)
 
     return run
 
@@ -135,6 +135,7 @@ def test_finished_ablation_is_shown_again_without_ray(undisturbed: Path, ablate:
     assert_tracked(undisturbed)
 
 
+@pytest.mark.slow
 def test_failed_run_is_named_and_the_others_are_kept(ablate: Start, tmp_path: Path) -> None:
     process = ablate(tmp_path, "--optim.lr=1e30", "--optim.clip=0", "--optim.warmup=0")
     assert process.finish() == 1, process.output

@@ -145,6 +145,7 @@ def test_pages_of_experiment_run_and_model_explain_themselves(
         page.screenshot(path=tmp_path / "model.png")
 
 
+@pytest.mark.slow
 def test_moved_workspace_shows_its_figures(
     page: Page, finished: Path, start: Any, free_port: int, tmp_path: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_moved_workspace_shows_its_figures(
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.slow
 def test_trials_are_read_in_parallel_coordinates(
     page: Page, mlflow_server: Any, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_run_leaves_result_scores_figures_and_table(finished: Path) -> None:
     assert (folder / "config.yaml").exists()
     output = (finished / "output.txt").read_text()
     table = ("fusion, equal weights", "fitted on val")
-    for text in ("starting Ray", "epoch", "3/3", *table, "make ui WORKSPACE="):
+    for text in ("starting Ray", "epoch", "3/3", *table, "hhmnet ui --workspace"):
         assert text in output
     (startup,) = [line for line in output.splitlines() if line.startswith("first step after")]
     parts = ("imports", "checks", "Ray", "worker processes", "their imports", "process group")

@@ -35,7 +35,7 @@ def add_node(cluster: RayNodes) -> Iterator[AddNode]:
 
     yield add
     for node in nodes:
-        cluster.kill(node)
+        cluster.remove(node)
 
 
 @pytest.fixture

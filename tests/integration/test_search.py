@@ -12,7 +12,7 @@ import yaml
 from mlflow import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from processes import wait_until
+from processes import each_once, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 Start = Callable[..., Any]
@@ -42,7 +42,7 @@ def search(run_script: Start, data: Path, tmp_path_factory: pytest.TempPathFacto
 
     def run(workspace: Path, *more: str) -> Any:
         options = (f"--config={recipe}", f"--data.store={data}", f"--workspace={workspace}")
-        return run_script("search.py", *options, *more)
+        return run_script("search.py", *each_once(*options, *more))
 
     return run
 
