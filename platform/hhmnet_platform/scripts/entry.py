@@ -1,7 +1,8 @@
 """The entry point of `hhmnet` and its scripts: error messages, exit codes and interrupts.
 
-Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM. Any other
-exception is a bug: Python prints its traceback and exits with 1.
+Exit codes: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C or SIGTERM, 141 where
+the output's reader has ended, as in `hhmnet --help | head`. Any other exception is a bug: Python
+prints its traceback and exits with 1.
 
 This module and `commands` import nothing that takes time, not even `typing`, so that an interrupt
 is handled from the first milliseconds on.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # of a program that SIGPIPE ends
 _RETRY_SECONDS = 0.05
 # Faults of a path or of the machine, not of the program.
 _OF_THE_SYSTEM = (
@@ -58,6 +60,8 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
     except BaseException as error:
         if interrupts.have_come or _is_interrupt(error):
             code = EXIT_INTERRUPTED
+        elif isinstance(error, BrokenPipeError) and _is_unread():
+            code = EXIT_UNREAD
         elif (shown := _for_users(error)) is not None:
             from hhmnet_core.passwords import one_line
 
@@ -68,8 +72,11 @@ def run_script(load: Callable[[], Callable[[], object]]) -> NoReturn:
     finally:
         try:
             sys.stdout.flush()
-        except OSError:
-            pass  # Python tries again, and reports it, at the end of the process
+        except OSError:  # else Python tries again, and reports it, at the end of the process
+            if _is_unread():
+                code = code or EXIT_UNREAD
+        if code == EXIT_UNREAD:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         interrupts.are_raised = False
     if code == EXIT_INTERRUPTED:
         interrupts.show()
@@ -141,6 +148,18 @@ class _Ending:
         except OSError:
             return  # Python tries again, and reports it
         os._exit(self.code)
+
+
+def _is_unread() -> bool:
+    """Return whether the standard output is a pipe whose reader has ended."""
+    import select
+
+    try:
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        return any(event & select.POLLERR for _, event in output.poll(0))
+    except (AttributeError, OSError, ValueError):  # no such output, or no poll on this system
+        return False
 
 
 def _cover_passwords() -> None:

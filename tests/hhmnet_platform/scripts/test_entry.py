@@ -224,3 +224,19 @@ def test_output_that_cannot_be_written_is_reported() -> None:
             [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert ended.returncode == 2 and "the disk is full" in ended.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_output_whose_reader_has_ended_is_no_error(lines: int) -> None:
+    """Whether it is found out while it is written, or at the end."""
+    script = (
+        "from hhmnet_platform.scripts.entry import run_script\n"
+        f"run_script(lambda: lambda: [print('line') for _ in range({lines})])\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
