@@ -123,7 +123,9 @@ def test_write_to_a_small_disk_is_one_error_with_its_space(tmp_path: Path) -> No
     assert ended.stdout.split() == ["a", "40000"]  # the old content, and nothing beside it
 
 
-@pytest.mark.parametrize("uri", ["{tmp}/made", "memory://test-patterns"])
+@pytest.mark.parametrize(
+    "uri", ["{tmp}/made", pytest.param("memory://test-patterns", marks=pytest.mark.locked)]
+)
 def test_removal_takes_no_name_for_a_pattern(tmp_path: Path, uri: str) -> None:
     target = folder(uri.format(tmp=tmp_path))
     for name in ("a*", "ab"):

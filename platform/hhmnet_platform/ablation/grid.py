@@ -117,13 +117,39 @@ def plan_runs(
     for bench in benches:
         _check_each_once("seeds", bench.seeds)
     rounds = max(len(bench.seeds) for bench in benches)
-    return [
+    tasks = [
         Task(name, bench.name, bench.finish(subject.variant(bench.config, name, bench.seeds[at])))
         for at in range(rounds)
         for bench in benches
         if at < len(bench.seeds)
         for name in variants
     ]
+    if any(task.config.optim.capture for task in tasks):
+        raise InputError(
+            "optim.capture is true, but runs of an ablation are trained on CPUs: set it to false."
+        )
+    return tasks
+
+
+def further_tasks(
+    subject: Subject[Config],
+    benches: Sequence[Bench[Config]],
+    tasks: Sequence[Task[Config]],
+    file: Uri,
+) -> list[Task[Config]]:
+    """Return runs of other variants and seeds than those of the grid that a file has outcomes of.
+
+    Raises InputError where the file does not hold outcomes.
+    """
+    asked, known = {task.key for task in tasks}, {bench.name: bench for bench in benches}
+    found: dict[Key, Task[Config]] = {}
+    for outcome in read_outcomes(file):
+        name, bench, seed = outcome.variant, known.get(outcome.bench), outcome.seed
+        if bench is None or name not in subject.variants or outcome.key in asked:
+            continue
+        config = bench.finish(subject.variant(bench.config, name, seed))
+        found[outcome.key] = Task(name, bench.name, config)
+    return list(found.values())
 
 
 def find_finished(
@@ -137,15 +163,15 @@ def find_finished(
     digests = {store: read_manifest(store).digest for store in {t.config.data.store for t in tasks}}
     finished = {}
     for outcome in read_outcomes(file):
-        key = (outcome.variant, outcome.bench, outcome.seed)
-        task = wanted.get(key)
+        task = wanted.get(outcome.key)
         if (
             task is not None
+            and subject.compared in outcome.top1
             and outcome.digest == digests[task.config.data.store]
             and outcome.config == subject.identity(task.config)
             and subject.is_complete(outcome)
         ):
-            finished[key] = outcome
+            finished[outcome.key] = outcome
     return finished
 
 

@@ -101,6 +101,8 @@ def run_phase1_ablation(job: Phase1Ablation) -> None:
     given = design.benches if job.benches is None else parse_benches(job.benches, "--benches")
     if given or threshold:
         given = given or [BenchDesign()]
+        if job.seeds is not None:  # an option wins over a file
+            given = [replace(each, seeds=[]) for each in given]
         benches = [open_bench(each, config, seeds, threshold is not None) for each in given]
     else:
         benches = [_only_bench(config, seeds)]
@@ -116,7 +118,7 @@ def run_phase1_ablation(job: Phase1Ablation) -> None:
         )
     identity = _identity(subject, config) | {"modalities": list(training.modalities)}
     tables = partial(phase1_tables, subject, threshold, job.knock_outs)
-    run_ablation(Ablation(subject, tasks, identity, tables), job)
+    run_ablation(Ablation(subject, benches, tasks, identity, tables), job)
 
 
 def run_phase2_ablation(job: Phase2Ablation) -> None:
@@ -126,9 +128,10 @@ def run_phase2_ablation(job: Phase2Ablation) -> None:
     data = replace(job.data, store=absolute_uri(job.data.store))
     config = Phase2Config(**given | {"data": data})
     subject = phase2_ablation(guide_of(job))
-    tasks = plan_runs(subject, [Bench("", config, job.seeds)], job.variants)
+    benches = [Bench("", config, job.seeds)]
+    tasks = plan_runs(subject, benches, job.variants)
     identity = _identity(subject, config)
-    run_ablation(Ablation(subject, tasks, identity, partial(summary, subject)), job)
+    run_ablation(Ablation(subject, benches, tasks, identity, partial(summary, subject)), job)
 
 
 def phase1_tables(

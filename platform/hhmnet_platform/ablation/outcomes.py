@@ -1,5 +1,6 @@
 """Outcomes of an ablation's runs, and the file that holds one a line."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -58,6 +59,11 @@ class Outcome:
     seconds: float = 0.0
     knock_outs: dict[str, Scores] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The place of the run in a grid: variant, bench and seed."""
+        return self.variant, self.bench, self.seed
+
 
 def scores_of(tables: Mapping[str, ScoreTable]) -> Scores:
     """Return top-1 and log-loss of tables by member; the last one also without copies, if any."""
@@ -75,10 +81,25 @@ def read_outcomes(file: Uri) -> list[Outcome]:
 
     A last line that was cut off is removed, with a notice.
     """
-    records = read_lines(file, b'{"variant":')
-    try:
-        return [from_json(Outcome, record) for record in records]
-    except InputError as error:
-        raise InputError(
-            f"{file} is not a file of outcomes ({error}): give another with --out."
-        ) from error
+    outcomes = []
+    for number, record in enumerate(read_lines(file, b'{"variant":'), start=1):
+        try:
+            outcomes.append(from_json(Outcome, record))
+            _check_scores(outcomes[-1])
+        except InputError as error:
+            raise InputError(
+                f"{file} is not a file of outcomes (line {number}: {error}): give another with "
+                "--out."
+            ) from error
+    return outcomes
+
+
+def _check_scores(outcome: Outcome) -> None:
+    """Check that scores can be what they are called. Raises InputError if not."""
+    for scores in (Scores(outcome.top1, outcome.log_loss), *outcome.knock_outs.values()):
+        for member, share in scores.top1.items():
+            if not 0 <= share <= 1:
+                raise InputError(f"top1 of {member} is {share}, expected 0 to 1")
+        for member, loss in scores.log_loss.items():
+            if not 0 <= loss < math.inf:
+                raise InputError(f"log_loss of {member} is {loss}, expected a number from 0 on")

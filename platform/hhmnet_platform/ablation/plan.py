@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hhmnet_core.identity import JsonObject
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.reading import read_manifest
-from hhmnet_platform.ablation.grid import Key, Subject, Task, find_finished
+from hhmnet_platform.ablation.grid import Bench, Key, Subject, Task, find_finished, further_tasks
 from hhmnet_platform.ablation.outcomes import Outcome
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import Resources, local_resources
@@ -52,12 +52,14 @@ class Ablation:
 
     Attributes:
         subject: The phase.
+        benches: Data of its runs.
         tasks: Its runs.
         identity: All that decides its results beside variants, benches and seeds.
         tables: Function that returns the tables of finished runs, as Markdown.
     """
 
     subject: Subject[Any]
+    benches: Sequence[Bench[Any]]
     tasks: Sequence[Task[Any]]
     identity: JsonObject
     tables: Callable[[Sequence[Outcome]], str]
@@ -72,6 +74,18 @@ class Ablation:
         """The stores of its benches, in order."""
         return list(dict.fromkeys(task.config.data.store for task in self.tasks))
 
+    def with_finished(self, file: str) -> tuple["Ablation", dict[Key, Outcome]]:
+        """Return the ablation with all finished runs of a file, and their outcomes.
+
+        Runs of other variants and seeds than those asked for join its tables.
+
+        Raises InputError where the file does not hold outcomes, or a store cannot be read.
+        """
+        further = further_tasks(self.subject, self.benches, self.tasks, file)
+        finished = find_finished(self.subject, [*self.tasks, *further], file)
+        joining = [task for task in further if task.key in finished]
+        return replace(self, tasks=[*self.tasks, *joining]), finished
+
     def in_order(self, finished: Mapping[Key, Outcome]) -> list[Outcome]:
         """Return outcomes in the order of the grid."""
         return [finished[task.key] for task in self.tasks if task.key in finished]
@@ -85,7 +99,7 @@ def side_by_side(options: AblationOptions, resources: Resources, missing: int) -
 
 def print_plan(ablation: Ablation, options: AblationOptions, name: str, file: str) -> None:
     """Print the plan of an ablation, and start nothing."""
-    finished = find_finished(ablation.subject, ablation.tasks, file)
+    ablation, finished = ablation.with_finished(file)
     missing = len(ablation.tasks) - len(finished)
     session: AbstractContextManager[Resources] = (
         ray_session() if cluster_address() else nullcontext(local_resources())
@@ -96,7 +110,7 @@ def print_plan(ablation: Ablation, options: AblationOptions, name: str, file: st
         f"ablation    {name}",
         f"runs        {len(ablation.tasks)}, of which {len(finished)} are in "
         f"{without_password(file)}",
-        f"left        {missing}, {number} side by side on {resources}",
+        f"left        {missing}, {number} side by side; {resources}",
     ]
     if finished and missing:
         seconds = sum(outcome.seconds for outcome in finished.values()) / len(finished)

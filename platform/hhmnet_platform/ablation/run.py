@@ -10,7 +10,6 @@ from hhmnet_core.files import Folder, folder
 from hhmnet_core.identity import JsonObject, flattened
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.reading import load_clips
-from hhmnet_platform.ablation.grid import find_finished
 from hhmnet_platform.ablation.journal import AblationPage, Journal
 from hhmnet_platform.ablation.plan import Ablation, AblationOptions, print_plan, side_by_side
 from hhmnet_platform.ablation.tune import tune_runs
@@ -37,11 +36,12 @@ def run_ablation(ablation: Ablation, options: AblationOptions) -> None:
     place = workspace.derived("ablations", name)
     file = _outcomes_file(options.out) if options.out else f"{place}/{OUTCOMES}"
     if options.dry_run:
+        _check_identity(name, place, ablation.identity, _read_identity(folder(place)))
         print_plan(ablation, options, name, file)
         return
     workspace.check_writable()
     with _claimed(name, place, ablation.identity):
-        finished = find_finished(ablation.subject, ablation.tasks, file)
+        ablation, finished = ablation.with_finished(file)
         artifacts = workspace.artifacts(options.tracking_uri)
         page = AblationPage(ablation, name, uri, artifacts, finished)
         journal = Journal(ablation, file, finished, page)
@@ -90,6 +90,8 @@ def _outcomes_file(out: str) -> str:
         return out
     if not path.parent.is_dir():
         raise InputError(f"There is no folder {path.parent} for {path}: make it first.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a regular file: give another --out.")
     return str(path)
 
 
@@ -107,15 +109,19 @@ def _claimed(name: str, place: str, identity: JsonObject) -> Iterator[None]:
         lock = exclusive_folder(Path(place), message)
     with lock:
         recorded = _read_identity(files)
+        _check_identity(name, place, identity, recorded)
         if recorded is None:
             files.write(IDENTITY, format_record(identity))
-        now, then = flattened(identity), flattened(identity if recorded is None else recorded)
-        if differing := sorted(key for key in {*now, *then} if now.get(key) != then.get(key)):
-            raise InputError(
-                f"The ablation {name} exists with another {', '.join(differing)}: give another "
-                f"--name, or the values that it was started with, which are in {place}/{IDENTITY}."
-            )
         yield
+
+
+def _check_identity(name: str, place: str, identity: JsonObject, known: JsonObject | None) -> None:
+    now, then = flattened(identity), flattened(identity if known is None else known)
+    if differing := sorted(key for key in {*now, *then} if now.get(key) != then.get(key)):
+        raise InputError(
+            f"The ablation {name} exists with another {', '.join(differing)}: give another "
+            f"--name, or the values that it was started with, which are in {place}/{IDENTITY}."
+        )
 
 
 def _read_identity(files: Folder) -> JsonObject | None:

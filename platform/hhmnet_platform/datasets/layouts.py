@@ -1,5 +1,7 @@
 """Skeleton layouts by name, or from a YAML file."""
 
+from collections.abc import Callable
+
 import yaml
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
@@ -20,12 +22,13 @@ def load_layout(name: str) -> Layout:
     return parse_layout(fields, name)
 
 
-def read_yaml(uri: str, kind: str) -> object:
+def read_yaml(uri: str, kind: str, load: Callable[[str], object] = yaml.safe_load) -> object:
     """Return the value of a user's YAML file.
 
     Args:
         uri: Path or URI of the file.
         kind: Description of its content for messages, such as "layout".
+        load: Function that returns the value of YAML.
 
     Raises:
         InputError: No such file, or one that is not YAML.
@@ -34,7 +37,7 @@ def read_yaml(uri: str, kind: str) -> object:
     try:
         content = folder.read(file, TEXT_EXPANSION)
         check_yaml(content)
-        return yaml.safe_load(content)
+        return load(content.decode())
     except FileNotFoundError as error:
         raise InputError(f"There is no {kind} at {uri}: expected a YAML file.") from error
     except (yaml.YAMLError, ValueError) as error:

@@ -190,6 +190,8 @@ def _as_list(value: str, option: Option) -> str:
 
 
 def _list_of(words: Sequence[str], option: Option) -> str:
+    if option.is_list_of_pairs and not all(word.lstrip().startswith("[") for word in words):
+        raise wrong_value(option, " ".join(words))
     items: list[object] = list(words)
     if list[str] not in option.alternatives:
         try:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -90,7 +91,7 @@ def list_runs(job: RunsListing) -> None:
     Raises InputError where there is no such workspace.
     """
     workspace = Workspace(absolute_uri(job.workspace))
-    if not folder(workspace.uri).names():
+    if Path(workspace.uri).is_file() or not folder(workspace.uri).names():
         raise InputError(
             f"There is no workspace {workspace.uri}, or it is empty: check --workspace."
         )

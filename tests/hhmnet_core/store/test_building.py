@@ -201,6 +201,7 @@ def test_videos_are_part_of_the_digest(tmp_path: Path) -> None:
     assert one != two
 
 
+@pytest.mark.locked
 def test_digests_of_built_stores_do_not_change(tmp_path: Path) -> None:
     with_pixels = build_store(folder(tmp_path / "pixels"), Recordings(pixels=True))
     assert with_pixels.digest == "5a285586b806c00de467c29fd9dd64e899e21340e629f158d6e14d00ece227f5"
@@ -208,6 +209,7 @@ def test_digests_of_built_stores_do_not_change(tmp_path: Path) -> None:
     assert with_video.digest == "b63a2b4d536c00eaf6df2aee5416cf642d4a5a79fcc7f3e253173dde1c750cb6"
 
 
+@pytest.mark.locked
 def test_store_begun_by_an_earlier_version_is_resumed(tmp_path: Path) -> None:
     plan = plan_store(Recordings())
     assert plan.key == "38fdca14c489db22115ac32db58ab82de44fa9745786b80091a75efc811d6c98"

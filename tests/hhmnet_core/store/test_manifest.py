@@ -62,6 +62,7 @@ def test_edited_manifest_is_refused(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.locked
 def test_digests_of_a_store_do_not_change(tmp_path: Path) -> None:
     manifest = write_small_store(tmp_path / "store")
     assert manifest.digest == (  # follows from the shards' bytes, so from pyarrow's version

@@ -96,6 +96,7 @@ def test_first_losses_of_phase1(name: str, version: Literal[1, 2], tiny_clips: C
     check(name, MODALITIES, Phase1Trainer(config, tiny_clips, Mesh(), CPU))
 
 
+@pytest.mark.locked
 def test_first_losses_of_phase2(tmp_path: Path) -> None:
     store = write_video_store(tmp_path / "store")
     clips, footage = (load(store, tmp_path / "cache") for load in (load_clips, load_footage))

@@ -62,6 +62,8 @@ def test_threshold_is_the_usual_one_unless_none_is_asked_for(tmp_path: Path) -> 
         ("threshold: {error: 3}", "key 'error', which is unknown: .* is errors"),
         ("threshold: {pairs: many}", "threshold.pairs is 'many', expected int"),
         ("seeds: 3", "seeds is 3, expected"),
+        ("seeds: [010]", "seeds.* is '010', expected"),
+        ("threshold: {errors: 0x2}", "threshold.errors is '0x2', expected"),
         ("benches: {a: b}", "expected a list"),
         ("benches: [1-2]", "Bench 1 of .* expected names"),
         ("benches: [{protocols: 1-2}]", "'protocols', which is unknown: .* is protocol"),

@@ -11,7 +11,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation.grid import Bench, find_finished, plan_runs
+from hhmnet_platform.ablation.grid import Bench, find_finished, further_tasks, plan_runs
 from hhmnet_platform.ablation.outcomes import Outcome
 from hhmnet_platform.ablation.variants import Phase1Training, phase1_ablation
 from hhmnet_platform.storage.line_files import append_line
@@ -52,7 +52,7 @@ def test_outcomes_of_the_same_config_data_and_figures_alone_count(tmp_path: Path
     subject = phase1_ablation(config)
     tasks = plan_runs(subject, [Bench("", config, [1, 2])], ["all", "no mask"])
     values = json.loads(json.dumps(subject.identity(tasks[0].config)))
-    known = Outcome("all", 1, values, read_manifest(store).digest, {"joint": 0.5})
+    known = Outcome("all", 1, values, read_manifest(store).digest, {"fusion": 0.5})
     file = tmp_path / "outcomes"
     assert find_finished(subject, tasks, file) == {}
     for other in (
@@ -62,9 +62,16 @@ def test_outcomes_of_the_same_config_data_and_figures_alone_count(tmp_path: Path
         replace(known, digest="of other data"),
         replace(known, bench="one"),
         replace(known, modalities=["joint"]),
+        replace(known, top1={"joint": 0.5}),
         known,
     ):
         append_line(file, asdict(other))
     assert find_finished(subject, tasks, file) == {("all", "", 1): known}
+    narrow = plan_runs(subject, [Bench("", config, [3])], ["no mask"])
+    further = further_tasks(subject, [Bench("", config, [3])], narrow, file)
+    assert [task.key for task in further] == [
+        ("all", "", 3), ("all", "", 2), ("no mask", "", 1), ("all", "", 1),
+    ]  # fmt: skip
+    assert find_finished(subject, further, file) == {("all", "", 1): known}
     thorough = phase1_ablation(config, training=Phase1Training(needs_log_loss=True))
     assert find_finished(thorough, tasks, file) == {}

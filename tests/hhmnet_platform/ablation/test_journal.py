@@ -29,8 +29,9 @@ def test_run_is_kept_where_mlflow_does_not_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subject = phase1_ablation(Phase1Config())
-    tasks = plan_runs(subject, [Bench("", Phase1Config(), [1, 2])], ["all"])
-    ablation = Ablation(subject, tasks, {}, lambda outcomes: "")
+    benches = [Bench("", Phase1Config(), [1, 2])]
+    tasks = plan_runs(subject, benches, ["all"])
+    ablation = Ablation(subject, benches, tasks, {}, lambda outcomes: "")
     file, page = str(tmp_path / "out.jsonl"), SilentPage()
     journal = Journal(ablation, file, {}, page)  # type: ignore[arg-type]
     assert journal.missing() == tasks

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,26 @@ def test_file_of_an_earlier_version_is_readable(tmp_path: Path) -> None:
     assert first == Outcome("all", 3, {}, "ab", {"fusion": 0.5})
     assert (first.log_loss, first.bench, first.modalities) == ({}, "", list(MODALITIES))
     assert second == new
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({"top1": {"fusion": 7.5}}, "line 2: top1 of fusion is 7.5, expected 0 to 1"),
+        ({"top1": {"fusion": float("nan")}}, "line 2: top1 of fusion is nan"),
+        ({"log_loss": {"joint": float("nan")}}, "line 2: log_loss of joint is nan, expected a num"),
+        ({"log_loss": {"joint": float("inf")}}, "line 2: log_loss of joint is inf"),
+        ({"knock_outs": {"mask off": {"top1": {"joint": -1.0}, "log_loss": {}}}}, "joint is -1.0"),
+    ],
+)
+def test_scores_that_cannot_be_are_named(
+    tmp_path: Path, scores: dict[str, Any], message: str
+) -> None:
+    good = {"variant": "all", "seed": 3, "config": {}, "digest": "ab", "top1": {"fusion": 0.5}}
+    file = tmp_path / "out"
+    file.write_text(json.dumps(good) + "\n" + json.dumps(good | scores) + "\n")
+    with pytest.raises(InputError, match=message):
+        read_outcomes(file)
 
 
 def test_file_in_a_bucket_is_readable() -> None:

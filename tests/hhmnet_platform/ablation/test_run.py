@@ -10,7 +10,7 @@ from made_stores import write_small_store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from hhmnet_core.errors import AccessError, InputError
+from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
@@ -38,9 +38,10 @@ def made(store: str, **training: Any) -> Ablation:
         return Outcome(task.variant, task.config.seed, values, digest, scores, losses, seconds=6.0)
 
     subject = replace(subject, **({"train": train} | training))
-    tasks = plan_runs(subject, [Bench("", config, [1, 2])], ["all", "no mask"])
+    benches = [Bench("", config, [1, 2])]
+    tasks = plan_runs(subject, benches, ["all", "no mask"])
     identity = {"phase": "phase1", "optim": {"epochs": 3}}
-    return Ablation(subject, tasks, identity, lambda outcomes: summary(subject, outcomes))
+    return Ablation(subject, benches, tasks, identity, lambda outcomes: summary(subject, outcomes))
 
 
 @pytest.fixture
@@ -94,6 +95,33 @@ def test_finished_runs_are_recorded_tracked_and_not_trained_again(
     assert "ablation mine: 4 runs are done already" in capsys.readouterr().out
     again, children = tracked(workspace)
     assert again.info.run_id == parent.info.run_id and len(children) == 4
+
+
+def test_a_narrower_command_shows_and_keeps_all_that_is_known(
+    store: str,
+    options: AblationOptions,
+    workspace: Path,
+    in_process: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ablation = made(store)
+    run_ablation(ablation, options)
+    before = capsys.readouterr().out.partition("fusion, paired")[2].partition("Outcomes")[0]
+    run_ablation(replace(ablation, tasks=ablation.tasks[1:2]), options)
+    assert len(in_process) == 4
+    assert capsys.readouterr().out.partition("fusion, paired")[2].startswith(before.rstrip())
+    parent, children = tracked(workspace)
+    assert parent.data.metrics["trials"] == len(children) == 4
+
+
+def test_a_plan_is_refused_as_the_ablation_is(
+    store: str, options: AblationOptions, in_process: list[str]
+) -> None:
+    ablation = made(store)
+    run_ablation(ablation, options)
+    other = replace(ablation, identity={"phase": "phase1", "optim": {"epochs": 4}})
+    with pytest.raises(InputError, match=r"exists with another optim\.epochs"):
+        run_ablation(other, replace(options, dry_run=True))
 
 
 def test_outcomes_of_an_earlier_version_are_continued_and_tracked(
@@ -179,7 +207,7 @@ def test_plan_starts_and_writes_nothing(
     assert sorted(workspace.rglob("*")) == before and not in_process
     printed = capsys.readouterr().out
     assert "ablation    mine\nruns        4, of which 0 are in " in printed
-    assert "left        4, 1 side by side on this machine has " in printed
+    assert "left        4, 1 side by side; this machine has " in printed
     assert "time" not in printed
 
 
@@ -221,6 +249,7 @@ def test_file_that_cannot_be_written_is_named_before_anything_is_trained(
     store: str, options: AblationOptions, in_process: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(AccessError, match=r"Cannot (read|write) .*out"):
-        run_ablation(made(store), replace(options, out=str(tmp_path / "out")))
+    for out in (str(tmp_path / "out"), "/dev/full"):
+        with pytest.raises(InputError, match=rf"^{out} is not a regular file"):
+            run_ablation(made(store), replace(options, out=out))
     assert not in_process

@@ -119,7 +119,7 @@ def test_own_data_of_the_documented_example_are_prepared(example: str) -> None:
 
 @pytest.mark.slow
 def test_own_data_of_the_documented_example_are_learnt(example: str, tmp_path: Path) -> None:
-    assert "--data.store stores/mine --optim.epochs 30" in example
+    assert "hhmnet train phase1 --data.store stores/mine" in example
     prepare_own("clips.csv", "coco_17", "stores/mine", workers=1)
     clips = load_clips("stores/mine", tmp_path / "cache")
     *_, report = fit(Phase1Config(optim=OptimConfig(epochs=30)), clips, Mesh())

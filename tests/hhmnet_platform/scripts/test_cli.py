@@ -138,6 +138,7 @@ def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
         (["--part.rate=null"], "--part.rate is 'null', expected a number."),
         (["--dry-run", "maybe"], "--dry_run is 'maybe', expected true or false."),
         (["--sizes", "a", "1"], "--sizes is 'a 1', expected a list of whole numbers or null, such"),
+        (["--part.branches", "3", "1"], "--part.branches is '3 1', expected a list of pairs, such"),
         (["--part.branches=[3]"], "--part.branches is '[3]', expected a list of pairs, such as --"),
         (["--kind", "else"], "--kind is 'else', expected read or clip."),
         (["--space", "x"], "--space is 'x', expected a mapping such as {name: value}."),

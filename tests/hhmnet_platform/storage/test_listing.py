@@ -84,6 +84,9 @@ def test_a_workspace_without_runs_is_told_from_none(
     (tmp_path / "mlflow.db").write_bytes(b"")
     list_runs(RunsListing(str(tmp_path)))
     assert capsys.readouterr().out == f"There are no runs in {tmp_path}.\n"
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"There is no workspace .*/file, or it is empty"):
+        list_runs(RunsListing(workspace=str(tmp_path / "file")))
     with pytest.raises(InputError, match=r"There is no workspace .*/new, or it is empty: check"):
         list_runs(RunsListing(str(tmp_path / "new")))
     assert not (tmp_path / "new").exists()
