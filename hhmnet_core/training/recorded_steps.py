@@ -39,12 +39,12 @@ class GraphRecorder:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
+        self._device, self._stream = device, torch.cuda.Stream(device)
         self._memory = torch.cuda.graph_pool_handle()
 
     def run(self, work: Work) -> Tensor:
         # On the stream that records: autograd accumulates a gradient where it first did so.
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             result = work()
@@ -80,7 +80,7 @@ class _Recording:
     Attributes:
         inputs: Tensors that it reads.
         replay: Takes a step.
-        result: What the step that was taken last returned.
+        result: Sums of the step that was taken last.
     """
 
     inputs: list[Tensor]

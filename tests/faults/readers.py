@@ -25,7 +25,7 @@ from hhmnet_core.store.protocols import LITERATURE, VAL, split_clips
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.checkpoints import STATE_FILE, member_file, parse_summary
 from hhmnet_core.training.phase1.config import Phase1Config
-from hhmnet_platform.ablation import design, grid
+from hhmnet_platform.ablation import design, grid, outcomes
 from hhmnet_platform.ablation.tables import summary
 from hhmnet_platform.ablation.variants import phase1_ablation
 from hhmnet_platform.datasets import builders, field_builders, pose_builder
@@ -300,6 +300,8 @@ def read_outcomes(folder: Path) -> Reading:
     subject, config = ablation_subject(folder)
     tasks = grid.plan_runs(subject, [grid.Bench("", config, [1, 2])], ["all", "no mask"])
     with redirect_stdout(io.StringIO()):
-        finished = grid.find_finished(subject, tasks, folder / "outcomes.jsonl")
+        finished = grid.find_finished(
+            subject, tasks, outcomes.read_outcomes(folder / "outcomes.jsonl")
+        )
     made_up = {task.key: outcome(folder, task.variant, task.config.seed) for task in tasks}
     return Reading(summary(subject, list((made_up | finished).values())))

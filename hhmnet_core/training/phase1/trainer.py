@@ -103,6 +103,11 @@ class Phase1Trainer(Trainer[Phase1Config]):
                 f"{mesh.data} data-parallel workers would split: use at most {len(MODALITIES)} "
                 f"workers, one per modality."
             )
+        if config.optim.capture and not encoder_type(config.model.name).batch_independent:
+            raise InputError(
+                f"optim.capture is true, but model.name {config.model.name} normalises over the "
+                "whole batch, of which no step is recorded: set it to false."
+            )
         protocol_split = split_of(clips, config.data, config.seed)
         super().__init__(config, clips, protocol_split, mesh, device)
         self.members = mesh.trained
@@ -114,11 +119,6 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.compiled = is_compiled(config, device)
         if stacked is None:
             stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
-        if config.optim.capture and not encoder_type(config.model.name).batch_independent:
-            raise InputError(
-                f"optim.capture is true, but model.name {config.model.name} normalises over the "
-                "whole batch, of which no step is recorded: set it to false."
-            )
         stacked = stacked or self.compiled or config.optim.capture
         self.padding = self.compiled or config.optim.capture
         together = FlatOptimizer(encoders, config.optim) if stacked else None

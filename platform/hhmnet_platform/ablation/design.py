@@ -26,7 +26,6 @@ from hhmnet_platform.ablation.tables import Threshold
 from hhmnet_platform.datasets.layouts import read_yaml
 from hhmnet_platform.overrides import check_known
 from hhmnet_platform.scripts.recipes import recipe_or
-from hhmnet_platform.scripts.yaml_files import load_yaml
 
 # What benches and seeds set, and what has no effect here.
 _NOT_CHANGED = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
@@ -103,7 +102,7 @@ def read_design(uri: str) -> Design:
     Raises InputError for no such file, a key that is unknown or a value that cannot be used.
     """
     uri = recipe_or(uri)
-    values = _mapping(read_yaml(uri, "design of an ablation", load_yaml), uri)
+    values = _mapping(read_yaml(uri, "design of an ablation"), uri)
     _check_keys(values, Design, uri)
     variants = _mapping(values.get("variants"), f"variants in {uri}")
     for name, changes in variants.items():

@@ -13,9 +13,8 @@ from hhmnet_core.identity import JsonObject
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
-from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
+from hhmnet_platform.ablation.outcomes import Outcome
 from hhmnet_platform.overrides import checked_overrides
-from hhmnet_platform.storage.line_files import Uri
 
 WHOLE = "all"
 Config = TypeVar("Config", Phase1Config, Phase2Config)
@@ -118,7 +117,7 @@ def plan_runs(
         _check_each_once("seeds", bench.seeds)
     rounds = max(len(bench.seeds) for bench in benches)
     tasks = [
-        Task(name, bench.name, bench.finish(subject.variant(bench.config, name, bench.seeds[at])))
+        _task(subject, bench, name, bench.seeds[at])
         for at in range(rounds)
         for bench in benches
         if at < len(bench.seeds)
@@ -135,34 +134,29 @@ def further_tasks(
     subject: Subject[Config],
     benches: Sequence[Bench[Config]],
     tasks: Sequence[Task[Config]],
-    file: Uri,
+    outcomes: Sequence[Outcome],
 ) -> list[Task[Config]]:
-    """Return runs of other variants and seeds than those of the grid that a file has outcomes of.
-
-    Raises InputError where the file does not hold outcomes.
-    """
+    """Return the runs of outcomes that are no part of a grid, but of its benches and variants."""
     asked, known = {task.key for task in tasks}, {bench.name: bench for bench in benches}
     found: dict[Key, Task[Config]] = {}
-    for outcome in read_outcomes(file):
-        name, bench, seed = outcome.variant, known.get(outcome.bench), outcome.seed
-        if bench is None or name not in subject.variants or outcome.key in asked:
-            continue
-        config = bench.finish(subject.variant(bench.config, name, seed))
-        found[outcome.key] = Task(name, bench.name, config)
+    for outcome in outcomes:
+        bench = known.get(outcome.bench)
+        if bench and outcome.variant in subject.variants and outcome.key not in asked:
+            found[outcome.key] = _task(subject, bench, outcome.variant, outcome.seed)
     return list(found.values())
 
 
 def find_finished(
-    subject: Subject[Config], tasks: Sequence[Task[Config]], file: Uri
+    subject: Subject[Config], tasks: Sequence[Task[Config]], outcomes: Sequence[Outcome]
 ) -> dict[Key, Outcome]:
-    """Return the outcomes of a file that are those of runs of the grid, by their place in it.
+    """Return the outcomes that are those of runs of the grid, by their place in it.
 
-    Raises InputError where the file does not hold outcomes, or a store cannot be read.
+    Raises InputError where a store cannot be read.
     """
     wanted = {task.key: task for task in tasks}
     digests = {store: read_manifest(store).digest for store in {t.config.data.store for t in tasks}}
     finished = {}
-    for outcome in read_outcomes(file):
+    for outcome in outcomes:
         task = wanted.get(outcome.key)
         if (
             task is not None
@@ -173,6 +167,10 @@ def find_finished(
         ):
             finished[outcome.key] = outcome
     return finished
+
+
+def _task(subject: Subject[Config], bench: Bench[Config], name: str, seed: int) -> Task[Config]:
+    return Task(name, bench.name, bench.finish(subject.variant(bench.config, name, seed)))
 
 
 def _check_each_once(what: str, given: Sequence[object]) -> None:

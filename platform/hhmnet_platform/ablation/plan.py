@@ -9,7 +9,7 @@ from hhmnet_core.identity import JsonObject
 from hhmnet_core.passwords import without_password
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_platform.ablation.grid import Bench, Key, Subject, Task, find_finished, further_tasks
-from hhmnet_platform.ablation.outcomes import Outcome
+from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
 from hhmnet_platform.cluster.ray_environment import cluster_address
 from hhmnet_platform.cluster.resources import Resources, local_resources
 from hhmnet_platform.cluster.session import ray_session
@@ -81,8 +81,9 @@ class Ablation:
 
         Raises InputError where the file does not hold outcomes, or a store cannot be read.
         """
-        further = further_tasks(self.subject, self.benches, self.tasks, file)
-        finished = find_finished(self.subject, [*self.tasks, *further], file)
+        outcomes = read_outcomes(file)
+        further = further_tasks(self.subject, self.benches, self.tasks, outcomes)
+        finished = find_finished(self.subject, [*self.tasks, *further], outcomes)
         joining = [task for task in further if task.key in finished]
         return replace(self, tasks=[*self.tasks, *joining]), finished
 
@@ -110,7 +111,7 @@ def print_plan(ablation: Ablation, options: AblationOptions, name: str, file: st
         f"ablation    {name}",
         f"runs        {len(ablation.tasks)}, of which {len(finished)} are in "
         f"{without_password(file)}",
-        f"left        {missing}, {number} side by side; {resources}",
+        f"left        {missing}" + (f", {number} side by side; {resources}" if missing else ""),
     ]
     if finished and missing:
         seconds = sum(outcome.seconds for outcome in finished.values()) / len(finished)

@@ -1,15 +1,13 @@
 """Skeleton layouts by name, or from a YAML file."""
 
-from collections.abc import Callable
-
 import yaml
 
 from hhmnet_core.checks.memory import TEXT_EXPANSION
-from hhmnet_core.checks.parsing import check_yaml
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import split_uri
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.own_layout import parse_layout
+from hhmnet_platform.scripts.yaml_files import load_yaml
 
 
 def load_layout(name: str) -> Layout:
@@ -22,13 +20,12 @@ def load_layout(name: str) -> Layout:
     return parse_layout(fields, name)
 
 
-def read_yaml(uri: str, kind: str, load: Callable[[str], object] = yaml.safe_load) -> object:
+def read_yaml(uri: str, kind: str) -> object:
     """Return the value of a user's YAML file.
 
     Args:
         uri: Path or URI of the file.
         kind: Description of its content for messages, such as "layout".
-        load: Function that returns the value of YAML.
 
     Raises:
         InputError: No such file, or one that is not YAML.
@@ -36,8 +33,7 @@ def read_yaml(uri: str, kind: str, load: Callable[[str], object] = yaml.safe_loa
     folder, file = split_uri(uri)
     try:
         content = folder.read(file, TEXT_EXPANSION)
-        check_yaml(content)
-        return load(content.decode())
+        return load_yaml(content.decode())
     except FileNotFoundError as error:
         raise InputError(f"There is no {kind} at {uri}: expected a YAML file.") from error
     except (yaml.YAMLError, ValueError) as error:

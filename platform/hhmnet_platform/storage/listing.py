@@ -53,7 +53,7 @@ class ListedRun:
         folder: Its folder.
         result: Its result. None for an unfinished run, or a damaged result.
         state: "finished", "being trained", "unfinished" or "damaged".
-        detail: How far an unfinished run came, or what is wrong with a damaged one.
+        detail: Progress of an unfinished run, or fault of a damaged one.
         sizes: Bytes of its files, by their place: a checkpoint, model, scores, figures and others.
     """
 

@@ -12,7 +12,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.store.reading import read_manifest
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.ablation.grid import Bench, find_finished, further_tasks, plan_runs
-from hhmnet_platform.ablation.outcomes import Outcome
+from hhmnet_platform.ablation.outcomes import Outcome, read_outcomes
 from hhmnet_platform.ablation.variants import Phase1Training, phase1_ablation
 from hhmnet_platform.storage.line_files import append_line
 
@@ -54,7 +54,7 @@ def test_outcomes_of_the_same_config_data_and_figures_alone_count(tmp_path: Path
     values = json.loads(json.dumps(subject.identity(tasks[0].config)))
     known = Outcome("all", 1, values, read_manifest(store).digest, {"fusion": 0.5})
     file = tmp_path / "outcomes"
-    assert find_finished(subject, tasks, file) == {}
+    assert find_finished(subject, tasks, read_outcomes(file)) == {}
     for other in (
         replace(known, seed=3),
         replace(known, seed=2),  # with the config of seed 1
@@ -66,12 +66,12 @@ def test_outcomes_of_the_same_config_data_and_figures_alone_count(tmp_path: Path
         known,
     ):
         append_line(file, asdict(other))
-    assert find_finished(subject, tasks, file) == {("all", "", 1): known}
+    assert find_finished(subject, tasks, read_outcomes(file)) == {("all", "", 1): known}
     narrow = plan_runs(subject, [Bench("", config, [3])], ["no mask"])
-    further = further_tasks(subject, [Bench("", config, [3])], narrow, file)
+    further = further_tasks(subject, [Bench("", config, [3])], narrow, read_outcomes(file))
     assert [task.key for task in further] == [
         ("all", "", 3), ("all", "", 2), ("no mask", "", 1), ("all", "", 1),
     ]  # fmt: skip
-    assert find_finished(subject, further, file) == {("all", "", 1): known}
+    assert find_finished(subject, further, read_outcomes(file)) == {("all", "", 1): known}
     thorough = phase1_ablation(config, training=Phase1Training(needs_log_loss=True))
-    assert find_finished(thorough, tasks, file) == {}
+    assert find_finished(thorough, tasks, read_outcomes(file)) == {}

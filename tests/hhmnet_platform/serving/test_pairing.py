@@ -37,8 +37,8 @@ def test_without_a_pair_nothing_can_be_tested() -> None:
 
 def test_a_class_map_is_read(tmp_path: Path) -> None:
     file = tmp_path / "map.yaml"
-    file.write_text("wave: waving\n'1': walk\n")
-    assert read_class_map(str(file)) == {"wave": "waving", "1": "walk"}
+    file.write_text("wave: waving\n'1': walk\n010: 1_0\n")
+    assert read_class_map(str(file)) == {"wave": "waving", "1": "walk", "010": "1_0"}
 
 
 @pytest.mark.parametrize("text", ["", "- wave", "wave: [a]", "1: walk", "a: b: c", "a: &x [*x]"])

@@ -98,6 +98,7 @@ def test_recorded_steps_learn_what_others_learn(config: Phase1Config, tiny_clips
     [
         (CPU, 1, "stst", "optim.capture is true, but there is no GPU here"),
         (CUDA, 2, "stst", "optim.capture is for one worker, but there are 2"),
+        (CUDA, 1, "ctr_gcn", "model.name ctr_gcn normalises over the whole batch, of which no"),
     ],
 )
 def test_what_cannot_be_recorded_is_told(
@@ -110,6 +111,7 @@ def test_what_cannot_be_recorded_is_told(
 ) -> None:
     mesh = Mesh()
     mesh.data = workers
-    asked = replace(config, optim=replace(config.optim, capture=True, batch=4))
+    model, optim = replace(config.model, name=name), replace(config.optim, capture=True, batch=4)
+    asked = replace(config, model=model, optim=optim)
     with pytest.raises(InputError, match=message):
         Phase1Trainer(asked, tiny_clips, mesh, device)
