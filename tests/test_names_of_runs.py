@@ -58,7 +58,7 @@ def earlier(config: Phase1Config | Phase2Config) -> Phase1Config | Phase2Config:
     heads = 4 if config.model.heads == ModelConfig().heads else config.model.heads
     return replace(
         config,
-        model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads),
+        model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads, context=[]),
         optim=replace(config.optim, epochs=config.optim.epochs or 12),
     )
 

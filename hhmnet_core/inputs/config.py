@@ -15,8 +15,8 @@ class StoreConfig:
     """The training data.
 
     Attributes:
-        store: URI of the clip store, a folder or any fsspec URI. Default, also where a config file
-            has an empty one: the guiding run's store, else the demo's.
+        store: URI of the clip store, a folder or any fsspec URI. Default in training, also where a
+            config file has an empty one: the guiding run's store, else the demo's.
         protocol: Name of a protocol of the store. Default: its first.
         selection: Choice of the epoch that is scored. "val": whole subjects of the training split
             are held out and choose it. "last_epoch" (also "literature"): train on all training

@@ -6,6 +6,7 @@ from typing import Literal
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import later
+from hhmnet_core.models.context import Difference
 
 MAX_WIDTH, MAX_BLOCKS = 4096, 64
 MAX_BRANCHES, MAX_KERNEL = 16, 255
@@ -38,6 +39,9 @@ class ModelConfig:
             apart. The stem's outputs have about 0.2 to 0.6.
         attention: Whether RE-DMT has dynamic attention; otherwise its static map is alone, and
             there is no re-ranking.
+        context: Differences that the stem reads beside each joint's values, each scaled to
+            deviation 1: "body", to the mean over the joints of the frame; "parent", to the parent
+            joint; "next", of the next frame to this one.
         re_dmt: Version of RE-DMT: 2, or 1 as in runs from before version 2 existed.
         name: Encoder: ST&ST ("stst"), or one of the baselines ST-GCN ("st_gcn") and CTR-GCN
             ("ctr_gcn"). The baselines have the size of their papers and read `embedding` only.
@@ -59,6 +63,7 @@ class ModelConfig:
     embedding: int = 128
     joint_scale: float = later(0.5, before=0.02)
     attention: bool = later(True)
+    context: list[Difference] = later(lambda: ["body", "parent", "next"], before=[])
     re_dmt: Literal[1, 2] = later(2, before=1)
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
 
@@ -86,6 +91,8 @@ class ModelConfig:
                 f"model.widths must be multiples of twice model.heads ({self.heads}), "
                 f"but are {self.widths}."
             )
+        if len(set(self.context)) < len(self.context):
+            raise InputError(f"model.context names a difference twice: {' '.join(self.context)}.")
         if not 0 < self.kept_ratio <= 1:
             raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
         if self.re_dmt != 1 and self.kept_ratio != type(self).kept_ratio:

@@ -49,10 +49,12 @@ class Encoder(nn.Module, ABC):
         batch_independent: Whether the encoding of a clip depends on that clip alone. An encoder
             that normalises over the batch needs the whole batch on one worker.
         settings: Fields of ModelConfig that the encoder reads, besides `name`.
+        statistics: Names of the buffers that hold statistics of the training clips.
     """
 
     batch_independent: ClassVar[bool]
     settings: ClassVar[frozenset[str]]
+    statistics: tuple[str, ...] = ("input_mean", "input_std")
     input_mean: Tensor
     input_std: Tensor
 
@@ -90,10 +92,22 @@ class Encoder(nn.Module, ABC):
         return 0
 
     @torch.no_grad()
-    def standardise(self, mean_vc: Tensor, std: Tensor) -> None:
-        """Set the mean (V, C) and the one standard deviation that standardise the input."""
+    def standardise(
+        self, mean_vc: Tensor, std: Tensor, context_std_g: Tensor | None = None
+    ) -> None:
+        """Set what standardises the input.
+
+        Args:
+            mean_vc: (V, C) mean of the input.
+            std: () its standard deviation.
+            context_std_g: (G,) those of its context. None: that is not scaled.
+        """
         self.input_mean.copy_(mean_vc)
         self.input_std.copy_(std if std > 0 else torch.ones_like(std))
+
+    def context(self, x_rtvc: Tensor) -> Tensor:
+        """Return the G differences (G, R, T, V, C) that the network reads beside its input."""
+        return x_rtvc.new_empty(0, *x_rtvc.shape)
 
     @abstractmethod
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ over clips, and takes its random numbers as an argument, so that the results do 
 clips are distributed over workers.
 
 Shapes: N clips, R bodies that are present in the clips, T frames, T' frames of the features, V
-joints, C channels, D random draws.
+joints, C channels, G differences of a joint's context, D random draws.
 """
 
 from dataclasses import fields
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.models.context import Context
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.spatial import ReDmt
 from hhmnet_core.models.spatial_v1 import ReDmtV1
@@ -43,6 +44,7 @@ class Block(nn.Module):
 class Stst(Encoder):
     """The ST&ST encoder; its arguments are those of `Encoder`."""
 
+    context_std: Tensor
     batch_independent = True
     settings = frozenset(field.name for field in fields(ModelConfig)) - {"name"}
 
@@ -56,7 +58,12 @@ class Stst(Encoder):
     ) -> None:
         super().__init__(config, layout, num_classes, temperature, learn_temperature)
         first = config.widths[0]
-        self.stem = nn.Linear(config.patch * layout.channels, first)
+        seen = 1 + len(config.context)
+        self.differences = Context(config.context, layout)
+        if config.context:  # encoders of earlier versions have no such buffer
+            self.register_buffer("context_std", torch.ones(len(config.context)))
+            self.statistics = (*self.statistics, "context_std")
+        self.stem = nn.Linear(config.patch * seen * layout.channels, first)
         self.joint_embedding = nn.Parameter(
             config.joint_scale * torch.randn(layout.num_joints, first)
         )
@@ -75,7 +82,23 @@ class Stst(Encoder):
         """D: one draw for each block, one for each channel of the features."""
         return len(self.blocks) + self.classifier.in_features
 
+    @torch.no_grad()
+    def standardise(
+        self, mean_vc: Tensor, std: Tensor, context_std_g: Tensor | None = None
+    ) -> None:
+        super().standardise(mean_vc, std)
+        if self.config.context and context_std_g is not None:
+            of_standardised_g = context_std_g / (std if std > 0 else torch.ones_like(std))
+            self.context_std.copy_(torch.where(of_standardised_g > 0, of_standardised_g, 1))
+
+    def context(self, x_rtvc: Tensor) -> Tensor:
+        context_grtvc: Tensor = self.differences(x_rtvc)
+        return context_grtvc
+
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
+        if self.config.context:
+            context_grtvc = self.context(x_rtvc) / self.context_std[:, None, None, None, None]
+            x_rtvc = torch.cat([x_rtvc, *context_grtvc.unbind()], -1)
         x_rtvc = self.stem(_fold_frames(x_rtvc, self.config.patch)) + self.joint_embedding
         for depth, block in enumerate(self.blocks):
             drop = self.config.drop_path * depth / max(1, len(self.blocks) - 1)

@@ -106,6 +106,7 @@ def test_ablation_prints_its_tables_and_is_tracked(undisturbed: Path) -> None:
     assert_tracked(undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_ablation_continues_with_equal_outcomes(
     ablate: Start, undisturbed: Path, tmp_path: Path
 ) -> None:

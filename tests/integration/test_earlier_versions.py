@@ -38,7 +38,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def phase1_job(store: Path, workspace: Path, **changes: Any) -> Phase1Job:
     settings: dict[str, Any] = {
         "data": DataConfig(store=str(store), frames=8),
-        "model": ModelConfig(widths=[4], heads=1, embedding=4, re_dmt=1, joint_scale=0.02),
+        "model": ModelConfig(
+            widths=[4], heads=1, embedding=4, re_dmt=1, joint_scale=0.02, context=[]
+        ),
         "optim": OptimConfig(epochs=2, batch=8),
         "workspace": str(workspace),
     }
@@ -138,8 +140,8 @@ def test_stopped_run_is_trained_to_its_end(start: Any, tmp_path: Path, name: str
     process = start(
         sys.executable, SCRIPT, f"--data.store={store}", f"--workspace={workspace}",
         "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--model.re_dmt=1",
-        "--model.joint_scale=0.02", "--data.frames=8", "--optim.epochs=8", "--optim.batch=8",
-        "--seed=2", "--workers=1", f"--name={name}",
+        "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8",
+        "--optim.epochs=8", "--optim.batch=8", "--seed=2", "--workers=1", f"--name={name}",
     )  # fmt: skip
     assert process.finish() == 0, process.output
     assert "resuming after epoch" in process.output

@@ -9,8 +9,6 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.models.encoder import Encoder
 
 _HEAD = "classifier."
-# Set by the new training: from its own clips, and by its own config.
-_OWN = {"input_mean", "input_std", "log_temperature"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,10 @@ class InitialWeights:
                 f"{', '.join(self.by_modality)}; give one of a phase-1 run."
             )
         given, state = self.by_modality[modality], encoder.state_dict()
+        # Set by the new training: from its own clips, and by its own config.
+        kept = {*encoder.statistics, "log_temperature"}
         for name, own in state.items():
-            if name in _OWN or (name.startswith(_HEAD) and not self.same_classes):
+            if name in kept or (name.startswith(_HEAD) and not self.same_classes):
                 continue
             if name not in given or given[name].shape != own.shape:
                 found = tuple(given[name].shape) if name in given else "nothing"

@@ -24,7 +24,6 @@ from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.stream import Stream
 
 COMPILER = "inductor"
-_OWN_BUFFERS = ("input_mean", "input_std")
 
 
 def is_compiled(config: Phase1Config, device: torch.device) -> bool:
@@ -86,7 +85,7 @@ class StackedEncoders:
         if not self._buffers:  # not before: a checkpoint may have been loaded
             self._buffers = {
                 name: torch.stack([model.get_buffer(name) for model in self._models])
-                for name in _OWN_BUFFERS
+                for name in self._encoder.statistics
             }
         return self._encode(batch.joints_nctvm, batch.body_rows, tuple(drops_snd))
 

@@ -114,7 +114,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
-        for encoder, statistics in zip(encoders, self._input_statistics(), strict=True):
+        for encoder, statistics in zip(encoders, self._input_statistics(encoders), strict=True):
             encoder.standardise(*statistics)
         self.compiled = is_compiled(config, device)
         if stacked is None:
@@ -145,24 +145,28 @@ class Phase1Trainer(Trainer[Phase1Config]):
         return encoder
 
     @torch.no_grad()
-    def _input_statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the mean (V, C) of each modality over the training clips, and its deviation ()."""
-        layout, modalities = self.reader.layout, self.mesh.modalities
-        shape = (len(modalities), 2, layout.num_joints, layout.channels)
-        sums_s2vc = torch.zeros(shape, dtype=torch.float64)
+    def _input_statistics(self, encoders: Sequence[Encoder]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return what each encoder is standardised by, measured on the training clips."""
+        sums: list[Tensor] = [torch.zeros(()) for _ in encoders]
         count = 0
         batches = torch.from_numpy(self.split.train).split(self.evaluation_batch)
         for clips_n in watched(batches, "measuring the inputs", len(self.split.train), len):
             batch = self.reader.whole(clips_n)
             count += len(batch.body_rows) * batch.joints_nctvm.shape[2]
-            for modality, sums_2vc in zip(modalities, sums_s2vc, strict=True):
+            for index, (encoder, modality) in enumerate(
+                zip(encoders, self.mesh.modalities, strict=True)
+            ):
                 x_nctvm = self.derive(batch.joints_nctvm, modality).double()
                 x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
-                sums_2vc += torch.stack([x_rtvc.sum((0, 1)), x_rtvc.square().sum((0, 1))]).cpu()
-        return [
-            (mean_vc, (square_vc - mean_vc.square()).mean().clamp_min(0).sqrt())
-            for mean_vc, square_vc in sums_s2vc / count
-        ]
+                seen_frtvc = torch.cat([x_rtvc[None], encoder.context(x_rtvc)])  # F = 1 + G
+                sums_2fvc = torch.stack([seen_frtvc.sum((1, 2)), seen_frtvc.square().sum((1, 2))])
+                sums[index] = sums[index] + sums_2fvc.cpu()
+        statistics = []
+        for sums_2fvc in sums:
+            mean_fvc, square_fvc = sums_2fvc / count
+            std_f = (square_fvc - mean_fvc.square()).mean((1, 2)).clamp_min(0).sqrt()
+            statistics.append((mean_fvc[0], std_f[0], std_f[1:]))
+        return statistics
 
     def inputs(self, share: BatchShare) -> Phase1Inputs:
         config, reader = self.config, self.reader

@@ -42,6 +42,7 @@ PHASE1: Mapping[str, Changes] = {
     "no re-ranking": {"model.rerank": False},
     "no selection": {"model.select": False},
     "plain temporal convolution": {"model.select": False, "model.branches": [[5, 1]]},
+    "no context": {"model.context": []},
     "no contrast": {"contrast.weight": 0.0},
 }
 PHASE2: Mapping[str, Changes] = {

@@ -1,6 +1,6 @@
 """Config files: YAML whose keys are options, checked before the parser reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from hhmnet_core.checks.parsing import MAX_YAML_BYTES
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import local_access
 from hhmnet_core.passwords import one_line
-from hhmnet_platform.scripts.messages import unknown_option
+from hhmnet_platform.scripts.messages import unknown_keys, unknown_option
 from hhmnet_platform.scripts.options import Options
 from hhmnet_platform.scripts.yaml_files import load_yaml
 
@@ -53,7 +53,11 @@ def read_config(path: str, options: Options, prog: str) -> dict[str, Any]:
             f"The config file {path} has the key config: a config file cannot name another; give "
             "--config several times."
         )
-    return _flat(values, options, prog, f"the config file {path}")
+    place = f"the config file {path}"
+    unknown = list(_unknown(values, options))
+    if unknown:
+        raise unknown_keys(unknown, options, prog, place)
+    return _flat(values, options, prog, place)
 
 
 def read_group(name: str, value: str, options: Options, prog: str) -> dict[str, Any]:
@@ -90,3 +94,13 @@ def _flat(
                 f"them, or leave {name} out for its defaults."
             )
     return found
+
+
+def _unknown(values: Mapping[Any, Any], options: Options, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names that are neither an option nor a group."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name in options.groups and isinstance(value, dict):
+            yield from _unknown(value, options, f"{name}.")
+        elif name not in options.by_name and name not in options.groups:
+            yield name

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from hhmnet_core.errors import InputError
@@ -47,21 +48,38 @@ def unknown_option(written: str, options: Options, prog: str, place: str = "") -
         prog: The command.
         place: Where it is a key. "": it is a word of the command line.
     """
+    near = _near(written, options, is_word=not place)
+    what = f"Unknown key {written} in {place}" if place else f"There is no option {written}"
+    advice = " or ".join(each if place else f"--{each}" for each in near[:3])
+    hint = f": did you mean {advice}?" if near else "."
+    return InputError(f"{what}{hint} See `{prog} --help`.")
+
+
+def unknown_keys(names: Sequence[str], options: Options, prog: str, place: str) -> InputError:
+    """Return the error for keys that are no options, one at least; arguments as above."""
+    first = next((each for each in names if not _near(each, options)), "")
+    if len(names) == 1 or not first:
+        return unknown_option(names[0], options, prog, place)
+    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    return InputError(
+        f"Unknown keys in {place}: {shown}; is it for another command? See `{prog} --help`."
+    )
+
+
+def _near(written: str, options: Options, is_word: bool = False) -> list[str]:
+    """Return names that were perhaps meant, the nearest first."""
     bare = written.lstrip("-").replace("-", "_").partition("+")[0]
     names = [*options.by_name, *options.groups]
-    if not place:
+    if is_word:
         names += ["help", *(["config", "print_config"] if options.has_config else [])]
     last = bare.rpartition(".")[2]
     near = [bare] if bare in options.by_name else []
     near += [each for each in names if each.rpartition(".")[2] == last and each not in near]
     near += [each for each in get_close_matches(bare, names, 3, 0.7) if each not in near]
+    leaves = {each.rpartition(".")[2]: each for each in reversed(names)}
     if not near:
-        leaves = {each.rpartition(".")[2]: each for each in reversed(names)}
         near = [leaves[each] for each in get_close_matches(last, leaves, 3, 0.75)]
     if not near:  # such as --num-workers and --dry
         parts = {*last.split("_")}
         near = [each for leaf, each in leaves.items() if leaf in parts or last in leaf.split("_")]
-    what = f"Unknown key {written} in {place}" if place else f"There is no option {written}"
-    advice = " or ".join(each if place else f"--{each}" for each in near[:3])
-    hint = f": did you mean {advice}?" if near else "."
-    return InputError(f"{what}{hint} See `{prog} --help`.")
+    return near

@@ -29,6 +29,7 @@ OTHER = ModelConfig(  # another value of each setting
     dropout=0.3,
     embedding=20,
     joint_scale=0.1,
+    context=["next"],
 )
 OTHER_SWITCHES = [{"re_dmt": 1, "kept_ratio": 0.9}, {"attention": False}]  # not together
 NEEDED = {"kept_ratio": {"re_dmt": 1}}  # what a setting is read with

@@ -15,6 +15,8 @@ SWITCHES = [
     {"rerank": False},
     {"attention": False},
     {"re_dmt": 1},
+    {"context": []},
+    {"context": ["parent", "next"]},
     {"select": False, "branches": [(3, 1)]},
     {"patch": 4, "segments": 3},
 ]

@@ -92,7 +92,9 @@ def check(name: str, members: Sequence[str], trainer: Phase1Trainer | Phase2Trai
 @pytest.mark.parametrize(("name", "version"), [("phase1_losses", 2), ("phase1_losses_re_dmt_1", 1)])
 def test_first_losses_of_phase1(name: str, version: Literal[1, 2], tiny_clips: ClipSet) -> None:
     scale = 0.5 if version == 2 else 0.02  # the defaults of their time
-    config = replace(PHASE1, model=replace(PHASE1.model, re_dmt=version, joint_scale=scale))
+    context = PHASE1.model.context if version == 2 else []
+    model = replace(PHASE1.model, re_dmt=version, joint_scale=scale, context=context)
+    config = replace(PHASE1, model=model)
     check(name, MODALITIES, Phase1Trainer(config, tiny_clips, Mesh(), CPU))
 
 

@@ -191,6 +191,8 @@ def test_an_empty_value_is_not_the_default(argv: list[str]) -> None:
         ("width: 1", "Unknown key width .*: did you mean part.width?"),
         ("dry-run: true", "Unknown key dry-run .*: did you mean dry_run?"),
         ("extra: 1", r"Unknown key extra in the config file .*made.yaml\. See `made --help`"),
+        ("extra: 1\npart: {more: 2}", r"made.yaml: extra, part.more; is it for another command\?"),
+        ("width: 1\ndry-run: true", "Unknown key width .*: did you mean part.width?"),
         ("1: 2", "Unknown key 1 "),
         ("a: [", "The config file .*made.yaml is not YAML"),
         ("seed: x", "^seed in the config file .*made.yaml is 'x', expected a whole number.$"),

@@ -9,8 +9,11 @@ import pytest
 import torch
 from made_stores import write_store
 from torch._dynamo.utils import counters
+from torch._inductor import config as inductor
+from torch._inductor import metrics
 
 from hhmnet_core.errors import InputError
+from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
@@ -73,6 +76,25 @@ def test_compiled_steps_equal_those_of_the_loop_in_one_graph_a_shape(
         for name, weight in mine.model.state_dict().items():
             torch.testing.assert_close(weights[name], weight, rtol=1e-9, atol=1e-9, msg=name)
     assert traced["unique_graphs"] == len(shapes) <= (1 if bodies == 1 else 5)
+
+
+@pytest.mark.slow
+def test_inductor_fuses_the_operations_of_four_encoders_into_few_kernels(
+    small: Phase1Config, tiny_clips: ClipSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget of the default network, forward and backward, in what torch generates for a CPU.
+
+    A count for a GPU needs Triton; here a loss of fusion shows without it.
+    """
+    monkeypatch.setattr(inductor, "force_disable_caches", True)
+    torch.compiler.reset()
+    metrics.reset()
+    config = replace(small, model=ModelConfig(), optim=replace(small.optim, compile=True))
+    trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
+    trainer.train_step(trainer.prepare(1, 0, trainer.epoch_order(1)[0]))
+    torch.compiler.reset()
+    assert 0 < metrics.generated_kernel_count <= 880  # 862 at first
+    assert metrics.generated_kernel_count < metrics.ir_nodes_pre_fusion
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7])

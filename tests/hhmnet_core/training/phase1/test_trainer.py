@@ -115,6 +115,14 @@ def test_input_is_standardised_over_the_bodies_of_the_training_clips(
         np.testing.assert_allclose(stream.model.input_mean, mean_vc, atol=1e-5)
         deviation = np.sqrt(((x_rtvc - mean_vc) ** 2).mean())
         assert stream.model.input_std.item() == pytest.approx(deviation, rel=1e-4)
+        parents = list(tiny_clips.manifest.skeleton.parents)
+        following = np.concatenate([x_rtvc[:, 1:], x_rtvc[:, -1:]], 1)
+        context = [
+            x_rtvc - x_rtvc.mean(2, keepdims=True), x_rtvc - x_rtvc[:, :, parents],
+            following - x_rtvc,
+        ]  # fmt: skip
+        expected = [np.sqrt(each.var((0, 1)).mean()) / deviation for each in context]
+        np.testing.assert_allclose(stream.model.context_std, expected, rtol=1e-4)
 
 
 def test_making_an_encoder_leaves_the_global_generator_alone(
