@@ -6,11 +6,12 @@ from typing import Literal
 from hhmnet_core.checks.bounds import check_bounds
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import later
-from hhmnet_core.models.context import Difference
 
 MAX_WIDTH, MAX_BLOCKS = 4096, 64
 MAX_BRANCHES, MAX_KERNEL = 16, 255
 MAX_FRAMES = 2048
+
+Difference = Literal["body", "parent", "next"]
 
 
 @dataclass

@@ -1,20 +1,18 @@
 """Context of a joint: how its values differ from the body's, its parent's, and the next frame's.
 
-A stem that reads one joint at a time cannot compare joints, and the first attention compares few of
-them. Early fusion of joints, bones and motions in one network is known from EfficientGCN (Song et
-al., TPAMI 2022); here each modality has its own network, whose stem reads the modality and its
-differences.
+A stem that reads one joint at a time cannot compare joints; and where people walk, the one
+deviation that standardises all joints makes what a body does in place small. Early fusion of
+joints, bones and motions in one network is known from EfficientGCN (Song et al., TPAMI 2022); here
+each modality has its own network, whose stem reads the modality and its differences.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from hhmnet_core.models.config import Difference
 from hhmnet_core.skeleton.layouts import Layout
-
-Difference = Literal["body", "parent", "next"]
 
 
 class Context(nn.Module):

@@ -102,13 +102,20 @@ def expected(option: Option) -> str:
 
 def example(option: Option, in_file: bool = False) -> str:
     """Return an option with a list, as it is typed or as a line of YAML. "" for no list."""
-    items = next((_EXAMPLES.get(get_origin(each) or each, "") for each in option.items), "")
+    items = next((_values_of(each) for each in option.items), "")
     if not items:
         return ""
     if in_file:
         values = ", ".join(items.split()).replace("'", "")
         return f"{option.name.rpartition('.')[2]}: [{values}]"
     return f"--{option.name} {items}"
+
+
+def _values_of(item: Any) -> str:
+    """Return two items of a list, as they are typed."""
+    if get_origin(item) is Literal:
+        return " ".join(get_args(item)[:2])
+    return _EXAMPLES.get(get_origin(item) or item, "")
 
 
 def placeholder(option: Option) -> str:
@@ -178,6 +185,8 @@ def _in_words(annotation: Any) -> str:
         return _joined([str(each) for each in get_args(annotation)])
     if origin is list:
         (item,) = get_args(annotation)
+        if get_origin(item) is Literal:
+            return f"a list of {_in_words(item)}"
         return f"a list of {_PLURAL.get(item) or _PLURAL.get(get_origin(item), 'values')}"
     return _WORDS.get(annotation) or _WORDS.get(origin) or "a value"
 

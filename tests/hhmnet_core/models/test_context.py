@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hhmnet_core.errors import InputError
-from hhmnet_core.models.config import ModelConfig
-from hhmnet_core.models.context import Context, Difference
+from hhmnet_core.models.config import Difference, ModelConfig
+from hhmnet_core.models.context import Context
 from hhmnet_core.models.stst import Stst
 from hhmnet_core.skeleton.layouts import LAYOUTS, Layout, get_layout
 

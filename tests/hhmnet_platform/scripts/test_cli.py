@@ -38,6 +38,7 @@ class Config:
         runs: Names of runs.
         sizes: Whole numbers.
         kind: Kind of thing.
+        kinds: Kinds of things.
         space: Fields to search.
         part: Part with a width.
     """
@@ -48,6 +49,7 @@ class Config:
     runs: list[str] = field(default_factory=list)
     sizes: list[int] | None = None
     kind: Literal["read", "clip"] = "read"
+    kinds: list[Literal["read", "clip"]] = field(default_factory=list)
     space: dict[str, Any] = field(default_factory=dict)
     part: Part = field(default_factory=Part)
 
@@ -99,6 +101,8 @@ def error_of(*argv: str) -> str:
         (["--part", "{width: 4}"], Config(part=Part(width=4))),
         (["--space", "{a.b: {low: 1, high: 2}}"], Config(space={"a.b": {"low": 1, "high": 2}})),
         (["--kind", "clip"], Config(kind="clip")),
+        (["--kinds", "clip", "read"], Config(kinds=["clip", "read"])),
+        (["--kinds=[]"], Config()),
     ],
 )
 def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
@@ -125,6 +129,7 @@ def test_good_arguments_are_parsed(argv: list[str], expected: Config) -> None:
         (["--seed"], "--seed has no value: expected a whole number."),
         (["--seed", "--dry-run"], "--seed has no value"),
         (["--runs"], "--runs has no value: expected a list of texts."),
+        (["--kinds", "leg"], "--kinds is 'leg', expected a list of read or clip, such as --kinds"),
         (["--runs", "-x"], "--runs has no value: -x begins with a dash, as options do. If it is "),
         (["--kind", "-x", "--seed=1"], "If it is the value, write --kind=-x."),
         (["--sizes+", "16"], "--sizes+ would append to a list, which no option does: give all"),
