@@ -5,7 +5,6 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import Request, urlopen
 
 import hypothesis
@@ -29,23 +28,6 @@ for name in ("HHMNET_NODES", "HHMNET_WORKSPACE", "MLFLOW_TRACKING_URI", "RAY_ADD
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the integration tests, which wait, among the files of others, which compute.
-
-    `make test` hands files to its processes in this order.
-    """
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    waiting = [path for path in files if "integration" in path.parts]
-    computing = [path for path in files if "integration" not in path.parts]
-    # They begin within the first three quarters: the last ones to end are short.
-    apart = 3 * len(computing) / (4 * max(1, len(waiting)))
-    places = {path: index * apart for index, path in enumerate(waiting)}
-    places |= {path: float(index) for index, path in enumerate(computing)}
-    items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
 
 
 @pytest.fixture(scope="session", autouse=True)
