@@ -57,8 +57,7 @@ def unknown_option(written: str, options: Options, prog: str, place: str = "") -
 
 def unknown_keys(names: Sequence[str], options: Options, prog: str, place: str) -> InputError:
     """Return the error for keys that are no options, one at least; arguments as above."""
-    first = next((each for each in names if not _near(each, options)), "")
-    if len(names) == 1 or not first:
+    if len(names) == 1 or all(_near(each, options) for each in names):
         return unknown_option(names[0], options, prog, place)
     shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     return InputError(
