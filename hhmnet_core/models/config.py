@@ -43,8 +43,8 @@ class ModelConfig:
         context: What the stem reads beside each joint's values, each scaled to deviation 1.
             Differences: "body", to the mean over the joints of the frame; "parent", to the parent
             joint; "next", of the next frame to this one. Distances, for the joint modality alone:
-            "ends", of each joint to head, hands and feet. These are for test clips of the people
-            who are in training too, such as those of other cameras: new people they harm.
+            "ends", of each joint to head, hands and feet. They are for test clips of the people
+            who are in training too, seen by another camera; where people are new they harm.
         re_dmt: Version of RE-DMT: 2, or 1 as in runs from before version 2 existed.
         name: Encoder: ST&ST ("stst"), or one of the baselines ST-GCN ("st_gcn") and CTR-GCN
             ("ctr_gcn"). The baselines have the size of their papers and read `embedding` only.
