@@ -118,7 +118,7 @@ class Stst(Encoder):
 
     def standardised_distances(self, x_rtvc: Tensor) -> Tensor:
         """Return distances to the ends (R, T, V, E) from standardised bodies (R, T, V, C)."""
-        # Of positions in space: of what is left of them around each joint's mean, turning matters.
+        # Between the positions: between their deviations from the mean, a turn would change them.
         distances_rtve = self.distances(x_rtvc * self.input_std + self.input_mean)
         standardised: Tensor = (distances_rtve - self.ends_mean) * self.ends_scale
         return standardised
