@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from moments import standardise
 from torch import Tensor
 
 from hhmnet_core.deploy.description import SCHEMA_VERSION, ModelDescription, NetworkDescription
@@ -41,8 +40,9 @@ def random_network(
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
-        bodies_rtvc = 0.4 * torch.randn(4, 16, layout.num_joints, layout.channels)
-        standardise(encoder, bodies_rtvc, are_positions=member == "joint")
+        encoder.standardise(
+            0.1 * torch.randn(layout.num_joints, layout.channels), torch.tensor(0.4)
+        )
         for _ in range(10):  # statistics of batches, for encoders that have them
             encoder.train()(0.4 * torch.randn(4, layout.channels, 16, layout.num_joints, 1))
     encoder.to(config.optim.dtype)

@@ -11,7 +11,7 @@ MAX_WIDTH, MAX_BLOCKS = 4096, 64
 MAX_BRANCHES, MAX_KERNEL = 16, 255
 MAX_FRAMES = 2048
 
-Context = Literal["body", "parent", "next", "ends"]
+Difference = Literal["body", "parent", "next"]
 
 
 @dataclass
@@ -40,11 +40,9 @@ class ModelConfig:
             apart. The stem's outputs have about 0.2 to 0.6.
         attention: Whether RE-DMT has dynamic attention; otherwise its static map is alone, and
             there is no re-ranking.
-        context: What the stem reads beside each joint's values, each scaled to deviation 1.
-            Differences: "body", to the mean over the joints of the frame; "parent", to the parent
-            joint; "next", of the next frame to this one. Distances, for the joint modality alone:
-            "ends", of each joint to head, hands and feet. They are for test clips of the people
-            who are in training too, seen by another camera; where people are new they harm.
+        context: Differences that the stem reads beside each joint's values, each scaled to
+            deviation 1: "body", to the mean over the joints of the frame; "parent", to the parent
+            joint; "next", of the next frame to this one.
         re_dmt: Version of RE-DMT: 2, or 1 as in runs from before version 2 existed.
         name: Encoder: ST&ST ("stst"), or one of the baselines ST-GCN ("st_gcn") and CTR-GCN
             ("ctr_gcn"). The baselines have the size of their papers and read `embedding` only.
@@ -66,7 +64,7 @@ class ModelConfig:
     embedding: int = 128
     joint_scale: float = later(0.5, before=0.02)
     attention: bool = later(True)
-    context: list[Context] = later(lambda: ["body", "parent", "next"], before=[])
+    context: list[Difference] = later(lambda: ["body", "parent", "next"], before=[])
     re_dmt: Literal[1, 2] = later(2, before=1)
     name: Literal["stst", "st_gcn", "ctr_gcn"] = "stst"
 
@@ -95,7 +93,7 @@ class ModelConfig:
                 f"but are {self.widths}."
             )
         if len(set(self.context)) < len(self.context):
-            raise InputError(f"model.context names the same twice: {' '.join(self.context)}.")
+            raise InputError(f"model.context names a difference twice: {' '.join(self.context)}.")
         if not 0 < self.kept_ratio <= 1:
             raise InputError(f"model.kept_ratio must be in (0, 1], but is {self.kept_ratio}.")
         if self.re_dmt != 1 and self.kept_ratio != type(self).kept_ratio:

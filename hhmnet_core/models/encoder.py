@@ -6,7 +6,6 @@ joints, M bodies, C channels, K classes, E embedding, D random draws.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,20 +29,6 @@ class Encoded:
 
     logits_nk: Tensor
     embedding_ne: Tensor
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and variance of values by joint and channel, both (V, C)."""
-
-    mean_vc: Tensor
-    variance_vc: Tensor
-
-    @classmethod
-    def of_sums(cls, both_2vc: Tensor, count: int) -> "Moments":
-        """Return the moments of values from their sum and the sum of their squares."""
-        mean_vc, square_vc = both_2vc / count
-        return cls(mean_vc, (square_vc - mean_vc.square()).clamp_min(0))
 
 
 class Encoder(nn.Module, ABC):
@@ -106,27 +91,23 @@ class Encoder(nn.Module, ABC):
         """D, the number of uniform draws that each clip needs in training."""
         return 0
 
-    def seen(self, x_rtvc: Tensor, are_positions: bool) -> dict[str, Tensor]:
-        """Return what the network reads, before it is standardised, by name.
-
-        Args:
-            x_rtvc: (R, T, V, C of the input).
-            are_positions: Whether these are positions of joints.
-
-        Returns:
-            "input" and what an encoder derives from it, each (R, T, V, its C).
-        """
-        return {"input": x_rtvc}
-
     @torch.no_grad()
-    def standardise(self, moments: Mapping[str, Moments]) -> None:
+    def standardise(
+        self, mean_vc: Tensor, std: Tensor, context_std_g: Tensor | None = None
+    ) -> None:
         """Set what standardises the input.
 
         Args:
-            moments: Those of what `seen` returns, over the training clips.
+            mean_vc: (V, C) mean of the input.
+            std: () its standard deviation.
+            context_std_g: (G,) those of its context. None: that is not scaled.
         """
-        self.input_mean.copy_(moments["input"].mean_vc)
-        self.input_std.copy_(deviation(moments["input"].variance_vc.mean()))
+        self.input_mean.copy_(mean_vc)
+        self.input_std.copy_(std if std > 0 else torch.ones_like(std))
+
+    def context(self, x_rtvc: Tensor) -> Tensor:
+        """Return the G differences (G, R, T, V, C) that the network reads beside its input."""
+        return x_rtvc.new_empty(0, *x_rtvc.shape)
 
     @abstractmethod
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
@@ -194,8 +175,3 @@ def _mean_of_bodies(pooled_rc: Tensor, clip_of_row: Tensor, clips: int) -> Tenso
     present_n1 = ones_r1.new_zeros(clips, 1).index_add(0, clip_of_row, ones_r1)
     summed_nc = ones_r1.new_zeros(clips, pooled_rc.shape[1]).index_add(0, clip_of_row, pooled_rc)
     return summed_nc / present_n1
-
-
-def deviation(variance: Tensor) -> Tensor:
-    """Return the standard deviation to divide by: 1 where nothing varies."""
-    return torch.where(variance > 0, variance.sqrt(), 1)

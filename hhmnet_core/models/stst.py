@@ -9,15 +9,14 @@ Shapes: N clips, R bodies that are present in the clips, T frames, T' frames of 
 joints, C channels, G differences of a joint's context, D random draws.
 """
 
-from collections.abc import Mapping
 from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
 
 from hhmnet_core.models.config import ModelConfig
-from hhmnet_core.models.context import Differences, EndDistances
-from hhmnet_core.models.encoder import Encoder, Moments, deviation
+from hhmnet_core.models.context import Context
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.spatial import ReDmt
 from hhmnet_core.models.spatial_v1 import ReDmtV1
 from hhmnet_core.models.temporal import SkTc
@@ -46,8 +45,6 @@ class Stst(Encoder):
     """The ST&ST encoder; its arguments are those of `Encoder`."""
 
     context_std: Tensor
-    ends_mean: Tensor
-    ends_scale: Tensor
     batch_independent = True
     settings = frozenset(field.name for field in fields(ModelConfig)) - {"name"}
 
@@ -61,12 +58,12 @@ class Stst(Encoder):
     ) -> None:
         super().__init__(config, layout, num_classes, temperature, learn_temperature)
         first = config.widths[0]
-        self.differences = Differences([name for name in config.context if name != "ends"], layout)
-        if self.differences.number:  # encoders of earlier versions have no such buffer
-            self.register_buffer("context_std", torch.ones(self.differences.number))
+        seen = 1 + len(config.context)
+        self.differences = Context(config.context, layout)
+        if config.context:  # encoders of earlier versions have no such buffer
+            self.register_buffer("context_std", torch.ones(len(config.context)))
             self.statistics = (*self.statistics, "context_std")
-        channels = (1 + self.differences.number) * layout.channels
-        self.stem = nn.Linear(config.patch * channels, first)
+        self.stem = nn.Linear(config.patch * seen * layout.channels, first)
         self.joint_embedding = nn.Parameter(
             config.joint_scale * torch.randn(layout.num_joints, first)
         )
@@ -75,13 +72,6 @@ class Stst(Encoder):
             for width_in, width in zip([first, *config.widths], config.widths, strict=False)
         )
         self.norm = nn.LayerNorm(config.widths[-1])
-        self.reads_ends = "ends" in config.context
-        if self.reads_ends:  # last, so that everything else begins as without it
-            self.distances, ends = EndDistances(layout), len(layout.ends)
-            self.ends_stem = nn.Linear(config.patch * ends, first, bias=False)
-            self.register_buffer("ends_mean", torch.zeros(layout.num_joints, ends))
-            self.register_buffer("ends_scale", torch.zeros(ends))  # zero: they are not read
-            self.statistics = (*self.statistics, "ends_mean", "ends_scale")
 
     @staticmethod
     def feature_width(config: ModelConfig) -> int:
@@ -92,44 +82,24 @@ class Stst(Encoder):
         """D: one draw for each block, one for each channel of the features."""
         return len(self.blocks) + self.classifier.in_features
 
-    def seen(self, x_rtvc: Tensor, are_positions: bool) -> dict[str, Tensor]:
-        seen = {"input": x_rtvc}
-        seen |= zip(self.differences.names, self.differences(x_rtvc).unbind(), strict=True)
-        if self.reads_ends and are_positions:
-            seen["ends"] = self.distances(x_rtvc)
-        return seen
-
     @torch.no_grad()
-    def standardise(self, moments: Mapping[str, Moments]) -> None:
-        super().standardise(moments)
-        for index, name in enumerate(self.differences.names):
-            variance = moments[name].variance_vc.mean() / self.input_std.square()
-            self.context_std[index] = deviation(variance)
-        if "ends" in moments:
-            self.ends_mean.copy_(moments["ends"].mean_vc)
-            self.ends_scale.copy_(1 / deviation(moments["ends"].variance_vc.mean(0)))
+    def standardise(
+        self, mean_vc: Tensor, std: Tensor, context_std_g: Tensor | None = None
+    ) -> None:
+        super().standardise(mean_vc, std)
+        if self.config.context and context_std_g is not None:
+            of_standardised_g = context_std_g / (std if std > 0 else torch.ones_like(std))
+            self.context_std.copy_(torch.where(of_standardised_g > 0, of_standardised_g, 1))
 
-    def with_differences(self, x_rtvc: Tensor) -> Tensor:
-        """Return standardised bodies and their differences, (R, T, V, (1 + G) * C)."""
-        if not self.differences.number:
-            return x_rtvc
-        scaled_grtvc = self.differences(x_rtvc) / self.context_std[:, None, None, None, None]
-        return torch.cat([x_rtvc, *scaled_grtvc.unbind()], -1)
-
-    def standardised_distances(self, x_rtvc: Tensor) -> Tensor:
-        """Return distances to the ends (R, T, V, E) from standardised bodies (R, T, V, C)."""
-        # Between the positions: between their deviations from the mean, a turn would change them.
-        distances_rtve = self.distances(x_rtvc * self.input_std + self.input_mean)
-        standardised: Tensor = (distances_rtve - self.ends_mean) * self.ends_scale
-        return standardised
+    def context(self, x_rtvc: Tensor) -> Tensor:
+        context_grtvc: Tensor = self.differences(x_rtvc)
+        return context_grtvc
 
     def forward_features(self, x_rtvc: Tensor, draws_rd: Tensor | None) -> Tensor:
-        patch = self.config.patch
-        tokens_rtvc = self.stem(_fold_frames(self.with_differences(x_rtvc), patch))
-        if self.reads_ends:
-            distances_rtve = self.standardised_distances(x_rtvc)
-            tokens_rtvc = tokens_rtvc + self.ends_stem(_fold_frames(distances_rtve, patch))
-        x_rtvc = tokens_rtvc + self.joint_embedding
+        if self.config.context:
+            context_grtvc = self.context(x_rtvc) / self.context_std[:, None, None, None, None]
+            x_rtvc = torch.cat([x_rtvc, *context_grtvc.unbind()], -1)
+        x_rtvc = self.stem(_fold_frames(x_rtvc, self.config.patch)) + self.joint_embedding
         for depth, block in enumerate(self.blocks):
             drop = self.config.drop_path * depth / max(1, len(self.blocks) - 1)
             scale_r111 = None

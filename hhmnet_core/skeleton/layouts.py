@@ -69,17 +69,6 @@ class Layout:
             hops_vv = torch.minimum(hops_vv, hops_vv[:, middle, None] + hops_vv[middle])
         return hops_vv
 
-    @cached_property
-    def ends(self) -> tuple[int, ...]:
-        """The joints where the body ends: of head, arms and legs the one farthest from the centre.
-
-        Where a skeleton has none of these parts, the joints that are no other joint's parent.
-        """
-        hops_v = self.hops[self.centre].tolist()
-        limbs = [self.parts[part] for part in PARTS if part != "torso" and self.parts.get(part)]
-        ends = [max(limb, key=hops_v.__getitem__) for limb in limbs]
-        return tuple(ends) or tuple(sorted({*range(self.num_joints)} - {p for _, p in self.bones}))
-
     def joint(self, name: str) -> int:
         """Return the index of a joint. Raises InputError for an unknown name."""
         if name not in self.joints:

@@ -17,7 +17,7 @@ from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.inputs.batches import Batch, BatchPlan, BatchReader
 from hhmnet_core.inputs.splits import split_of
 from hhmnet_core.losses import cross_modal_contrast
-from hhmnet_core.models.encoder import Encoded, Encoder, Moments
+from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
 from hhmnet_core.notices import watched
 from hhmnet_core.skeleton.augment import Change, draw_change, random_positions
@@ -114,8 +114,8 @@ class Phase1Trainer(Trainer[Phase1Config]):
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
         self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
-        for encoder, moments in zip(encoders, self._input_moments(encoders), strict=True):
-            encoder.standardise(moments)
+        for encoder, statistics in zip(encoders, self._input_statistics(encoders), strict=True):
+            encoder.standardise(*statistics)
         self.compiled = is_compiled(config, device)
         if stacked is None:
             stacked = device.type == "cuda" and encoder_type(config.model.name).batch_independent
@@ -145,27 +145,28 @@ class Phase1Trainer(Trainer[Phase1Config]):
         return encoder
 
     @torch.no_grad()
-    def _input_moments(self, encoders: Sequence[Encoder]) -> list[dict[str, Moments]]:
-        """Return the moments of what each encoder reads, measured on the training clips."""
-        sums_2vc: list[dict[str, Tensor]] = [{} for _ in encoders]
+    def _input_statistics(self, encoders: Sequence[Encoder]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return what each encoder is standardised by, measured on the training clips."""
+        sums: list[Tensor] = [torch.zeros(()) for _ in encoders]
         count = 0
         batches = torch.from_numpy(self.split.train).split(self.evaluation_batch)
         for clips_n in watched(batches, "measuring the inputs", len(self.split.train), len):
             batch = self.reader.whole(clips_n)
             count += len(batch.body_rows) * batch.joints_nctvm.shape[2]
-            for encoder, modality, sums in zip(
-                encoders, self.mesh.modalities, sums_2vc, strict=True
+            for index, (encoder, modality) in enumerate(
+                zip(encoders, self.mesh.modalities, strict=True)
             ):
                 x_nctvm = self.derive(batch.joints_nctvm, modality).double()
                 x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)[batch.body_rows]
-                seen = encoder.seen(x_rtvc, are_positions=modality == "joint")
-                for name, each_rtvc in seen.items():
-                    both_2vc = torch.stack([each_rtvc.sum((0, 1)), each_rtvc.square().sum((0, 1))])
-                    sums[name] = sums.get(name, 0) + both_2vc.cpu()
-        return [
-            {name: Moments.of_sums(both_2vc, count) for name, both_2vc in sums.items()}
-            for sums in sums_2vc
-        ]
+                seen_frtvc = torch.cat([x_rtvc[None], encoder.context(x_rtvc)])  # F = 1 + G
+                sums_2fvc = torch.stack([seen_frtvc.sum((1, 2)), seen_frtvc.square().sum((1, 2))])
+                sums[index] = sums[index] + sums_2fvc.cpu()
+        statistics = []
+        for sums_2fvc in sums:
+            mean_fvc, square_fvc = sums_2fvc / count
+            std_f = (square_fvc - mean_fvc.square()).mean((1, 2)).clamp_min(0).sqrt()
+            statistics.append((mean_fvc[0], std_f[0], std_f[1:]))
+        return statistics
 
     def inputs(self, share: BatchShare) -> Phase1Inputs:
         config, reader = self.config, self.reader

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import CLASSES, SMALL, random_model, random_network, tensors_of
+from random_networks import CLASSES, random_model, random_network, tensors_of
 
 from hhmnet_core.deploy.export_check import make_clip, pad
 from hhmnet_core.deploy.export_formats import (
@@ -32,7 +32,6 @@ FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
 # An ensemble in which everything that clips pass through is on.
 ALL = DataConfig(frames=12, align=True, normalise_size=True, normalise_axes=True)
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
-WITH_ENDS = replace(SMALL, context=["body", "parent", "next", "ends"])
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 
@@ -41,9 +40,7 @@ def exported(kind: GraphFormat) -> tuple[Model, bytes]:
     """Return an ensemble of three networks, and its file."""
     torch.manual_seed(1)
     networks = [
-        random_network(
-            "joint", "joint", DataConfig(frames=16), WITH_ENDS, weight=0.7, temperature=1.3
-        ),
+        random_network("joint", "joint", DataConfig(frames=16), weight=0.7, temperature=1.3),
         random_network("bone_motion", "bone_motion", ALL, weight=0.4),
         random_network("joint_motion", "joint_motion", NEWER, weight=0.4),
     ]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hhmnet_core.errors import InputError
 from hhmnet_core.models.config import ModelConfig
-from hhmnet_core.models.encoder import Encoder, Moments
+from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 
 LAYOUT = get_layout("kinect_v2_25")
@@ -45,7 +45,7 @@ def make_clips(number: int = 3, bodies: int = 1) -> Tensor:
 
 def test_outputs_equal_their_formula() -> None:
     model, x_nctvm = build(), make_clips(bodies=2)
-    model.standardise({"input": Moments(torch.randn(25, 3), torch.full((25, 3), 4.0))})
+    model.standardise(torch.randn(25, 3), torch.tensor(2.0))
     encoded = model(x_nctvm)
     for n in range(3):
         bodies = [x_nctvm[n, ..., m].permute(1, 2, 0) for m in range(2)]
@@ -91,7 +91,7 @@ def test_standardisation_undoes_a_shift_and_a_scale() -> None:
     model, x_nctvm = build(), make_clips()
     plain = model(x_nctvm).logits_nk
     mean_vc = torch.randn(25, 3, dtype=torch.float64)
-    model.standardise({"input": Moments(mean_vc, torch.full((25, 3), 1e-4))})
+    model.standardise(mean_vc, torch.tensor(0.01))
     shrunk = 0.01 * x_nctvm + mean_vc.T[:, None, :, None]
     torch.testing.assert_close(model(shrunk).logits_nk, plain, atol=1e-6, rtol=0)
 
@@ -99,7 +99,7 @@ def test_standardisation_undoes_a_shift_and_a_scale() -> None:
 def test_constant_data_is_not_divided_by_zero() -> None:
     model, x_nctvm = build(), make_clips()
     plain = model(x_nctvm).logits_nk
-    model.standardise({"input": Moments(torch.zeros(25, 3), torch.zeros(25, 3))})
+    model.standardise(torch.zeros(25, 3), torch.tensor(0.0))
     torch.testing.assert_close(model(x_nctvm).logits_nk, plain)
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from moments import standardise
 from torch import Tensor
 
 from hhmnet_core.models.config import ModelConfig
@@ -17,7 +16,7 @@ SWITCHES = [
     {"attention": False},
     {"re_dmt": 1},
     {"context": []},
-    {"context": ["parent", "next", "ends"]},
+    {"context": ["parent", "next"]},
     {"select": False, "branches": [(3, 1)]},
     {"patch": 4, "segments": 3},
 ]
@@ -38,9 +37,8 @@ def make_clips(layout: Layout, number: int = 3, frames: int = 16) -> Tensor:
 def test_every_parameter_learns_with_each_switch_and_any_number_of_frames(
     layout: Layout, switches: dict[str, object], frames: int
 ) -> None:
-    model, x_nctvm = build(layout, **switches), make_clips(layout, frames=frames)
-    standardise(model, x_nctvm[..., 0].permute(0, 2, 3, 1))
-    encoded = model(x_nctvm, None, torch.rand(3, model.num_draws))
+    model = build(layout, **switches)
+    encoded = model(make_clips(layout, frames=frames), None, torch.rand(3, model.num_draws))
     assert encoded.logits_nk.shape == (3, 7)
     assert encoded.embedding_ne.shape == (3, 128)
     (encoded.logits_nk.square().sum() + encoded.embedding_ne[:, 0].sum()).backward()
@@ -68,11 +66,11 @@ def test_joints_in_another_order_give_the_same_logits(switches: dict[str, object
     model = build(layout, **switches)
     for parameter in model.parameters():  # initial maps are symmetric and would prove less
         torch.nn.init.normal_(parameter, std=0.2)
-    standardise(model, 2 * torch.randn(3, 4, 20, 3) + torch.randn(20, 3))
+    model.standardise(torch.randn(20, 3), torch.tensor(2.0))
     reordered = build(layout.permuted(tuple(order.tolist())), **switches)
     weights = model.state_dict()
     for name, weight in weights.items():
-        if name in ("joint_embedding", "input_mean", "ends_mean"):
+        if name in ("joint_embedding", "input_mean"):
             weights[name] = weight[order]
         elif name.endswith("static_map"):
             weights[name] = weight[:, order][:, :, order]
