@@ -25,6 +25,7 @@ from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_core.training.recorded_steps import WARM_UP
 
+pytestmark = pytest.mark.slow  # compiling the library and running the steps take a minute or more
 TESTS = Path(__file__).parents[2]
 Records = dict[str, list[dict[str, dict[str, int]]]]
 OPTIM = OptimConfig(epochs=1, batch=5, compile=False)  # there is nothing to compile for
