@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hhmnet_core.inputs.config import DataConfig
+from hhmnet_core.inputs.motion import around, frames_by_motion, share_passed
 from hhmnet_core.inputs.normalise import body_lines
 from hhmnet_core.skeleton.augment import frame_positions, rotation
 from hhmnet_core.skeleton.layouts import Layout
@@ -67,7 +68,7 @@ class ClipPreparation(nn.Module):
     def forward(self, clips: PaddedClips) -> Tensor:
         """Return joints (N, C, T', V, M); those of absent bodies are finite and mean nothing."""
         normalised_nmtvc = self._normalise(clips.joints_nmtvc)
-        joints_nmtvc = self._resample(normalised_nmtvc, clips.num_frames_n)
+        joints_nmtvc = self._resample(normalised_nmtvc, clips)
         if self.config.normalise_axes:
             shown_nmt = clips.present_nm[:, :, None]
             if self.config.axes_extent == "clip":
@@ -122,19 +123,36 @@ class ClipPreparation(nn.Module):
         size_n = _mean_of_seen(lengths_nt1, seen_nt)[:, 0] / len(self.layout.bones)
         return torch.where(size_n > 0, size_n, 1)
 
-    def _resample(self, joints_nmtvc: Tensor, num_frames_n: Tensor) -> Tensor:
-        """Return clips at T' evenly spaced positions: (N, M, T, V, C) -> (N, M, T', V, C)."""
-        joints_ntmvc = joints_nmtvc.transpose(1, 2)
+    def _resample(self, joints_nmtvc: Tensor, clips: PaddedClips) -> Tensor:
+        """Return normalised clips at T' positions: (N, M, T, V, C) -> (N, M, T', V, C)."""
+        joints_ntmvc, num_frames_n = joints_nmtvc.transpose(1, 2), clips.num_frames_n
         if self.config.whole_frames:
             positions_nt = frame_positions(num_frames_n, self.config.frames, whole=True)
             return _frames_at(joints_ntmvc, positions_nt.long()).transpose(1, 2)
         last_n1 = (num_frames_n - 1)[:, None]
         positions_nt = last_n1.to(torch.float32) * self.shares_t
+        if self.config.motion_share:
+            passed_nt = share_passed(_movement(clips), num_frames_n)
+            positions_nt = frames_by_motion(
+                passed_nt, num_frames_n, positions_nt, self.config.motion_share
+            )
         before_nt = positions_nt.floor().long()
         after_nt = torch.minimum(before_nt + 1, last_n1)
         fraction = (positions_nt - before_nt)[:, :, None, None, None]
         before, after = (_frames_at(joints_ntmvc, at_nt) for at_nt in (before_nt, after_nt))
         return torch.lerp(before, after, fraction).transpose(1, 2)
+
+
+def _movement(clips: PaddedClips) -> Tensor:
+    """Return the movement of clips from each frame to the next (N, T), as `Motion` measures it."""
+    joints_ntmvc, last_n1 = clips.joints_nmtvc.transpose(1, 2), (clips.num_frames_n - 1)[:, None]
+    frame_t = torch.arange(joints_ntmvc.shape[1], device=joints_ntmvc.device)
+    frames_nt = frame_t.expand(joints_ntmvc.shape[0], -1)
+    before, after = (_frames_at(joints_ntmvc, each_nt) for each_nt in around(frames_nt, last_n1))
+    seen_ntm = (before != 0).flatten(3).any(3) & (after != 0).flatten(3).any(3)
+    moved_ntm = (after - before).square().sum(4).sqrt().sum(3)
+    moves_ntm = seen_ntm & (frame_t < last_n1)[:, :, None]
+    return torch.where(moves_ntm, moved_ntm, 0).sum(2)
 
 
 def _frames_at(values_nt: Tensor, frames_nt: Tensor) -> Tensor:

@@ -10,12 +10,14 @@ Shapes: N clips, R bodies that are present in the clips, T frames, V joints, M b
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.memory import fits_in_memory
+from hhmnet_core.inputs.motion import Motion
 from hhmnet_core.inputs.normalise import (
     axis_extent,
     measure_normalisation,
@@ -124,6 +126,7 @@ class BatchReader:
         self.layout.check(clips.frames.shape[1], clips.frames.shape[2], "The store")
         self.device = device
         self.frames, self._whole_frames = config.frames, config.whole_frames
+        self._clips, self._motion_share = clips, config.motion_share
         self._scales_axes, self._extent_of = config.normalise_axes, config.axes_extent
         self._num_frames = torch.from_numpy(clips.num_frames.copy())
         self._num_bodies = torch.from_numpy(clips.num_bodies.copy())
@@ -154,6 +157,11 @@ class BatchReader:
     def most_bodies(self) -> int:
         """The largest number of bodies of a clip."""
         return int(self._num_bodies.max())
+
+    @cached_property
+    def motion(self) -> Motion:
+        """The movement of the clips, measured when it is first asked for."""
+        return Motion(self._clips)
 
     def num_frames(self, clips_n: Tensor) -> Tensor:
         """Return the lengths of clips in frames, (N,) on the host."""
@@ -196,11 +204,17 @@ class BatchReader:
             x_nmtvc = flat.index_copy(0, plan.body_rows, x_rtvc).unflatten(0, (clips, most))
         return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), plan.body_rows, plan.labels_n)
 
+    def scored_positions(self, clips_n: Tensor) -> Tensor:
+        """Return the frame positions (N, T) at which clips are scored, on the host."""
+        positions_nt = frame_positions(self.num_frames(clips_n), self.frames, self._whole_frames)
+        if not self._motion_share:
+            return positions_nt
+        share_n = torch.full((len(clips_n),), self._motion_share)
+        return self.motion.frames_at(clips_n, positions_nt, share_n)
+
     def whole(self, clips_n: Tensor) -> Batch:
         """Return clips from their first to their last frame, as they are scored."""
-        lengths_n = self.num_frames(clips_n)
-        positions_nt = frame_positions(lengths_n, self.frames, self._whole_frames)
-        plan = to_device(self.plan(clips_n, positions_nt), self.device)
+        plan = to_device(self.plan(clips_n, self.scored_positions(clips_n)), self.device)
         return self.scaled(self.read(plan), plan)
 
     def scaled(

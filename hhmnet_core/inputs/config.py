@@ -63,6 +63,9 @@ class DataConfig(StoreConfig):
         motion_step: Number of frames, of those that are read, that a motion spans: the difference
             of the frame so many later and this one. More than 1 raises the movement above the
             sensor's noise, which is as large between neighbours.
+        motion_share: Share of motion, 0 to 1, in what the T frames are spaced by. 0: equal times.
+            1: equal movements of the joints, so that it does not count how long a person rests. In
+            between: a mixture. Training varies it by augment.motion_share.
     """
 
     frames: int = 48
@@ -74,6 +77,7 @@ class DataConfig(StoreConfig):
     axes_extent: Literal["read", "clip"] = later("read")
     align_by: Literal["shoulders", "torso"] = later("shoulders")
     motion_step: int = later(1)
+    motion_share: float = later(0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,4 +89,11 @@ class DataConfig(StoreConfig):
             raise InputError(
                 f"data.motion_step must be 1 to {self.frames - 1}, one less than data.frames, but "
                 f"is {self.motion_step}."
+            )
+        if not 0 <= self.motion_share <= 1:
+            raise InputError(f"data.motion_share must be in [0, 1], but is {self.motion_share}.")
+        if self.motion_share and self.whole_frames:
+            raise InputError(
+                f"data.motion_share {self.motion_share} reads positions between frames, but "
+                "data.whole_frames is true: set one of them to its default, 0 or false."
             )

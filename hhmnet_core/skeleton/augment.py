@@ -1,7 +1,7 @@
 """Augmentation of a batch of skeletons: drawn on the host, made on the device of the clips.
 
 Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
-whole clip. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
+whole clip; a random share of motion in their spacing. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
 reflection, and a constant offset per joint. The offset imitates sensor bias; noise that changes
 from frame to frame would drown the motion modalities.
 
@@ -38,9 +38,11 @@ class AugmentConfig:
         mirror: Probability of reflecting left and right. Keep 0 where classes differ by side.
         yaw_first: Rotation about the vertical before those about x and z, as in CTR-GCN: the turned
             person is tilted. Default: about x first, then about the vertical, then about z.
+        motion_share: Largest change of data.motion_share, which stays within 0 and 1.
 
     Raises:
-        InputError: `crop` or `mirror` outside its range, or another strength below 0.
+        InputError: `crop`, `mirror` or `motion_share` outside its range, or another strength below
+            0.
     """
 
     crop: float = 0.5
@@ -53,12 +55,16 @@ class AugmentConfig:
     joint_noise: float = 0.01
     mirror: float = 0.0
     yaw_first: bool = later(False)
+    motion_share: float = later(0.0)
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
             raise InputError(f"augment.crop must be in (0, 1], but is {self.crop}.")
-        if not 0 <= self.mirror <= 1:
-            raise InputError(f"augment.mirror must be in [0, 1], but is {self.mirror}.")
+        for name in ("mirror", "motion_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(
+                    f"augment.{name} must be in [0, 1], but is {getattr(self, name)}."
+                )
         for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise"):
             if (getattr(self, name) or 0) < 0:
                 raise InputError(
@@ -110,6 +116,18 @@ def random_positions(
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
     even_t = torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
     return last_n1 * (start_n1 + share_n1 * even_t)
+
+
+def random_motion_shares(share: float, config: AugmentConfig, random: BatchRandom) -> Tensor:
+    """Draw the share of motion in the choice of each clip's frames for training, (N,).
+
+    Args:
+        share: The share in scoring, `data.motion_share`.
+        config: The strength of the augmentation.
+        random: The random numbers of these N clips.
+    """
+    change = config.motion_share
+    return random.uniform(low=share - change, high=share + change).clamp(0, 1)
 
 
 @dataclass(frozen=True)

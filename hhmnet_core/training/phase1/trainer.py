@@ -20,7 +20,12 @@ from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
 from hhmnet_core.notices import watched
-from hhmnet_core.skeleton.augment import Change, draw_change, random_positions
+from hhmnet_core.skeleton.augment import (
+    Change,
+    draw_change,
+    random_motion_shares,
+    random_positions,
+)
 from hhmnet_core.skeleton.modalities import MODALITIES, Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import TrainingIdentity
@@ -171,12 +176,9 @@ class Phase1Trainer(Trainer[Phase1Config]):
     def inputs(self, share: BatchShare) -> Phase1Inputs:
         config, reader = self.config, self.reader
         clips_n = share.clips_n
-        positions_nt = random_positions(
-            reader.num_frames(clips_n), config.data.frames, config.augment, share.random("crop")
-        )
         by_class = self._has_contrast and config.contrast.positives == "class"
         inputs = Phase1Inputs(
-            reader.plan(clips_n, positions_nt),
+            reader.plan(clips_n, self._positions(share)),
             draw_change(config.augment, reader.layout, share.random("augment")),
             tuple(
                 share.random(f"drop {stream.member}").uniform(stream.model.num_draws)
@@ -185,6 +187,19 @@ class Phase1Trainer(Trainer[Phase1Config]):
             reader.labels(share.batch_n) if by_class else None,
         )
         return self._padded(inputs) if self.padding else inputs
+
+    def _positions(self, share: BatchShare) -> Tensor:
+        """Draw the frame positions (N, T) of a step's clips."""
+        config, reader, clips_n = self.config, self.reader, share.clips_n
+        positions_nt = random_positions(
+            reader.num_frames(clips_n), config.data.frames, config.augment, share.random("crop")
+        )
+        if not config.data.motion_share and not config.augment.motion_share:
+            return positions_nt
+        share_n = random_motion_shares(
+            config.data.motion_share, config.augment, share.random("motion")
+        )
+        return reader.motion.frames_at(clips_n, positions_nt, share_n)
 
     def _padded(self, inputs: Phase1Inputs) -> Phase1Inputs:
         """Return inputs with further clips and bodies, so that few shapes occur."""

@@ -11,7 +11,7 @@ from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.joint_importance import ClipGuidance, compute_guidance
 from hhmnet_core.notices import watched
-from hhmnet_core.skeleton.augment import mirror
+from hhmnet_core.skeleton.augment import frame_positions, mirror
 from hhmnet_core.skeleton.modalities import Derivation
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.checkpoints import read_summary
@@ -79,14 +79,27 @@ class FrozenEncoder:
             joints = mirror(joints, other_side_v) if mirrored else joints
             x_nctvm = self.derive(joints, self.modality)
             guidance = compute_guidance(self.encoder, x_nctvm, batch.body_rows)
-            bodies, *frames_joints = guidance.importance_nmtv.shape[1:]
-            padded = guidance.importance_nmtv.new_zeros(
+            importance_nmtv = self._by_the_clock(guidance.importance_nmtv, batch_n)
+            bodies, *frames_joints = importance_nmtv.shape[1:]
+            padded = importance_nmtv.new_zeros(
                 len(batch_n), self.reader.most_bodies, *frames_joints
             )
-            padded[:, :bodies] = guidance.importance_nmtv
+            padded[:, :bodies] = importance_nmtv
             importance.append(padded.cpu())
             parts.append(guidance.parts_npc.cpu())
         return ClipGuidance(torch.cat(importance), torch.cat(parts))
+
+    def _by_the_clock(self, importance_nmtv: Tensor, clips_n: Tensor) -> Tensor:
+        """Return importance at T evenly spaced frames, from that at the T frames that are read."""
+        if not self.config.data.motion_share:
+            return importance_nmtv
+        frames = importance_nmtv.shape[2]
+        even_nt = frame_positions(self.reader.num_frames(clips_n), frames)
+        read_nt = self.reader.scored_positions(clips_n)
+        nearest_nt = (read_nt[:, None] - even_nt[:, :, None]).abs().argmin(2)
+        rows_n1 = torch.arange(len(nearest_nt))[:, None]
+        at_frames_ntmv = importance_nmtv.transpose(1, 2)[rows_n1, nearest_nt.to(self.device)]
+        return at_frames_ntmv.transpose(1, 2)
 
 
 def read_phase1_config(checkpoint: Path, clips: ClipSet) -> Phase1Config:

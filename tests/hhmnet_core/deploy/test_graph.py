@@ -61,10 +61,11 @@ def test_an_ensemble_of_networks_that_read_clips_differently(combination: str) -
         random_network("field", "bone_motion", field),
         random_network("wide", "bone_motion", replace(field, motion_step=5)),
         random_network("torso", "bone", DataConfig(frames=24, align=True, align_by="torso")),
+        random_network("moving", "joint", DataConfig(frames=24, motion_share=0.5)),
     ]
     compare(networks, combination=combination, temperature=0.8)
     graph = ModelGraph(random_model(networks), tensors_of(networks))
-    assert len(graph.preparations) == 6  # one for both motions of the field's reader
+    assert len(graph.preparations) == 7  # one for both motions of the field's reader
 
 
 def test_networks_that_read_clips_alike_share_their_preparation() -> None:

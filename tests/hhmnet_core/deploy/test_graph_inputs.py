@@ -41,9 +41,9 @@ def read(config: DataConfig, layout: str, clips: list[np.ndarray]) -> torch.Tens
 )
 @pytest.mark.parametrize("size", [False, True])
 @pytest.mark.parametrize("axes", ["", "read", "clip"])
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("spaced", ["clock", "motion", "whole"])
 def test_ragged_clips_are_prepared_as_in_training(
-    layout: str, align: str, size: bool, axes: str, whole: bool, seed: int
+    layout: str, align: str, size: bool, axes: str, spaced: str, seed: int
 ) -> None:
     config = DataConfig(
         frames=16,
@@ -52,7 +52,8 @@ def test_ragged_clips_are_prepared_as_in_training(
         normalise_size=size,
         normalise_axes=bool(axes),
         axes_extent=axes or "read",  # type: ignore[arg-type]
-        whole_frames=whole,
+        whole_frames=spaced == "whole",
+        motion_share=0.6 if spaced == "motion" else 0.0,
     )
     random = np.random.default_rng(seed)
     clips = [make_clip(LAYOUTS[layout], *shape, random) for shape in SHAPES]
