@@ -1,9 +1,10 @@
 """Augmentation of a batch of skeletons: drawn on the host, made on the device of the clips.
 
 Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
-whole clip; a random share of motion in their spacing. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
-reflection, and a constant offset per joint. The offset imitates sensor bias; noise that changes
-from frame to frame would drown the motion modalities.
+whole clip; a random share of motion in their spacing. Spatial: one random linear map per clip
+(rotation, per-axis scale, shear), an optional reflection, and a constant offset per joint. The
+offset imitates sensor bias; noise that changes from frame to frame would drown the motion
+modalities.
 
 Axes: N clips, C coordinates, T frames, V joints, M bodies.
 """

@@ -123,7 +123,10 @@ def described_input(data: DataConfig) -> str:
         size = "sizes as recorded"
     turned = f"turned by the {data.align_by}, so that the view does not count"
     view = turned if data.align else "no turn"
-    return f"{data.frames} frames a clip, {size}, {view}"
+    spacing = ""
+    if data.motion_share:
+        spacing = f"spaced {data.motion_share:.0%} by motion, so that rests count less, "
+    return f"{data.frames} frames a clip, {spacing}{size}, {view}"
 
 
 def plan_lines(run: Run, plan: MeshPlan, resources: Resources) -> list[str]:

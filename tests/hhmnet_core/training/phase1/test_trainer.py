@@ -19,13 +19,14 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.identity import identity
 from hhmnet_core.inputs.batches import BatchPlan
 from hhmnet_core.models.config import ModelConfig
-from hhmnet_core.skeleton.augment import AugmentConfig
+from hhmnet_core.skeleton.augment import AugmentConfig, random_positions
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import ClipSet
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.phase1.config import ContrastConfig, Phase1Config
 from hhmnet_core.training.phase1.fitting import fit
 from hhmnet_core.training.phase1.trainer import Phase1Trainer, make_encoder
+from hhmnet_core.training.trainer import PreparedStep
 
 CPU = torch.device("cpu")
 
@@ -55,6 +56,39 @@ def test_a_step_trains_on_what_data_and_augment_ask_for(
     for joints in seen:
         torch.testing.assert_close(joints.amin((2, 3, 4)), torch.full(joints.shape[:2], -1.0))
         torch.testing.assert_close(joints.amax((2, 3, 4)), torch.ones(joints.shape[:2]))
+
+
+def test_training_draws_the_share_of_motion_of_each_clip(
+    tiny_clips: ClipSet, small: Phase1Config
+) -> None:
+    """Positions are those of the clock, counted by a share that is drawn apart from them."""
+    varied = AugmentConfig(motion_share=0.3)
+
+    def prepared(share: float, augment: AugmentConfig) -> tuple[Phase1Trainer, PreparedStep]:
+        config = replace(small, data=replace(small.data, motion_share=share), augment=augment)
+        trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
+        return trainer, trainer.prepare(1, 1, trainer.epoch_order(1)[0])
+
+    clock, by_clock = prepared(0.0, AugmentConfig())
+    clips_n, random = by_clock.share.clips_n, by_clock.share.random
+    positions_nt = random_positions(
+        clock.reader.num_frames(clips_n), small.data.frames, varied, random("crop")
+    )
+    drawn_n = random("motion").uniform(low=-0.3, high=0.3)
+    for share, augment, shares_n in (
+        (0.0, varied, drawn_n.clamp_min(0)),
+        (0.5, varied, 0.5 + drawn_n),
+        (0.5, AugmentConfig(), torch.full_like(drawn_n, 0.5)),
+    ):
+        trainer, found = prepared(share, augment)
+        frames_nt = trainer.reader.motion.frames_at(clips_n, positions_nt, shares_n)
+        expected = trainer.reader.plan(clips_n, frames_nt)
+        assert torch.equal(found.inputs.plan.frames_2rt, expected.frames_2rt)
+        torch.testing.assert_close(
+            found.inputs.plan.fraction_rt, expected.fraction_rt, rtol=0, atol=1e-4
+        )
+        assert torch.equal(found.inputs.change.map_ncc, by_clock.inputs.change.map_ncc)
+        assert not torch.equal(found.inputs.plan.frames_2rt, by_clock.inputs.plan.frames_2rt)
 
 
 def test_steps_prepared_ahead_are_those_prepared_one_by_one(

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -60,6 +61,26 @@ def test_its_guidance_is_that_of_the_encoder_on_whole_clips(
     torch.testing.assert_close(guidance.importance_nmtv[:, :1], expected.importance_nmtv)
     assert not guidance.importance_nmtv[:, 1].any()
     torch.testing.assert_close(guidance.parts_npc, expected.parts_npc)
+
+
+def test_importance_is_that_at_even_times_where_frames_are_spaced_by_motion(
+    clips: ClipSet, phase1: Path
+) -> None:
+    guide = FrozenEncoder.read(phase1, "joint", clips, CPU)
+    config = guide.config
+    config = replace(config, data=replace(config.data, motion_share=0.9))
+    moving = FrozenEncoder(guide.encoder, config, "joint", clips, CPU)
+    chosen = torch.from_numpy(clips.labels.nonzero()[0])
+    batch, frames = moving.reader.whole(chosen), config.data.frames
+    read = compute_guidance(guide.encoder, batch.joints_nctvm, batch.body_rows).importance_nmtv
+    found, changed = moving.guidance(chosen).importance_nmtv, False
+    for n, clip in enumerate(chosen):
+        positions = moving.reader.scored_positions(clip[None])[0]
+        even = np.linspace(0, int(clips.num_frames[clip]) - 1, frames)
+        nearest = [int(np.abs(positions.numpy() - time).argmin()) for time in even]
+        torch.testing.assert_close(found[n, : read.shape[1]], read[n][:, nearest])
+        changed |= nearest != list(range(frames))
+    assert changed
 
 
 def test_its_guidance_of_a_clip_does_not_depend_on_the_batch(
