@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from hhmnet_core.inputs.normalise import watched_chunks
 from hhmnet_core.store.clips import ClipSet
 
+
 class Motion:
     """The movement of all clips of a set. It lies on the host.
 

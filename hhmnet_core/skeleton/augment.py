@@ -63,9 +63,7 @@ class AugmentConfig:
             raise InputError(f"augment.crop must be in (0, 1], but is {self.crop}.")
         for name in ("mirror", "motion_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"augment.{name} must be in [0, 1], but is {getattr(self, name)}."
-                )
+                raise InputError(f"augment.{name} must be in [0, 1], but is {getattr(self, name)}.")
         for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise"):
             if (getattr(self, name) or 0) < 0:
                 raise InputError(
