@@ -13,6 +13,7 @@ from hhmnet_core.deploy.packing import Packed
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.models.registry import build_encoder
+from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.training.optim import OptimConfig
@@ -31,11 +32,17 @@ def random_network(
     precision: str = "float32",
     weight: float = 1.0,
     temperature: float = 1.0,
+    augment: AugmentConfig | None = None,
 ) -> Packed:
     """Return a network whose every weight is random, and whose input is standardised."""
     layout = layout or get_layout("kinect_v1_20")
     optim = OptimConfig(precision=precision)  # type: ignore[arg-type]
-    config = Phase1Config(data=data or DataConfig(frames=16), model=model, optim=optim)
+    config = Phase1Config(
+        data=data or DataConfig(frames=16),
+        model=model,
+        optim=optim,
+        augment=augment or AugmentConfig(),
+    )
     encoder = build_encoder(model, layout, len(CLASSES))
     with torch.no_grad():
         for parameter in encoder.parameters():

@@ -64,7 +64,7 @@ class ModelGraph(nn.Module):
             data = network.config.data
             number = preparation_of.setdefault(network.reading, len(self.preparations))
             if number == len(self.preparations):
-                self.preparations.append(ClipPreparation(data, self.layout))
+                self.preparations.append(ClipPreparation(data, self.layout, network.views))
             self._inputs.append((number, network.member))
             self.derivations.append(Derivation(self.layout, data.motion_step))
             self.encoders.append(network.encoder.to(torch.float32))
@@ -101,15 +101,16 @@ class ModelGraph(nn.Module):
         return self._probabilities(logits_nsk), logits_nsk
 
     def _logits(self, encoder: nn.Module, x_nctvm: Tensor, clips: PaddedClips) -> Tensor:
-        """Return the logits (N, K) of an encoder, as its `forward` does for present bodies."""
+        """Return the mean logits (N, K) of views (V * N, ...) by an encoder, as `forward` does."""
         assert isinstance(encoder, Encoder)
+        count, bodies = clips.present_nm.shape
         x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
-        pooled_nmc = encoder.pool(x_rtvc).unflatten(0, clips.present_nm.shape)
-        present_nm1 = clips.present_nm[:, :, None].to(pooled_nmc.dtype)
-        logits_nk: Tensor = encoder.classifier(
-            (pooled_nmc * present_nm1).sum(1) / present_nm1.sum(1)
+        pooled_vnmc = encoder.pool(x_rtvc).unflatten(0, (-1, count, bodies))
+        present_nm1 = clips.present_nm[:, :, None].to(pooled_vnmc.dtype)
+        logits_vnk: Tensor = encoder.classifier(
+            (pooled_vnmc * present_nm1).sum(2) / present_nm1.sum(1)
         )
-        return logits_nk
+        return logits_vnk.mean(0)
 
     def _probabilities(self, logits_nsk: Tensor) -> Tensor:
         """Return the probabilities (N, K) that `Model.probabilities` computes."""

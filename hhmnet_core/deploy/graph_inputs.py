@@ -1,11 +1,13 @@
 """The preparation of clips as part of an exported graph.
 
-It is what `BatchReader.whole` does, written for padded batches of any size: masks in place of the
+It is what `BatchReader.view` does, written for padded batches of any size: masks in place of the
 rows of present bodies, and sums over padded frames in place of sums over the frames of a clip set.
 
-Shapes: N clips, M bodies, T frames, T' frames that the encoders read, V joints, C coordinates.
+Shapes: N clips, M bodies, T frames, T' frames that the encoders read, V joints, C coordinates, K
+views.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.motion import around, frames_by_motion, share_passed
 from hhmnet_core.inputs.normalise import body_lines
+from hhmnet_core.inputs.views import WHOLE, View
 from hhmnet_core.skeleton.augment import frame_positions, rotation
 from hhmnet_core.skeleton.layouts import Layout
 
@@ -46,29 +49,56 @@ class PaddedClips:
 
 
 class ClipPreparation(nn.Module):
-    """Raw clips to the joints that an encoder reads, as `BatchReader.whole` returns them.
+    """Raw clips to the joints that an encoder reads, as `BatchReader.view` returns them.
 
     Args:
         config: Conversion of clips to model inputs.
         layout: Layout of the skeletons.
+        views: Views of each clip that are scored.
     """
 
-    shares_t: Tensor
+    shares_kt: Tensor
+    turn_kcc: Tensor
     parents_v: Tensor
 
-    def __init__(self, config: DataConfig, layout: Layout) -> None:
+    def __init__(
+        self, config: DataConfig, layout: Layout, views: Sequence[View] = (WHOLE,)
+    ) -> None:
         super().__init__()
-        self.config, self.layout = config, layout
-        # Positions in a clip of two frames: shares of a clip's length. A buffer, so that no
-        # runtime computes them in its own way.
-        shares_1t = frame_positions(torch.tensor([2]), config.frames)
-        self.register_buffer("shares_t", shares_1t[0], persistent=False)
+        self.config, self.layout, self.views = config, layout, views
+        # Buffers, so that no runtime computes them in its own way.
+        shares_kt = torch.stack([view.shares(config.frames) for view in views])
+        self.register_buffer("shares_kt", shares_kt, persistent=False)
+        turn_kcc = torch.cat([view.turn() for view in views])
+        self.register_buffer("turn_kcc", turn_kcc, persistent=False)
         self.register_buffer("parents_v", torch.tensor(layout.parents), persistent=False)
 
     def forward(self, clips: PaddedClips) -> Tensor:
-        """Return joints (N, C, T', V, M); those of absent bodies are finite and mean nothing."""
+        """Return joints (K * N, C, T', V, M) of each view; absent bodies' are finite alone."""
         normalised_nmtvc = self._normalise(clips.joints_nmtvc)
-        joints_nmtvc = self._resample(normalised_nmtvc, clips)
+        passed_nt = None
+        if any(view.shared_motion(self.config.motion_share) for view in self.views):
+            passed_nt = share_passed(_movement(clips), clips.num_frames_n)
+        return torch.cat(
+            [self._view(number, normalised_nmtvc, clips, passed_nt) for number in range(self.count)]
+        )
+
+    @property
+    def count(self) -> int:
+        """K, the number of views."""
+        return len(self.views)
+
+    def _view(
+        self,
+        number: int,
+        normalised_nmtvc: Tensor,
+        clips: PaddedClips,
+        passed_nt: Tensor | None,
+    ) -> Tensor:
+        """Return the joints (N, C, T', V, M) of a view."""
+        if self.views[number].yaw:
+            normalised_nmtvc = (normalised_nmtvc.unsqueeze(-2) * self.turn_kcc[number]).sum(-1)
+        joints_nmtvc = self._resample(number, normalised_nmtvc, clips, passed_nt)
         if self.config.normalise_axes:
             shown_nmt = clips.present_nm[:, :, None]
             if self.config.axes_extent == "clip":
@@ -123,19 +153,19 @@ class ClipPreparation(nn.Module):
         size_n = _mean_of_seen(lengths_nt1, seen_nt)[:, 0] / len(self.layout.bones)
         return torch.where(size_n > 0, size_n, 1)
 
-    def _resample(self, joints_nmtvc: Tensor, clips: PaddedClips) -> Tensor:
-        """Return normalised clips at T' positions: (N, M, T, V, C) -> (N, M, T', V, C)."""
+    def _resample(
+        self, number: int, joints_nmtvc: Tensor, clips: PaddedClips, passed_nt: Tensor | None
+    ) -> Tensor:
+        """Return a view's T' positions of clips: (N, M, T, V, C) -> (N, M, T', V, C)."""
         joints_ntmvc, num_frames_n = joints_nmtvc.transpose(1, 2), clips.num_frames_n
         if self.config.whole_frames:
             positions_nt = frame_positions(num_frames_n, self.config.frames, whole=True)
             return _frames_at(joints_ntmvc, positions_nt.long()).transpose(1, 2)
         last_n1 = (num_frames_n - 1)[:, None]
-        positions_nt = last_n1.to(torch.float32) * self.shares_t
-        if self.config.motion_share:
-            passed_nt = share_passed(_movement(clips), num_frames_n)
-            positions_nt = frames_by_motion(
-                passed_nt, num_frames_n, positions_nt, self.config.motion_share
-            )
+        positions_nt = last_n1.to(torch.float32) * self.shares_kt[number]
+        share = self.views[number].shared_motion(self.config.motion_share)
+        if share and passed_nt is not None:
+            positions_nt = frames_by_motion(passed_nt, num_frames_n, positions_nt, share)
         before_nt = positions_nt.floor().long()
         after_nt = torch.minimum(before_nt + 1, last_n1)
         fraction = (positions_nt - before_nt)[:, :, None, None, None]

@@ -4,7 +4,7 @@ Shapes: N clips, K classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from hhmnet_core.deploy.frozen_layers import freeze_layers
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.identity import canonical, identity
-from hhmnet_core.inputs.batches import BatchReader
+from hhmnet_core.inputs.batches import Batch, BatchReader
+from hhmnet_core.inputs.views import View, mean_of_views, scored_views
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.precision import set_float32_products
 from hhmnet_core.models.registry import build_encoder
@@ -77,7 +78,13 @@ class SkeletonNetwork:
             self.config.data,
             store="", protocol="", selection="val", train_share=1.0, motion_step=1,
         )  # fmt: skip
-        return canonical([identity(data), self.config.optim.precision])
+        views = [asdict(view) for view in self.views]
+        return canonical([identity(data), self.config.optim.precision, views])
+
+    @property
+    def views(self) -> list[View]:
+        """The views of a clip that it scores."""
+        return scored_views(self.config.augment, self.encoder.layout)
 
 
 class SkeletonNetworks:
@@ -131,12 +138,16 @@ def _score(
     group: list[SkeletonNetwork], encoders: ParallelEncoders, reader: BatchReader, clips_n: Tensor
 ) -> list[Tensor]:
     """Return the logits of one batch by each network of a group."""
-    batch = reader.whole(clips_n)
-    joints = batch.joints_nctvm.to(group[0].config.optim.dtype)
+    batches = [reader.view(clips_n, view) for view in group[0].views]
 
     @torch.no_grad()  # which threads do not inherit
     def encode(network: SkeletonNetwork) -> Tensor:
         derive = Derivation(reader.layout, network.config.data.motion_step).to(reader.device)
-        return network.encoder.logits(derive(joints, network.member), batch.body_rows)
+
+        def of_view(batch: Batch) -> Tensor:
+            joints = batch.joints_nctvm.to(network.config.optim.dtype)
+            return network.encoder.logits(derive(joints, network.member), batch.body_rows)
+
+        return mean_of_views(list(map(of_view, batches)))
 
     return encoders.map(encode, group)

@@ -25,7 +25,7 @@ from hhmnet_core.inputs.normalise import (
     watched_chunks,
 )
 from hhmnet_core.inputs.transfer import to_device
-from hhmnet_core.skeleton.augment import frame_positions
+from hhmnet_core.inputs.views import WHOLE, View
 from hhmnet_core.store.clips import ClipSet
 
 
@@ -204,18 +204,22 @@ class BatchReader:
             x_nmtvc = flat.index_copy(0, plan.body_rows, x_rtvc).unflatten(0, (clips, most))
         return Batch(x_nmtvc.permute(0, 4, 2, 3, 1), plan.body_rows, plan.labels_n)
 
-    def scored_positions(self, clips_n: Tensor) -> Tensor:
-        """Return the frame positions (N, T) at which clips are scored, on the host."""
-        positions_nt = frame_positions(self.num_frames(clips_n), self.frames, self._whole_frames)
-        if not self._motion_share:
+    def scored_positions(self, clips_n: Tensor, view: View = WHOLE) -> Tensor:
+        """Return the frame positions (N, T) at which a view of clips is scored, on the host."""
+        positions_nt = view.positions(self.num_frames(clips_n), self.frames, self._whole_frames)
+        share = view.shared_motion(self._motion_share)
+        if not share:
             return positions_nt
-        share_n = torch.full((len(clips_n),), self._motion_share)
-        return self.motion.frames_at(clips_n, positions_nt, share_n)
+        return self.motion.frames_at(clips_n, positions_nt, torch.full((len(clips_n),), share))
 
-    def whole(self, clips_n: Tensor) -> Batch:
-        """Return clips from their first to their last frame, as they are scored."""
-        plan = to_device(self.plan(clips_n, self.scored_positions(clips_n)), self.device)
-        return self.scaled(self.read(plan), plan)
+    def view(self, clips_n: Tensor, view: View = WHOLE) -> Batch:
+        """Return a view of clips, as it is scored. Default: the clips, first to last frame."""
+        plan = to_device(self.plan(clips_n, self.scored_positions(clips_n, view)), self.device)
+        batch, change = self.read(plan), view.change(len(clips_n), self.layout, self.device)
+        if change is None:
+            return self.scaled(batch, plan)
+        turned = replace(batch, joints_nctvm=change.apply(batch.joints_nctvm))
+        return self.scaled(turned, plan, change.apply)
 
     def scaled(
         self, batch: Batch, plan: BatchPlan, change: Callable[[Tensor], Tensor] | None = None

@@ -20,6 +20,8 @@ from hhmnet_core.identity import later
 from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.layouts import Layout
 
+MAX_VIEWS = 64
+
 
 @dataclass
 class AugmentConfig:
@@ -40,10 +42,12 @@ class AugmentConfig:
         yaw_first: Rotation about the vertical before those about x and z, as in CTR-GCN: the turned
             person is tilted. Default: about x first, then about the vertical, then about z.
         motion_share: Largest change of data.motion_share, which stays within 0 and 1.
+        views: Number of versions of each clip that are scored, whose logits are averaged: the clip
+            itself, and others that differ by crop, yaw and motion_share, up to half of their
+            strengths here. Scoring takes so many times as long. 1: the clip itself.
 
     Raises:
-        InputError: `crop`, `mirror` or `motion_share` outside its range, or another strength below
-            0.
+        InputError: A value outside its range.
     """
 
     crop: float = 0.5
@@ -57,6 +61,7 @@ class AugmentConfig:
     mirror: float = 0.0
     yaw_first: bool = later(False)
     motion_share: float = later(0.0)
+    views: int = later(1)
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -64,6 +69,8 @@ class AugmentConfig:
         for name in ("mirror", "motion_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"augment.{name} must be in [0, 1], but is {getattr(self, name)}.")
+        if not 1 <= self.views <= MAX_VIEWS:
+            raise InputError(f"augment.views must be 1 to {MAX_VIEWS}, but is {self.views}.")
         for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise"):
             if (getattr(self, name) or 0) < 0:
                 raise InputError(

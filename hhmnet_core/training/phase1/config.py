@@ -68,3 +68,11 @@ class Phase1Config:
                 f"model.patch must be at most data.frames ({self.data.frames}), but is "
                 f"{self.model.patch}."
             )
+        augment = self.augment
+        cut = augment.crop < 1 and not augment.random_frames
+        if self.data.whole_frames and augment.views > 1 and (cut or augment.motion_share):
+            raise InputError(
+                f"augment.views {augment.views} reads positions between frames, but "
+                "data.whole_frames is true: set augment.views to 1, or augment.crop to 1 and "
+                "augment.motion_share to 0."
+            )

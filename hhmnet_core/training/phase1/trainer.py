@@ -16,6 +16,7 @@ from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.scores import ScoreTable
 from hhmnet_core.inputs.batches import Batch, BatchPlan, BatchReader
 from hhmnet_core.inputs.splits import split_of
+from hhmnet_core.inputs.views import mean_of_views, scored_views
 from hhmnet_core.losses import cross_modal_contrast
 from hhmnet_core.models.encoder import Encoded, Encoder
 from hhmnet_core.models.registry import build_encoder, encoder_type
@@ -117,6 +118,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         super().__init__(config, clips, protocol_split, mesh, device)
         self.members = mesh.trained
         self.reader = BatchReader(clips, config.data, device, sharers=mesh.sharers)
+        self.views = scored_views(config.augment, self.reader.layout)
         self.derive = Derivation(self.reader.layout, config.data.motion_step).to(device)
         encoders = [self._new_encoder(m).to(device, config.optim.dtype) for m in mesh.modalities]
         for encoder, statistics in zip(encoders, self._input_statistics(encoders), strict=True):
@@ -156,7 +158,7 @@ class Phase1Trainer(Trainer[Phase1Config]):
         count = 0
         batches = torch.from_numpy(self.split.train).split(self.evaluation_batch)
         for clips_n in watched(batches, "measuring the inputs", len(self.split.train), len):
-            batch = self.reader.whole(clips_n)
+            batch = self.reader.view(clips_n)
             count += len(batch.body_rows) * batch.joints_nctvm.shape[2]
             for index, (encoder, modality) in enumerate(
                 zip(encoders, self.mesh.modalities, strict=True)
@@ -279,17 +281,22 @@ class Phase1Trainer(Trainer[Phase1Config]):
         return self.mesh.sum_by_modality(torch.stack(steps, 1)).transpose(0, 1)
 
     def score(self, clips_n: Tensor, best: bool) -> Tensor:
-        batch = self.reader.whole(clips_n)
-        joints = batch.joints_nctvm.to(self.config.optim.dtype)
+        batches = [self.reader.view(clips_n, view) for view in self.views]
 
         @torch.no_grad()  # which threads do not inherit
         def logits(stream: Stream[Encoder]) -> Tensor:
             stream.model.eval()
-            x_nctvm = self.derive(joints, stream.member)
-            encoded: Encoded = functional_call(
-                stream.model, stream.weights(best), (x_nctvm, batch.body_rows)
-            )
-            return encoded.logits_nk
+            weights = stream.weights(best)
+
+            def of_view(batch: Batch) -> Tensor:
+                joints = batch.joints_nctvm.to(self.config.optim.dtype)
+                x_nctvm = self.derive(joints, stream.member)
+                encoded: Encoded = functional_call(
+                    stream.model, weights, (x_nctvm, batch.body_rows)
+                )
+                return encoded.logits_nk
+
+            return mean_of_views(list(map(of_view, batches)))
 
         return torch.stack(self.parallel.map(logits, self.streams))
 

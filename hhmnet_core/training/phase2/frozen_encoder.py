@@ -74,7 +74,7 @@ class FrozenEncoder:
         importance, parts = [], []
         other_side_v = torch.tensor(self.reader.layout.mirror, device=self.device)
         for batch_n in watched(clips_n.split(BATCH), "guidance by the skeleton", len(clips_n), len):
-            batch = self.reader.whole(batch_n)
+            batch = self.reader.view(batch_n)
             joints = batch.joints_nctvm
             joints = mirror(joints, other_side_v) if mirrored else joints
             x_nctvm = self.derive(joints, self.modality)

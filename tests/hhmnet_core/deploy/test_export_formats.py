@@ -27,12 +27,14 @@ from hhmnet_core.deploy.model import Model
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
 
 FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
 # An ensemble in which everything that clips pass through is on.
 ALL = DataConfig(frames=12, align=True, normalise_size=True, normalise_axes=True)
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
 MOTION = DataConfig(frames=16, motion_share=0.5)
+VIEWS = AugmentConfig(motion_share=0.5, views=3)
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 
@@ -41,7 +43,7 @@ def exported(kind: GraphFormat) -> tuple[Model, bytes]:
     """Return an ensemble of three networks, and its file."""
     torch.manual_seed(1)
     networks = [
-        random_network("joint", "joint", MOTION, weight=0.7, temperature=1.3),
+        random_network("joint", "joint", MOTION, weight=0.7, temperature=1.3, augment=VIEWS),
         random_network("bone_motion", "bone_motion", ALL, weight=0.4),
         random_network("joint_motion", "joint_motion", NEWER, weight=0.4),
     ]

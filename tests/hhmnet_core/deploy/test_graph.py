@@ -15,8 +15,11 @@ from hhmnet_core.deploy.packing import Packed
 from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.skeleton.layouts import LAYOUTS
 
+MOTION = DataConfig(frames=24, motion_share=0.5)
+VIEWS = AugmentConfig(motion_share=0.5, views=3)
 SHAPES = [(1, 1), (2, 7), (1, 300), (3, 40), (1, 2)]
 
 
@@ -61,11 +64,13 @@ def test_an_ensemble_of_networks_that_read_clips_differently(combination: str) -
         random_network("field", "bone_motion", field),
         random_network("wide", "bone_motion", replace(field, motion_step=5)),
         random_network("torso", "bone", DataConfig(frames=24, align=True, align_by="torso")),
-        random_network("moving", "joint", DataConfig(frames=24, motion_share=0.5)),
+        random_network("moving", "joint", MOTION),
+        random_network("views", "joint", MOTION, augment=VIEWS),
+        random_network("axes", "joint", axes, augment=VIEWS),
     ]
     compare(networks, combination=combination, temperature=0.8)
     graph = ModelGraph(random_model(networks), tensors_of(networks))
-    assert len(graph.preparations) == 7  # one for both motions of the field's reader
+    assert len(graph.preparations) == 9  # one for both motions of the field's reader
 
 
 def test_networks_that_read_clips_alike_share_their_preparation() -> None:

@@ -27,7 +27,7 @@ def prepared(config: DataConfig, layout: str, clips: list[np.ndarray]) -> torch.
 
 def read(config: DataConfig, layout: str, clips: list[np.ndarray]) -> torch.Tensor:
     reader = BatchReader(clip_set(layout, clips), config, torch.device("cpu"))
-    return reader.whole(torch.arange(len(clips))).joints_nctvm
+    return reader.view(torch.arange(len(clips))).joints_nctvm
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,9 @@ def test_frames_without_the_body_affect_neither_centre_nor_size(tiny_clips: Clip
 def test_scaled_axes_equal_those_of_numpy(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=16, normalise_axes=True), CPU)
     chosen = torch.tensor([7, 5, 0, 53, 2])
-    plain = BatchReader(tiny_clips, DataConfig(frames=16), CPU).whole(chosen)
+    plain = BatchReader(tiny_clips, DataConfig(frames=16), CPU).view(chosen)
     plan = reader.plan(chosen, frame_positions(reader.num_frames(chosen), 16))
-    batch = reader.whole(chosen)
+    batch = reader.view(chosen)
     assert torch.equal(batch.body_rows, plain.body_rows)
     for n, index in enumerate(chosen.tolist()):
         bodies = len(tiny_clips.clip(index).joints)
@@ -96,7 +96,7 @@ def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: 
     config = DataConfig(frames=frames, normalise_axes=True, axes_extent="clip")
     reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5, 0, 53, 2])
     plan = reader.plan(chosen, frame_positions(reader.num_frames(chosen), frames))
-    plain = BatchReader(tiny_clips, DataConfig(frames=frames), CPU).whole(chosen)
+    plain = BatchReader(tiny_clips, DataConfig(frames=frames), CPU).view(chosen)
     mixing = torch.tensor([[1.0, 0.5, 0], [0, 2, -1], [0.3, 0, 1]])
     identity = torch.eye(3)
     for matrix in (identity, mixing):
@@ -116,13 +116,13 @@ def test_axes_are_scaled_by_all_frames_of_the_clip(tiny_clips: ClipSet, frames: 
             expected = np.where(half > 0, (read - middle) / np.where(half > 0, half, 1), 0)
             np.testing.assert_allclose(scaled[n, ..., : len(clip)], expected, atol=2e-5)
             assert (scaled[n, ..., len(clip) :] == 0).all()
-    assert torch.equal(reader.whole(chosen).joints_nctvm, reader.scaled(plain, plan).joints_nctvm)
+    assert torch.equal(reader.view(chosen).joints_nctvm, reader.scaled(plain, plan).joints_nctvm)
 
 
 def test_whole_frames_are_read_as_they_were_recorded(tiny_clips: ClipSet) -> None:
     reader = BatchReader(tiny_clips, DataConfig(frames=9, whole_frames=True), CPU)
     chosen = torch.tensor([7, 5, 0])
-    whole = reader.whole(chosen).joints_nctvm
+    whole = reader.view(chosen).joints_nctvm
     floored = reader.read(
         reader.plan(chosen, torch.tensor([[0.0, 0.99, 1, 1.5, 2, 2.01, 2.999, 3, 3]] * 3))
     )

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -226,7 +227,7 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
         even = counts.total() / len(counts)
         weights_n = torch.tensor([even / counts[int(tiny_clips.labels[i])] for i in batch_n])
         assert weights_n.max() > 2 * weights_n.min()
-    whole, labels_n = trainer.reader.whole(batch_n), torch.tensor(tiny_clips.labels)[batch_n]
+    whole, labels_n = trainer.reader.view(batch_n), torch.tensor(tiny_clips.labels)[batch_n]
     joints = whole.joints_nctvm.double()
     losses, embeddings, corrects = [], [], []
     for stream in trainer.streams:
@@ -324,7 +325,7 @@ def test_the_field_s_reader_equals_that_of_ctr_gcn(
         expected = field_clip(clip, tuple(angles[n, :2]), chosen)
         np.testing.assert_allclose(seen[0][n, ..., :bodies], expected, atol=2e-5)
     assert max(lengths) > frames > min(lengths)
-    scored = trainer.reader.whole(batch_n).joints_nctvm
+    scored = trainer.reader.view(batch_n).joints_nctvm
     for n, index in enumerate(batch_n.tolist()):
         clip = tiny_clips.clip(index).joints
         bodies, length = clip.shape[:2]
@@ -356,10 +357,31 @@ def test_input_statistics_are_those_of_the_frames_that_are_scored(
     assert float(stream.model.input_std) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_field_s_reader_predicts_what_its_score_tables_hold(
-    tiny_clips: ClipSet, small: Phase1Config
+def moving_config(small: Phase1Config) -> Phase1Config:
+    """Return a config whose clips are scored in three views, with frames by motion."""
+    data = replace(small.data, motion_share=0.5, normalise_size=True)
+    return replace(small, data=data, augment=AugmentConfig(motion_share=0.4, views=3))
+
+
+def test_scores_are_the_mean_logits_of_views(tiny_clips: ClipSet, small: Phase1Config) -> None:
+    trainer = Phase1Trainer(moving_config(small), tiny_clips, Mesh(), CPU)
+    chosen, (whole, second, third) = torch.tensor([7, 5, 0]), trainer.views
+    alone = []
+    for view in (whole, second, third):
+        trainer.views = [view]
+        alone.append(trainer.score(chosen, best=False))
+    trainer.views = [whole, second, third]
+    torch.testing.assert_close(trainer.score(chosen, best=False), torch.stack(alone).mean(0))
+    assert not torch.allclose(alone[0], alone[1]) and not torch.allclose(alone[1], alone[2])
+
+
+@pytest.mark.parametrize("changed", [field_config, moving_config])
+def test_a_model_predicts_what_score_tables_hold(
+    tiny_clips: ClipSet,
+    small: Phase1Config,
+    changed: Callable[[Phase1Config], Phase1Config],
 ) -> None:
-    config = field_config(small)
+    config = changed(small)
     data = replace(config.data, align=True, align_by="torso", motion_step=3)
     trainer = Phase1Trainer(replace(config, data=data), tiny_clips, Mesh(), CPU)
     manifest = tiny_clips.manifest

@@ -52,7 +52,7 @@ def test_its_guidance_is_that_of_the_encoder_on_whole_clips(
     single = torch.tensor([0, 2, 4])
     guidance = guide.guidance(single, mirrored)
     assert guide.reader.most_bodies == 2
-    batch, layout = guide.reader.whole(single), clips.manifest.skeleton
+    batch, layout = guide.reader.view(single), clips.manifest.skeleton
     joints = batch.joints_nctvm
     joints = mirror(joints, torch.tensor(layout.mirror)) if mirrored else joints
     x_nctvm = Derivation(layout)(joints, modality)
@@ -71,7 +71,7 @@ def test_importance_is_that_at_even_times_where_frames_are_spaced_by_motion(
     config = replace(config, data=replace(config.data, motion_share=0.9))
     moving = FrozenEncoder(guide.encoder, config, "joint", clips, CPU)
     chosen = torch.from_numpy(clips.labels.nonzero()[0])
-    batch, frames = moving.reader.whole(chosen), config.data.frames
+    batch, frames = moving.reader.view(chosen), config.data.frames
     read = compute_guidance(guide.encoder, batch.joints_nctvm, batch.body_rows).importance_nmtv
     found, changed = moving.guidance(chosen).importance_nmtv, False
     for n, clip in enumerate(chosen):
