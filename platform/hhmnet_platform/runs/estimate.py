@@ -8,6 +8,7 @@ import torch
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.layout_mapping import load_training_clips
 from hhmnet_core.store.clips import ClipSet
+from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
 from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.figures.progress import clock
@@ -36,6 +37,7 @@ class Estimate:
             number of workers.
         where: Machine on which the steps were measured.
         price: Price of a worker for an hour. 0: unknown.
+        views: Views in which each clip is scored.
     """
 
     plan: MeshPlan
@@ -46,6 +48,7 @@ class Estimate:
     measured: tuple[StepMeasurement, ...]
     where: str
     price: float = 0.0
+    views: int = 1
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -56,7 +59,7 @@ class Estimate:
         """Return the duration of the whole run for a duration of a step."""
         train, val, test = self.clips
         evaluated = (val * self.epochs + val + test) / max(1, train) * self.steps
-        steps = self.steps * self.epochs + EVALUATION_SHARE * evaluated
+        steps = self.steps * self.epochs + EVALUATION_SHARE * self.views * evaluated
         return START_SECONDS + steps * step_seconds
 
     @property
@@ -166,7 +169,7 @@ def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0)
     where = "a node of the cluster" if is_remote else "this machine"
     if plan.gpu and not is_remote and not torch.cuda.is_available():
         where += "'s CPU, as there is no GPU now"
-    optim, split = run.config.optim, run.split
+    config, optim, split = run.config, run.config.optim, run.split
     return Estimate(
         plan=plan,
         clips=(len(split.train), len(split.val), len(split.test)),
@@ -176,6 +179,7 @@ def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0)
         measured=tuple(measure(end) for end in plan.extremes()),
         where=where,
         price=price,
+        views=config.augment.views if isinstance(config, Phase1Config) else 1,
     )
 
 

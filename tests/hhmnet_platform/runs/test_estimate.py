@@ -68,6 +68,12 @@ def test_a_fixed_run_without_a_price_has_neither_ends_nor_cost() -> None:
     assert heads == ["parameters", "steps", "disk", "batch", "time"]
 
 
+def test_scoring_in_views_takes_so_many_times_as_long() -> None:
+    one, four, seven = (replace(ESTIMATE, views=n).seconds(1.0) for n in (1, 4, 7))
+    evaluated = 63 * (100 * 10 + 100 + 200) / 1000  # steps of val in each epoch, val and test
+    assert four - one == pytest.approx(seven - four) == pytest.approx(3 * 0.35 * evaluated)
+
+
 @pytest.mark.parametrize(
     ("there", "noted"),
     [
