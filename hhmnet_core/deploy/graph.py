@@ -1,6 +1,6 @@
 """The skeleton part of a model as one module that can be exported: joints in, probabilities out.
 
-Shapes: N clips, M bodies, T frames, V joints, C coordinates, K classes, S networks.
+Shapes: N clips, M bodies, T frames, V joints, C coordinates, K classes, S networks, W views.
 """
 
 import torch
@@ -101,16 +101,16 @@ class ModelGraph(nn.Module):
         return self._probabilities(logits_nsk), logits_nsk
 
     def _logits(self, encoder: nn.Module, x_nctvm: Tensor, clips: PaddedClips) -> Tensor:
-        """Return the mean logits (N, K) of views (V * N, ...) by an encoder, as `forward` does."""
+        """Return the mean of an encoder's logits (N, K) over the views (W * N, ...) of clips."""
         assert isinstance(encoder, Encoder)
         count, bodies = clips.present_nm.shape
         x_rtvc = x_nctvm.permute(0, 4, 2, 3, 1).flatten(0, 1)
-        pooled_vnmc = encoder.pool(x_rtvc).unflatten(0, (-1, count, bodies))
-        present_nm1 = clips.present_nm[:, :, None].to(pooled_vnmc.dtype)
-        logits_vnk: Tensor = encoder.classifier(
-            (pooled_vnmc * present_nm1).sum(2) / present_nm1.sum(1)
+        pooled_wnmc = encoder.pool(x_rtvc).unflatten(0, (-1, count, bodies))
+        present_nm1 = clips.present_nm[:, :, None].to(pooled_wnmc.dtype)
+        logits_wnk: Tensor = encoder.classifier(
+            (pooled_wnmc * present_nm1).sum(2) / present_nm1.sum(1)
         )
-        return logits_vnk.mean(0)
+        return logits_wnk.mean(0)
 
     def _probabilities(self, logits_nsk: Tensor) -> Tensor:
         """Return the probabilities (N, K) that `Model.probabilities` computes."""

@@ -3,7 +3,7 @@
 It is what `BatchReader.view` does, written for padded batches of any size: masks in place of the
 rows of present bodies, and sums over padded frames in place of sums over the frames of a clip set.
 
-Shapes: N clips, M bodies, T frames, T' frames that the encoders read, V joints, C coordinates, K
+Shapes: N clips, M bodies, T frames, T' frames that the encoders read, V joints, C coordinates, W
 views.
 """
 
@@ -57,8 +57,8 @@ class ClipPreparation(nn.Module):
         views: Views of each clip that are scored.
     """
 
-    shares_kt: Tensor
-    turn_kcc: Tensor
+    shares_wt: Tensor
+    turn_wcc: Tensor
     parents_v: Tensor
 
     def __init__(
@@ -67,26 +67,23 @@ class ClipPreparation(nn.Module):
         super().__init__()
         self.config, self.layout, self.views = config, layout, views
         # Buffers, so that no runtime computes them in its own way.
-        shares_kt = torch.stack([view.shares(config.frames) for view in views])
-        self.register_buffer("shares_kt", shares_kt, persistent=False)
-        turn_kcc = torch.cat([view.turn() for view in views])
-        self.register_buffer("turn_kcc", turn_kcc, persistent=False)
+        shares_wt = torch.stack([view.shares(config.frames) for view in views])
+        self.register_buffer("shares_wt", shares_wt, persistent=False)
+        turn_wcc = torch.cat([view.turn() for view in views])
+        self.register_buffer("turn_wcc", turn_wcc, persistent=False)
         self.register_buffer("parents_v", torch.tensor(layout.parents), persistent=False)
 
     def forward(self, clips: PaddedClips) -> Tensor:
-        """Return joints (K * N, C, T', V, M) of each view; absent bodies' are finite alone."""
+        """Return joints (W * N, C, T', V, M), view by view.
+
+        Those of absent bodies are finite and mean nothing.
+        """
         normalised_nmtvc = self._normalise(clips.joints_nmtvc)
         passed_nt = None
         if any(view.shared_motion(self.config.motion_share) for view in self.views):
             passed_nt = share_passed(_movement(clips), clips.num_frames_n)
-        return torch.cat(
-            [self._view(number, normalised_nmtvc, clips, passed_nt) for number in range(self.count)]
-        )
-
-    @property
-    def count(self) -> int:
-        """K, the number of views."""
-        return len(self.views)
+        numbers = range(len(self.views))
+        return torch.cat([self._view(each, normalised_nmtvc, clips, passed_nt) for each in numbers])
 
     def _view(
         self,
@@ -97,7 +94,7 @@ class ClipPreparation(nn.Module):
     ) -> Tensor:
         """Return the joints (N, C, T', V, M) of a view."""
         if self.views[number].yaw:
-            normalised_nmtvc = (normalised_nmtvc.unsqueeze(-2) * self.turn_kcc[number]).sum(-1)
+            normalised_nmtvc = (normalised_nmtvc.unsqueeze(-2) * self.turn_wcc[number]).sum(-1)
         joints_nmtvc = self._resample(number, normalised_nmtvc, clips, passed_nt)
         if self.config.normalise_axes:
             shown_nmt = clips.present_nm[:, :, None]
@@ -162,7 +159,7 @@ class ClipPreparation(nn.Module):
             positions_nt = frame_positions(num_frames_n, self.config.frames, whole=True)
             return _frames_at(joints_ntmvc, positions_nt.long()).transpose(1, 2)
         last_n1 = (num_frames_n - 1)[:, None]
-        positions_nt = last_n1.to(torch.float32) * self.shares_kt[number]
+        positions_nt = last_n1.to(torch.float32) * self.shares_wt[number]
         share = self.views[number].shared_motion(self.config.motion_share)
         if share and passed_nt is not None:
             positions_nt = frames_by_motion(passed_nt, num_frames_n, positions_nt, share)
