@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
-from hhmnet_core.deploy.description import NetworkDescription
+from hhmnet_core.deploy.description import ModelDescription, NetworkDescription
 from hhmnet_core.deploy.frozen_layers import freeze_layers
 from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
+from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.identity import canonical, identity
 from hhmnet_core.inputs.batches import Batch, BatchReader
 from hhmnet_core.inputs.views import View, mean_of_views, scored_views
@@ -85,6 +86,22 @@ class SkeletonNetwork:
     def views(self) -> list[View]:
         """The views of a clip that it scores."""
         return scored_views(self.config.augment, self.encoder.layout)
+
+
+def with_views(model: ModelDescription, views: int) -> ModelDescription:
+    """Return a model whose encoders score so many views of a clip, without the figures of before.
+
+    Raises InputError where that does not fit the config of an encoder.
+    """
+    networks = []
+    for network in model.networks:
+        if network.member != VIDEO:
+            config = from_json(Phase1Config, network.config)
+            replace(config, augment=replace(config.augment, views=views))  # checks it
+            augment = network.config.get("augment", {}) | {"views": views}
+            network = replace(network, config=network.config | {"augment": augment})
+        networks.append(network)
+    return replace(model, networks=tuple(networks), threshold=None, figures={})
 
 
 class SkeletonNetworks:

@@ -24,6 +24,7 @@ from hhmnet_core.deploy.folders import (
 )
 from hhmnet_core.deploy.graph import ModelGraph
 from hhmnet_core.deploy.model import Model
+from hhmnet_core.deploy.skeleton_networks import with_views
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder, split_uri
 from hhmnet_platform.storage.find_model import find_model
@@ -59,6 +60,8 @@ class ExportJob:
             nothing is copied, and the place of the model is printed.
         overwrite: Replace what is at `out`.
         without_video: Leave out the video networks of the model.
+        views: Number of views of a clip that its encoders score, as `augment.views` of the training
+            is: another number needs no training. Default: as they were trained.
         workspace: Folder or URI of the workspace. Default: $HHMNET_WORKSPACE, else `workspace`.
         tracking_uri: MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else an SQLite file in the
             workspace.
@@ -70,6 +73,7 @@ class ExportJob:
     out: str = ""
     overwrite: bool = False
     without_video: bool = False
+    views: int | None = None
     workspace: str = field(default_factory=default_workspace)
     tracking_uri: str = field(default_factory=default_tracking)
     data: ExportedRunData = field(default_factory=ExportedRunData)
@@ -83,8 +87,9 @@ def run_export(job: ExportJob) -> None:
             be written, a package that is missing, or a file that differs from its model.
     """
     if job.format == "model":
-        if job.without_video and not job.out:
-            raise InputError("--without_video true makes another model: give its folder as --out.")
+        if (job.without_video or job.views is not None) and not job.out:
+            option = "--without_video true" if job.without_video else f"--views {job.views}"
+            raise InputError(f"{option} makes another model: give its folder as --out.")
         _check_free(job, job.out and folder(absolute_uri(job.out)).names())
     else:
         check_packages(job.format)
@@ -101,6 +106,8 @@ def run_export(job: ExportJob) -> None:
     described = read_description(uri)
     if job.without_video:
         described = described.without_video()
+    if job.views is not None:
+        described = with_views(described, job.views)
     weights = read_weights(uri, described)
     if job.format == "model":
         write_model(model_content(described, weights), absolute_uri(job.out))

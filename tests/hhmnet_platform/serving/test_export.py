@@ -115,7 +115,8 @@ def test_a_place_that_cannot_be_written_is_refused(kind: Any, place: Path, tmp_p
     [
         ({"format": "onnx"}, "--out is missing"),
         ({"format": "pt2"}, "--out is missing"),
-        ({"without_video": True}, "give its folder as --out"),
+        ({"without_video": True}, "--without_video true makes another .*its folder as --out"),
+        ({"views": 4}, "--views 4 makes another model: give its folder as --out"),
     ],
 )
 def test_options_that_lack_a_place_are_refused(
@@ -123,3 +124,10 @@ def test_options_that_lack_a_place_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         run(place, "", **options)
+
+
+@pytest.mark.parametrize("views", [0, 65])
+def test_a_wrong_number_of_views_is_refused(views: int, place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"views must be 1 to 64, but is {views}"):
+        run(place, tmp_path / "out", views=views)
+    assert not (tmp_path / "out").exists()

@@ -16,6 +16,7 @@ from hhmnet_core.deploy.description import NetworkDescription
 from hhmnet_core.deploy.export_check import pad
 from hhmnet_core.deploy.graph import ModelGraph
 from hhmnet_core.deploy.model import Model
+from hhmnet_core.deploy.skeleton_networks import with_views
 from hhmnet_core.errors import InputError
 from hhmnet_core.identity import identity
 from hhmnet_core.inputs.batches import BatchPlan
@@ -399,6 +400,13 @@ def test_a_model_predicts_what_score_tables_hold(
     logits = model.logits(clips)
     for modality in MODALITIES:
         np.testing.assert_array_equal(logits[modality], tables[modality].logits)
+    once = Model(with_views(described, 1), tensors_of(networks)).logits(clips)
+    again = Model(with_views(with_views(described, 1), 3), tensors_of(networks)).logits(clips)
+    for modality in MODALITIES:
+        alike = np.allclose(once[modality], logits[modality])
+        assert alike == (trainer.config.augment.views == 1)
+        if trainer.config.augment.views == 3:
+            np.testing.assert_array_equal(again[modality], logits[modality])
     graph = ModelGraph(described, tensors_of(networks))
     inputs = map(torch.from_numpy, pad([clip.joints for clip in clips]))
     np.testing.assert_allclose(graph(*inputs)[0], model.predict(clips), rtol=0, atol=1e-5)
