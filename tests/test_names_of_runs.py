@@ -40,7 +40,7 @@ EARLIER = {
         "--data.axes_extent=read",
         "--data.whole_frames=false",
         "--augment.yaw_first=false",
-    ]
+    ],
 }
 RECIPES = {name: value for name, value in NAMES.items() if name}
 MESSAGE = "a new config field renames runs: declare it with hhmnet_core.identity.later"
