@@ -5,6 +5,7 @@ Shapes: N clips, K classes.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.from_json import from_json
 from hhmnet_core.fusion.scores import VIDEO
 from hhmnet_core.identity import canonical, identity
-from hhmnet_core.inputs.batches import Batch, BatchReader
+from hhmnet_core.inputs.batches import BatchReader
 from hhmnet_core.inputs.views import View, mean_of_views, scored_views
 from hhmnet_core.models.encoder import Encoder
 from hhmnet_core.models.precision import set_float32_products
@@ -82,7 +83,7 @@ class SkeletonNetwork:
         views = [asdict(view) for view in self.views]
         return canonical([identity(data), self.config.optim.precision, views])
 
-    @property
+    @cached_property
     def views(self) -> list[View]:
         """The views of a clip that it scores."""
         return scored_views(self.config.augment, self.encoder.layout)
@@ -156,15 +157,16 @@ def _score(
 ) -> list[Tensor]:
     """Return the logits of one batch by each network of a group."""
     batches = [reader.view(clips_n, view) for view in group[0].views]
+    joints = [batch.joints_nctvm.to(group[0].config.optim.dtype) for batch in batches]
 
     @torch.no_grad()  # which threads do not inherit
     def encode(network: SkeletonNetwork) -> Tensor:
         derive = Derivation(reader.layout, network.config.data.motion_step).to(reader.device)
-
-        def of_view(batch: Batch) -> Tensor:
-            joints = batch.joints_nctvm.to(network.config.optim.dtype)
-            return network.encoder.logits(derive(joints, network.member), batch.body_rows)
-
-        return mean_of_views(list(map(of_view, batches)))
+        return mean_of_views(
+            [
+                network.encoder.logits(derive(joints_nctvm, network.member), batch.body_rows)
+                for joints_nctvm, batch in zip(joints, batches, strict=True)
+            ]
+        )
 
     return encoders.map(encode, group)

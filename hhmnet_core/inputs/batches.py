@@ -138,7 +138,7 @@ class BatchReader:
         if resident is None:
             on_host = device.type == "cpu"
             resident = not on_host and fits_in_memory(clips.frames.nbytes, device, sharers)
-        self._mapped, self._frames_fvc = clips.frames, None
+        self._frames_fvc = None
         if resident:
             self._frames_fvc = torch.empty(clips.frames.shape, device=device)
             start = 0
@@ -269,7 +269,7 @@ class BatchReader:
         after_rt = (before_rt + 1).clamp(max=last_r1)
         frames_2rt = torch.stack([start_r1 + before_rt, start_r1 + after_rt])
         if self._frames_fvc is None:
-            read = self._mapped[frames_2rt.flatten().numpy()]
+            read = self._clips.frames[frames_2rt.flatten().numpy()]
             frames_2rt = torch.from_numpy(read).unflatten(0, frames_2rt.shape)
         return BatchPlan(
             frames_2rt,

@@ -70,7 +70,7 @@ WHOLE = View()
 
 
 def scored_views(config: AugmentConfig, layout: Layout) -> list[View]:
-    """Return the views of each clip that are scored, `config.views` of them.
+    """Return the views of each clip that are scored: `config.views` of them, like ones once.
 
     Args:
         config: The augmentation of the training.
@@ -90,7 +90,7 @@ def scored_views(config: AugmentConfig, layout: Layout) -> list[View]:
                 yaw=(turned - 0.5) * yaw,
             )
         )
-    return views
+    return list(dict.fromkeys(views))
 
 
 def mean_of_views(logits: Sequence[Tensor]) -> Tensor:

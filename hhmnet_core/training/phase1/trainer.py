@@ -282,21 +282,19 @@ class Phase1Trainer(Trainer[Phase1Config]):
 
     def score(self, clips_n: Tensor, best: bool) -> Tensor:
         batches = [self.reader.view(clips_n, view) for view in self.views]
+        joints = [batch.joints_nctvm.to(self.config.optim.dtype) for batch in batches]
 
         @torch.no_grad()  # which threads do not inherit
         def logits(stream: Stream[Encoder]) -> Tensor:
             stream.model.eval()
-            weights = stream.weights(best)
-
-            def of_view(batch: Batch) -> Tensor:
-                joints = batch.joints_nctvm.to(self.config.optim.dtype)
-                x_nctvm = self.derive(joints, stream.member)
+            weights, of_views = stream.weights(best), []
+            for joints_nctvm, batch in zip(joints, batches, strict=True):
+                x_nctvm = self.derive(joints_nctvm, stream.member)
                 encoded: Encoded = functional_call(
                     stream.model, weights, (x_nctvm, batch.body_rows)
                 )
-                return encoded.logits_nk
-
-            return mean_of_views(list(map(of_view, batches)))
+                of_views.append(encoded.logits_nk)
+            return mean_of_views(of_views)
 
         return torch.stack(self.parallel.map(logits, self.streams))
 

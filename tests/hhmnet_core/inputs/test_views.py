@@ -39,7 +39,7 @@ def test_views_spread_over_half_of_what_training_draws_from() -> None:
 
 def test_nothing_is_scored_that_training_does_not_show() -> None:
     plain = AugmentConfig(crop=1, yaw=0, views=5)
-    assert scored_views(plain, BODY) == [WHOLE] * 5
+    assert scored_views(plain, BODY) == [WHOLE]
     assert all(view.yaw == 0 for view in scored_views(STRONG, PLANE))
     drawn = AugmentConfig(random_frames=True, yaw=30, views=4)
     assert all(view.length == 1 for view in scored_views(drawn, BODY))
