@@ -138,7 +138,7 @@ def test_finished_run_has_its_model_in_mlflow_once(run: Run) -> None:
 def test_model_of_a_trial_is_logged_when_its_config_is_trained_by_itself(run: Run) -> None:
     scored, result = summary_of(run)
     search = DerivedRun(run.tracked.experiment, "search", {}, {}, {}, "", {})
-    parent = begin_derived_run(run.tracked.uri, search).run_id
+    parent = begin_derived_run(run.tracked.uri, search, run.tracked.artifacts).run_id
     trial = replace(run, tracked=replace(run.tracked, parent=parent))
     as_trial = replace(scored, run=trial)
     publish(as_trial, result, BackgroundTracker(MlflowWriter(trial.tracked), pytest.fail))
