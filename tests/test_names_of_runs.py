@@ -35,7 +35,14 @@ NAMES = {
 }
 # The recipe has other values since; these are the ones that it had.
 EARLIER = {
-    "nw_ucla_cpu": ["--data.motion_share=0", "--augment.motion_share=0", "--augment.views=1"],
+    "nw_ucla_cpu": [
+        "--data.motion_share=0",
+        "--augment.motion_share=0",
+        "--augment.views=1",
+        "--augment.rest=0",
+        "--augment.bone_noise=0",
+        "--augment.joint_noise=0.2",
+    ],
     "nw_ucla_field_cpu": [
         "--data.axes_extent=read",
         "--data.whole_frames=false",

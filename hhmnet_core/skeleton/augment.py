@@ -1,7 +1,8 @@
 """Augmentation of a batch of skeletons: drawn on the host, made on the device of the clips.
 
-Temporal: a random crop, resampled to T frames at fractional positions, or T frames drawn from the
-whole clip; a random share of motion in their spacing. Spatial: one random linear map per clip
+Temporal: rests before and after the clip, a random crop of them all, resampled to T frames at
+fractional positions, or T frames drawn from the whole clip; a random share of motion in their
+spacing. Spatial: one random linear map per clip
 (rotation, per-axis scale, shear), an optional reflection, and a constant offset per joint. The
 offset imitates sensor bias; noise that changes from frame to frame would drown the motion
 modalities.
@@ -45,6 +46,10 @@ class AugmentConfig:
         views: Number of versions of each clip that are scored, whose logits are averaged: the clip
             itself, and others that differ by crop, yaw and motion_share, up to half of their
             strengths here. Scoring takes so many times as long. 1: the clip itself.
+        rest: Longest rest that is added before and after a clip, as a share of its length; the crop
+            is then of all three. In a rest the first or the last pose is held.
+        bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, in
+            the data's unit. From the centre to hands and feet these add up, as errors of sensors do.
 
     Raises:
         InputError: A value outside its range.
@@ -62,6 +67,8 @@ class AugmentConfig:
     yaw_first: bool = later(False)
     motion_share: float = later(0.0)
     views: int = later(1)
+    rest: float = later(0.0)
+    bone_noise: float = later(0.0)
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -71,11 +78,17 @@ class AugmentConfig:
                 raise InputError(f"augment.{name} must be in [0, 1], but is {getattr(self, name)}.")
         if not 1 <= self.views <= MAX_VIEWS:
             raise InputError(f"augment.views must be 1 to {MAX_VIEWS}, but is {self.views}.")
-        for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise"):
+        strengths = ("yaw", "tilt", "roll", "scale", "shear", "joint_noise", "bone_noise", "rest")
+        for name in strengths:
             if (getattr(self, name) or 0) < 0:
                 raise InputError(
                     f"augment.{name} must be at least 0, but is {getattr(self, name)}."
                 )
+        if self.rest and self.random_frames:
+            raise InputError(
+                f"augment.rest {self.rest} is for crops, but augment.random_frames is true, which "
+                "draws from the whole clip: set one of them off."
+            )
 
 
 def frame_positions(num_frames_n: Tensor, frames: int, whole: bool = False) -> Tensor:
@@ -102,8 +115,9 @@ def random_positions(
 ) -> Tensor:
     """Draw T frame positions per clip for training, in rising order.
 
-    They are evenly spaced over a random crop that keeps a share U[crop, 1] of the clip, or, with
-    `config.random_frames`, whole frames drawn from all of it.
+    They are evenly spaced over a random crop that keeps a share U[crop, 1] of the clip and of the
+    rests before and after it, each of length U[0, rest] clips; or, with `config.random_frames`,
+    whole frames drawn from all of the clip.
 
     Args:
         num_frames_n: (N,) number of frames of each clip.
@@ -121,7 +135,11 @@ def random_positions(
     start_n1 = random.uniform(1) * (1 - share_n1)
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
     even_t = torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
-    return last_n1 * (start_n1 + share_n1 * even_t)
+    passed_nt = start_n1 + share_n1 * even_t
+    if config.rest:
+        before_n1, after_n1 = random.uniform(2, high=config.rest).split(1, 1)
+        passed_nt = ((before_n1 + 1 + after_n1) * passed_nt - before_n1).clamp(0, 1)
+    return last_n1 * passed_nt
 
 
 def random_motion_shares(share: float, config: AugmentConfig, random: BatchRandom) -> Tensor:
@@ -189,9 +207,7 @@ def draw_change(config: AugmentConfig, layout: Layout, random: BatchRandom) -> C
     channels = layout.channels
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)
     mirrored_n = random.uniform() < config.mirror if config.mirror else None
-    offset_ncv = None
-    if config.joint_noise:
-        offset_ncv = random.normal(channels, layout.num_joints) * config.joint_noise
+    offset_ncv = _random_offset(config, layout, random)
     return Change(map_ncc, mirrored_n, torch.tensor(layout.mirror), offset_ncv)
 
 
@@ -226,6 +242,20 @@ def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -
     shear_ncc = random.uniform(channels, channels, low=-config.shear, high=config.shear)
     off_diagonal = 1 - torch.eye(channels)
     return torch.diag_embed(size_nc) + shear_ncc * off_diagonal
+
+
+def _random_offset(config: AugmentConfig, layout: Layout, random: BatchRandom) -> Tensor | None:
+    """Return offsets of joints (N, C, V). None: no noise."""
+    offset_ncv = None
+    if config.joint_noise:
+        offset_ncv = random.normal(layout.channels, layout.num_joints) * config.joint_noise
+    if config.bone_noise:
+        noise_ncv = random.normal(layout.channels, layout.num_joints) * config.bone_noise
+        depth_v = layout.hops[layout.centre]
+        passes_vv = depth_v + layout.hops == depth_v[:, None]  # from the centre to a joint, by w
+        summed_ncv = noise_ncv @ passes_vv.to(noise_ncv.dtype).T
+        offset_ncv = summed_ncv if offset_ncv is None else offset_ncv + summed_ncv
+    return offset_ncv
 
 
 def rotation(angles_na: Tensor) -> Tensor:

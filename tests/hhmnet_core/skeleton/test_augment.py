@@ -59,6 +59,36 @@ def test_random_positions_stay_inside_and_keep_the_share() -> None:
     assert span.lt(0.6 * (lengths - 1)).any() and span.gt(0.9 * (lengths - 1)).any()
 
 
+def test_rests_are_a_clip_that_stands_still_before_and_after() -> None:
+    """As if the clip were longer: first and last frame repeated, then cropped by the same draws."""
+    lengths = torch.tensor([9, 1, 40, 700] * 100)
+    config = AugmentConfig(crop=0.6, rest=0.5)
+    positions = random_positions(lengths, 16, config, row_random(400))
+    draws = row_random(400)
+    share, start = draws.uniform(1, low=0.6, high=1.0), draws.uniform(1)
+    before, after = (draws.uniform(2) / 2).double().numpy().T
+    for row, length in enumerate(lengths.tolist()):
+        last, clip = length - 1, np.arange(length)
+        rests = [-before[row] * last, *clip, last * (1 + after[row])]  # times of the longer clip
+        poses = [0, *clip, last]
+        begin = float(start[row] * (1 - share[row]))
+        window = rests[0] + (rests[-1] - rests[0]) * (begin + np.linspace(0, share[row].item(), 16))
+        expected = np.interp(window, rests, poses)
+        np.testing.assert_allclose(positions[row].numpy(), expected, atol=2e-6 * length)
+    held = (positions[:, 0] == positions[:, 1]) & (lengths > 1)
+    assert 0.2 < held[lengths > 1].float().mean() < 0.7
+    assert (positions[:, -1] == lengths - 1).float().mean() > 0.2
+
+
+def test_no_rest_leaves_positions_as_they_were() -> None:
+    lengths = torch.randint(1, 300, (50,))
+    draws = row_random(50)
+    share = draws.uniform(1, low=0.5, high=1.0)
+    start = draws.uniform(1) * (1 - share)
+    expected = (lengths - 1.0)[:, None] * (start + share * torch.linspace(0, 1, 16))
+    assert torch.equal(random_positions(lengths, 16, AugmentConfig(), row_random(50)), expected)
+
+
 def test_random_frames_are_frames_of_the_whole_clip_in_order() -> None:
     lengths = torch.randint(1, 60, (400,))
     positions = random_positions(lengths, 40, AugmentConfig(random_frames=True), row_random(400))
@@ -177,8 +207,42 @@ def test_two_dimensions_turn_in_their_plane() -> None:
     assert (still - joints).abs().max() < 0.1 * joints.abs().max()
 
 
+def test_bone_noise_adds_up_from_the_centre() -> None:
+    joints = torch.randn(3000, 3, 2, 20, 2)
+    config = replace(STILL, bone_noise=0.2)
+    offset = augment(joints, config, LAYOUT, row_random(3000)) - joints
+    assert offset.std((2, 4)).max() < 1e-6  # the same in all frames and for both bodies
+    drawn = augmented_draws(config, 3000)
+    expected = np.zeros((3000, 3, 20))
+    for joint in range(20):
+        on_path = joint
+        while on_path != LAYOUT.centre:
+            expected[:, :, joint] += drawn[:, :, on_path]
+            on_path = LAYOUT.parents[on_path]
+        expected[:, :, joint] += drawn[:, :, LAYOUT.centre]
+    np.testing.assert_allclose(offset[:, :, 0, :, 0].numpy(), expected, atol=1e-5)
+    depths = LAYOUT.hops[LAYOUT.centre]
+    spread = offset[:, :, 0, :, 0].square().mean((0, 1)).sqrt()
+    torch.testing.assert_close(spread, 0.2 * (depths + 1.0).sqrt(), rtol=0.04, atol=0)
+    both = augment(joints, replace(config, joint_noise=0.1), LAYOUT, row_random(3000)) - joints
+    assert both[:, :, 0, LAYOUT.centre, 0].std() == pytest.approx(math.hypot(0.1, 0.2), rel=0.05)
+
+
+def augmented_draws(config: AugmentConfig, clips: int) -> np.ndarray:
+    """Return the noise of each bone: what is drawn after rotation, scale and shear."""
+    random = row_random(clips)
+    for shape in ((3,), (3,), (3, 3)):
+        random.uniform(*shape)
+    return (random.normal(3, 20) * config.bone_noise).double().numpy()
+
+
+def test_rests_are_refused_where_frames_are_drawn_from_whole_clips() -> None:
+    with pytest.raises(InputError, match=r"rest 0.5 is for crops.*set one of them off"):
+        AugmentConfig(rest=0.5, random_frames=True)
+
+
 @pytest.mark.parametrize(
-    "bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}, {"roll": -1}]
+    "bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}, {"roll": -1}, {"rest": -1}]
 )
 def test_impossible_strength_is_named(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"augment.{next(iter(bad))} must be"):
