@@ -33,16 +33,18 @@ NAMES = {
     "phase2_nw_ucla": "data-phase2-4e84946d",
     "phase2_utd_mhad_cpu": "data-phase2-1e217419",
 }
+_NW_UCLA = [
+    "--data.motion_share=0",
+    "--augment.motion_share=0",
+    "--augment.views=1",
+    "--augment.rest=0",
+    "--augment.bone_noise=0",
+    "--augment.joint_noise=0.2",
+]
 # The recipe has other values since; these are the ones that it had.
 EARLIER = {
-    "nw_ucla_cpu": [
-        "--data.motion_share=0",
-        "--augment.motion_share=0",
-        "--augment.views=1",
-        "--augment.rest=0",
-        "--augment.bone_noise=0",
-        "--augment.joint_noise=0.2",
-    ],
+    "nw_ucla": _NW_UCLA,
+    "nw_ucla_cpu": _NW_UCLA,
     "nw_ucla_field_cpu": [
         "--data.axes_extent=read",
         "--data.whole_frames=false",
