@@ -250,10 +250,10 @@ def _random_offset(config: AugmentConfig, layout: Layout, random: BatchRandom) -
     if config.joint_noise:
         offset_ncv = random.normal(layout.channels, layout.num_joints) * config.joint_noise
     if config.bone_noise:
-        noise_ncv = random.normal(layout.channels, layout.num_joints) * config.bone_noise
-        depth_v = layout.hops[layout.centre]
-        passes_vv = depth_v + layout.hops == depth_v[:, None]  # from the centre to a joint, by w
-        summed_ncv = noise_ncv @ passes_vv.to(noise_ncv.dtype).T
+        noise_ncw = random.normal(layout.channels, layout.num_joints) * config.bone_noise
+        depth_w = layout.hops[layout.centre]
+        hangs_vw = depth_w + layout.hops == depth_w[:, None]  # the way to v leads through w
+        summed_ncv = noise_ncw @ hangs_vw.to(noise_ncw.dtype).T
         offset_ncv = summed_ncv if offset_ncv is None else offset_ncv + summed_ncv
     return offset_ncv
 
