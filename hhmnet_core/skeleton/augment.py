@@ -49,7 +49,7 @@ class AugmentConfig:
         rest: Longest rest that is added before and after a clip, as a share of its length; the crop
             is then of all three. In a rest the first or the last pose is held.
         bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, in
-            the data's unit. From the centre to hands and feet these add up, as errors of sensors do.
+            the data's unit. From the centre to hands and feet they add up, like a sensor's errors.
 
     Raises:
         InputError: A value outside its range.

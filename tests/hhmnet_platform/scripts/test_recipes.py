@@ -25,7 +25,7 @@ def test_a_file_wins_over_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("nw_ucla_cp", "did you mean nw_ucla_cpu"),
         ("elsewhere/nw_ucla_cpu.yaml", "did you mean nw_ucla_cpu"),
-        ("zzzzz", "recipes are bench_context, bench_defaults, bench_motion, bench_re_dmt, bench_rest, "),
+        ("zzzzz", "recipes are bench_context, bench_defaults, bench_motion, bench_re_dmt, "),
     ],
 )
 def test_what_does_not_exist_is_told_with_what_is_near(given: str, advice: str) -> None:
