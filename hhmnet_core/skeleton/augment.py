@@ -22,6 +22,7 @@ from hhmnet_core.randomness import BatchRandom
 from hhmnet_core.skeleton.layouts import Layout
 
 MAX_VIEWS = 64
+MAX_REST = 10.0
 
 
 @dataclass
@@ -78,8 +79,9 @@ class AugmentConfig:
                 raise InputError(f"augment.{name} must be in [0, 1], but is {getattr(self, name)}.")
         if not 1 <= self.views <= MAX_VIEWS:
             raise InputError(f"augment.views must be 1 to {MAX_VIEWS}, but is {self.views}.")
-        strengths = ("yaw", "tilt", "roll", "scale", "shear", "joint_noise", "bone_noise", "rest")
-        for name in strengths:
+        if not 0 <= self.rest <= MAX_REST:
+            raise InputError(f"augment.rest must be in [0, {MAX_REST:g}], but is {self.rest}.")
+        for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise", "bone_noise"):
             if (getattr(self, name) or 0) < 0:
                 raise InputError(
                     f"augment.{name} must be at least 0, but is {getattr(self, name)}."

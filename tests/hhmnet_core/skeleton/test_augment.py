@@ -242,7 +242,16 @@ def test_rests_are_refused_where_frames_are_drawn_from_whole_clips() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"crop": 0}, {"crop": 1.5}, {"mirror": 2}, {"yaw": -1}, {"roll": -1}, {"rest": -1}]
+    "bad",
+    [
+        {"crop": 0},
+        {"crop": 1.5},
+        {"mirror": 2},
+        {"yaw": -1},
+        {"roll": -1},
+        {"rest": -1},
+        {"rest": 11},
+    ],
 )
 def test_impossible_strength_is_named(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"augment.{next(iter(bad))} must be"):
