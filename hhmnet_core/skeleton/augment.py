@@ -2,10 +2,9 @@
 
 Temporal: rests before and after the clip, a random crop of them all, resampled to T frames at
 fractional positions, or T frames drawn from the whole clip; a random share of motion in their
-spacing. Spatial: one random linear map per clip
-(rotation, per-axis scale, shear), an optional reflection, and a constant offset per joint. The
-offset imitates sensor bias; noise that changes from frame to frame would drown the motion
-modalities.
+spacing. Spatial: one random linear map per clip (rotation, per-axis scale, shear), an optional
+reflection, and a constant offset per joint. The offset imitates sensor bias; noise that changes
+from frame to frame would drown the motion modalities.
 
 Axes: N clips, C coordinates, T frames, V joints, M bodies.
 """
@@ -50,7 +49,7 @@ class AugmentConfig:
         rest: Longest rest that is added before and after a clip, as a share of its length; the crop
             is then of all three. In a rest the first or the last pose is held.
         bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, in
-            the data's unit. From the centre to hands and feet they add up, like a sensor's errors.
+            the data's unit. They add up from the layout's centre to hands and feet.
 
     Raises:
         InputError: A value outside its range.

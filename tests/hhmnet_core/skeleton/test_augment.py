@@ -212,7 +212,7 @@ def test_bone_noise_adds_up_from_the_centre() -> None:
     config = replace(STILL, bone_noise=0.2)
     offset = augment(joints, config, LAYOUT, row_random(3000)) - joints
     assert offset.std((2, 4)).max() < 1e-6  # the same in all frames and for both bodies
-    drawn = augmented_draws(config, 3000)
+    drawn = drawn_noise(config, 3000)
     expected = np.zeros((3000, 3, 20))
     for joint in range(20):
         on_path = joint
@@ -228,7 +228,7 @@ def test_bone_noise_adds_up_from_the_centre() -> None:
     assert both[:, :, 0, LAYOUT.centre, 0].std() == pytest.approx(math.hypot(0.1, 0.2), rel=0.05)
 
 
-def augmented_draws(config: AugmentConfig, clips: int) -> np.ndarray:
+def drawn_noise(config: AugmentConfig, clips: int) -> np.ndarray:
     """Return the noise of each bone: what is drawn after rotation, scale and shear."""
     random = row_random(clips)
     for shape in ((3,), (3,), (3, 3)):
