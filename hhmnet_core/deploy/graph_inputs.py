@@ -17,7 +17,7 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.motion import around, frames_by_motion, share_passed
 from hhmnet_core.inputs.normalise import body_lines
 from hhmnet_core.inputs.views import WHOLE, View
-from hhmnet_core.skeleton.augment import frame_positions, rotation
+from hhmnet_core.skeleton.augment import frame_positions, frames_of_shares, rotation
 from hhmnet_core.skeleton.layouts import Layout
 
 
@@ -155,11 +155,15 @@ class ClipPreparation(nn.Module):
     ) -> Tensor:
         """Return a view's T' positions of clips: (N, M, T, V, C) -> (N, M, T', V, C)."""
         joints_ntmvc, num_frames_n = joints_nmtvc.transpose(1, 2), clips.num_frames_n
-        if self.config.whole_frames:
+        last_n1, shares_t = (num_frames_n - 1)[:, None], self.shares_wt[number]
+        if self.views[number].draw:
+            positions_nt = frames_of_shares(shares_t, num_frames_n)
+        elif self.config.whole_frames:
             positions_nt = frame_positions(num_frames_n, self.config.frames, whole=True)
+        else:
+            positions_nt = last_n1.to(torch.float32) * shares_t
+        if self.config.whole_frames:
             return _frames_at(joints_ntmvc, positions_nt.long()).transpose(1, 2)
-        last_n1 = (num_frames_n - 1)[:, None]
-        positions_nt = last_n1.to(torch.float32) * self.shares_wt[number]
         share = self.views[number].shared_motion(self.config.motion_share)
         if share and passed_nt is not None:
             positions_nt = frames_by_motion(passed_nt, num_frames_n, positions_nt, share)

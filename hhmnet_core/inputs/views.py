@@ -2,7 +2,8 @@
 
 Clips are trained on in many versions; scoring a few of them as well is the field's multi-clip
 testing. The first view is the clip itself. The others spread evenly (Sobol's sequence) over half of
-what training draws from, so that nothing is scored that training did not show.
+what training draws from, so that nothing is scored that training did not show. Where training draws
+frames from whole clips, each view has a draw of its own.
 """
 
 import math
@@ -13,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from hhmnet_core.skeleton.augment import AugmentConfig, Change, frame_positions, rotation
+from hhmnet_core.randomness import keyed_generator
+from hhmnet_core.skeleton.augment import (
+    AugmentConfig,
+    Change,
+    frame_positions,
+    frames_of_shares,
+    rotation,
+)
 from hhmnet_core.skeleton.layouts import Layout
 
 
@@ -26,21 +34,25 @@ class View:
         length: Share of a clip that the view has.
         motion_share: Change of `data.motion_share`.
         yaw: Rotation about the vertical, in radians.
+        draw: Number of a draw of whole frames, with repetition and in order. 0: evenly spaced.
     """
 
     start: float = 0.0
     length: float = 1.0
     motion_share: float = 0.0
     yaw: float = 0.0
+    draw: int = 0
 
     def positions(self, num_frames_n: Tensor, frames: int, whole: bool = False) -> Tensor:
-        """Return T evenly spaced frame positions in the view of each clip, (N, T) float32.
+        """Return the T frame positions of the view in each clip, (N, T) float32, in rising order.
 
         Args:
             num_frames_n: (N,) number of frames of each clip, long.
             frames: The number T of positions, 2 or more.
             whole: Round positions down to whole frames; the view is then a whole clip.
         """
+        if self.draw:
+            return frames_of_shares(self.shares(frames, num_frames_n.device), num_frames_n)
         if self.length == 1:
             return frame_positions(num_frames_n, frames, whole)
         last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]
@@ -48,6 +60,9 @@ class View:
 
     def shares(self, frames: int, device: torch.device | None = None) -> Tensor:
         """Return the positions (T,) as shares of a clip's length."""
+        if self.draw:
+            drawn_t = torch.rand(frames, generator=keyed_generator("view", self.draw))
+            return drawn_t.sort().values.to(device)
         return self.start + self.length * torch.linspace(0.0, 1.0, frames, device=device)
 
     def shared_motion(self, motion_share: float) -> float:
@@ -80,7 +95,7 @@ def scored_views(config: AugmentConfig, layout: Layout) -> list[View]:
     yaw = math.radians(config.yaw) if layout.channels == 3 else 0.0
     views = [WHOLE]
     points_k4 = SobolEngine(4).draw(config.views)[1:]  # the first one is the clip itself
-    for cut, start, turned, moved in points_k4.tolist():
+    for number, (cut, start, turned, moved) in enumerate(points_k4.tolist(), 1):
         length = 1 - cut * (1 - crop) / 2
         views.append(
             View(
@@ -88,6 +103,7 @@ def scored_views(config: AugmentConfig, layout: Layout) -> list[View]:
                 length=length,
                 motion_share=(moved - 0.5) * config.motion_share,
                 yaw=(turned - 0.5) * yaw,
+                draw=number if config.random_frames else 0,
             )
         )
     return list(dict.fromkeys(views))

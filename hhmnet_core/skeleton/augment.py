@@ -45,7 +45,8 @@ class AugmentConfig:
         motion_share: Largest change of data.motion_share, which stays within 0 and 1.
         views: Number of versions of each clip that are scored, whose logits are averaged: the clip
             itself, and others that differ by crop, yaw and motion_share, up to half of their
-            strengths here. Scoring takes so many times as long. 1: the clip itself.
+            strengths here; with random_frames by other frames in place of crops. Scoring takes so
+            many times as long. 1: the clip itself.
         rest: Longest rest that is added before and after a clip, as a share of its length; the crop
             is then of all three. In a rest the first or the last pose is held.
         bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, in
@@ -111,6 +112,17 @@ def frame_positions(num_frames_n: Tensor, frames: int, whole: bool = False) -> T
     return last_n1 * torch.linspace(0.0, 1.0, frames, device=num_frames_n.device)
 
 
+def frames_of_shares(shares_t: Tensor, num_frames_n: Tensor) -> Tensor:
+    """Return the whole frames at shares of clips, (N, T) float32.
+
+    Args:
+        shares_t: (T,) or, for each clip, (N, T): shares of a clip in [0, 1].
+        num_frames_n: (N,) number of frames of each clip, long.
+    """
+    length_n1 = num_frames_n[:, None].to(torch.float32)
+    return (shares_t * length_n1).floor().minimum(length_n1 - 1)
+
+
 def random_positions(
     num_frames_n: Tensor, frames: int, config: AugmentConfig, random: BatchRandom
 ) -> Tensor:
@@ -130,8 +142,7 @@ def random_positions(
         (N, T) float32.
     """
     if config.random_frames:
-        drawn_nt = (random.uniform(frames) * num_frames_n[:, None]).floor().sort(1).values
-        return drawn_nt.minimum(num_frames_n[:, None] - 1)
+        return frames_of_shares(random.uniform(frames).sort(1).values, num_frames_n)
     share_n1 = random.uniform(1, low=config.crop, high=1.0)
     start_n1 = random.uniform(1) * (1 - share_n1)
     last_n1 = (num_frames_n - 1).to(torch.float32)[:, None]

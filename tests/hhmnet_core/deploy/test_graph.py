@@ -20,6 +20,7 @@ from hhmnet_core.skeleton.layouts import LAYOUTS
 
 MOTION = DataConfig(frames=24, motion_share=0.5)
 VIEWS = AugmentConfig(motion_share=0.5, views=3)
+DRAWS = AugmentConfig(random_frames=True, views=3)
 SHAPES = [(1, 1), (2, 7), (1, 300), (3, 40), (1, 2)]
 
 
@@ -67,10 +68,12 @@ def test_an_ensemble_of_networks_that_read_clips_differently(combination: str) -
         random_network("moving", "joint", MOTION),
         random_network("views", "joint", MOTION, augment=VIEWS),
         random_network("axes", "joint", axes, augment=VIEWS),
+        random_network("drawn", "joint_motion", field, augment=DRAWS),
+        random_network("between", "joint", MOTION, augment=DRAWS),
     ]
     compare(networks, combination=combination, temperature=0.8)
     graph = ModelGraph(random_model(networks), tensors_of(networks))
-    assert len(graph.preparations) == 9  # one for both motions of the field's reader
+    assert len(graph.preparations) == 11  # one for both motions of the field's reader
 
 
 def test_networks_that_read_clips_alike_share_their_preparation() -> None:

@@ -43,6 +43,7 @@ def test_nothing_is_scored_that_training_does_not_show() -> None:
     assert all(view.yaw == 0 for view in scored_views(STRONG, PLANE))
     drawn = AugmentConfig(random_frames=True, yaw=30, views=4)
     assert all(view.length == 1 for view in scored_views(drawn, BODY))
+    assert [view.draw for view in scored_views(drawn, BODY)] == [0, 1, 2, 3]
     assert scored_views(AugmentConfig(), BODY) == [WHOLE]
 
 
@@ -71,6 +72,23 @@ def test_a_view_is_cropped_and_turned(tiny_clips: ClipSet, axes: bool) -> None:
         rows = found.body_rows
         expected = scale_axes(expected, rows, axis_extent(whole, rows))
     torch.testing.assert_close(found.joints_nctvm, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_views_draw_frames_as_training_does(tiny_clips: ClipSet, whole: bool) -> None:
+    config = DataConfig(frames=40, whole_frames=whole)
+    reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5, 0, 53])
+    lengths = reader.num_frames(chosen)
+    found = [reader.scored_positions(chosen, View(draw=k)) for k in (1, 2, 2)]
+    assert torch.equal(found[1], found[2]) and not torch.equal(found[0], found[1])
+    for positions in found:
+        assert torch.equal(positions, positions.floor())
+        assert (positions.diff(dim=1) >= 0).all() and (positions.diff(dim=1) == 0).any()
+        assert (positions >= 0).all() and (positions < lengths[:, None]).all()
+    drawn = View(draw=1).shares(40).double().numpy()
+    expected = np.floor(drawn * lengths[:, None].numpy())
+    np.testing.assert_array_equal(found[0].numpy(), expected)
+    assert 0.3 < drawn.mean() < 0.7 and drawn.min() < 0.1 and drawn.max() > 0.9
 
 
 def test_the_first_view_is_the_whole_clip(tiny_clips: ClipSet) -> None:
