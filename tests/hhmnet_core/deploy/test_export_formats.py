@@ -35,6 +35,7 @@ ALL = DataConfig(frames=12, align=True, normalise_size=True, normalise_axes=True
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
 MOTION = DataConfig(frames=16, motion_share=0.5)
 VIEWS = AugmentConfig(motion_share=0.5, views=3)
+DRAWS = AugmentConfig(random_frames=True, views=3)
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 
@@ -45,7 +46,7 @@ def exported(kind: GraphFormat) -> tuple[Model, bytes]:
     networks = [
         random_network("joint", "joint", MOTION, weight=0.7, temperature=1.3, augment=VIEWS),
         random_network("bone_motion", "bone_motion", ALL, weight=0.4),
-        random_network("joint_motion", "joint_motion", NEWER, weight=0.4),
+        random_network("joint_motion", "joint_motion", NEWER, weight=0.4, augment=DRAWS),
     ]
     described = random_model(networks, combination="log_probabilities", threshold=0.4)
     weights = tensors_of(networks)
