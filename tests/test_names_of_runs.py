@@ -49,6 +49,7 @@ EARLIER = {
         "--data.axes_extent=read",
         "--data.whole_frames=false",
         "--augment.yaw_first=false",
+        "--augment.views=1",
     ],
 }
 RECIPES = {name: value for name, value in NAMES.items() if name}
