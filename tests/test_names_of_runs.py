@@ -34,8 +34,6 @@ NAMES = {
     "phase2_utd_mhad_cpu": "data-phase2-1e217419",
 }
 _NW_UCLA = [
-    "--data.motion_share=0",
-    "--augment.motion_share=0",
     "--augment.views=1",
     "--augment.rest=0",
     "--augment.bone_noise=0",
@@ -70,6 +68,8 @@ def earlier(config: Phase1Config | Phase2Config) -> Phase1Config | Phase2Config:
     return replace(
         config,
         model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads, context=[]),
+        data=replace(config.data, motion_share=0),
+        augment=replace(config.augment, motion_share=0),
         optim=replace(config.optim, epochs=config.optim.epochs or 12),
     )
 

@@ -53,8 +53,8 @@ class DataConfig(StoreConfig):
         layout: Built-in skeleton layout that the clips are converted to, such as kinect_v1_20 for
             clips of kinect_v1_20_utd. Each worker then holds them in memory. Default: the store's.
         whole_frames: Reading of frames as they were recorded, in training and scoring: positions
-            between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does. Default:
-            linear interpolation between the two frames.
+            between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does; it needs a
+            motion_share of 0. Default: linear interpolation between the two frames.
         axes_extent: Frames whose smallest and largest coordinates normalise_axes scales by: "read",
             the T frames that are read; "clip", all frames of the clip, as CTR-GCN's reader does.
         align_by: Lines that `align` turns along x: "shoulders", the mean shoulder line; "torso",
@@ -77,7 +77,7 @@ class DataConfig(StoreConfig):
     axes_extent: Literal["read", "clip"] = later("read")
     align_by: Literal["shoulders", "torso"] = later("shoulders")
     motion_step: int = later(1)
-    motion_share: float = later(0.0)
+    motion_share: float = later(0.5, before=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,5 +95,6 @@ class DataConfig(StoreConfig):
         if self.motion_share and self.whole_frames:
             raise InputError(
                 f"data.motion_share {self.motion_share} reads positions between frames, but "
-                "data.whole_frames is true: set one of them to its default, 0 or false."
+                "data.whole_frames is true: set data.motion_share to 0, or data.whole_frames to "
+                "false."
             )

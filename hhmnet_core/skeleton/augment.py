@@ -66,7 +66,7 @@ class AugmentConfig:
     joint_noise: float = 0.01
     mirror: float = 0.0
     yaw_first: bool = later(False)
-    motion_share: float = later(0.0)
+    motion_share: float = later(0.5, before=0.0)
     views: int = later(1)
     rest: float = later(0.0)
     bone_noise: float = later(0.0)

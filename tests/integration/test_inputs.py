@@ -120,7 +120,10 @@ def test_dry_run_of_the_demo_leaves_no_file(run_script: Start, tmp_path: Path) -
     process = run_script("pipeline.py", f"--workspace={workspace}", "--dry_run=true")
     assert process.finish(120) == 0, process.output
     assert "clips       756 train, 126 val, 378 test" in process.output
-    assert "input       48 frames a clip, sizes as recorded, no turn" in process.output
+    assert (
+        "input       48 frames a clip, spaced 50% by motion, so that rests count less"
+        in process.output
+    )
     assert "steps       48 per epoch, 576 in 12 epochs" in process.output
     assert re.search(r"^run         synthetic-phase1-[0-9a-f]{8}$", process.output, re.MULTILINE)
     assert "phase 2" in process.output

@@ -31,11 +31,11 @@ from hhmnet_core.skeleton.augment import AugmentConfig
 
 FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
 # An ensemble in which everything that clips pass through is on.
-ALL = DataConfig(frames=12, align=True, normalise_size=True, normalise_axes=True)
+ALL = DataConfig(frames=12, motion_share=0, align=True, normalise_size=True, normalise_axes=True)
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
 MOTION = DataConfig(frames=16, motion_share=0.5)
 VIEWS = AugmentConfig(motion_share=0.5, views=3)
-DRAWS = AugmentConfig(random_frames=True, views=3)
+DRAWS = AugmentConfig(random_frames=True, motion_share=0, views=3)
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 

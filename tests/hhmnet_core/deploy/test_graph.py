@@ -20,7 +20,7 @@ from hhmnet_core.skeleton.layouts import LAYOUTS
 
 MOTION = DataConfig(frames=24, motion_share=0.5)
 VIEWS = AugmentConfig(motion_share=0.5, views=3)
-DRAWS = AugmentConfig(random_frames=True, views=3)
+DRAWS = AugmentConfig(random_frames=True, motion_share=0, views=3)
 SHAPES = [(1, 1), (2, 7), (1, 300), (3, 40), (1, 2)]
 
 
@@ -55,10 +55,12 @@ def test_networks_without_mask_reranking_or_selection() -> None:
 
 @pytest.mark.parametrize("combination", ["logits", "log_probabilities"])
 def test_an_ensemble_of_networks_that_read_clips_differently(combination: str) -> None:
-    axes = DataConfig(frames=20, normalise_axes=True)
+    axes = DataConfig(frames=20, motion_share=0, normalise_axes=True)
     field = replace(axes, axes_extent="clip", whole_frames=True)
     networks = [
-        random_network("joint-1", "joint", DataConfig(frames=16), weight=0.7, temperature=1.3),
+        random_network(
+            "joint-1", "joint", DataConfig(frames=16, motion_share=0), weight=0.7, temperature=1.3
+        ),
         random_network("joint-2", "joint", DataConfig(frames=24, align=True), weight=0.2),
         random_network("bone", "bone", axes, weight=0.6, temperature=0.5),
         random_network("motion", "joint_motion", replace(axes, normalise_size=True)),

@@ -71,7 +71,7 @@ def test_the_centre_is_that_of_the_first_frame_that_shows_the_first_body(seed: i
     layout = LAYOUTS["kinect_v1_20"]
     clip = make_clip(layout, 2, 9, np.random.default_rng(seed))
     assert not clip[0, :3].any() and clip[0, 3].all()
-    joints = prepared(DataConfig(frames=9), layout.name, [clip])
+    joints = prepared(DataConfig(frames=9, motion_share=0), layout.name, [clip])
     np.testing.assert_array_equal(joints[0, :, 3, layout.centre, 0], 0)
     np.testing.assert_allclose(
         joints[0, :, 0, :, 0].T, np.tile(-clip[0, 3, layout.centre], (20, 1))

@@ -38,7 +38,7 @@ def test_views_spread_over_half_of_what_training_draws_from() -> None:
 
 
 def test_nothing_is_scored_that_training_does_not_show() -> None:
-    plain = AugmentConfig(crop=1, yaw=0, views=5)
+    plain = AugmentConfig(crop=1, yaw=0, motion_share=0, views=5)
     assert scored_views(plain, BODY) == [WHOLE]
     assert all(view.yaw == 0 for view in scored_views(STRONG, PLANE))
     drawn = AugmentConfig(random_frames=True, yaw=30, views=4)
@@ -76,7 +76,7 @@ def test_a_view_is_cropped_and_turned(tiny_clips: ClipSet, axes: bool) -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_views_draw_frames_as_training_does(tiny_clips: ClipSet, whole: bool) -> None:
-    config = DataConfig(frames=40, whole_frames=whole)
+    config = DataConfig(frames=40, motion_share=0, whole_frames=whole)
     reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5, 0, 53])
     lengths = reader.num_frames(chosen)
     found = [reader.scored_positions(chosen, View(draw=k)) for k in (1, 2, 2)]
@@ -92,7 +92,8 @@ def test_views_draw_frames_as_training_does(tiny_clips: ClipSet, whole: bool) ->
 
 
 def test_the_first_view_is_the_whole_clip(tiny_clips: ClipSet) -> None:
-    reader, chosen = BatchReader(tiny_clips, DataConfig(frames=16), CPU), torch.tensor([7, 5])
+    config = DataConfig(frames=16, motion_share=0)
+    reader, chosen = BatchReader(tiny_clips, config, CPU), torch.tensor([7, 5])
     read = reader.read(reader.plan(chosen, frame_positions(reader.num_frames(chosen), 16)))
     assert torch.equal(reader.view(chosen).joints_nctvm, read.joints_nctvm)
     assert torch.equal(reader.view(chosen, WHOLE).joints_nctvm, read.joints_nctvm)
@@ -113,17 +114,17 @@ def test_wrong_numbers_of_views_are_refused() -> None:
 @pytest.mark.parametrize(
     ("augment", "fits"),
     [
-        (AugmentConfig(views=2), False),
-        (AugmentConfig(views=2, crop=1), True),
-        (AugmentConfig(views=2, random_frames=True), True),
-        (AugmentConfig(views=2, random_frames=True, motion_share=0.1), False),
+        (AugmentConfig(views=2, motion_share=0), False),
+        (AugmentConfig(views=2, motion_share=0, crop=1), True),
+        (AugmentConfig(views=2, motion_share=0, random_frames=True), True),
+        (AugmentConfig(views=2, motion_share=0.1, random_frames=True), False),
         (AugmentConfig(), True),
     ],
 )
 def test_views_that_cut_are_refused_where_frames_are_read_as_recorded(
     augment: AugmentConfig, fits: bool
 ) -> None:
-    data = DataConfig(whole_frames=True)
+    data = DataConfig(whole_frames=True, motion_share=0)
     if fits:
         Phase1Config(data=data, augment=augment)
     else:

@@ -64,8 +64,14 @@ def python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-FIELD = {"normalise_axes": True, "axes_extent": "clip", "whole_frames": True, "motion_step": 3}
-MOTION = DataConfig(motion_share=0.5)
+FIELD = {
+    "motion_share": 0.0,
+    "normalise_axes": True,
+    "axes_extent": "clip",
+    "whole_frames": True,
+    "motion_step": 3,
+}
+CLOCK = DataConfig(motion_share=0)
 FIELD_PHASE1 = replace(PHASE1, data=replace(PHASE1.data, **FIELD))
 
 
@@ -84,7 +90,7 @@ def records(guard: Path, tiny_store: Path, tmp_path_factory: pytest.TempPathFact
         "the field's reader": {"config": FIELD_PHASE1},
         "the field's reader of a file": {"config": FIELD_PHASE1, "resident": False},
         "four encoders": {"config": default},
-        "one encoder": {"config": replace(default, data=MOTION), "modality_parallel": 4},
+        "one encoder": {"config": replace(default, data=CLOCK), "modality_parallel": 4},
         "recorded steps": {"config": replace(PHASE1, optim=replace(OPTIM, capture=True))},
         "videos": {"config": PHASE2},
         "videos of a file": {"config": PHASE2, "resident": False},

@@ -126,5 +126,6 @@ def test_what_is_normalised_is_said_with_its_reason(
 ) -> None:
     described = described_input(DataConfig(frames=40, **data))
     assert described.startswith("40 frames a clip, ") and size in described and view in described
-    assert "motion" not in described
+    assert "spaced 50% by motion" in described
+    assert "motion" not in described_input(DataConfig(motion_share=0))
     assert "spaced 25% by motion" in described_input(DataConfig(motion_share=0.25))

@@ -288,5 +288,10 @@ def test_training_sends_notices_of_its_passes_and_steps_and_is_the_same(
     ]
     assert all(0 < n.loss < 10 and n.clips_per_second > 0 for n in steps)
     passes = [notice for notice in sent if isinstance(notice, PassProgress)]
-    assert {n.task for n in passes} == {"measuring bodies", "measuring the inputs", "scoring"}
+    assert {n.task for n in passes} == {
+        "measuring bodies",
+        "measuring motion",
+        "measuring the inputs",
+        "scoring",
+    }
     assert all(n.clips <= n.total for n in passes) and passes[-1].clips == passes[-1].total

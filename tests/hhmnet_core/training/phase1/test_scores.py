@@ -41,12 +41,18 @@ def field_clip(clip: np.ndarray, angles: tuple[float, float], frames: np.ndarray
 
 FIELD_AUGMENT = AugmentConfig(
     crop=1, random_frames=True, yaw=60, tilt=60, roll=0, scale=0, shear=0, joint_noise=0,
-    yaw_first=True,
+    yaw_first=True, motion_share=0,
 )  # fmt: skip
 
 
 def field_config(small: Phase1Config) -> Phase1Config:
-    data = replace(small.data, normalise_axes=True, axes_extent="clip", whole_frames=True)
+    data = replace(
+        small.data,
+        motion_share=0,
+        normalise_axes=True,
+        axes_extent="clip",
+        whole_frames=True,
+    )
     return replace(small, data=data, augment=FIELD_AUGMENT)
 
 

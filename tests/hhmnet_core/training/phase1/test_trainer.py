@@ -29,8 +29,8 @@ def test_a_step_trains_on_what_data_and_augment_ask_for(
 ) -> None:
     config = replace(
         small,
-        data=replace(small.data, normalise_axes=True),
-        augment=AugmentConfig(random_frames=True),
+        data=replace(small.data, normalise_axes=True, motion_share=0),
+        augment=AugmentConfig(random_frames=True, motion_share=0),
     )
     trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
     positions, seen = [], []
@@ -62,7 +62,8 @@ def test_training_draws_the_share_of_motion_of_each_clip(
         trainer = Phase1Trainer(config, tiny_clips, Mesh(), CPU)
         return trainer, trainer.prepare(1, 1, trainer.epoch_order(1)[0])
 
-    clock, by_clock = prepared(0.0, AugmentConfig())
+    even = AugmentConfig(motion_share=0)
+    clock, by_clock = prepared(0.0, even)
     clips_n, random = by_clock.share.clips_n, by_clock.share.random
     positions_nt = random_positions(
         clock.reader.num_frames(clips_n), small.data.frames, varied, random("crop")
@@ -71,7 +72,7 @@ def test_training_draws_the_share_of_motion_of_each_clip(
     for share, augment, shares_n in (
         (0.0, varied, drawn_n.clamp_min(0)),
         (0.5, varied, 0.5 + drawn_n),
-        (0.5, AugmentConfig(), torch.full_like(drawn_n, 0.5)),
+        (0.5, even, torch.full_like(drawn_n, 0.5)),
     ):
         trainer, found = prepared(share, augment)
         frames_nt = trainer.reader.motion.frames_at(clips_n, positions_nt, shares_n)
@@ -123,7 +124,8 @@ def test_encoders_of_a_seed_are_equal_and_of_modalities_are_not(
 def test_input_is_standardised_over_the_bodies_of_the_training_clips(
     tiny_clips: ClipSet, one_epoch: Phase1Config
 ) -> None:
-    streams = next(fit(one_epoch, tiny_clips, Mesh())).state.streams
+    config = replace(one_epoch, data=replace(one_epoch.data, motion_share=0))
+    streams = next(fit(config, tiny_clips, Mesh())).state.streams
     training = [i for i in range(36) if tiny_clips.subjects[i] != 3]
     frames = []
     for index in training:
@@ -203,7 +205,7 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
         small,
         model=replace(small.model, drop_path=0, dropout=0),
         augment=AugmentConfig(
-            crop=1, yaw=0, tilt=0, roll=0, scale=0, shear=0, joint_noise=0, mirror=0
+            crop=1, yaw=0, tilt=0, roll=0, scale=0, shear=0, joint_noise=0, mirror=0, motion_share=0
         ),
         contrast=ContrastConfig(weight=0.7, positives=positives),
         optim=replace(
