@@ -12,6 +12,7 @@ from hhmnet_core.errors import InputError
 from hhmnet_core.inputs.config import DataConfig, StoreConfig
 from hhmnet_core.models.backbones import VideoModelConfig
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.store.reading import load_clips
 from hhmnet_core.training.mesh import Mesh
 from hhmnet_core.training.optim import OptimConfig
@@ -37,7 +38,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def phase1_job(store: Path, workspace: Path, **changes: Any) -> Phase1Job:
     settings: dict[str, Any] = {
-        "data": DataConfig(store=str(store), frames=8),
+        "data": DataConfig(store=str(store), frames=8, motion_share=0),
+        "augment": AugmentConfig(motion_share=0),
         "model": ModelConfig(
             widths=[4], heads=1, embedding=4, re_dmt=1, joint_scale=0.02, context=[]
         ),
@@ -140,7 +142,7 @@ def test_stopped_run_is_trained_to_its_end(start: Any, tmp_path: Path, name: str
     process = start(
         sys.executable, SCRIPT, f"--data.store={store}", f"--workspace={workspace}",
         "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--model.re_dmt=1",
-        "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8",
+        "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8", "--data.motion_share=0", "--augment.motion_share=0",
         "--optim.epochs=8", "--optim.batch=8", "--seed=2", "--workers=1", f"--name={name}",
     )  # fmt: skip
     assert process.finish() == 0, process.output
