@@ -142,7 +142,8 @@ def test_stopped_run_is_trained_to_its_end(start: Any, tmp_path: Path, name: str
     process = start(
         sys.executable, SCRIPT, f"--data.store={store}", f"--workspace={workspace}",
         "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--model.re_dmt=1",
-        "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8", "--data.motion_share=0", "--augment.motion_share=0",
+        "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8",
+        "--data.motion_share=0", "--augment.motion_share=0",
         "--optim.epochs=8", "--optim.batch=8", "--seed=2", "--workers=1", f"--name={name}",
     )  # fmt: skip
     assert process.finish() == 0, process.output

@@ -14,7 +14,8 @@ def titled(text: str) -> Figure:
 
 
 def test_signs_that_no_font_has_are_told_once(monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts.fontManager, "ttflist", [])
+    usual = FontEntry(fname=findfont("DejaVu Sans"), name="DejaVu Sans")
+    monkeypatch.setattr(fonts.fontManager, "ttflist", [usual])
     monkeypatch.setattr(drawing, "_TOLD", set())
     fonts._families.cache_clear()
     notices: list[str] = []
