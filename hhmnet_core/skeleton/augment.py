@@ -22,6 +22,7 @@ from hhmnet_core.skeleton.layouts import Layout
 
 MAX_VIEWS = 64
 MAX_REST = 10.0
+MAX_STRENGTH = 10_000.0
 
 
 @dataclass
@@ -82,9 +83,10 @@ class AugmentConfig:
         if not 0 <= self.rest <= MAX_REST:
             raise InputError(f"augment.rest must be in [0, {MAX_REST:g}], but is {self.rest}.")
         for name in ("yaw", "tilt", "roll", "scale", "shear", "joint_noise", "bone_noise"):
-            if (getattr(self, name) or 0) < 0:
+            if not 0 <= (getattr(self, name) or 0) <= MAX_STRENGTH:  # refuses nan too
                 raise InputError(
-                    f"augment.{name} must be at least 0, but is {getattr(self, name)}."
+                    f"augment.{name} must be in [0, {MAX_STRENGTH:g}], but is "
+                    f"{getattr(self, name)}."
                 )
         if self.rest and self.random_frames:
             raise InputError(

@@ -69,10 +69,15 @@ class Phase1Config:
                 f"{self.model.patch}."
             )
         augment = self.augment
+        if self.data.whole_frames and augment.motion_share:
+            raise InputError(
+                f"augment.motion_share {augment.motion_share} reads positions between frames, but "
+                "data.whole_frames is true: set augment.motion_share to 0, or data.whole_frames to "
+                "false."
+            )
         cut = augment.crop < 1 and not augment.random_frames
-        if self.data.whole_frames and augment.views > 1 and (cut or augment.motion_share):
+        if self.data.whole_frames and augment.views > 1 and cut:
             raise InputError(
                 f"augment.views {augment.views} reads positions between frames, but "
-                "data.whole_frames is true: set augment.views to 1, or augment.crop to 1 and "
-                "augment.motion_share to 0."
+                "data.whole_frames is true: set augment.views to 1, or augment.crop to 1."
             )

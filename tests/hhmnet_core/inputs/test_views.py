@@ -118,7 +118,8 @@ def test_wrong_numbers_of_views_are_refused() -> None:
         (AugmentConfig(views=2, motion_share=0, crop=1), True),
         (AugmentConfig(views=2, motion_share=0, random_frames=True), True),
         (AugmentConfig(views=2, motion_share=0.1, random_frames=True), False),
-        (AugmentConfig(), True),
+        (AugmentConfig(motion_share=0), True),
+        (AugmentConfig(), False),
     ],
 )
 def test_views_that_cut_are_refused_where_frames_are_read_as_recorded(

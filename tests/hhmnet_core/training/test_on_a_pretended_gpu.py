@@ -72,7 +72,11 @@ FIELD = {
     "motion_step": 3,
 }
 CLOCK = DataConfig(motion_share=0)
-FIELD_PHASE1 = replace(PHASE1, data=replace(PHASE1.data, **FIELD))
+FIELD_PHASE1 = replace(
+    PHASE1,
+    data=replace(PHASE1.data, **FIELD),
+    augment=replace(PHASE1.augment, motion_share=0),
+)
 
 
 @pytest.fixture(scope="session")
