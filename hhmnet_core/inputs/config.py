@@ -54,7 +54,8 @@ class DataConfig(StoreConfig):
             clips of kinect_v1_20_utd. Each worker then holds them in memory. Default: the store's.
         whole_frames: Reading of frames as they were recorded, in training and scoring: positions
             between two frames are rounded down, as CTR-GCN's reader of NW-UCLA does; it needs
-            motion_share and augment.motion_share 0. Default: linear interpolation between the two frames.
+            motion_share and augment.motion_share 0. Default: linear interpolation between the
+            two frames.
         axes_extent: Frames whose smallest and largest coordinates normalise_axes scales by: "read",
             the T frames that are read; "clip", all frames of the clip, as CTR-GCN's reader does.
         align_by: Lines that `align` turns along x: "shoulders", the mean shoulder line; "torso",
