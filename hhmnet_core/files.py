@@ -59,6 +59,12 @@ class Folder:
             raise InputError(f"{name!r} in {self.uri} holds a zero byte: no file has such a name.")
         return f"{self.path.rstrip('/')}/{name}"
 
+    @property
+    def is_file(self) -> bool:
+        """Whether there is a file in place of the folder."""
+        with self._readable("look at", ""):
+            return bool(self.fs.isfile(self.path))
+
     def names(self) -> list[str]:
         """Return the sorted names of its files and folders. Empty where it does not exist."""
         with self._readable("list", ""):

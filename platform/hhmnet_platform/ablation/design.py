@@ -25,7 +25,7 @@ from hhmnet_core.store.protocols import fold_selection
 from hhmnet_platform.ablation.tables import Threshold
 from hhmnet_platform.datasets.layouts import read_yaml
 from hhmnet_platform.overrides import check_known
-from hhmnet_platform.scripts.recipes import recipe_or
+from hhmnet_platform.scripts.recipes import find_recipe
 
 # What benches and seeds set, and what has no effect here.
 _NOT_CHANGED = ("data.store", "data.protocol", "data.selection", "seed", "init_from")
@@ -101,7 +101,8 @@ def read_design(uri: str) -> Design:
 
     Raises InputError for no such file, a key that is unknown or a value that cannot be used.
     """
-    uri = recipe_or(uri)
+    if "/" not in uri:
+        uri = str(find_recipe(uri, "design of an ablation"))
     values = _mapping(read_yaml(uri, "design of an ablation"), uri)
     _check_keys(values, Design, uri)
     variants = _mapping(values.get("variants"), f"variants in {uri}")

@@ -105,15 +105,23 @@ def format_cost(workers: int, seconds: float, price: float) -> str:
 
 
 def data_lines(run: Run) -> list[str]:
-    """Return lines with a run's data: data set, protocol, selection, clips, and their input."""
-    data, manifest = run.config.data, run.clips.manifest
+    """Return lines with a run's data: data set, protocol, selection, clips, input and views."""
+    config, manifest = run.config, run.clips.manifest
+    data = config.data
     inputs = [f"input       {described_input(data)}"] if isinstance(data, DataConfig) else []
+    if (views := views_of(config)) > 1:
+        inputs.append(f"scoring     {views} views of each clip, their logits averaged")
     return [
         f"data        {manifest.dataset}, protocol {data.protocol}, selection {data.selection}",
         f"clips       {len(run.split.train)} train, {len(run.split.val)} val, "
         f"{len(run.split.test)} test",
         *inputs,
     ]
+
+
+def views_of(config: Config) -> int:
+    """Return the number of views in which each clip is scored."""
+    return config.augment.views if isinstance(config, Phase1Config) else 1
 
 
 def described_input(data: DataConfig) -> str:
@@ -179,7 +187,7 @@ def estimate(run: Run, plan: MeshPlan, resources: Resources, price: float = 0.0)
         measured=tuple(measure(end) for end in plan.extremes()),
         where=where,
         price=price,
-        views=config.augment.views if isinstance(config, Phase1Config) else 1,
+        views=views_of(config),
     )
 
 

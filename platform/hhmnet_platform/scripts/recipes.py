@@ -17,14 +17,12 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
 
 
-def recipe_or(given: str) -> str:
-    """Return the file of the recipe of this name, unless a file has it. Else what is given."""
-    known = recipes()
-    return str(known[given]) if given in known and not Path(given).exists() else given
-
-
-def find_recipe(given: str) -> Path:
+def find_recipe(given: str, kind: str = "config file") -> Path:
     """Return the file of this path or, where there is none, the recipe of this name.
+
+    Args:
+        given: Path of a file, or name of a recipe.
+        kind: Name of what it holds, for messages.
 
     Raises InputError for neither, and for a folder.
     """
@@ -45,4 +43,4 @@ def find_recipe(given: str) -> Path:
         advice = f"did you mean {' or '.join(near)}?"
     else:
         advice = f"recipes are {', '.join(known)}." if known else "give its path."
-    raise InputError(f"There is no config file {given}, and no recipe of this name: {advice}")
+    raise InputError(f"There is no {kind} {given}, and no recipe of this name: {advice}")

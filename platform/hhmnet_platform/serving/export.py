@@ -27,6 +27,7 @@ from hhmnet_core.deploy.model import Model
 from hhmnet_core.deploy.skeleton_networks import with_views
 from hhmnet_core.errors import InputError
 from hhmnet_core.files import folder, split_uri
+from hhmnet_core.skeleton.augment import MAX_VIEWS
 from hhmnet_platform.storage.find_model import find_model
 from hhmnet_platform.storage.workspace import Workspace, absolute_uri, default_workspace
 from hhmnet_platform.tracking.uri import default_tracking
@@ -86,6 +87,8 @@ def run_export(job: ExportJob) -> None:
         InputError: No such model, one that cannot be exported so, a place that is taken or cannot
             be written, a package that is missing, or a file that differs from its model.
     """
+    if job.views is not None and not 1 <= job.views <= MAX_VIEWS:
+        raise InputError(f"--views must be 1 to {MAX_VIEWS}, but is {job.views}.")
     if job.format == "model":
         if (job.without_video or job.views is not None) and not job.out:
             option = "--without_video true" if job.without_video else f"--views {job.views}"

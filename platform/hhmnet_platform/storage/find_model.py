@@ -50,6 +50,11 @@ def find_model(given: str, workspace: Workspace, tracking_uri: str = "", store: 
         if RESULT in names:
             run = RunFolder(place.rpartition("/")[2], place)
             return ensure_run_model(FinishedRun.read(run), store)
+        if folder(place).is_file:
+            raise InputError(
+                f"{place} is a file: give the folder of a model. Exported files, onnx and pt2, are "
+                "for ONNX Runtime and torch.export; this command reads the model they come from."
+            )
         if names:
             raise InputError(
                 f"{place} holds no model: finish it with its own command, or give the folder of "

@@ -83,6 +83,8 @@ def test_what_is_wrong_is_named_in_one_line(text: str, message: str, tmp_path: P
 def test_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no design of an ablation at"):
         read_design(str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match=r"no design of an ablation bench_re_dtm, .* bench_re_dmt"):
+        read_design("bench_re_dtm")
 
 
 def test_named_bench_with_folds_has_a_name_for_each() -> None:

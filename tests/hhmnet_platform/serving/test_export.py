@@ -128,6 +128,6 @@ def test_options_that_lack_a_place_are_refused(
 
 @pytest.mark.parametrize("views", [0, 65])
 def test_a_wrong_number_of_views_is_refused(views: int, place: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"views must be 1 to 64, but is {views}"):
+    with pytest.raises(InputError, match=f"--views must be 1 to 64, but is {views}"):
         run(place, tmp_path / "out", views=views)
     assert not (tmp_path / "out").exists()

@@ -44,12 +44,14 @@ def test_names_and_folders(given: str, place: str, workspace: Workspace) -> None
         ("", "--model is missing"),
         ("four", r"There is no model four: .* which has one, two, three"),
         ("unfinished", "holds no model: finish it"),
+        ("{}/exported.onnx", r"exported\.onnx is a file: give the folder of a model"),
         ("../other", "There is no model"),
     ],
 )
 def test_what_is_no_model(given: str, message: str, workspace: Workspace) -> None:
+    Path(workspace.uri, "exported.onnx").write_bytes(b"onnx")
     with pytest.raises(InputError, match=message):
-        find_model(given, workspace)
+        find_model(given.format(workspace.uri), workspace)
 
 
 def test_model_of_mlflow_is_found_by_its_address(
