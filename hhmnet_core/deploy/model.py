@@ -33,6 +33,9 @@ from hhmnet_core.store.manifest import Manifest
 from hhmnet_core.store.reading import Uri
 
 Logits = dict[str, Float32Array]  # (N, K) by network
+# By the number of coordinates. Bodies differ in size by a factor of three, units by ten and more;
+# in images they differ by how far away they are, too.
+MAX_UNIT_RATIO = {3: 8.0, 2: 50.0}
 NO_SCORES = (
     "its scores are not finite: its coordinates are too large (check their unit), or the model is "
     "damaged."
@@ -244,16 +247,50 @@ class Model:
             missing: Treatment of joints of an array that are missing while their body is present.
 
         Raises:
-            InputError: The clip does not fit the layout, or there is no map to the model's.
+            InputError: The clip does not fit the layout, there is no map to the model's, or an
+                array is in another unit than the training data.
         """
         source = layout or self.layout
+        is_array = not isinstance(clip, Clip)
         if isinstance(clip, Clip):
             checked = replace(clip, label=0)
         else:
             checked = _clip_of(np.asarray(clip), number, source, missing)
         check_clip(checked, source, self.num_classes)
-        found = find_joint_map(source, self.layout)
-        return map_clip(checked, found) if found else checked
+        if found := find_joint_map(source, self.layout):
+            checked = map_clip(checked, found)
+        if is_array:
+            self.check_unit(checked)
+        return checked
+
+    def check_unit(self, clip: Clip) -> None:
+        """Raise InputError for a clip of the model's layout in another unit than in training.
+
+        Its joints lie farther from, or nearer to, their middle than those of the mean body of
+        training, by more than bodies differ. A model that scales all bodies to one size has no
+        unit, and one without a joint encoder cannot tell.
+        """
+        trained, given = self._skeletons.body_spread, body_spread(clip.joints)
+        most = MAX_UNIT_RATIO[self.layout.channels]
+        if not (trained and given) or 1 / most < given / trained < most:
+            return
+        raise InputError(
+            f"Clip {clip.sample_id}: its joints lie {given:.3g} from their middle, in training it "
+            f"was about {trained:.3g}: give them in the unit of the training data."
+        )
+
+
+def body_spread(joints_mtvc: NDArray[np.float32]) -> float:
+    """Return the median distance of joints (M, T, V, C) from the middle of their body.
+
+    It is the root mean square over the joints; bodies that are all zero do not count.
+    """
+    joints = joints_mtvc.reshape(-1, *joints_mtvc.shape[2:]).astype(np.float64)
+    joints = joints[(joints != 0).any((1, 2))]
+    if not len(joints):
+        return 0.0
+    away = joints - joints.mean(1, keepdims=True)
+    return float(np.median(np.sqrt((away**2).sum(2).mean(1))))
 
 
 def _clip_of(array: NDArray[Any], number: int, layout: Layout, missing: OnMissing) -> Clip:

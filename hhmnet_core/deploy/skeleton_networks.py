@@ -120,6 +120,20 @@ class SkeletonNetworks:
             groups.setdefault(network.reading, []).append(network)
         self._groups = [(group, ParallelEncoders(len(group), device)) for group in groups.values()]
 
+    @cached_property
+    def body_spread(self) -> float | None:
+        """Root mean square distance of the joints of the mean body of training from their middle.
+
+        None: bodies are scaled to one size, or there is no joint encoder.
+        """
+        for network in (each for group, _ in self._groups for each in group):
+            data = network.config.data
+            if network.member == "joint" and not (data.normalise_size or data.normalise_axes):
+                mean_vc = network.encoder.input_mean.double()
+                away_vc = mean_vc - mean_vc.mean(0)
+                return float(away_vc.square().sum(1).mean().sqrt())
+        return None
+
     @torch.no_grad()
     def logits(
         self, clips: ClipSet, clips_n: Tensor, batch: int | None = None

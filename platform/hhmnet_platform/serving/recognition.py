@@ -155,6 +155,7 @@ def predict_chunk(
         try:
             recorded[name] = files.read(name)
             clip = clip_for_model(recorded[name], model.description)
+            model.check_unit(clip)
         except AccessError:
             raise
         except InputError as error:

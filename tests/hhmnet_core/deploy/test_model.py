@@ -1,16 +1,19 @@
 """Models predict what the score tables of their runs hold, for any batch."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from random_networks import random_network, write_random_model
 from scipy.special import log_softmax, softmax
 
-from hhmnet_core.deploy.model import load_model
+from hhmnet_core.deploy.model import body_spread, load_model
 from hhmnet_core.deploy.packing import Packed
 from hhmnet_core.errors import InputError
 from hhmnet_core.fusion.align import fuse
 from hhmnet_core.fusion.scores import FUSION, ScoreTable
+from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.inputs.footage import Footage
 from hhmnet_core.skeleton.modalities import MODALITIES
 from hhmnet_core.store.clips import Clip, ClipSet, Video
@@ -160,6 +163,33 @@ def test_a_lost_joint_is_refused(skeleton_model: str, clips: ClipSet) -> None:
     joints[0, 0, 3] = np.nan
     with pytest.raises(InputError, match="1 positions in 1"):
         load_model(skeleton_model).predict([joints])
+
+
+@pytest.mark.parametrize("scaled", [{}, {"normalise_size": True}, {"normalise_axes": True}])
+def test_arrays_in_another_unit_are_refused_where_the_unit_counts(
+    scaled: dict[str, bool], tmp_path: Path
+) -> None:
+    network, tensors = random_network("joint", data=DataConfig(frames=16, **scaled))
+    mean_vc = tensors["input_mean"].numpy()
+    model = load_model(write_random_model(tmp_path / "model", [(network, tensors)]))
+    pose = np.tile(mean_vc + 5, (20, 1, 1))  # the mean body, elsewhere
+    spread = np.sqrt(((mean_vc - mean_vc.mean(0)) ** 2).sum(1).mean())
+    assert body_spread(pose[None]) == pytest.approx(spread)
+    for factor in (0.2, 1.0, 5.0):
+        model.predict([factor * pose])
+    for factor in (0.1, 100.0):
+        if scaled:
+            model.predict([factor * pose])
+            continue
+        with pytest.raises(InputError, match=rf"Clip 0: its joints lie {factor * spread:.3g} from"):
+            model.predict([factor * pose])
+
+
+def test_frames_without_a_body_do_not_count_in_its_spread() -> None:
+    joints = np.zeros((2, 4, 20, 3), np.float32)
+    assert body_spread(joints) == 0
+    joints[0, :3, :10, 0] = 2
+    assert body_spread(joints) == 1
 
 
 def test_a_clip_without_the_video_that_the_model_reads_is_refused(

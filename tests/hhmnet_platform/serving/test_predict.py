@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from random_networks import random_network, write_random_model
 
 from hhmnet_core.deploy.model import Model, load_model
 from hhmnet_core.errors import InputError
@@ -99,6 +100,18 @@ def test_files_that_cannot_be_read_are_rows_with_a_reason(
     assert "shows nobody" in str(rows["empty.npy"]["reason"])
     assert rows["bad.npy"]["predicted"] is None and rows["bad.npy"]["probabilities"] is None
     assert "2 recordings have no prediction" in capsys.readouterr().out
+
+
+def test_a_file_in_another_unit_is_a_row_with_a_reason(tmp_path: Path) -> None:
+    network, tensors = random_network("joint")
+    model = write_random_model(tmp_path / "model", [(network, tensors)])
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    metres = np.tile(tensors["input_mean"].numpy() + 1, (12, 1, 1))
+    np.save(folder / "metres.npy", metres)
+    np.save(folder / "millimetres.npy", 1000 * metres)
+    right, wrong = predict(str(model), folder, tmp_path)
+    assert right["reason"] == "" and "give them in the unit of the training" in str(wrong["reason"])
 
 
 def test_axes_that_may_be_in_another_order_are_asked_for_once(
