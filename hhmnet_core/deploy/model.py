@@ -266,17 +266,17 @@ class Model:
     def check_unit(self, clip: Clip) -> None:
         """Raise InputError for a clip of the model's layout in another unit than in training.
 
-        Its joints lie farther from, or nearer to, their middle than those of the mean body of
-        training, by more than bodies differ. A model that scales all bodies to one size has no
-        unit, and one without a joint encoder cannot tell.
+        Its joints lie farther from, or nearer to, their middle than those of training, by more than
+        bodies differ. A model that scales all bodies to one size has no unit, and one without a
+        joint encoder cannot tell.
         """
         trained, given = self._skeletons.body_spread, body_spread(clip.joints)
         most = MAX_UNIT_RATIO[self.layout.channels]
-        if not (trained and given) or 1 / most < given / trained < most:
+        if not (trained and given) or trained[0] / most < given < trained[1] * most:
             return
         raise InputError(
-            f"Clip {clip.sample_id}: its joints lie {given:.3g} from their middle, in training it "
-            f"was about {trained:.3g}: give them in the unit of the training data."
+            f"Clip {clip.sample_id}: its joints lie {given:.3g} from their middle, in training "
+            f"{trained[0]:.2g} to {trained[1]:.2g}: give them in the unit of the training data."
         )
 
 

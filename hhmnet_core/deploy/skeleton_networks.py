@@ -3,6 +3,7 @@
 Shapes: N clips, K classes.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -121,17 +122,20 @@ class SkeletonNetworks:
         self._groups = [(group, ParallelEncoders(len(group), device)) for group in groups.values()]
 
     @cached_property
-    def body_spread(self) -> float | None:
-        """Root mean square distance of the joints of the mean body of training from their middle.
+    def body_spread(self) -> tuple[float, float] | None:
+        """Bounds of the root mean square distance of joints from their body's middle in training.
 
-        None: bodies are scaled to one size, or there is no joint encoder.
+        The lower one is that of the mean body, which is small where bodies face all ways; the upper
+        one counts how far joints are from their means too, and with it how far people walk. None:
+        bodies are scaled to one size, or there is no joint encoder.
         """
         for network in (each for group, _ in self._groups for each in group):
             data = network.config.data
             if network.member == "joint" and not (data.normalise_size or data.normalise_axes):
                 mean_vc = network.encoder.input_mean.double()
-                away_vc = mean_vc - mean_vc.mean(0)
-                return float(away_vc.square().sum(1).mean().sqrt())
+                square = float((mean_vc - mean_vc.mean(0)).square().sum(1).mean())
+                around = mean_vc.shape[1] * float(network.encoder.input_std) ** 2
+                return math.sqrt(square), math.sqrt(square + around)
         return None
 
     @torch.no_grad()

@@ -175,9 +175,10 @@ def test_arrays_in_another_unit_are_refused_where_the_unit_counts(
     pose = np.tile(mean_vc + 5, (20, 1, 1))  # the mean body, elsewhere
     spread = np.sqrt(((mean_vc - mean_vc.mean(0)) ** 2).sum(1).mean())
     assert body_spread(pose[None]) == pytest.approx(spread)
-    for factor in (0.2, 1.0, 5.0):
+    upper = np.sqrt(spread**2 + 3 * float(tensors["input_std"]) ** 2)
+    for factor in (0.2, 1.0, 7.9 * upper / spread):
         model.predict([factor * pose])
-    for factor in (0.1, 100.0):
+    for factor in (0.1, 8.1 * upper / spread):
         if scaled:
             model.predict([factor * pose])
             continue
