@@ -60,10 +60,9 @@ def run_predict(job: PredictJob) -> None:
         write_predictions(predictions, model.class_names, job.out)
         console.print(f"Written  {job.out}")
     failed = [each for each in predictions if each.reason]
-    if failed:
-        console.print(
-            f"{len(failed)} recordings have no prediction, for the reasons above or in --out."
-        )
+    if failed and len(failed) < len(predictions):
+        have = "recording has" if len(failed) == 1 else "recordings have"
+        console.print(f"{len(failed)} {have} no prediction, for the reasons above or in --out.")
     if len(failed) == len(predictions):
         raise InputError(f"No recording of {job.input} could be predicted: {failed[0].reason}")
 
