@@ -35,7 +35,7 @@ from hhmnet_core.store.reading import Uri
 Logits = dict[str, Float32Array]  # (N, K) by network
 # By the number of coordinates. Bodies differ in size by a factor of three, units by ten and more;
 # in images they differ by how far away they are, too.
-MAX_UNIT_RATIO = {3: 8.0, 2: 50.0}
+MAX_SIZE_RATIO = {3: 8.0, 2: 50.0}
 NO_SCORES = (
     "its scores are not finite: its coordinates are too large (check their unit), or the model is "
     "damaged."
@@ -259,7 +259,7 @@ class Model:
         check_clip(checked, source, self.num_classes)
         if found := find_joint_map(source, self.layout):
             checked = map_clip(checked, found)
-        if is_array:
+        if is_array:  # files are checked where they are read; stores and live poses are not
             self.check_unit(checked)
         return checked
 
@@ -271,7 +271,7 @@ class Model:
         joint encoder cannot tell.
         """
         trained, given = self._skeletons.body_spread, body_spread(clip.joints)
-        most = MAX_UNIT_RATIO[self.layout.channels]
+        most = MAX_SIZE_RATIO[self.layout.channels]
         if not (trained and given) or trained[0] / most < given < trained[1] * most:
             return
         raise InputError(

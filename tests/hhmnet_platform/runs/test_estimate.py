@@ -9,6 +9,7 @@ from video_files import write_video_store
 
 from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.training.optim import OptimConfig
 from hhmnet_core.training.phase1.trainer import make_encoder
 from hhmnet_platform.cluster.mesh_plan import MeshPlan
@@ -16,6 +17,7 @@ from hhmnet_platform.cluster.resources import Resources
 from hhmnet_platform.runs.config import Phase1Job
 from hhmnet_platform.runs.estimate import (
     Estimate,
+    data_lines,
     described_input,
     estimate,
     format_cost,
@@ -101,6 +103,9 @@ def test_estimate_measures_a_step_of_the_run(tmp_path: Path, patch: int) -> None
         workspace=str(tmp_path),
     )
     run = resolve_run(job, Workspace(str(tmp_path)), store)
+    assert not any("scoring" in line for line in data_lines(run))
+    config = replace(run.config, augment=AugmentConfig(views=3))  # type: ignore[arg-type]
+    assert data_lines(replace(run, config=config))[-1].startswith("scoring     3 views of each")
     plan = MeshPlan((1,), None, False, 1)
     found = estimate(run, plan, Resources("this machine", ((1, 0),)), price=2.0)
     train, val, test = found.clips

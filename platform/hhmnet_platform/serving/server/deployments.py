@@ -101,7 +101,7 @@ class Networks:
         """Return the probabilities (N, K) of clips, predicted by themselves."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, self._model.predict, clips)
+            return await loop.run_in_executor(self._thread, predict_files, self._model, clips)
         except InputError as error:
             return RefusalError.of(error)
 
@@ -109,6 +109,16 @@ class Networks:
     async def _gathered(self, clips: list[Clip]) -> list[Row | RefusalError]:
         work = partial(predict_each, self._model, clips)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def predict_files(model: Model, clips: Sequence[Clip]) -> NDArray[np.float64]:
+    """Return the probabilities (N, K) of clips from users' files.
+
+    Raises InputError as `Model.predict`, and for a clip in another unit than in training.
+    """
+    for clip in clips:
+        model.check_unit(clip)
+    return model.predict(clips)
 
 
 def predict_each(model: Model, clips: Sequence[Clip]) -> list[Row | RefusalError]:
