@@ -91,6 +91,7 @@ def test_interrupt_ends_the_training_and_marks_its_runs(training: tuple[Path, An
     process.popen.send_signal(signal.SIGINT)
     assert process.finish(120) == 130, process.output
     assert "interrupted." in process.output and "Traceback" not in process.output
+    assert re.search(r"^The same command continues films-phase1-\w+\.$", process.output, re.M)
     client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("films/cross-view")
     runs = client.search_runs([experiment.experiment_id])

@@ -126,6 +126,16 @@ class Journal:
         if self._is_tracked:
             self._track(task.key, outcome)
 
+    @contextmanager
+    def told_when_interrupted(self) -> Iterator[None]:
+        """Say what is kept where the block is left by an interrupt."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            kept = f"{len(self.finished)} of {len(self._ablation.tasks)} runs are kept"
+            print(f"{kept}, the same command trains the others.", flush=True)
+            raise
+
     def check_failures(self) -> None:
         """End the process, with a line on stderr, where runs failed."""
         if self.failures:

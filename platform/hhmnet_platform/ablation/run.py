@@ -45,7 +45,7 @@ def run_ablation(ablation: Ablation, options: AblationOptions) -> None:
         artifacts = workspace.artifacts(options.tracking_uri)
         page = AblationPage(ablation, name, uri, artifacts, finished)
         journal = Journal(ablation, file, finished, page)
-        with page.ended_on_errors():
+        with page.ended_on_errors(), journal.told_when_interrupted():
             _train_missing(ablation, options, name, journal)
             if journal.finished:
                 tables = ablation.tables(ablation.in_order(journal.finished))

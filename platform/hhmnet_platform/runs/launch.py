@@ -206,6 +206,9 @@ def _fit(
     except BaseException as error:
         # A search ends a trial with code 0, while the trial reports an epoch.
         is_end = isinstance(error, SystemExit) and not error.code
-        stopped = is_end or isinstance(error, KeyboardInterrupt)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if interrupted:
+            display.say(f"The same command continues {run.folder.name}.")
+        stopped = is_end or interrupted
         tracker.finish(Ending("KILLED" if stopped else "FAILED", {}), timeout=15)
         raise

@@ -167,7 +167,11 @@ def test_failed_run_is_named_and_trained_again(
 
 
 def test_interrupted_ablation_keeps_what_has_finished(
-    store: str, options: AblationOptions, workspace: Path, in_process: list[str]
+    store: str,
+    options: AblationOptions,
+    workspace: Path,
+    in_process: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     ablation = made(store)
     good = ablation.subject.train
@@ -179,6 +183,8 @@ def test_interrupted_ablation_keeps_what_has_finished(
 
     with pytest.raises(KeyboardInterrupt):
         run_ablation(made(store, train=train), options)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "2 of 4 runs are kept, the same command trains the others."
     parent, children = tracked(workspace)
     assert (parent.info.status, len(children)) == ("KILLED", 2)
     run_ablation(ablation, options)
