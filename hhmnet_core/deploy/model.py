@@ -36,6 +36,7 @@ Logits = dict[str, Float32Array]  # (N, K) by network
 # By the number of coordinates. Bodies differ in size by a factor of three, units by ten and more;
 # in images they differ by how far away they are, too.
 MAX_SIZE_RATIO = {3: 8.0, 2: 50.0}
+MEASURED_CLIPS = 200  # of a set, which has one unit
 NO_SCORES = (
     "its scores are not finite: its coordinates are too large (check their unit), or the model is "
     "damaged."
@@ -259,7 +260,7 @@ class Model:
         check_clip(checked, source, self.num_classes)
         if found := find_joint_map(source, self.layout):
             checked = map_clip(checked, found)
-        if is_array:  # files are checked where they are read; stores and live poses are not
+        if is_array:  # files and stores are checked where they are read; live poses are not
             self.check_unit(checked)
         return checked
 
@@ -270,13 +271,27 @@ class Model:
         bodies differ. A model that scales all bodies to one size has no unit, and one without a
         joint encoder cannot tell.
         """
-        trained, given = self._skeletons.body_spread, body_spread(clip.joints)
-        most = MAX_SIZE_RATIO[self.layout.channels]
+        self._check_spread(body_spread(clip.joints), f"Clip {clip.sample_id}: its joints")
+
+    def check_unit_of_set(self, clips: ClipSet, indices: Int64Array | None = None) -> None:
+        """Raise InputError as `check_unit` does, for the middle one of the clips of a set.
+
+        Args:
+            clips: Clips of the model's layout.
+            indices: (N,) clips that count. Default: all.
+        """
+        chosen = np.arange(len(clips)) if indices is None else indices
+        measured = chosen[:: max(1, len(chosen) // MEASURED_CLIPS)]
+        spread = float(np.median([body_spread(clips.clip(int(i)).joints) for i in measured]))
+        self._check_spread(spread, f"The clips of {clips.manifest.dataset}: their joints")
+
+    def _check_spread(self, given: float, what: str) -> None:
+        trained, most = self._skeletons.body_spread, MAX_SIZE_RATIO[self.layout.channels]
         if not (trained and given) or trained[0] / most < given < trained[1] * most:
             return
         raise InputError(
-            f"Clip {clip.sample_id}: its joints lie {given:.3g} from their middle, in training "
-            f"{trained[0]:.2g} to {trained[1]:.2g}: give them in the unit of the training data."
+            f"{what} lie {given:.3g} from their middle, in training {trained[0]:.2g} to "
+            f"{trained[1]:.2g}: give them in the unit of the training data."
         )
 
 

@@ -120,6 +120,7 @@ def evaluate(job: EvaluationJob) -> Evaluation:
             "--class_map, or another --data.split."
         )
     mapped = map_clip_set(clips, model.layout)
+    model.check_unit_of_set(mapped, indices)
     probabilities = model.probabilities(model.score(mapped, footage, indices, job.batch))
     lost = indices[~np.isfinite(probabilities).all(1)]
     if len(lost):

@@ -80,6 +80,7 @@ def _predict_store(job: PredictJob, model: Model) -> Iterator[Prediction]:
     clips = load_clips(job.input)
     footage = load_footage(job.input) if model.reads_video else None
     mapped = map_clip_set(clips, model.layout)
+    model.check_unit_of_set(mapped)
     started = time.perf_counter()
     probabilities = model.probabilities(model.score(mapped, footage, batch=job.batch))
     milliseconds = 1000 * (time.perf_counter() - started) / len(clips)

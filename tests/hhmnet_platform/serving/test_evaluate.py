@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_models import make_model
 from made_stores import write_store
+from random_networks import CLASSES, random_network, write_random_model
 
 from hhmnet_core.deploy.model import load_model
 from hhmnet_core.errors import InputError
@@ -21,6 +22,8 @@ from hhmnet_platform.serving.evaluate import (
     evaluate,
     run_evaluation,
 )
+from hhmnet_platform.serving.job import PredictJob
+from hhmnet_platform.serving.predict import run_predict
 
 
 def evaluate_on(model: str, store: Path, **options: object) -> object:
@@ -28,13 +31,15 @@ def evaluate_on(model: str, store: Path, **options: object) -> object:
     return evaluate(EvaluationJob(model=model, data=data, **options))  # type: ignore[arg-type]
 
 
-def write_other(clips: ClipSet, folder: Path, layout: str, names: tuple[str, ...]) -> Path:
-    """Write the clips as a store of another layout and other names of classes."""
+def write_other(
+    clips: ClipSet, folder: Path, layout: str, names: tuple[str, ...], size: float = 1.0
+) -> Path:
+    """Write the clips as a store of another layout, other names of classes and another unit."""
     protocol = Protocol({"camera": [1]}, {"camera": [2]})
     changed = []
     for number in range(len(clips)):
         clip = clips.clip(number)
-        joints = map_joints(clip.joints, "kinect_v1_20", layout)
+        joints = size * map_joints(clip.joints, "kinect_v1_20", layout)
         changed.append(replace(clip, joints=joints, missing=None))
     write_store(
         folder, changed, dataset="other", layout=layout, class_names=names,
@@ -93,6 +98,20 @@ def test_what_cannot_be_tested_is_refused(
     other = write_other(clips, tmp_path / "other", "kinect_v1_20", ("x", "y", "z"))
     with pytest.raises(InputError, match="share no class name"):
         evaluate_on(model, other)
+
+
+def test_a_store_in_another_unit_is_neither_tested_nor_predicted(
+    clips: ClipSet, tmp_path: Path
+) -> None:
+    model = str(write_random_model(tmp_path / "model", [random_network("joint")]))
+    metres = write_other(clips, tmp_path / "metres", "kinect_v1_20_utd", CLASSES)
+    assert evaluate_on(model, metres).clips == len(clips)  # type: ignore[attr-defined]
+    other = write_other(clips, tmp_path / "other", "kinect_v1_20_utd", CLASSES, size=1000)
+    message = r"The clips of other: their joints lie .*: give them in the unit of the training data"
+    with pytest.raises(InputError, match=message):
+        evaluate_on(model, other)
+    with pytest.raises(InputError, match=message):
+        run_predict(PredictJob(model=model, input=str(other), out=str(tmp_path / "out.csv")))
 
 
 def test_clips_that_the_model_was_trained_on_are_counted(
