@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hhmnet_core.models.config import ModelConfig
+from hhmnet_core.skeleton.augment import AugmentConfig
 from hhmnet_core.training.phase1.config import Phase1Config
 from hhmnet_core.training.phase2.config import Phase2Config
 from hhmnet_platform.hashing import run_name
@@ -69,9 +70,18 @@ def earlier(config: Phase1Config | Phase2Config) -> Phase1Config | Phase2Config:
         config,
         model=replace(config.model, re_dmt=1, joint_scale=0.02, heads=heads, context=[]),
         data=replace(config.data, motion_share=0),
-        augment=replace(config.augment, motion_share=0),
+        augment=with_noise_of_before(config.augment),
         optim=replace(config.optim, epochs=config.optim.epochs or 12),
     )
+
+
+def with_noise_of_before(augment: AugmentConfig) -> AugmentConfig:
+    """Return an augmentation without motion, and with the default noise of 0.1.0 for today's."""
+    default = AugmentConfig()
+    noise = {"joint_noise": augment.joint_noise, "bone_noise": augment.bone_noise}
+    if noise == {"joint_noise": default.joint_noise, "bone_noise": default.bone_noise}:
+        noise = {"joint_noise": 0.01, "bone_noise": 0.0}
+    return replace(augment, motion_share=0, **noise)
 
 
 def test_runs_with_default_configs_keep_their_names() -> None:

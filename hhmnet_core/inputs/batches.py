@@ -135,6 +135,7 @@ class BatchReader:
         self._normalisation = measure_normalisation(
             clips, self.layout, config.align, config.normalise_size, config.align_by
         )
+        self._bone_n = self._normalisation.bone_n
         if resident is None:
             on_host = device.type == "cpu"
             resident = not on_host and fits_in_memory(clips.frames.nbytes, device, sharers)
@@ -170,6 +171,13 @@ class BatchReader:
     def labels(self, clips_n: Tensor) -> Tensor:
         """Return the classes of clips, (N,) on the host."""
         return self._labels[clips_n]
+
+    def bone_lengths(self, clips_n: Tensor) -> Tensor:
+        """Return the mean bone lengths of clips' first bodies, as they are read, (N,) on the host.
+
+        Axes are not yet scaled.
+        """
+        return self._bone_n[clips_n]
 
     def plan(self, clips_n: Tensor, positions_nt: Tensor) -> BatchPlan:
         """Return where the frames of clips at frame positions lie, on the host.

@@ -28,20 +28,23 @@ class Normalisation:
     Attributes:
         centre_nc: (N, C) centre joint in the first frame that shows the first body.
         turn_ncc: (N, C, C) rotation that aligns the shoulders with x on average. None: no rotation.
-        size_n: (N,) mean bone length over the frames that show the body. None: no scaling.
+        size_n: (N,) mean bone length over the frames that show the body, 1 for a clip without any.
+        scales: Whether clips are divided by their size.
     """
 
     centre_nc: Tensor
     turn_ncc: Tensor | None
-    size_n: Tensor | None
+    size_n: Tensor
+    scales: bool
 
     def to(self, device: torch.device) -> "Normalisation":
-        turn, size = self.turn_ncc, self.size_n
-        return Normalisation(
-            self.centre_nc.to(device),
-            None if turn is None else turn.to(device),
-            None if size is None else size.to(device),
-        )
+        turn = None if self.turn_ncc is None else self.turn_ncc.to(device)
+        return Normalisation(self.centre_nc.to(device), turn, self.size_n.to(device), self.scales)
+
+    @property
+    def bone_n(self) -> Tensor:
+        """The mean bone length (N,) of each clip's first body once it is normalised."""
+        return torch.ones_like(self.size_n) if self.scales else self.size_n
 
     def apply(self, frames_fvc: Tensor, clip_f: Tensor) -> Tensor:
         """Return normalised frames (F, V, C) of clips (F,), equal to the bit in any selection."""
@@ -53,7 +56,7 @@ class Normalisation:
                 turn_f1cc[..., c] * frames_fvc[..., c, None] for c in range(frames_fvc.shape[2])
             ]
             frames_fvc = sum(products[1:], products[0])
-        if self.size_n is not None:
+        if self.scales:
             frames_fvc = frames_fvc / self.size_n[clip_f][:, None, None]
         return frames_fvc
 
@@ -100,7 +103,7 @@ def measure_normalisation(
         )
     centres = [torch.empty(0, layout.channels)]
     turns: list[Tensor] = []
-    sizes: list[Tensor] = []
+    sizes = [torch.empty(0)]
     for numbers, frames_fvc, clip_f in watched_chunks(clips, "measuring bodies"):
         counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
         first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
@@ -119,11 +122,9 @@ def measure_normalisation(
         centres.append(frames_fvc[first_n, layout.centre])
         if align:
             turns.append(_measure_turns(body, layout, align_by))
-        if normalise_size:
-            sizes.append(_measure_sizes(body, layout))
-    return Normalisation(
-        torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
-    )
+        sizes.append(_measure_sizes(body, layout))
+    turn_ncc = torch.cat(turns) if align else None
+    return Normalisation(torch.cat(centres), turn_ncc, torch.cat(sizes), normalise_size)
 
 
 @dataclass(frozen=True)

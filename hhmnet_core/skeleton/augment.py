@@ -50,8 +50,9 @@ class AugmentConfig:
             many times as long. 1: the clip itself.
         rest: Longest rest that is added before and after a clip, as a share of its length; the crop
             is then of all three. In a rest the first or the last pose is held.
-        bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, in
-            the data's unit. They add up from the layout's centre to hands and feet.
+        bone_noise: Standard deviation of the offset added to a joint and to all that hang on it, as
+            a share of the mean bone length of the clip's first body, so it means the same in metres
+            and in pixels. Offsets add up from the layout's centre to hands and feet.
 
     Raises:
         InputError: A value outside its range.
@@ -64,13 +65,13 @@ class AugmentConfig:
     roll: float | None = None
     scale: float = 0.1
     shear: float = 0.05
-    joint_noise: float = 0.01
+    joint_noise: float = 0.0
     mirror: float = 0.0
     yaw_first: bool = later(False)
     motion_share: float = later(0.5, before=0.0)
     views: int = later(1)
     rest: float = later(0.0)
-    bone_noise: float = later(0.0)
+    bone_noise: float = later(0.1, before=0.0)
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
@@ -210,18 +211,21 @@ class Change:
         return x_nctvm
 
 
-def draw_change(config: AugmentConfig, layout: Layout, random: BatchRandom) -> Change:
+def draw_change(
+    config: AugmentConfig, layout: Layout, random: BatchRandom, bone_n: Tensor
+) -> Change:
     """Draw a rotation, scale, shear, reflection and offset of joints for each clip of a batch.
 
     Args:
         config: The strength of the augmentation.
         layout: The joints' layout.
         random: The random numbers of these N clips.
+        bone_n: (N,) mean bone length of each clip's first body, in the unit of its joints.
     """
     channels = layout.channels
     map_ncc = _random_rotation(config, channels, random) @ _random_stretch(config, channels, random)
     mirrored_n = random.uniform() < config.mirror if config.mirror else None
-    offset_ncv = _random_offset(config, layout, random)
+    offset_ncv = _random_offset(config, layout, random, bone_n)
     return Change(map_ncc, mirrored_n, torch.tensor(layout.mirror), offset_ncv)
 
 
@@ -258,13 +262,16 @@ def _random_stretch(config: AugmentConfig, channels: int, random: BatchRandom) -
     return torch.diag_embed(size_nc) + shear_ncc * off_diagonal
 
 
-def _random_offset(config: AugmentConfig, layout: Layout, random: BatchRandom) -> Tensor | None:
+def _random_offset(
+    config: AugmentConfig, layout: Layout, random: BatchRandom, bone_n: Tensor
+) -> Tensor | None:
     """Return offsets of joints (N, C, V). None: no noise."""
     offset_ncv = None
     if config.joint_noise:
         offset_ncv = random.normal(layout.channels, layout.num_joints) * config.joint_noise
     if config.bone_noise:
-        noise_ncw = random.normal(layout.channels, layout.num_joints) * config.bone_noise
+        deviation_n11 = (config.bone_noise * bone_n)[:, None, None]
+        noise_ncw = random.normal(layout.channels, layout.num_joints) * deviation_n11
         depth_w = layout.hops[layout.centre]
         hangs_vw = depth_w + layout.hops == depth_w[:, None]  # the way to v leads through w
         summed_ncv = noise_ncw @ hangs_vw.to(noise_ncw.dtype).T

@@ -39,7 +39,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def phase1_job(store: Path, workspace: Path, **changes: Any) -> Phase1Job:
     settings: dict[str, Any] = {
         "data": DataConfig(store=str(store), frames=8, motion_share=0),
-        "augment": AugmentConfig(motion_share=0),
+        "augment": AugmentConfig(motion_share=0, joint_noise=0.01, bone_noise=0),
         "model": ModelConfig(
             widths=[4], heads=1, embedding=4, re_dmt=1, joint_scale=0.02, context=[]
         ),
@@ -144,6 +144,7 @@ def test_stopped_run_is_trained_to_its_end(start: Any, tmp_path: Path, name: str
         "--model.widths=[4]", "--model.heads=1", "--model.embedding=4", "--model.re_dmt=1",
         "--model.joint_scale=0.02", "--model.context=[]", "--data.frames=8",
         "--data.motion_share=0", "--augment.motion_share=0",
+        "--augment.joint_noise=0.01", "--augment.bone_noise=0",
         "--optim.epochs=8", "--optim.batch=8", "--seed=2", "--workers=1", f"--name={name}",
     )  # fmt: skip
     assert process.finish() == 0, process.output

@@ -181,7 +181,12 @@ class Phase1Trainer(Trainer[Phase1Config]):
         by_class = self._has_contrast and config.contrast.positives == "class"
         inputs = Phase1Inputs(
             reader.plan(clips_n, self._positions(share)),
-            draw_change(config.augment, reader.layout, share.random("augment")),
+            draw_change(
+                config.augment,
+                reader.layout,
+                share.random("augment"),
+                reader.bone_lengths(clips_n),
+            ),
             tuple(
                 share.random(f"drop {stream.member}").uniform(stream.model.num_draws)
                 for stream in self.streams

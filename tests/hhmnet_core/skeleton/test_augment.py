@@ -20,7 +20,7 @@ from hhmnet_core.skeleton.augment import (
 from hhmnet_core.skeleton.layouts import Layout, get_layout
 
 LAYOUT = get_layout("kinect_v1_20")
-STILL = AugmentConfig(crop=1, yaw=0, tilt=0, scale=0, shear=0, joint_noise=0)
+STILL = AugmentConfig(crop=1, yaw=0, tilt=0, scale=0, shear=0, bone_noise=0)
 
 
 def row_random(total: int, start: int = 0, stop: int | None = None) -> BatchRandom:
@@ -28,9 +28,14 @@ def row_random(total: int, start: int = 0, stop: int | None = None) -> BatchRand
 
 
 def augment(
-    joints_nctvm: torch.Tensor, config: AugmentConfig, layout: Layout, random: BatchRandom
+    joints_nctvm: torch.Tensor,
+    config: AugmentConfig,
+    layout: Layout,
+    random: BatchRandom,
+    bone: float = 1.0,
 ) -> torch.Tensor:
-    return draw_change(config, layout, random).apply(joints_nctvm)
+    bone_n = torch.full((len(joints_nctvm),), bone)
+    return draw_change(config, layout, random, bone_n).apply(joints_nctvm)
 
 
 def test_positions_span_the_whole_clip_without_randomness() -> None:
@@ -149,7 +154,7 @@ def test_zero_strength_changes_nothing() -> None:
 
 def test_rotation_keeps_bone_lengths() -> None:
     joints = torch.randn(8, 3, 6, 20, 1, dtype=torch.float64).float()
-    config = AugmentConfig(crop=1, yaw=180, tilt=90, scale=0, shear=0, joint_noise=0)
+    config = AugmentConfig(crop=1, yaw=180, tilt=90, scale=0, shear=0, bone_noise=0)
     turned = augment(joints, config, LAYOUT, row_random(8))
     assert (turned - joints).abs().max() > 0.5
     parents = list(LAYOUT.parents)
@@ -199,7 +204,7 @@ def test_a_share_of_the_batch_gets_the_numbers_of_the_whole() -> None:
 
 def test_two_dimensions_turn_in_their_plane() -> None:
     joints = torch.randn(4, 2, 5, 17, 1)
-    config = AugmentConfig(tilt=90, scale=0, shear=0, joint_noise=0)
+    config = AugmentConfig(tilt=90, scale=0, shear=0, bone_noise=0)
     turned = augment(joints, config, get_layout("coco_17"), row_random(4))
     torch.testing.assert_close(turned.norm(dim=1), joints.norm(dim=1))
     still = augment(joints, replace(config, roll=0), get_layout("coco_17"), row_random(4))
@@ -226,6 +231,19 @@ def test_bone_noise_adds_up_from_the_centre() -> None:
     torch.testing.assert_close(spread, 0.2 * (depths + 1.0).sqrt(), rtol=0.04, atol=0)
     both = augment(joints, replace(config, joint_noise=0.1), LAYOUT, row_random(3000)) - joints
     assert both[:, :, 0, LAYOUT.centre, 0].std() == pytest.approx(math.hypot(0.1, 0.2), rel=0.05)
+
+
+def test_bone_noise_is_a_share_of_each_clips_own_bones() -> None:
+    joints = torch.randn(3, 3, 2, 20, 1)
+    config = replace(STILL, bone_noise=0.2)
+    in_metres = augment(joints, config, LAYOUT, row_random(3), bone=0.22)
+    in_millimetres = augment(1000 * joints, config, LAYOUT, row_random(3), bone=220.0)
+    torch.testing.assert_close(in_millimetres, 1000 * in_metres)
+    adult_and_child = draw_change(config, LAYOUT, row_random(2), torch.tensor([1.0, 0.5]))
+    both_adults = draw_change(config, LAYOUT, row_random(2), torch.ones(2))
+    assert adult_and_child.offset_ncv is not None and both_adults.offset_ncv is not None
+    expected = both_adults.offset_ncv * torch.tensor([1.0, 0.5])[:, None, None]
+    torch.testing.assert_close(adult_and_child.offset_ncv, expected)
 
 
 def drawn_noise(config: AugmentConfig, clips: int) -> np.ndarray:

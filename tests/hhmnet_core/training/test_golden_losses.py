@@ -93,12 +93,14 @@ def check(name: str, members: Sequence[str], trainer: Phase1Trainer | Phase2Trai
 def test_first_losses_of_phase1(name: str, version: Literal[1, 2], tiny_clips: ClipSet) -> None:
     scale = 0.5 if version == 2 else 0.02  # the defaults of their time
     context = PHASE1.model.context if version == 2 else []
-    share = 0.5 if version == 2 else 0.0
+    augment = PHASE1.augment
+    if version == 1:
+        augment = replace(augment, motion_share=0.0, joint_noise=0.01, bone_noise=0.0)
     config = replace(
         PHASE1,
-        data=replace(PHASE1.data, motion_share=share),
+        data=replace(PHASE1.data, motion_share=augment.motion_share),
         model=replace(PHASE1.model, re_dmt=version, joint_scale=scale, context=context),
-        augment=replace(PHASE1.augment, motion_share=share),
+        augment=augment,
     )
     check(name, MODALITIES, Phase1Trainer(config, tiny_clips, Mesh(), CPU))
 

@@ -40,7 +40,7 @@ def field_clip(clip: np.ndarray, angles: tuple[float, float], frames: np.ndarray
 
 
 FIELD_AUGMENT = AugmentConfig(
-    crop=1, random_frames=True, yaw=60, tilt=60, roll=0, scale=0, shear=0, joint_noise=0,
+    crop=1, random_frames=True, yaw=60, tilt=60, roll=0, scale=0, shear=0, bone_noise=0,
     yaw_first=True, motion_share=0,
 )  # fmt: skip
 

@@ -194,6 +194,20 @@ def with_rare_classes(clips: ClipSet) -> ClipSet:
     return replace(clips, labels=np.where(rare, clips.labels, 0))
 
 
+def test_the_default_augmentation_is_the_same_in_metres_and_in_millimetres(
+    tiny_clips: ClipSet, small: Phase1Config
+) -> None:
+    config = replace(small, augment=AugmentConfig())
+    millimetres = ClipSet(**{**vars(tiny_clips), "frames": 1000 * tiny_clips.frames})
+    metres, other = (Phase1Trainer(config, each, Mesh(), CPU) for each in (tiny_clips, millimetres))
+    batch_n = metres.epoch_order(1)[0]
+    joints, expected = (
+        trainer.augmented(trainer.prepare(1, 0, batch_n).inputs).joints_nctvm
+        for trainer in (other, metres)
+    )
+    torch.testing.assert_close(joints / 1000, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("positives", "class_weight"), [("clip", "none"), ("class", "none"), ("clip", "balanced")]
 )
@@ -205,7 +219,7 @@ def test_a_step_differentiates_cross_entropy_and_contrast_of_all_pairs(
         small,
         model=replace(small.model, drop_path=0, dropout=0),
         augment=AugmentConfig(
-            crop=1, yaw=0, tilt=0, roll=0, scale=0, shear=0, joint_noise=0, mirror=0, motion_share=0
+            crop=1, yaw=0, tilt=0, roll=0, scale=0, shear=0, bone_noise=0, mirror=0, motion_share=0
         ),
         contrast=ContrastConfig(weight=0.7, positives=positives),
         optim=replace(
