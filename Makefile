@@ -38,7 +38,8 @@ poses: $(STAMP) ## fetch BlazePose, for skeletons from video (prepare.py poses);
 # Three processes on two cores: many tests wait for processes of theirs to start.
 # A worker that crashed is not replaced: pytest-xdist 3.8 may wait forever for tests of the new one.
 test: $(STAMP) ## every test but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist loadfile --max-worker-restart=0 --durations=15
+	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist loadfile --no-loadscope-reorder \
+	    --max-worker-restart=0 --durations=15
 
 test-slow: $(STAMP) ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout=3600 --durations=0

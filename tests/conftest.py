@@ -30,6 +30,11 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait for processes: at the end there is nothing beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def node_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the memory-mapped copies out of the home folder."""

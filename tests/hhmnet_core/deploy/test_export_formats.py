@@ -34,8 +34,8 @@ FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
 ALL = DataConfig(frames=12, motion_share=0, align=True, normalise_size=True, normalise_axes=True)
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
 MOTION = DataConfig(frames=16, motion_share=0.5)
-VIEWS = AugmentConfig(motion_share=0.5, views=3)
-DRAWS = AugmentConfig(random_frames=True, motion_share=0, views=3)
+VIEWS = AugmentConfig(motion_share=0.5, views=2)
+DRAWS = AugmentConfig(random_frames=True, motion_share=0, views=2)
 BATCHES = [[(1, 1)], [(2, 1)], [(1, 7)] * 5, [(2, 300)], [(1, 1), (2, 7), (3, 90), (1, 2)]]
 
 
