@@ -202,6 +202,7 @@ def test_worker_killed_while_mlflow_is_away_costs_nothing(
         assert_artifacts(url)
 
 
+@pytest.mark.slow
 def test_driver_killed_and_newest_checkpoint_damaged_ends_with_equal_weights(
     finished: Path, phase1: Start, phase1_arguments: Arguments, held: Held, tmp_path: Path
 ) -> None:

@@ -29,7 +29,8 @@ from hhmnet_core.inputs.config import DataConfig
 from hhmnet_core.models.config import ModelConfig
 from hhmnet_core.skeleton.augment import AugmentConfig
 
-FORMATS: tuple[GraphFormat, ...] = ("onnx", "pt2")
+# A pt2 file is also written, and compared with its model, by the command's tests.
+FORMATS = ("onnx", pytest.param("pt2", marks=pytest.mark.slow))
 # An ensemble in which everything that clips pass through is on.
 ALL = DataConfig(frames=12, motion_share=0, align=True, normalise_size=True, normalise_axes=True)
 NEWER = replace(ALL, align_by="torso", axes_extent="clip", whole_frames=True, motion_step=3)
