@@ -28,6 +28,7 @@ def track_trial(folder: str, name: str, together: Any, outcomes: Any) -> None:
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_trials_that_end_at_once_on_one_database_lose_nothing(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mlflow", "sqlalchemy"])  # else each imports them for seconds
