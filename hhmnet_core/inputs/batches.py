@@ -21,6 +21,7 @@ from hhmnet_core.inputs.motion import Motion
 from hhmnet_core.inputs.normalise import (
     axis_extent,
     measure_normalisation,
+    measure_sizes,
     scale_axes,
     watched_chunks,
 )
@@ -135,7 +136,6 @@ class BatchReader:
         self._normalisation = measure_normalisation(
             clips, self.layout, config.align, config.normalise_size, config.align_by
         )
-        self._bone_n = self._normalisation.bone_n
         if resident is None:
             on_host = device.type == "cpu"
             resident = not on_host and fits_in_memory(clips.frames.nbytes, device, sharers)
@@ -177,7 +177,14 @@ class BatchReader:
 
         Axes are not yet scaled.
         """
+        if self._normalisation.size_n is not None:
+            return torch.ones(len(clips_n))
         return self._bone_n[clips_n]
+
+    @cached_property
+    def _bone_n(self) -> Tensor:
+        """The sizes as recorded, measured when they are first asked for: scoring needs none."""
+        return measure_sizes(self._clips, self.layout)
 
     def plan(self, clips_n: Tensor, positions_nt: Tensor) -> BatchPlan:
         """Return where the frames of clips at frame positions lie, on the host.

@@ -28,23 +28,20 @@ class Normalisation:
     Attributes:
         centre_nc: (N, C) centre joint in the first frame that shows the first body.
         turn_ncc: (N, C, C) rotation that aligns the shoulders with x on average. None: no rotation.
-        size_n: (N,) mean bone length over the frames that show the body, 1 for a clip without any.
-        scales: Whether clips are divided by their size.
+        size_n: (N,) what `measure_sizes` returns. None: no scaling.
     """
 
     centre_nc: Tensor
     turn_ncc: Tensor | None
-    size_n: Tensor
-    scales: bool
+    size_n: Tensor | None
 
     def to(self, device: torch.device) -> "Normalisation":
-        turn = None if self.turn_ncc is None else self.turn_ncc.to(device)
-        return Normalisation(self.centre_nc.to(device), turn, self.size_n.to(device), self.scales)
-
-    @property
-    def bone_n(self) -> Tensor:
-        """The mean bone length (N,) of each clip's first body once it is normalised."""
-        return torch.ones_like(self.size_n) if self.scales else self.size_n
+        turn, size = self.turn_ncc, self.size_n
+        return Normalisation(
+            self.centre_nc.to(device),
+            None if turn is None else turn.to(device),
+            None if size is None else size.to(device),
+        )
 
     def apply(self, frames_fvc: Tensor, clip_f: Tensor) -> Tensor:
         """Return normalised frames (F, V, C) of clips (F,), equal to the bit in any selection."""
@@ -56,7 +53,7 @@ class Normalisation:
                 turn_f1cc[..., c] * frames_fvc[..., c, None] for c in range(frames_fvc.shape[2])
             ]
             frames_fvc = sum(products[1:], products[0])
-        if self.scales:
+        if self.size_n is not None:
             frames_fvc = frames_fvc / self.size_n[clip_f][:, None, None]
         return frames_fvc
 
@@ -103,8 +100,32 @@ def measure_normalisation(
         )
     centres = [torch.empty(0, layout.channels)]
     turns: list[Tensor] = []
-    sizes = [torch.empty(0)]
-    for numbers, frames_fvc, clip_f in watched_chunks(clips, "measuring bodies"):
+    sizes: list[Tensor] = []
+    for frames_fvc, first_n, body in _first_bodies(clips, layout, "measuring bodies"):
+        centres.append(frames_fvc[first_n, layout.centre])
+        if align:
+            turns.append(_measure_turns(body, layout, align_by))
+        if normalise_size:
+            sizes.append(_measure_sizes(body, layout))
+    return Normalisation(
+        torch.cat(centres), torch.cat(turns) if align else None, torch.cat(sizes) if sizes else None
+    )
+
+
+def measure_sizes(clips: ClipSet, layout: Layout) -> Tensor:
+    """Return the mean bone length (N,) of each clip's first body, 1 for a clip without any.
+
+    It is the mean over the frames that show the body.
+    """
+    bodies = _first_bodies(clips, layout, "measuring bones")
+    return torch.cat([_measure_sizes(body, layout) for _, _, body in bodies])
+
+
+def _first_bodies(
+    clips: ClipSet, layout: Layout, task: str
+) -> Iterator[tuple[Tensor, Tensor, "_Body"]]:
+    """Yield chunks of clips: frames (f, V, C), the first with the centre (n,), first bodies."""
+    for numbers, frames_fvc, clip_f in watched_chunks(clips, task):
         counts_n = torch.from_numpy(clips.num_frames[numbers.numpy()])
         first_n = torch.from_numpy(clips.first_frame[numbers.numpy()])
         first_n, clip_f = first_n - first_n[0], clip_f - numbers[0]
@@ -119,12 +140,7 @@ def measure_normalisation(
             first_n = _first_frames(seen_f & known_fv[:, layout.centre], clip_f, first_n)
             known_fv = known_fv[seen_f]
         body = _Body(frames_fvc[seen_f], clip_f[seen_f], len(numbers), known_fv)
-        centres.append(frames_fvc[first_n, layout.centre])
-        if align:
-            turns.append(_measure_turns(body, layout, align_by))
-        sizes.append(_measure_sizes(body, layout))
-    turn_ncc = torch.cat(turns) if align else None
-    return Normalisation(torch.cat(centres), turn_ncc, torch.cat(sizes), normalise_size)
+        yield frames_fvc, first_n, body
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def test_frames_without_the_body_affect_neither_centre_nor_size(tiny_clips: Clip
         ClipSet(**{**vars(tiny_clips), "frames": frames}), layout, align=True, normalise_size=True
     )
     bones = np.linalg.norm(seen - seen[:, list(layout.parents)], axis=2)
+    assert measured.size_n is not None
     assert float(measured.size_n[index]) == pytest.approx(bones.sum(1).mean() / len(layout.bones))
     np.testing.assert_array_equal(measured.centre_nc[index], seen[0, layout.centre])
 
@@ -71,6 +72,11 @@ def test_bone_lengths_are_those_of_the_clips_as_they_are_read(tiny_clips: ClipSe
         ClipSet(**{**vars(tiny_clips), "frames": frames}), DataConfig(frames=16), CPU
     )
     torch.testing.assert_close(millimetres.bone_lengths(chosen), 1000 * metres.bone_lengths(chosen))
+    measured = normalise.measure_normalisation(
+        tiny_clips, tiny_clips.manifest.skeleton, align=False, normalise_size=True
+    )
+    assert measured.size_n is not None
+    torch.testing.assert_close(metres.bone_lengths(chosen), measured.size_n[chosen])
     scaled = BatchReader(tiny_clips, DataConfig(frames=16, normalise_size=True), CPU)
     assert scaled.bone_lengths(chosen).tolist() == [1, 1, 1]
 
@@ -182,7 +188,7 @@ def test_missing_joints_affect_neither_centre_nor_turn_nor_size(tiny_clips: Clip
     frames = np.where(missing[..., None], np.float32(50), tiny_clips.frames)
     changed = ClipSet(**{**vars(tiny_clips), "frames": frames, "missing": missing})
     measured = normalise.measure_normalisation(changed, layout, align=True, normalise_size=True)
-    assert measured.turn_ncc is not None
+    assert measured.size_n is not None and measured.turn_ncc is not None
     for index in range(len(tiny_clips)):
         first, count = int(tiny_clips.first_frame[index]), int(tiny_clips.num_frames[index])
         body, lost = frames[first : first + count], missing[first : first + count]
